@@ -1,0 +1,3 @@
+//! Roundsman makes the rounds of a production system.
+
+pub mod domain;
