@@ -1,3 +1,10 @@
 //! Roundsman makes the rounds of a production system.
 
+pub mod clock;
+pub mod config;
 pub mod domain;
+pub mod engine;
+pub mod net;
+pub mod ports;
+pub mod settings;
+pub mod ticks;

@@ -1,1 +1,13 @@
-//! Nouns and rules.
+//! Floor 0: nouns and rules. No async, no I/O, no clock reads, nothing of YAML.
+
+pub mod expression;
+pub mod incident;
+pub mod judge;
+pub mod metric;
+pub mod names;
+pub mod outcome;
+pub mod probe;
+pub mod quiet;
+pub mod schedule;
+pub mod template;
+pub mod time;

@@ -1,0 +1,106 @@
+//! Channels, routes and publishers: where messages and metrics go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::kinds::part;
+use super::raw::RawRoute;
+use super::resolve::identity;
+use crate::domain::names::ChannelName;
+use crate::engine::plan::Route;
+use crate::ports::{Building, ChannelKind, Notifier, PublisherFactory, PublisherKind};
+use crate::settings::{Key, Node, Problem, Problems, Spanned, Value, suggest};
+
+/// The channels; those with mistakes are left out.
+pub fn channels(
+    written: &BTreeMap<Spanned<ChannelName>, Node>,
+    table: &'static [ChannelKind],
+    building: &Building,
+    problems: &mut Problems,
+) -> BTreeMap<ChannelName, Arc<dyn Notifier>> {
+    let mut made = BTreeMap::new();
+    for (name, node) in written {
+        let key = Key { text: name.value.to_string(), span: name.span.clone() };
+        let Some(parted) = part("a channel", node, Some(&key), table, &[], problems) else { continue };
+        for strange in parted.rest.entries() {
+            problems.error(strange.key.span.clone(), format!("unknown key `{}`", strange.key.text)).help =
+                Some("a channel has nothing beside its kind".to_owned());
+        }
+        if let Some(notifier) = (parted.kind.build)(&parted.settings, building, problems) {
+            made.insert(name.value.clone(), notifier);
+        }
+    }
+    made
+}
+
+/// The routes. A route that can never be reached is a warning.
+pub fn routes(written: &[RawRoute], channels: &BTreeSet<ChannelName>, problems: &mut Problems) -> Vec<Route> {
+    let mut made: Vec<Route> = Vec::new();
+    for raw in written {
+        let at = raw.to.first().map(|to| to.span.clone());
+        for channel in raw.to.iter().chain(&raw.fallback) {
+            if !channels.contains(&channel.value) {
+                let known = channels.iter().map(ChannelName::as_str);
+                problems.error(channel.span.clone(), format!("there is no channel `{}`", channel.value)).help =
+                    suggest(channel.value.as_str(), known.collect::<Vec<_>>())
+                        .or_else(|| Some("declare it under `channels:`".to_owned()));
+            }
+        }
+        if raw.to.is_empty() {
+            problems.push(Problem::placeless(
+                crate::settings::Level::Error,
+                "a route names no channel: write `to: [name]`",
+            ));
+        }
+        if let Some(fallback) =
+            raw.fallback.as_ref().filter(|fallback| raw.to.iter().any(|to| to.value == fallback.value))
+        {
+            problems
+                .error(fallback.span.clone(), format!("`{}` cannot take what it gave up on itself", fallback.value));
+        }
+        let severities: BTreeSet<_> = raw.severity.iter().copied().collect();
+        let shadow = |earlier: &Route| {
+            earlier.severities.is_empty() || (!severities.is_empty() && severities.is_subset(&earlier.severities))
+        };
+        if let (Some(at), true) = (at, made.iter().any(shadow)) {
+            problems.warning(at, "no message reaches this route").help =
+                Some("an earlier route takes all of its severities: put this one first".to_owned());
+        }
+        made.push(Route {
+            severities,
+            to: raw.to.iter().map(|to| to.value.clone()).collect(),
+            fallback: raw.fallback.as_ref().map(|fallback| fallback.value.clone()),
+        });
+    }
+    made
+}
+
+/// The publishers by kind.
+pub fn publishers(
+    written: &BTreeMap<Spanned<String>, Node>,
+    table: &'static [PublisherKind],
+    building: &Building,
+    problems: &mut Problems,
+) -> BTreeMap<&'static str, Arc<dyn PublisherFactory>> {
+    let mut made = BTreeMap::new();
+    for (name, node) in written {
+        let Some(kind) = table.iter().find(|kind| kind.name == name.value) else {
+            let known = table.iter().map(|kind| kind.name);
+            problems.error(name.span.clone(), format!("there is no publisher `{}`", name.value)).help =
+                suggest(&name.value, known.collect::<Vec<_>>());
+            continue;
+        };
+        // `prometheus:` with nothing behind it means its defaults.
+        let empty = Node { span: node.span.clone(), value: Value::Map(Vec::new()) };
+        let settings = if matches!(node.value, Value::Null) { &empty } else { node };
+        if let Some(factory) = (kind.build)(settings, building, problems) {
+            made.insert(kind.name, factory);
+        }
+    }
+    made
+}
+
+/// The text of a destination, to see whether a reload changed it.
+pub fn written(name: &str, what: &str, node: &Node) -> (String, String) {
+    (format!("{what} {name}"), identity(node))
+}

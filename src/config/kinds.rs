@@ -1,0 +1,127 @@
+//! The kind of something is the one key of its mapping that names a kind; the rest of the mapping has a shape of its own.
+
+use crate::settings::{Entry, Key, Node, Problem, Problems, Value, nearest};
+
+/// A mapping that was taken apart.
+pub struct Parted<'a, K> {
+    /// The row of the table.
+    pub kind: &'a K,
+    /// The settings under the kind's key; a plain value has been put under the kind's main field.
+    pub settings: Node,
+    /// The mapping without that key.
+    pub rest: Node,
+}
+
+/// A row of a table of kinds.
+pub trait Row {
+    /// The key that names it.
+    fn name(&self) -> &'static str;
+    /// The field that stands for all.
+    fn main(&self) -> &'static str;
+}
+
+impl Row for crate::ports::Kind {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn main(&self) -> &'static str {
+        self.main
+    }
+}
+
+impl Row for crate::ports::ChannelKind {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn main(&self) -> &'static str {
+        self.main
+    }
+}
+
+/// Finds the kind of a mapping. `others` are the keys that the rest may have, for "did you mean".
+pub fn part<'a, K: Row>(
+    what: &str,
+    node: &Node,
+    key: Option<&Key>,
+    table: &'a [K],
+    others: &[&'static str],
+    problems: &mut Problems,
+) -> Option<Parted<'a, K>> {
+    let entries = match &node.value {
+        Value::Map(entries) => entries,
+        Value::Broken => return None,
+        _ => {
+            let example = table.first().map_or("http", Row::name);
+            problems.error(
+                node.span.clone(),
+                format!("{what} is a mapping with its kind as a key, like `{{ {example}: … }}`"),
+            );
+            return None;
+        }
+    };
+    let (named, rest): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| row(table, &entry.key.text).is_some());
+    match named.as_slice() {
+        [] => {
+            no_kind(what, node, key, table, others, entries, problems);
+            None
+        }
+        [entry] => {
+            let kind = row(table, &entry.key.text)?;
+            let rest = rest.into_iter().cloned().collect();
+            Some(Parted {
+                kind,
+                settings: settings(kind, entry),
+                rest: Node { span: node.span.clone(), value: Value::Map(rest) },
+            })
+        }
+        [first, second, ..] => {
+            problems.push(
+                Problem::error(second.key.span.clone(), format!("{what} has exactly one kind"))
+                    .with_also(first.key.span.clone(), "the other one"),
+            );
+            None
+        }
+    }
+}
+
+fn row<'a, K: Row>(table: &'a [K], name: &str) -> Option<&'a K> {
+    table.iter().find(|kind| kind.name() == name)
+}
+
+fn settings(kind: &impl Row, entry: &Entry) -> Node {
+    match entry.value.value {
+        Value::Map(_) | Value::Broken => entry.value.clone(),
+        _ => {
+            let key = Key { text: kind.main().to_owned(), span: entry.key.span.clone() };
+            let main = Entry { key, value: entry.value.clone() };
+            Node { span: entry.value.span.clone(), value: Value::Map(vec![main]) }
+        }
+    }
+}
+
+fn no_kind<K: Row>(
+    what: &str,
+    node: &Node,
+    key: Option<&Key>,
+    table: &[K],
+    others: &[&'static str],
+    entries: &[Entry],
+    problems: &mut Problems,
+) {
+    let names = || table.iter().map(Row::name);
+    let strange = entries.iter().filter(|entry| !others.contains(&entry.key.text.as_str()));
+    // A key that is nearly a kind is a slip of the pen, and the only thing worth saying.
+    for entry in strange {
+        let all: Vec<&str> = names().chain(others.iter().copied()).collect();
+        if let Some(meant) = nearest(&entry.key.text, all.iter().copied())
+            && row(table, meant).is_some()
+        {
+            let message = format!("unknown key `{}`", entry.key.text);
+            problems.error(entry.key.span.clone(), message).help = Some(format!("did you mean `{meant}`?"));
+            return;
+        }
+    }
+    let kinds = names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let at = key.map_or_else(|| node.span.clone(), |key| key.span.clone());
+    problems.error(at, format!("{what} names no kind")).help = Some(format!("its kind is one of the keys {kinds}"));
+}

@@ -1,0 +1,443 @@
+//! Reads the three places in which everything is declared, and goes through them in order: variables, references,
+//! shapes, probes, schedules, destinations. Goes on after each mistake, so that all are found in one pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::destinations;
+use super::probes::{Expanded, ProbeMaker, WrittenProbe, expand};
+use super::raw::{RawRoot, RawSchedule, RawWeb};
+use super::resolve::{self, Environment, References, identity};
+use super::schedules::{self, WrittenSchedule};
+use super::secrets::DeclaredSecrets;
+use crate::domain::names::{ProbeName, ScheduleName, SecretName};
+use crate::engine::plan::{Plan, WebPlan};
+use crate::ports::{Building, Clock, Kinds, Secrets};
+use crate::settings::{Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
+
+/// The file that may be absent.
+pub const ROOT_FILE: &str = "roundsman.yaml";
+
+/// How long runs are kept.
+const RETENTION: Duration = Duration::from_secs(90 * 86_400);
+
+/// Where the page listens.
+const LISTEN: &str = "127.0.0.1:8080";
+
+/// What loading needs besides the files.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The tables of kinds.
+    pub kinds: Kinds,
+    /// The environment.
+    pub environment: Arc<Environment>,
+    /// The clocks: a cron line is asked when it occurs next.
+    pub clock: Arc<dyn Clock>,
+    /// The shared client for everything over HTTP that is not a probe.
+    pub http: reqwest::Client,
+}
+
+/// What came of loading.
+pub struct Loaded {
+    /// The plan, if nothing stands in its way.
+    pub plan: Option<Plan>,
+    /// Every mistake, and every warning.
+    pub problems: Problems,
+}
+
+/// Loads a directory.
+pub fn load(directory: &Path, surroundings: &Surroundings) -> Loaded {
+    let mut problems = Problems::new();
+    let files = Files::read(directory, &mut problems);
+    let plan = plan(directory, &files, surroundings, &mut problems);
+    Loaded { plan: plan.filter(|_| !problems.has_errors()), problems }
+}
+
+/// The trees of the files.
+struct Files {
+    root: Option<Node>,
+    probes: Vec<Node>,
+    schedules: Vec<Node>,
+}
+
+impl Files {
+    fn read(directory: &Path, problems: &mut Problems) -> Self {
+        let failed = |problems: &mut Problems, message: String, help: &str| {
+            problems.push(Problem::placeless(Level::Error, message).with_help(help));
+        };
+        let none = Self { root: None, probes: Vec::new(), schedules: Vec::new() };
+        match std::fs::metadata(directory) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => {
+                failed(
+                    problems,
+                    format!("{} is not a directory", directory.display()),
+                    "`--config` names the directory that holds `probes/` and `schedules/`",
+                );
+                return none;
+            }
+            Err(error) => {
+                failed(
+                    problems,
+                    format!("the directory {} cannot be read: {error}", directory.display()),
+                    "name the configuration's directory with `--config DIR`",
+                );
+                return none;
+            }
+        }
+        let root = directory.join(ROOT_FILE);
+        let root = root.exists().then(|| tree(directory, &root, problems)).flatten();
+        let probes = folder(directory, "probes", problems);
+        let schedules = folder(directory, "schedules", problems);
+        let mut said = false;
+        for (name, found) in [("probes", &probes), ("schedules", &schedules)] {
+            if found.is_none() && !said {
+                said = true;
+                failed(
+                    problems,
+                    format!("there is no file {}/{name}/*.yaml", directory.display()),
+                    "name the directory that holds `probes/` and `schedules/` with `--config DIR`",
+                );
+            }
+        }
+        Self { root, probes: probes.unwrap_or_default(), schedules: schedules.unwrap_or_default() }
+    }
+}
+
+/// The trees of a folder's files in the order of their names; `None` when it has no file.
+fn folder(directory: &Path, name: &str, problems: &mut Problems) -> Option<Vec<Node>> {
+    let entries = std::fs::read_dir(directory.join(name)).ok()?;
+    let is_yaml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let mut paths: Vec<_> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| is_yaml(path) && !hidden(path)).collect();
+    if paths.is_empty() {
+        return None;
+    }
+    paths.sort();
+    Some(paths.iter().filter_map(|path| tree(directory, path, problems)).collect())
+}
+
+fn tree(directory: &Path, path: &Path, problems: &mut Problems) -> Option<Node> {
+    let shown = path.strip_prefix(directory).unwrap_or(path);
+    let mut failed = |message: String| {
+        problems.error(Span::new(&Source::new(shown, ""), 0..0), message);
+        None
+    };
+    match std::fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => return failed("this is not a plain file".to_owned()),
+        Ok(metadata) if metadata.len() > crate::settings::source::FILE_BYTES_MAX as u64 => {
+            return failed("the file is larger than 10 MiB".to_owned());
+        }
+        Ok(_) => {}
+        Err(error) => return failed(format!("the file cannot be read: {error}")),
+    }
+    match std::fs::read(path) {
+        Ok(bytes) => {
+            let source = Source::decode(shown, &bytes, problems)?;
+            parse(source, problems)
+        }
+        Err(error) => failed(format!("the file cannot be read: {error}")),
+    }
+}
+
+fn plan(directory: &Path, files: &Files, surroundings: &Surroundings, problems: &mut Problems) -> Option<Plan> {
+    let now = surroundings.clock.now();
+    let mut references = References {
+        environment: &*surroundings.environment,
+        directory: directory.to_owned(),
+        vars: BTreeMap::new(),
+        secrets: BTreeSet::new(),
+        each: None,
+    };
+    let empty = Node { span: Span::new(&Source::new(ROOT_FILE, ""), 0..0), value: Value::Map(Vec::new()) };
+    let written_root = files.root.as_ref().unwrap_or(&empty);
+    let declared = written_root.get("secrets").map(Node::entries).unwrap_or_default();
+    references.secrets = declared.iter().map(|entry| entry.key.text.clone()).collect();
+    if let Some(vars) = written_root.get("vars") {
+        references.take_vars(vars, problems);
+    }
+    let root = references.resolve(written_root, problems);
+    let raw: RawRoot = read(&root, problems).unwrap_or_default();
+
+    let secrets: Arc<dyn Secrets> = Arc::new(DeclaredSecrets::new(
+        raw.secrets.clone(),
+        directory.to_owned(),
+        Arc::clone(&surroundings.environment),
+    ));
+    let site = raw.site.clone().unwrap_or_else(|| directory_name(directory));
+    let location: Arc<str> = Arc::from(raw.location.as_deref().unwrap_or("local"));
+    let building = Building {
+        secrets: Arc::clone(&secrets),
+        http: surroundings.http.clone(),
+        clock: Arc::clone(&surroundings.clock),
+        cleanup: false,
+        site: site.clone(),
+        location: Arc::clone(&location),
+    };
+    let maker = ProbeMaker {
+        kinds: surroundings.kinds.probers,
+        building: &building,
+        labels: &raw.defaults.labels,
+        timeout: raw.defaults.timeout.as_ref().map(|limit| limit.value.0.0),
+    };
+    let (probes, broken) = probes(files, &maker, &mut references, problems);
+    let schedules = schedules(files, &probes, &broken, &references, now, problems);
+    check_probes(&probes, &broken, &schedules, files, problems);
+
+    let channels = destinations::channels(&raw.channels, surroundings.kinds.channels, &building, problems);
+    let declared: BTreeSet<_> = raw.channels.keys().map(|name| name.value.clone()).collect();
+    let routes = destinations::routes(&raw.routes, &declared, problems);
+    for name in raw.channels.keys() {
+        let used =
+            routes.iter().any(|route| route.to.contains(&name.value) || route.fallback.as_ref() == Some(&name.value));
+        if !used {
+            problems.warning(name.span.clone(), format!("no route leads to the channel `{}`", name.value)).help =
+                Some(format!("add `routes: [{{ to: [{}] }}]`", name.value));
+        }
+    }
+    let publishers = destinations::publishers(&raw.publish, surroundings.kinds.publishers, &building, problems);
+    let store = store(directory, &raw, problems);
+    let web = web(&raw.web, problems);
+
+    let (_, mut secrets_used) = resolve::needs(&root);
+    secrets_used.extend(probes.values().flat_map(|probe| probe.secrets.iter().cloned()));
+    secrets_used.extend(web.as_ref().and_then(|web| web.token.clone()));
+    let written = written(&root, &probes, &schedules);
+    Some(Plan {
+        site,
+        location,
+        store: store?,
+        retention: raw.retention.as_ref().map_or(RETENTION, |kept| kept.value.0.0),
+        web: web?,
+        schedules: schedules::by_name(schedules.into_iter().map(|(schedule, _)| schedule).collect()),
+        probes: probes.into_iter().map(|(name, probe)| (name, probe.probe)).collect(),
+        channels,
+        routes,
+        publishers,
+        secrets,
+        secrets_used,
+        written,
+    })
+}
+
+fn directory_name(directory: &Path) -> String {
+    let whole = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+    whole.file_name().map_or_else(|| "roundsman".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn probes(
+    files: &Files,
+    maker: &ProbeMaker<'_>,
+    references: &mut References<'_>,
+    problems: &mut Problems,
+) -> (BTreeMap<ProbeName, WrittenProbe>, BTreeSet<String>) {
+    let mut made: BTreeMap<ProbeName, WrittenProbe> = BTreeMap::new();
+    let mut broken = BTreeSet::new();
+    let mut seen: BTreeMap<ProbeName, Span> = BTreeMap::new();
+    for file in &files.probes {
+        for entry in entries(file, "probes", problems) {
+            let expanded: Vec<Expanded> = expand(entry, references, problems);
+            if expanded.is_empty() {
+                broken.insert(entry.key.text.clone());
+            }
+            for one in expanded {
+                if let Some(first) = seen.insert(one.name.clone(), one.key.span.clone()) {
+                    let problem =
+                        Problem::error(one.key.span.clone(), format!("there are two probes named `{}`", one.name));
+                    problems.push(problem.with_also(first, "the first one"));
+                    continue;
+                }
+                match maker.make(&one, problems) {
+                    Some(probe) => {
+                        made.insert(one.name, probe);
+                    }
+                    None => {
+                        broken.insert(one.name.to_string());
+                    }
+                }
+            }
+        }
+    }
+    (made, broken)
+}
+
+fn entries<'a>(file: &'a Node, what: &str, problems: &mut Problems) -> &'a [crate::settings::Entry] {
+    if !matches!(file.value, Value::Map(_) | Value::Broken | Value::Null) {
+        problems.error(file.span.clone(), format!("a file in `{what}/` is a mapping from a name to what it names"));
+    }
+    file.entries()
+}
+
+type Schedules = Vec<(crate::domain::schedule::Schedule, String)>;
+
+fn schedules(
+    files: &Files,
+    probes: &BTreeMap<ProbeName, WrittenProbe>,
+    broken: &BTreeSet<String>,
+    references: &References<'_>,
+    now: crate::domain::time::Timestamp,
+    problems: &mut Problems,
+) -> Schedules {
+    let mut seen: BTreeMap<ScheduleName, Span> = BTreeMap::new();
+    let mut made = Vec::new();
+    for file in &files.schedules {
+        for entry in entries(file, "schedules", problems) {
+            let name = match ScheduleName::parse(&entry.key.text) {
+                Ok(name) => name,
+                Err(error) => {
+                    problems.error(entry.key.span.clone(), error.to_string());
+                    continue;
+                }
+            };
+            if let Some(first) = seen.insert(name.clone(), entry.key.span.clone()) {
+                let problem = Problem::error(entry.key.span.clone(), format!("there are two schedules named `{name}`"));
+                problems.push(problem.with_also(first, "the first one"));
+                continue;
+            }
+            let node = references.resolve(&entry.value, problems);
+            let Some(raw) = read::<RawSchedule>(&node, problems) else { continue };
+            let written = WrittenSchedule { name, key: entry.key.clone(), raw };
+            let schedule = schedules::make(&written, probes, broken, now, problems);
+            made.extend(schedule.map(|schedule| (schedule, identity(&node))));
+        }
+    }
+    let names = || seen.keys().map(ScheduleName::as_str).collect::<Vec<_>>();
+    for probe in probes.values() {
+        if let Some(schedule) = probe.schedule.as_ref().filter(|schedule| !seen.contains_key(&schedule.value)) {
+            problems.error(schedule.span.clone(), format!("there is no schedule `{}`", schedule.value)).help =
+                suggest(schedule.value.as_str(), names());
+        }
+    }
+    made
+}
+
+/// What only shows when all probes and schedules are known.
+fn check_probes(
+    probes: &BTreeMap<ProbeName, WrittenProbe>,
+    broken: &BTreeSet<String>,
+    schedules: &Schedules,
+    files: &Files,
+    problems: &mut Problems,
+) {
+    if probes.is_empty() && broken.is_empty() && !files.probes.is_empty() {
+        problems.push(Problem::placeless(Level::Error, "no probe is defined in `probes/`"));
+    }
+    let scheduled: BTreeSet<_> = schedules.iter().flat_map(|(schedule, _)| &schedule.probes).collect();
+    for (name, probe) in probes {
+        if !scheduled.contains(name) && probe.schedule.is_none() && !schedules.is_empty() {
+            problems.warning(probe.key.span.clone(), format!("no schedule runs the probe `{name}`")).help =
+                Some("name it in a schedule's `probes`, or give it a `schedule`".to_owned());
+        }
+        for needed in &probe.needs {
+            if needed.value == *name {
+                problems.error(needed.span.clone(), format!("`{name}` needs itself"));
+            } else if !probes.contains_key(&needed.value) && !broken.contains(needed.value.as_str()) {
+                problems.error(needed.span.clone(), format!("there is no probe `{}`", needed.value)).help =
+                    suggest(needed.value.as_str(), probes.keys().map(ProbeName::as_str).collect::<Vec<_>>());
+            } else if let Some(way) = circle(probes, name, &needed.value) {
+                problems.error(needed.span.clone(), format!("the needs go in a circle: {way}"));
+            }
+        }
+    }
+}
+
+/// The way from `start` over `first` back to `start`, if there is one; told once, at the probe whose name sorts first.
+fn circle(probes: &BTreeMap<ProbeName, WrittenProbe>, start: &ProbeName, first: &ProbeName) -> Option<String> {
+    let mut way = vec![vec![start, first]];
+    let mut seen = BTreeSet::new();
+    while let Some(path) = way.pop() {
+        let last = *path.last()?;
+        if last == start {
+            let is_first = path.iter().all(|name| *name >= start);
+            return is_first.then(|| path.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" → "));
+        }
+        if !seen.insert(last) {
+            continue;
+        }
+        for next in probes.get(last).map(|probe| probe.needs.as_slice()).unwrap_or_default() {
+            way.push(path.iter().copied().chain([&next.value]).collect());
+        }
+    }
+    None
+}
+
+fn store(directory: &Path, raw: &RawRoot, problems: &mut Problems) -> Option<PathBuf> {
+    let Some(written) = &raw.store else { return Some(directory.join("state/roundsman.db")) };
+    let path = written.value.strip_prefix("sqlite:").filter(|path| !path.is_empty());
+    if path.is_none() {
+        problems.error(written.span.clone(), format!("`{}` is not a store", written.value)).help =
+            Some("write it like `sqlite:state/roundsman.db`".to_owned());
+    }
+    path.map(|path| directory.join(path))
+}
+
+fn web(raw: &RawWeb, problems: &mut Problems) -> Option<WebPlan> {
+    let mut well = true;
+    let text = raw.listen.as_ref().map_or(LISTEN, |listen| listen.value.as_str());
+    let listen = text.parse::<SocketAddr>().ok();
+    if let (None, Some(written)) = (listen, &raw.listen) {
+        problems.error(written.span.clone(), format!("`{text}` is not an address to listen at")).help =
+            Some("write it like `127.0.0.1:8080`, `0.0.0.0:8080` or `[::]:8080`".to_owned());
+    }
+    let url = raw.url.as_ref().map(|url| (url, url.value.trim_end_matches('/').to_owned()));
+    if let Some((written, _)) =
+        url.as_ref().filter(|(_, url)| !url.starts_with("http://") && !url.starts_with("https://"))
+    {
+        problems.error(written.span.clone(), format!("`{}` is not a URL", written.value)).help =
+            Some("write it like `https://rounds.example.com`".to_owned());
+        well = false;
+    }
+    let mut token = None;
+    if let Some(written) = &raw.token {
+        token = written.value.secrets().next().cloned();
+        if token.as_ref().is_none_or(|name: &SecretName| written.value.to_string() != format!("${{secret:{name}}}")) {
+            problems.error(written.span.clone(), "the token stands in the file").help =
+                Some("declare it under `secrets:` and write `token: \"${secret:name}\"`".to_owned());
+            well = false;
+        }
+    }
+    let listen = listen?;
+    if let (false, None, Some(written)) = (listen.ip().is_loopback(), &raw.token, &raw.listen) {
+        problems
+            .error(written.span.clone(), format!("{listen} can be reached from elsewhere, and there is no `web.token`"))
+            .help = Some("listen at 127.0.0.1, or declare a secret and write `token: \"${secret:name}\"`".to_owned());
+        well = false;
+    }
+    well.then(|| WebPlan { listen, url: url.map(|(_, url)| url), token })
+}
+
+fn written(root: &Node, probes: &BTreeMap<ProbeName, WrittenProbe>, schedules: &Schedules) -> BTreeMap<String, String> {
+    let mut written: BTreeMap<_, _> =
+        probes.iter().map(|(name, probe)| (format!("probe {name}"), probe.identity.clone())).collect();
+    written
+        .extend(schedules.iter().map(|(schedule, identity)| (format!("schedule {}", schedule.name), identity.clone())));
+    for entry in root.entries() {
+        match entry.key.text.as_str() {
+            "channels" | "publish" => {
+                let what = if entry.key.text == "channels" { "channel" } else { "publisher" };
+                let each = entry.value.entries().iter();
+                written.extend(each.map(|entry| destinations::written(&entry.key.text, what, &entry.value)));
+            }
+            key => {
+                written.insert(key.to_owned(), identity(&entry.value));
+            }
+        }
+    }
+    written
+}
+
+/// Looks whether the secrets that are used are there, as `run` does before it starts.
+pub async fn missing_secrets(plan: &Plan) -> Vec<String> {
+    let mut missing = Vec::new();
+    for name in &plan.secrets_used {
+        let resolved: Result<SecretString, _> = plan.secrets.resolve(name).await;
+        missing.extend(resolved.err().map(|error| error.to_string()));
+    }
+    missing
+}

@@ -1,0 +1,280 @@
+//! The files as written: plain types, one for each shape. Their doc comments are what an editor shows.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+
+use crate::domain::incident::Severity;
+use crate::domain::judge::After;
+use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
+use crate::domain::probe::CapturePath;
+use crate::domain::template::Template;
+use crate::domain::time::Length;
+use crate::settings::{Node, OneOrMany, Spanned, from_text};
+
+/// roundsman.yaml: every key may be absent, and so may the file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Roundsman")]
+pub struct RawRoot {
+    /// The watched system, for messages and pages. Default: the name of the configuration's directory.
+    pub site: Option<String>,
+    /// Where this process stands, e.g. a region. Default: `local`.
+    pub location: Option<String>,
+    /// Where state is kept: `sqlite:` and a path, relative to the configuration. Default: `sqlite:state/roundsman.db`.
+    #[schemars(with = "Option<String>")]
+    pub store: Option<Spanned<String>>,
+    /// How long runs and closed incidents are kept. Default: `90d`.
+    #[schemars(with = "Option<String>")]
+    pub retention: Option<Spanned<RawLength>>,
+    /// The page and `/metrics`.
+    pub web: RawWeb,
+    /// Values that are used in several places, as `${var:name}`.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub vars: Option<Node>,
+    /// What holds for every probe that does not say otherwise.
+    pub defaults: RawDefaults,
+    /// Secrets by reference; their values are read when they are used, and never shown.
+    #[schemars(with = "BTreeMap<String, RawSecret>")]
+    pub secrets: BTreeMap<SecretName, RawSecret>,
+    /// Where metrics go.
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub publish: BTreeMap<Spanned<String>, Node>,
+    /// Where messages can go; a channel has exactly one kind as its key.
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub channels: BTreeMap<Spanned<ChannelName>, Node>,
+    /// Which messages go where: the first that matches takes the message.
+    pub routes: Vec<RawRoute>,
+}
+
+/// The page and `/metrics`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawWeb {
+    /// Where it listens. Default: `127.0.0.1:8080`.
+    #[schemars(with = "Option<String>")]
+    pub listen: Option<Spanned<String>>,
+    /// How people reach it, for links in messages.
+    #[schemars(with = "Option<String>")]
+    pub url: Option<Spanned<String>>,
+    /// The token that reading asks for; needed beyond loopback. Write `"${secret:name}"`.
+    #[schemars(with = "Option<String>")]
+    pub token: Option<Spanned<Template>>,
+}
+
+/// What holds for every probe that does not say otherwise.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawDefaults {
+    /// The budget of a run.
+    #[schemars(with = "Option<String>")]
+    pub timeout: Option<Spanned<RawLength>>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Where a secret is.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum RawSecret {
+    /// In an environment variable.
+    Env(String),
+    /// In a file, relative to the configuration; a line break at its end is not part of it.
+    File(String),
+}
+
+/// Which messages go where.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawRoute {
+    /// The severities that it takes; all when absent.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<Severity>>")]
+    pub severity: OneOrMany<Severity>,
+    /// The channels, all of which are told.
+    #[schemars(with = "Vec<String>")]
+    pub to: OneOrMany<Spanned<ChannelName>>,
+    /// The channel that takes what one of them gave up on.
+    #[schemars(with = "Option<String>")]
+    pub fallback: Option<Spanned<ChannelName>>,
+}
+
+/// A schedule.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Schedule")]
+pub struct RawSchedule {
+    /// A length between 1 s and 24 h that divides a minute, an hour or a day evenly.
+    #[schemars(with = "Option<String>")]
+    pub every: Option<Spanned<RawLength>>,
+    /// A cron line: five fields, or six with the seconds first.
+    #[schemars(with = "Option<String>")]
+    pub cron: Option<Spanned<String>>,
+    /// The time zone of the cron line. Default: UTC.
+    #[schemars(with = "Option<String>")]
+    pub timezone: Option<Spanned<String>>,
+    /// Names, globs with `*`, and `label:key=value`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub probes: OneOrMany<Spanned<String>>,
+    /// The budget of a run whose probe names none. Default: 10 s, or 80 % of the cadence where that is less.
+    #[schemars(with = "Option<String>")]
+    pub timeout: Option<Spanned<RawLength>>,
+    /// When failing runs become a page; without it, no message.
+    pub alert: Option<RawAlert>,
+}
+
+/// When failing runs become a page.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawAlert {
+    /// `2` failures in a row, or `2 of 3` among the last runs. Default: 1.
+    #[schemars(with = "Option<AfterForms>")]
+    pub after: Option<RawAfter>,
+    /// Passes in a row that end it. Default: 1.
+    #[schemars(with = "Option<u32>")]
+    pub recover: Option<Spanned<u32>>,
+    /// How much it matters. Default: P3.
+    pub severity: Option<Severity>,
+}
+
+/// A probe, but for its kind, which is the key that names one.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Probe")]
+pub struct RawProbe {
+    /// Labels, for schedules and messages.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Where the runbook is: a path or a URL.
+    pub runbook: Option<String>,
+    /// While one of these is failing this one is probed, and pages nobody.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub needs: OneOrMany<Spanned<ProbeName>>,
+    /// The schedule that this probe joins, beside those that name it.
+    #[schemars(with = "Option<String>")]
+    pub schedule: Option<Spanned<ScheduleName>>,
+    /// The budget of the whole run.
+    #[schemars(with = "Option<String>")]
+    pub timeout: Option<Spanned<RawLength>>,
+    /// The budget of the cleanup, which is its own. Default: 5 s.
+    #[schemars(with = "Option<String>")]
+    pub cleanup_timeout: Option<Spanned<RawLength>>,
+    /// When failing runs become a page, whatever the schedule says.
+    pub alert: Option<RawAlert>,
+    /// The actions of a journey, in order.
+    #[schemars(with = "Option<Vec<RawStep>>")]
+    pub steps: Option<Spanned<Vec<Node>>>,
+    /// The steps that always run after the others, on a deadline of their own.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<RawStep>>")]
+    pub cleanup: Vec<Node>,
+    /// Makes one probe of each entry: `name@key`, with `${each:key}`, `${each:value}` and `${each:field}`.
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
+    pub each: Option<Node>,
+    /// All must be true, else the run has failed.
+    #[serde(default)]
+    #[schemars(with = "Option<Expressions>")]
+    pub expect: OneOrMany<Spanned<String>>,
+    /// All should be true, else the run is degraded.
+    #[serde(default)]
+    #[schemars(with = "Option<Expressions>")]
+    pub warn: OneOrMany<Spanned<String>>,
+}
+
+/// A step, but for its kind, which is the key that names one.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Step")]
+pub struct RawStep {
+    /// Its name, unique in the probe.
+    #[schemars(with = "String")]
+    pub name: Spanned<StepName>,
+    /// Runs only if this is true.
+    #[schemars(with = "Option<String>")]
+    pub when: Option<Spanned<String>>,
+    /// All must be true, else the run has failed.
+    #[serde(default)]
+    #[schemars(with = "Option<Expressions>")]
+    pub expect: OneOrMany<Spanned<String>>,
+    /// All should be true, else the run is degraded.
+    #[serde(default)]
+    #[schemars(with = "Option<Expressions>")]
+    pub warn: OneOrMany<Spanned<String>>,
+    /// What later steps need: a name and the path of its value, e.g. `token: json.token`.
+    #[serde(default)]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub capture: BTreeMap<Spanned<CaptureName>, Spanned<RawPath>>,
+    /// The step's own limit within the probe's.
+    #[schemars(with = "Option<String>")]
+    pub timeout: Option<Spanned<RawLength>>,
+}
+
+/// One expression, or several.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub enum Expressions {
+    /// One CEL expression.
+    One(String),
+    /// Several CEL expressions.
+    Many(Vec<String>),
+}
+
+/// A number of failures, or one among many.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub enum AfterForms {
+    /// In a row.
+    Row(u32),
+    /// `2 of 3`.
+    Among(String),
+}
+
+/// A length of time as written.
+#[derive(Clone, Copy, Debug)]
+pub struct RawLength(pub Length);
+
+impl<'de> Deserialize<'de> for RawLength {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer, "a length of time like `30s`").map(Self)
+    }
+}
+
+/// The path of a capture as written.
+#[derive(Clone, Debug)]
+pub struct RawPath(pub CapturePath);
+
+impl<'de> Deserialize<'de> for RawPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer, "a path like `json.token`").map(Self)
+    }
+}
+
+/// `2` or `2 of 3` as written.
+#[derive(Clone, Copy, Debug)]
+pub struct RawAfter(pub After);
+
+impl<'de> Deserialize<'de> for RawAfter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = RawAfter;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of failures like `2`, or `2 of 3`")
+            }
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<RawAfter, E> {
+                let number = u32::try_from(number).map_err(|_| E::custom(format!("`after` cannot be {number}")))?;
+                After::new(number, number).map(RawAfter).map_err(E::custom)
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RawAfter, E> {
+                text.parse().map(RawAfter).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}

@@ -1,0 +1,186 @@
+//! Schedules as written become schedules: their cadence, and which probes are theirs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use super::probes::{WrittenProbe, policy};
+use super::raw::RawSchedule;
+use crate::domain::names::{ProbeName, ScheduleName};
+use crate::domain::schedule::{Cadence, Schedule};
+use crate::domain::time::{Length, Timestamp};
+use crate::engine::plan::TIMEOUT;
+use crate::settings::{Key, Problem, Problems, Spanned, suggest};
+
+/// A schedule as written, with where it is.
+pub struct WrittenSchedule {
+    /// Its name.
+    pub name: ScheduleName,
+    /// Where the name is written.
+    pub key: Key,
+    /// What is written.
+    pub raw: RawSchedule,
+}
+
+/// Makes a schedule. `probes` are all there are; `broken` are the names whose probe has mistakes of its own.
+pub fn make(
+    written: &WrittenSchedule,
+    probes: &BTreeMap<ProbeName, WrittenProbe>,
+    broken: &BTreeSet<String>,
+    now: Timestamp,
+    problems: &mut Problems,
+) -> Option<Schedule> {
+    let WrittenSchedule { name, key, raw } = written;
+    let members = members(written, probes, broken, problems);
+    let alert = raw.alert.as_ref().map(|alert| policy(alert, problems));
+    let cadence = cadence(key, raw, now, problems)?;
+    let period = cadence.shortest_period(now);
+    let default = TIMEOUT.min(period.mul_f64(0.8));
+    let timeout = raw.timeout.as_ref().map_or(default, |limit| limit.value.0.0);
+    if let Some(limit) = &raw.timeout
+        && (limit.value.0.0 >= period || limit.value.0.0.is_zero())
+    {
+        problems.error(limit.span.clone(), too_long(limit.value.0, period));
+    }
+    for probe in &members {
+        let Some(limit) = probes.get(probe).and_then(|probe| probe.timeout.as_ref()) else { continue };
+        if limit.value >= period {
+            let problem = Problem::error(limit.span.clone(), too_long(Length(limit.value), period));
+            problems.push(problem.with_also(key.span.clone(), format!("`{name}` runs it every {}", Length(period))));
+        }
+    }
+    Some(Schedule { name: name.clone(), cadence, probes: members, timeout, alert: alert.flatten() })
+}
+
+fn too_long(limit: Length, period: Duration) -> String {
+    format!("a budget of {limit} does not fit into a cadence of {}", Length(period))
+}
+
+fn cadence(key: &Key, raw: &RawSchedule, now: Timestamp, problems: &mut Problems) -> Option<Cadence> {
+    let timezone = raw.timezone.as_ref().map(|written| zone(written, problems));
+    match (&raw.every, &raw.cron) {
+        (Some(every), None) => {
+            if let Some(timezone) = &raw.timezone {
+                problems.error(timezone.span.clone(), "`every` counts from midnight UTC and takes no time zone");
+            }
+            let made = Cadence::every(every.value.0.0);
+            made.map_err(|error| problems.error(every.span.clone(), error.to_string()).help = None).ok()
+        }
+        (None, Some(line)) => {
+            let timezone = timezone.unwrap_or(Some(Tz::UTC))?;
+            let made = Cadence::cron(&line.value, timezone, now);
+            made.map_err(|error| problems.error(line.span.clone(), error.to_string()).help = None).ok()
+        }
+        (Some(every), Some(cron)) => {
+            let problem = Problem::error(cron.span.clone(), "a schedule has `every` or `cron`, not both");
+            problems.push(problem.with_also(every.span.clone(), "the other one"));
+            None
+        }
+        (None, None) => {
+            problems
+                .error(key.span.clone(), format!("the schedule `{}` says neither `every` nor `cron`", key.text))
+                .help = Some("write `every: 30s`, or `cron: \"0 * * * *\"`".to_owned());
+            None
+        }
+    }
+}
+
+fn zone(written: &Spanned<String>, problems: &mut Problems) -> Option<Tz> {
+    match written.value.parse() {
+        Ok(zone) => Some(zone),
+        Err(_) => {
+            let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+            problems.error(written.span.clone(), format!("there is no time zone `{}`", written.value)).help = Some(
+                suggest(&written.value, names.collect::<Vec<_>>())
+                    .filter(|help| help.starts_with("did you"))
+                    .unwrap_or_else(|| "write it like `UTC` or `Europe/Berlin`".to_owned()),
+            );
+            None
+        }
+    }
+}
+
+fn members(
+    written: &WrittenSchedule,
+    probes: &BTreeMap<ProbeName, WrittenProbe>,
+    broken: &BTreeSet<String>,
+    problems: &mut Problems,
+) -> Vec<ProbeName> {
+    let mut members = BTreeSet::new();
+    for selector in written.raw.probes.iter() {
+        let text = selector.value.as_str();
+        let chosen: Vec<_> = match (text.strip_prefix("label:"), text.contains('*')) {
+            (Some(label), _) => {
+                let Some((key, value)) = label.split_once('=') else {
+                    problems.error(selector.span.clone(), "a label is chosen by key and value").help =
+                        Some(format!("write `label:{label}=value`"));
+                    continue;
+                };
+                let has = |probe: &&WrittenProbe| probe.probe.labels.get(key).is_some_and(|have| have == value);
+                probes.values().filter(has).map(|probe| probe.probe.name.clone()).collect()
+            }
+            (None, true) => probes.keys().filter(|name| glob(text, name.as_str())).cloned().collect(),
+            (None, false) => probes.keys().filter(|name| name.as_str() == text).cloned().collect(),
+        };
+        let is_broken = broken.iter().any(|name| if text.contains('*') { glob(text, name) } else { name == text })
+            // Which labels a broken probe would have had nobody knows.
+            || (text.starts_with("label:") && !broken.is_empty());
+        if chosen.is_empty() && !is_broken {
+            let message = if text.starts_with("label:") || text.contains('*') {
+                format!("`{text}` matches no probe")
+            } else {
+                format!("there is no probe `{text}`")
+            };
+            let names = probes.keys().map(ProbeName::as_str);
+            problems.error(selector.span.clone(), message).help =
+                suggest(text, names.collect::<Vec<_>>()).filter(|_| !text.starts_with("label:"));
+        }
+        members.extend(chosen);
+    }
+    let joining =
+        probes.values().filter(|probe| probe.schedule.as_ref().is_some_and(|name| name.value == written.name));
+    members.extend(joining.map(|probe| probe.probe.name.clone()));
+    members.into_iter().collect()
+}
+
+/// Whether a name fits a glob in which `*` stands for any text.
+fn glob(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let mut parts: Vec<_> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+/// The schedules by name, for the plan.
+pub fn by_name(schedules: Vec<Schedule>) -> BTreeMap<ScheduleName, Arc<Schedule>> {
+    schedules.into_iter().map(|schedule| (schedule.name.clone(), Arc::new(schedule))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::glob;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, name, fits) in [
+            ("pages@*", "pages@home", true),
+            ("*", "x", true),
+            ("a*c", "abc", true),
+            ("a*c", "ac", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*c", "ab", false),
+            ("pages@*", "page@home", false),
+        ] {
+            assert_eq!(glob(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+}

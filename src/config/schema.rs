@@ -1,0 +1,102 @@
+//! The JSON Schema of the three files, for editors: the shapes of `raw`, with every kind and its settings put in.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use super::raw::{RawProbe, RawRoot, RawSchedule, RawStep};
+use crate::ports::Kinds;
+
+/// Which file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum File {
+    /// `roundsman.yaml`.
+    Root,
+    /// A file in `probes/`.
+    Probes,
+    /// A file in `schedules/`.
+    Schedules,
+}
+
+/// The schema of a file.
+pub fn schema(file: File, kinds: &Kinds) -> Value {
+    let mut generator = SchemaSettings::draft07().into_generator();
+    let mut root = match file {
+        File::Root => root(&mut generator, kinds),
+        File::Probes => {
+            let probe = with_kinds::<RawProbe>(&mut generator, kinds);
+            let steps = with_kinds::<RawStep>(&mut generator, kinds);
+            let mut schema = named(probe, "probes", "From the name of a probe to the probe.");
+            if let Some(definition) = generator.definitions_mut().get_mut("Step") {
+                *definition = steps;
+            }
+            schema["title"] = json!("probes of Roundsman");
+            schema
+        }
+        File::Schedules => {
+            let schedule = plain::<RawSchedule>(&mut generator);
+            named(schedule, "schedules of Roundsman", "From the name of a schedule to the schedule.")
+        }
+    };
+    root["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+    let definitions = generator.take_definitions(true);
+    if !definitions.is_empty() {
+        root["definitions"] = Value::Object(definitions);
+    }
+    root
+}
+
+fn named(of: Value, title: &str, about: &str) -> Value {
+    json!({ "title": title, "description": about, "type": "object", "additionalProperties": of })
+}
+
+fn plain<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
+    T::json_schema(generator).to_value()
+}
+
+/// A shape with one property for each kind of probe.
+fn with_kinds<T: JsonSchema>(generator: &mut SchemaGenerator, kinds: &Kinds) -> Value {
+    let mut schema = plain::<T>(generator);
+    for kind in kinds.probers {
+        let settings = (kind.schema)(generator);
+        property(&mut schema, kind.name, one_of(kind.about, Some(kind.main), &settings));
+    }
+    schema
+}
+
+fn root(generator: &mut SchemaGenerator, kinds: &Kinds) -> Value {
+    let mut schema = plain::<RawRoot>(generator);
+    let channels: Map<String, Value> = kinds
+        .channels
+        .iter()
+        .map(|kind| (kind.name.to_owned(), one_of(kind.about, Some(kind.main), &(kind.schema)(generator))))
+        .collect();
+    let publishers: Map<String, Value> = kinds
+        .publishers
+        .iter()
+        .map(|kind| (kind.name.to_owned(), one_of(kind.about, None, &(kind.schema)(generator))))
+        .collect();
+    let channel = json!({
+        "type": "object", "properties": channels, "additionalProperties": false, "minProperties": 1, "maxProperties": 1
+    });
+    schema["properties"]["channels"]["additionalProperties"] = channel;
+    schema["properties"]["publish"] = json!({
+        "description": "Where metrics go.", "type": "object", "properties": publishers, "additionalProperties": false
+    });
+    schema
+}
+
+fn property(schema: &mut Value, name: &str, of: Value) {
+    schema["properties"][name] = of;
+}
+
+/// A kind's settings, or the one text that stands for them.
+fn one_of(about: &str, main: Option<&str>, settings: &Schema) -> Value {
+    match main {
+        Some(main) => {
+            let short = json!({ "type": "string", "description": format!("The `{main}`.") });
+            json!({ "description": about, "anyOf": [short, settings.as_value()] })
+        }
+        None => json!({ "description": about, "anyOf": [{ "type": "null" }, settings.as_value()] }),
+    }
+}

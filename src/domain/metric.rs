@@ -1,0 +1,265 @@
+//! What is measured, under which names: the only place where metric names exist. Their number is bounded by the
+//! configuration, since every label is a name from it or one of a closed set.
+
+use std::sync::Arc;
+
+use super::names::{ChannelName, ProbeName, ScheduleName, StepName};
+use super::outcome::{Run, SlotAccount, Verdict};
+use super::time::Timestamp;
+
+/// How values of a metric go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricType {
+    /// The last value stands.
+    Gauge,
+    /// Values are added up.
+    Counter,
+    /// Values are counted by size, in seconds.
+    Histogram,
+}
+
+/// How a metric appears in CloudWatch, whose names follow CloudWatch Synthetics.
+#[derive(Clone, Copy, Debug)]
+pub struct CloudWatchMetric {
+    /// The name.
+    pub name: &'static str,
+    /// The unit, as the API spells it.
+    pub unit: &'static str,
+    /// From our value (a share, seconds) to theirs (per cent, milliseconds).
+    pub value: fn(f64) -> f64,
+}
+
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $type:ident, $help:literal;)*) => {
+        /// The closed set of metrics.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum MetricName { $($(#[$doc])* $variant,)* }
+
+        impl MetricName {
+            /// Every metric, in the order in which pages list them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name for Prometheus, without the suffix that counters have there.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// How values go together.
+            pub fn metric_type(self) -> MetricType {
+                match self { $(Self::$variant => MetricType::$type,)* }
+            }
+
+            /// What it means, in one line.
+            pub fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help,)* }
+            }
+        }
+    };
+}
+
+metrics! {
+    /// As in blackbox_exporter.
+    ProbeSuccess = "probe_success", Gauge, "Whether the last conclusive run passed (1) or failed (0)";
+    /// As in blackbox_exporter.
+    ProbeDuration = "probe_duration_seconds", Gauge, "How long the steps of the last conclusive run took";
+    /// As in blackbox_exporter.
+    ProbeHttpDuration = "probe_http_duration_seconds", Gauge, "How long each phase of an HTTP step took, summed over redirects";
+    /// As in blackbox_exporter.
+    ProbeHttpStatus = "probe_http_status_code", Gauge, "The status of the last answer";
+    /// As in blackbox_exporter.
+    ProbeCertificateExpiry = "probe_ssl_earliest_cert_expiry", Gauge, "When the first certificate of the chain ends, in seconds since 1970";
+    /// Runs by verdict.
+    Runs = "roundsman_runs", Counter, "Runs by verdict";
+    /// Failures by kind.
+    Failures = "roundsman_failures", Counter, "Failures of runs by kind";
+    /// Start minus due.
+    Lateness = "roundsman_run_lateness_seconds", Histogram, "Start of a run minus the instant at which it was due";
+    /// The accounting of slots.
+    Slots = "roundsman_slots", Counter, "Slots by outcome: ran, skipped, saturated, paused or gap";
+    /// Ticks that the engine did not wait for.
+    LateTicks = "roundsman_late_ticks", Counter, "Rounds that the engine started because their tick was two seconds late";
+    /// Jumps of the wall clock.
+    ClockSteps = "roundsman_clock_steps", Counter, "Steps of the wall clock against the clock that does not step";
+    /// What is open.
+    IncidentsOpen = "roundsman_incidents_open", Gauge, "Incidents that are open";
+    /// Attempts of deliveries.
+    Deliveries = "roundsman_deliveries", Counter, "Attempts to deliver a notification, by outcome";
+    /// The age of what waits.
+    OutboxOldest = "roundsman_outbox_oldest_seconds", Gauge, "Age of the oldest notification that waits for delivery";
+    /// What publishers did with samples.
+    Samples = "roundsman_samples", Counter, "Samples by publisher: delivered or dropped";
+    /// Whether what was last loaded is what is written.
+    ReloadSuccess = "roundsman_config_last_reload_successful", Gauge, "Whether the last reload of the configuration was taken (1) or refused (0)";
+}
+
+impl MetricName {
+    /// How it appears in CloudWatch; empty where each combination would be billed and nobody asked for it.
+    pub fn cloudwatch(self) -> &'static [CloudWatchMetric] {
+        match self {
+            Self::ProbeSuccess => &[
+                CloudWatchMetric { name: "SuccessPercent", unit: "Percent", value: |share| share * 100.0 },
+                CloudWatchMetric { name: "Failed", unit: "Count", value: |share| 1.0 - share },
+            ],
+            Self::ProbeDuration => {
+                &[CloudWatchMetric { name: "Duration", unit: "Milliseconds", value: |seconds| seconds * 1e3 }]
+            }
+            _ => &[],
+        }
+    }
+}
+
+/// The labels that a sample may have; a closed set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SampleLabels {
+    /// The probe.
+    pub probe: Option<ProbeName>,
+    /// The schedule.
+    pub schedule: Option<ScheduleName>,
+    /// The step, where a probe has several.
+    pub step: Option<StepName>,
+    /// The channel.
+    pub channel: Option<ChannelName>,
+    /// The kind of publisher.
+    pub publisher: Option<&'static str>,
+    /// One more with a value from a closed set: `phase`, `verdict`, `kind` or `outcome`.
+    pub also: Option<(&'static str, Arc<str>)>,
+}
+
+/// One value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Which metric.
+    pub name: MetricName,
+    /// When it was so.
+    pub at: Timestamp,
+    /// The value; never NaN.
+    pub value: f64,
+    /// Of whom.
+    pub labels: SampleLabels,
+}
+
+/// The names that blackbox_exporter gives to the phases of HTTP.
+const PHASES: [(&str, &str); 5] = [
+    ("dns_ms", "resolve"),
+    ("connect_ms", "connect"),
+    ("tls_ms", "tls"),
+    ("first_byte_ms", "processing"),
+    ("transfer_ms", "transfer"),
+];
+
+/// The samples of a run. An inconclusive run says nothing of its target: it has only its count and its lateness.
+pub fn samples(run: &Run) -> Vec<Sample> {
+    let of_probe =
+        SampleLabels { probe: Some(run.probe.clone()), schedule: run.schedule.clone(), ..SampleLabels::default() };
+    let sample =
+        |name, value, labels: &SampleLabels| Sample { name, at: run.started_at, value, labels: labels.clone() };
+    let also = |key, value: &str| SampleLabels { also: Some((key, Arc::from(value))), ..of_probe.clone() };
+
+    let mut found = vec![
+        sample(MetricName::Runs, 1.0, &also("verdict", run.verdict.word())),
+        sample(
+            MetricName::Lateness,
+            run.lateness.as_secs_f64(),
+            &SampleLabels { schedule: run.schedule.clone(), ..SampleLabels::default() },
+        ),
+    ];
+    for failure in run.verdict.failures() {
+        found.push(sample(MetricName::Failures, 1.0, &also("kind", failure.kind.as_str())));
+    }
+    let success = match run.verdict {
+        Verdict::Inconclusive(_) => return found,
+        Verdict::Failed(_) => 0.0,
+        Verdict::Passed | Verdict::Degraded(_) => 1.0,
+    };
+    found.push(sample(MetricName::ProbeSuccess, success, &of_probe));
+    found.push(sample(MetricName::ProbeDuration, run.duration.as_secs_f64(), &of_probe));
+
+    let several = run.steps.len() > 1;
+    for step in run.steps.iter().filter(|step| step.verdict.is_some()) {
+        let of_step = SampleLabels { step: several.then(|| step.name.clone()), ..of_probe.clone() };
+        if let Some(expires) = step.certificate_expires {
+            found.push(sample(MetricName::ProbeCertificateExpiry, expires.timestamp() as f64, &of_step));
+        }
+        if let Some(status) = step.status {
+            found.push(sample(MetricName::ProbeHttpStatus, status as f64, &of_step));
+        }
+        if step.kind != "http" {
+            continue;
+        }
+        for ((_, value), (_, phase)) in step.phases.parts().into_iter().zip(PHASES) {
+            if let Some(milliseconds) = value {
+                let labels = SampleLabels { also: Some(("phase", Arc::from(phase))), ..of_step.clone() };
+                found.push(sample(MetricName::ProbeHttpDuration, milliseconds / 1e3, &labels));
+            }
+        }
+    }
+    found
+}
+
+/// The samples of slots that have ended.
+pub fn slot_samples(account: &SlotAccount, at: Timestamp) -> Vec<Sample> {
+    let labels = |outcome: &'static str| SampleLabels {
+        probe: Some(account.probe.clone()),
+        schedule: Some(account.schedule.clone()),
+        also: Some(("outcome", Arc::from(outcome))),
+        ..SampleLabels::default()
+    };
+    let counts = account.counts.iter().filter(|(_, count)| *count > 0);
+    counts
+        .map(|(outcome, count)| Sample {
+            name: MetricName::Slots,
+            at,
+            value: *count as f64,
+            labels: labels(outcome.as_str()),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::outcome::{Phases, RunId, StepOutcome};
+    use std::time::Duration;
+
+    #[test]
+    fn a_run_becomes_the_samples_that_dashboards_know() {
+        let at = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let run = Run {
+            id: RunId(Arc::from("r")),
+            location: Arc::from("here"),
+            probe: ProbeName::parse("api-health").unwrap(),
+            schedule: Some(ScheduleName::parse("reachability").unwrap()),
+            slot: at,
+            due_at: at,
+            started_at: at,
+            duration: Duration::from_millis(250),
+            lateness: Duration::from_millis(2),
+            verdict: Verdict::Passed,
+            steps: vec![StepOutcome {
+                name: StepName::parse("http").unwrap(),
+                kind: "http".to_owned(),
+                cleanup: false,
+                verdict: Some(Verdict::Passed),
+                offset_ms: 0.0,
+                phases: Phases { first_byte_ms: Some(40.0), total_ms: 50.0, ..Phases::default() },
+                certificate_expires: None,
+                status: Some(200),
+            }],
+        };
+        let lines: Vec<_> = samples(&run)
+            .iter()
+            .map(|s| format!("{} {} {:?}", s.name.as_str(), s.value, s.labels.also.as_ref().map(|a| a.1.to_string())))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "roundsman_runs 1 Some(\"passed\")",
+                "roundsman_run_lateness_seconds 0.002 None",
+                "probe_success 1 None",
+                "probe_duration_seconds 0.25 None",
+                "probe_http_status_code 200 None",
+                "probe_http_duration_seconds 0.04 Some(\"processing\")",
+            ]
+        );
+    }
+}

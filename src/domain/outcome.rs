@@ -1,0 +1,425 @@
+//! What came of a probe: facts first (observation), then what they mean (failure, verdict), then the whole (run).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::expression::Explanation;
+use super::names::{ProbeName, ScheduleName, StepName};
+use super::time::Timestamp;
+
+/// The facts that a step saw.
+#[derive(Clone, Debug, Default)]
+pub struct Observation {
+    /// What assertions name, except `body` and `json`, which are read from [`Self::body`] only where they are used, and
+    /// the `_ms` values, which are in [`Self::phases`].
+    pub facts: Map<String, Value>,
+    /// The bytes that came, where the kind has a body.
+    pub body: Option<Bytes>,
+    /// How long each part took.
+    pub phases: Phases,
+    /// When the first certificate of the chain that ends first does so, where TLS was spoken.
+    pub certificate_expires: Option<Timestamp>,
+}
+
+/// How long each part of a step took, in milliseconds with their fraction; a part that did not happen is absent. Over
+/// redirects the parts are summed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Phases {
+    /// Name to addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns_ms: Option<f64>,
+    /// TCP handshake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect_ms: Option<f64>,
+    /// TLS handshake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_ms: Option<f64>,
+    /// From the request's last byte to the answer's first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_byte_ms: Option<f64>,
+    /// From the answer's first byte to its last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer_ms: Option<f64>,
+    /// From the beginning to the end, including what is between the parts.
+    pub total_ms: f64,
+}
+
+impl Phases {
+    /// The parts in their order, with the name that expressions use.
+    pub fn parts(&self) -> [(&'static str, Option<f64>); 5] {
+        [
+            ("dns_ms", self.dns_ms),
+            ("connect_ms", self.connect_ms),
+            ("tls_ms", self.tls_ms),
+            ("first_byte_ms", self.first_byte_ms),
+            ("transfer_ms", self.transfer_ms),
+        ]
+    }
+
+    /// Adds the parts of a further exchange, e.g. after a redirect.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in [
+            (&mut self.dns_ms, other.dns_ms),
+            (&mut self.connect_ms, other.connect_ms),
+            (&mut self.tls_ms, other.tls_ms),
+            (&mut self.first_byte_ms, other.first_byte_ms),
+            (&mut self.transfer_ms, other.transfer_ms),
+        ] {
+            if let Some(more) = theirs {
+                *mine = Some(mine.unwrap_or(0.0) + more);
+            }
+        }
+        self.total_ms += other.total_ms;
+    }
+}
+
+macro_rules! failure_kinds {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal,)*) => {
+        /// Why a step failed: a closed, bounded set that is safe as a metric label.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum FailureKind { $($(#[$doc])* #[serde(rename = $text)] $variant,)* }
+
+        impl FailureKind {
+            /// Every kind, for reference pages and tests.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The kind as a label.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+failure_kinds! {
+    /// The name does not exist.
+    DnsNxdomain = "dns.nxdomain",
+    /// The name exists and has no record of that type.
+    DnsNoRecords = "dns.no_records",
+    /// The server could not answer (SERVFAIL, REFUSED, …).
+    DnsServer = "dns.server",
+    /// The answer was not DNS.
+    DnsInvalid = "dns.invalid",
+    /// The target refused the connection.
+    ConnectRefused = "connect.refused",
+    /// The target or a hop reset the connection while it was made.
+    ConnectReset = "connect.reset",
+    /// A router said that there is no way to the target.
+    ConnectUnreachable = "connect.unreachable",
+    /// The address may not be probed (metadata services, link-local).
+    ConnectBlocked = "connect.blocked",
+    /// The time ended while the name was looked up.
+    TimeoutDns = "timeout.dns",
+    /// The time ended while connecting.
+    TimeoutConnect = "timeout.connect",
+    /// The time ended in the TLS handshake.
+    TimeoutTls = "timeout.tls",
+    /// The time ended before the first byte of the answer.
+    TimeoutFirstByte = "timeout.first_byte",
+    /// The time ended within the answer.
+    TimeoutTransfer = "timeout.transfer",
+    /// The time ended between those parts, or before the step had any.
+    TimeoutTotal = "timeout.total",
+    /// The certificate is past its end.
+    TlsExpired = "tls.expired",
+    /// The certificate's time has not begun.
+    TlsNotYetValid = "tls.not_yet_valid",
+    /// The certificate is for other names.
+    TlsWrongName = "tls.wrong_name",
+    /// Nobody whom we trust signed it.
+    TlsUnknownIssuer = "tls.unknown_issuer",
+    /// It signed itself.
+    TlsSelfSigned = "tls.self_signed",
+    /// The certificate is not usable for another reason.
+    TlsCertificate = "tls.certificate",
+    /// The other side speaks no TLS, or none that we accept.
+    TlsProtocol = "tls.protocol",
+    /// The connection ended before the answer was whole.
+    ProtocolClosed = "protocol.closed",
+    /// The answer breaks its protocol.
+    ProtocolInvalid = "protocol.invalid",
+    /// The head of the answer is larger than we read.
+    ProtocolHeaderTooLarge = "protocol.header_too_large",
+    /// The body is larger than we read.
+    BodyTooLarge = "body.too_large",
+    /// More redirects than are followed, or a circle.
+    RedirectLimit = "redirect.limit",
+    /// A redirect that may not be followed.
+    RedirectBlocked = "redirect.blocked",
+    /// An assertion was not true.
+    Expect = "expect",
+    /// A value for a later step was not there.
+    Capture = "capture",
+    /// No route or no network on our side.
+    LocalNetwork = "local.network",
+    /// Our own limits: file descriptors, ports, buffers.
+    LocalResources = "local.resources",
+    /// A secret was not to be had.
+    LocalSecret = "local.secret",
+    /// Our own bug.
+    Internal = "internal",
+}
+
+impl FailureKind {
+    /// Whether it is we who could not look; it then says nothing about the target.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::LocalNetwork | Self::LocalResources | Self::LocalSecret | Self::Internal)
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Why a run failed or is degraded. A failing target is data, from the step upwards.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What sort.
+    pub kind: FailureKind,
+    /// One line for people, lower-case, without a full stop: "expired 3.2 days ago".
+    pub message: String,
+    /// What was wanted, in the words of the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// What came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actual: Option<String>,
+    /// The step, in a probe with several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepName>,
+    /// The parts of the assertion with their values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+}
+
+impl Failure {
+    /// A failure of that sort, told by one line.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), expected: None, actual: None, step: None, explanation: None }
+    }
+
+    /// Adds what was wanted and what came.
+    #[must_use]
+    pub fn with(mut self, expected: impl Into<String>, actual: impl Into<String>) -> Self {
+        self.expected = Some(expected.into());
+        self.actual = Some(actual.into());
+        self
+    }
+
+    /// The failure of an assertion.
+    pub fn of_assertion(explanation: Explanation) -> Self {
+        Self {
+            expected: Some(explanation.expression.clone()),
+            explanation: Some(explanation.clone()),
+            ..Self::new(FailureKind::Expect, explanation.to_string())
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(step) = &self.step {
+            write!(f, "{step}: ")?;
+        }
+        if self.kind != FailureKind::Expect {
+            write!(f, "{}: ", self.kind)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Why we could not look.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The process was told to stop while the run was going on.
+    ShutDown,
+    /// A failure that is ours: no network, no descriptors, no secret, a bug.
+    Ours(Failure),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ShutDown => f.write_str("shut down while it ran"),
+            Self::Ours(failure) => failure.fmt(f),
+        }
+    }
+}
+
+/// What a run says of its target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verdict", content = "why")]
+pub enum Verdict {
+    /// Every expectation held, and every warning too.
+    Passed,
+    /// Every expectation held, a warning did not.
+    Degraded(Vec<Failure>),
+    /// An expectation did not hold, or the target could not be spoken to.
+    Failed(Vec<Failure>),
+    /// *We* could not look: it never opens or closes an incident of the target.
+    Inconclusive(Cause),
+}
+
+impl Verdict {
+    /// The word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Degraded(_) => "degraded",
+            Self::Failed(_) => "failed",
+            Self::Inconclusive(_) => "inconclusive",
+        }
+    }
+
+    /// The glyph that stands beside the word.
+    pub fn glyph(&self) -> &'static str {
+        match self {
+            Self::Passed => "●",
+            Self::Degraded(_) => "▲",
+            Self::Failed(_) => "✕",
+            Self::Inconclusive(_) => "◌",
+        }
+    }
+
+    /// Why it is not passed.
+    pub fn failures(&self) -> &[Failure] {
+        match self {
+            Self::Degraded(failures) | Self::Failed(failures) => failures,
+            Self::Inconclusive(Cause::Ours(failure)) => std::slice::from_ref(failure),
+            Self::Passed | Self::Inconclusive(Cause::ShutDown) => &[],
+        }
+    }
+}
+
+/// What became of one step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepOutcome {
+    /// The step.
+    pub name: StepName,
+    /// The kind it speaks.
+    pub kind: String,
+    /// Whether it belongs to the cleanup.
+    pub cleanup: bool,
+    /// Absent when the step was skipped: what did not run has no verdict.
+    pub verdict: Option<Verdict>,
+    /// When it began, in milliseconds after the run did.
+    pub offset_ms: f64,
+    /// How long its parts took; all zero when it was skipped.
+    pub phases: Phases,
+    /// When the certificate ends that the target showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_expires: Option<Timestamp>,
+    /// The status, where the kind has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<i64>,
+}
+
+/// The id of a run: sorts by time, and is ours.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RunId(pub Arc<str>);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// One probe executed once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its id, which targets may see as `{{run.id}}`.
+    pub id: RunId,
+    /// Where it ran.
+    pub location: Arc<str>,
+    /// The probe.
+    pub probe: ProbeName,
+    /// The schedule whose slot it served; absent when somebody asked for it.
+    pub schedule: Option<ScheduleName>,
+    /// The nominal instant.
+    pub slot: Timestamp,
+    /// When it should have started: slot, lead and spread.
+    pub due_at: Timestamp,
+    /// When it started, with its permit.
+    pub started_at: Timestamp,
+    /// How long the steps took, without the cleanup and without waiting for a permit.
+    pub duration: Duration,
+    /// Start minus due, in one clock that does not step.
+    pub lateness: Duration,
+    /// What it says.
+    pub verdict: Verdict,
+    /// Its steps, then its cleanup, in their order.
+    pub steps: Vec<StepOutcome>,
+}
+
+/// What became of a slot of a probe: exactly one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SlotOutcome {
+    /// The probe was run.
+    Ran,
+    /// Its last run was still going on.
+    Skipped,
+    /// No permit came free before the next slot.
+    Saturated,
+    /// Somebody paused it.
+    Paused,
+    /// The process was down or suspended, or its clock stepped over the slot.
+    Gap,
+}
+
+impl SlotOutcome {
+    /// Every outcome, in the order in which tables show them.
+    pub const ALL: [Self; 5] = [Self::Ran, Self::Skipped, Self::Saturated, Self::Paused, Self::Gap];
+
+    /// The outcome as a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ran => "ran",
+            Self::Skipped => "skipped",
+            Self::Saturated => "saturated",
+            Self::Paused => "paused",
+            Self::Gap => "gap",
+        }
+    }
+}
+
+/// Slots of one probe that have ended, in their order: through which slot, and how many with which outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotAccount {
+    /// The schedule.
+    pub schedule: ScheduleName,
+    /// The probe.
+    pub probe: ProbeName,
+    /// Every slot up to and including this one has its outcome; counting goes on after it.
+    pub through: Timestamp,
+    /// How many slots ended how.
+    pub counts: Vec<(SlotOutcome, u64)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_kinds_are_labels() {
+        for kind in FailureKind::ALL {
+            assert!(kind.as_str().chars().all(|c| c.is_ascii_lowercase() || c == '.' || c == '_'), "{kind}");
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
+
+    #[test]
+    fn phases_of_redirects_are_summed() {
+        let mut sum = Phases { connect_ms: Some(1.0), total_ms: 2.0, ..Phases::default() };
+        sum.add(&Phases { connect_ms: Some(2.0), tls_ms: Some(3.0), total_ms: 6.0, ..Phases::default() });
+        assert_eq!(sum, Phases { connect_ms: Some(3.0), tls_ms: Some(3.0), total_ms: 8.0, ..Phases::default() });
+    }
+}

@@ -1,0 +1,329 @@
+//! Schedule, cadence, slot: which nominal instants there are, and where in a round each probe stands. Pure: the same
+//! cadence and the same instants give the same slots, whatever happened before.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeZone as _;
+use chrono_tz::Tz;
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+
+use super::judge::AlertPolicy;
+use super::names::{ProbeName, ScheduleName};
+use super::time::{Length, Timestamp};
+
+/// How long after its slot a round starts: tokio-cron-scheduler ticks up to half a second late, and the lead hides it.
+pub const LEAD: Duration = Duration::from_secs(1);
+
+/// The longest stretch over which a round is spread. A round of an hourly schedule stays near its hour, where people
+/// look for it.
+pub const SPREAD_MAX: Duration = Duration::from_secs(60);
+
+/// A named definition in `schedules/`, after validation.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// Its name; people speak of it as a tier.
+    pub name: ScheduleName,
+    /// Its slots.
+    pub cadence: Cadence,
+    /// The probes of each of its rounds, each once, sorted.
+    pub probes: Vec<ProbeName>,
+    /// The budget of a run whose probe names none: 10 s, or 80 % of the cadence where that is less.
+    pub timeout: Duration,
+    /// When failing runs become a page; without it, no message.
+    pub alert: Option<AlertPolicy>,
+}
+
+/// `every 30s` or a cron line.
+#[derive(Clone)]
+pub enum Cadence {
+    /// Slots at the multiples of a length that divides a minute, an hour or a day, counted from midnight UTC.
+    Every(Duration),
+    /// Slots where croner 4 puts the line in its time zone.
+    Cron {
+        /// As written.
+        line: Arc<str>,
+        /// The zone in which the line is read.
+        timezone: Tz,
+        /// The parsed line.
+        cron: Box<Cron>,
+    },
+}
+
+/// Why something is not a cadence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CadenceError {
+    /// Outside one second to one day.
+    #[error("`every` takes 1 s to 24 h, not {0}")]
+    Range(Length),
+    /// A length whose slots would drift over the day.
+    #[error("{0} divides neither a minute nor an hour nor a day evenly: the nearest that do are {1} and {2}")]
+    Uneven(Length, Length, Length),
+    /// croner does not read the line.
+    #[error("`{0}` is not a cron line: {1}")]
+    Cron(String, String),
+    /// A line of a form that is not offered.
+    #[error("`{0}` has {1} fields: a cron line has five, or six with the seconds first")]
+    Fields(String, usize),
+    /// A line that parses and never occurs, such as 30 February.
+    #[error("`{0}` never occurs")]
+    Never(String),
+}
+
+const DAY: u64 = 86_400;
+
+fn is_even(seconds: u64) -> bool {
+    [60, 3_600, DAY].iter().any(|whole| whole % seconds == 0)
+}
+
+impl Cadence {
+    /// A cadence by length; it must divide a minute, an hour or a day evenly.
+    pub fn every(length: Duration) -> Result<Self, CadenceError> {
+        let seconds = length.as_secs();
+        if !(1..=DAY).contains(&seconds) || (seconds == DAY && length.subsec_nanos() > 0) {
+            return Err(CadenceError::Range(Length(length)));
+        }
+        if length.subsec_nanos() == 0 && is_even(seconds) {
+            return Ok(Self::Every(length));
+        }
+        let below = (1..=seconds).rev().find(|&s| is_even(s)).unwrap_or(1);
+        let above = (seconds + 1..=DAY).find(|&s| is_even(s)).unwrap_or(DAY);
+        let length_of = |s| Length(Duration::from_secs(s));
+        Err(CadenceError::Uneven(Length(length), length_of(below), length_of(above)))
+    }
+
+    /// A cadence by cron line; `now` is where the search for its next occurrence begins.
+    pub fn cron(line: &str, timezone: Tz, now: Timestamp) -> Result<Self, CadenceError> {
+        let fields = line.split_whitespace().count();
+        if !line.trim_start().starts_with('@') && !(5..=6).contains(&fields) {
+            return Err(CadenceError::Fields(line.to_owned(), fields));
+        }
+        let cron = CronParser::builder()
+            .seconds(Seconds::Optional)
+            .year(Year::Disallowed)
+            .build()
+            .parse(line)
+            .map_err(|error| CadenceError::Cron(line.to_owned(), error.to_string()))?;
+        let cadence = Self::Cron { line: Arc::from(line), timezone, cron: Box::new(cron) };
+        if cadence.next_after(now).is_none() { Err(CadenceError::Never(line.to_owned())) } else { Ok(cadence) }
+    }
+
+    /// The first slot strictly after an instant; `None` when there is none any more.
+    pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Every(length) => {
+                let step = i64::try_from(length.as_secs()).ok()?;
+                let next = at.timestamp().div_euclid(step).checked_add(1)?.checked_mul(step)?;
+                chrono::Utc.timestamp_opt(next, 0).single()
+            }
+            Self::Cron { timezone, cron, .. } => {
+                let next = cron.find_next_occurrence(&at.with_timezone(timezone), false).ok()?.to_utc();
+                // A line that occurs in the repeated hour of autumn may be found at the instant itself.
+                (next > at).then_some(next)
+            }
+        }
+    }
+
+    /// The slots in `(after, through]`, in order.
+    pub fn slots(&self, after: Timestamp, through: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
+        std::iter::successors(self.next_after(after), |slot| self.next_after(*slot))
+            .take_while(move |slot| *slot <= through)
+    }
+
+    /// The last slot at or before an instant.
+    pub fn last_through(&self, at: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Every(length) => {
+                let step = i64::try_from(length.as_secs()).ok()?;
+                chrono::Utc.timestamp_opt(at.timestamp().div_euclid(step) * step, 0).single()
+            }
+            Self::Cron { timezone, cron, .. } => {
+                let previous = cron.find_previous_occurrence(&at.with_timezone(timezone), true).ok()?;
+                Some(previous.to_utc())
+            }
+        }
+    }
+
+    /// How many slots are in `(after, through]`, counted up to `most`.
+    pub fn count(&self, after: Timestamp, through: Timestamp, most: u64) -> u64 {
+        match self {
+            Self::Every(length) => {
+                let step = i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
+                let counted = through.timestamp().div_euclid(step) - after.timestamp().div_euclid(step);
+                u64::try_from(counted).unwrap_or(0).min(most)
+            }
+            Self::Cron { .. } => {
+                let most = usize::try_from(most).unwrap_or(usize::MAX);
+                self.slots(after, through).take(most).count() as u64
+            }
+        }
+    }
+
+    /// The length between a slot and the next one after it; a day when there is none.
+    pub fn period_at(&self, slot: Timestamp) -> Duration {
+        match self {
+            Self::Every(length) => *length,
+            Self::Cron { .. } => {
+                self.next_after(slot).and_then(|next| (next - slot).to_std().ok()).unwrap_or(Duration::from_secs(DAY))
+            }
+        }
+    }
+
+    /// The shortest length between two of the next slots, which bounds timeouts.
+    pub fn shortest_period(&self, now: Timestamp) -> Duration {
+        match self {
+            Self::Every(length) => *length,
+            Self::Cron { .. } => {
+                let slots: Vec<_> =
+                    std::iter::successors(self.next_after(now), |slot| self.next_after(*slot)).take(64).collect();
+                slots
+                    .windows(2)
+                    .filter_map(|pair| (pair[1] - pair[0]).to_std().ok())
+                    .min()
+                    .unwrap_or(Duration::from_secs(DAY))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Cadence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Every(length) => write!(f, "every {}", Length(*length)),
+            Self::Cron { line, timezone: Tz::UTC, .. } => write!(f, "at {line}"),
+            Self::Cron { line, timezone, .. } => write!(f, "at {line} {timezone}"),
+        }
+    }
+}
+
+impl fmt::Debug for Cadence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cadence({self})")
+    }
+}
+
+impl PartialEq for Cadence {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+/// Where in a round a probe stands: between zero and the room that its period leaves after lead and timeout, at most
+/// [`SPREAD_MAX`]. A hash of the names only, so that restart and reload keep the phase.
+pub fn spread(schedule: &ScheduleName, probe: &ProbeName, period: Duration, timeout: Duration) -> Duration {
+    let room = period.saturating_sub(LEAD).saturating_sub(timeout).min(SPREAD_MAX);
+    let bytes = schedule.as_str().bytes().chain([0]).chain(probe.as_str().bytes());
+    let hash =
+        finish(bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        }));
+    // FNV-1a with MurmurHash3's finaliser, written here because the standard hasher may change between releases, and
+    // then every probe would move.
+    let fraction = (hash >> 11) as f64 / (1_u64 << 53) as f64;
+    room.mul_f64(fraction)
+}
+
+fn finish(mut hash: u64) -> u64 {
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn every(seconds: u64) -> Cadence {
+        Cadence::every(Duration::from_secs(seconds)).unwrap()
+    }
+
+    fn cron(line: &str, zone: Tz) -> Cadence {
+        Cadence::cron(line, zone, at("2026-01-01T00:00:00Z")).unwrap()
+    }
+
+    #[test]
+    fn slots_follow_the_wall_clock() {
+        let slots: Vec<_> = every(30).slots(at("2026-11-24T10:00:00Z"), at("2026-11-24T10:01:10Z")).collect();
+        assert_eq!(slots, [at("2026-11-24T10:00:30Z"), at("2026-11-24T10:01:00Z")]);
+        assert_eq!(every(30).next_after(at("2026-11-24T10:00:29.999Z")), Some(at("2026-11-24T10:00:30Z")));
+    }
+
+    #[test]
+    fn uneven_lengths_name_their_neighbours() {
+        for (seconds, message) in [
+            (7, "7 s divides neither a minute nor an hour nor a day evenly: the nearest that do are 6 s and 8 s"),
+            (
+                50_000,
+                "13 h 53 min divides neither a minute nor an hour nor a day evenly: the nearest that do are 12 h and 1 d",
+            ),
+            (0, "`every` takes 1 s to 24 h, not 0 ms"),
+            (90_000, "`every` takes 1 s to 24 h, not 1 d 1 h"),
+        ] {
+            assert_eq!(Cadence::every(Duration::from_secs(seconds)).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn cron_lines_that_cannot_be_kept_are_refused() {
+        let error = |line| Cadence::cron(line, Tz::UTC, at("2026-01-01T00:00:00Z")).unwrap_err().to_string();
+        assert_eq!(error("0 0 30 2 *"), "`0 0 30 2 *` never occurs");
+        assert_eq!(error("0 0 *"), "`0 0 *` has 3 fields: a cron line has five, or six with the seconds first");
+        assert!(error("61 * * * *").starts_with("`61 * * * *` is not a cron line: "), "{}", error("61 * * * *"));
+    }
+
+    #[test]
+    fn both_changes_of_the_clocks_keep_a_daily_line_daily() {
+        // In Berlin 02:30 does not exist on 29 March 2026 and exists twice on 25 October 2026.
+        let daily = cron("30 2 * * *", Tz::Europe__Berlin);
+        let spring: Vec<_> = daily.slots(at("2026-03-27T12:00:00Z"), at("2026-03-30T12:00:00Z")).collect();
+        assert_eq!(spring.len(), 3, "{spring:?}");
+        let autumn: Vec<_> = daily.slots(at("2026-10-23T12:00:00Z"), at("2026-10-26T12:00:00Z")).collect();
+        assert_eq!(autumn.len(), 3, "{autumn:?}");
+        let hourly = cron("0 * * * *", Tz::Europe__Berlin);
+        for (from, to) in
+            [("2026-03-28T12:00:00Z", "2026-03-29T12:00:00Z"), ("2026-10-24T12:00:00Z", "2026-10-25T12:00:00Z")]
+        {
+            let slots: Vec<_> = hourly.slots(at(from), at(to)).collect();
+            assert_eq!(slots.len(), 24, "{from}: {slots:?}");
+        }
+    }
+
+    #[test]
+    fn spread_is_stable_and_even() {
+        let schedule = ScheduleName::parse("reachability").unwrap();
+        let place = |n: u32| {
+            let probe = ProbeName::parse(&format!("probe-{n}")).unwrap();
+            spread(&schedule, &probe, Duration::from_secs(30), Duration::from_secs(10))
+        };
+        let mut tenths = [0_u32; 10];
+        for n in 0..10_000 {
+            assert!(place(n) < Duration::from_secs(19));
+            tenths[(place(n).as_secs_f64() / 1.9) as usize] += 1;
+        }
+        assert!(tenths.iter().all(|&count| (900..1_100).contains(&count)), "{tenths:?}");
+        // These figures may never change: a restart with another release keeps the phase.
+        assert_eq!(
+            place(1).as_millis(),
+            spread(&schedule, &ProbeName::parse("probe-1").unwrap(), Duration::from_secs(30), Duration::from_secs(10))
+                .as_millis()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn counting_agrees_with_listing(seconds in prop::sample::select(vec![1_u64, 7_200, 30, 60, 300, 86_400, 45]), from in 0_i64..4_000_000_000, length in 0_i64..4_000) {
+            prop_assume!(is_even(seconds));
+            let (after, through) = (chrono::Utc.timestamp_opt(from, 0).unwrap(), chrono::Utc.timestamp_opt(from + length, 0).unwrap());
+            let cadence = every(seconds);
+            prop_assert_eq!(cadence.count(after, through, u64::MAX), cadence.slots(after, through).count() as u64);
+            prop_assert!(cadence.slots(after, through).all(|slot| slot.timestamp() % i64::try_from(seconds).unwrap() == 0));
+        }
+    }
+}

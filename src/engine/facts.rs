@@ -1,0 +1,167 @@
+//! What expressions and captures see of an observation. Bodies are read only where they are used, and a captured value
+//! is taken from the answer's own text, byte for byte.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::domain::expression::Scope;
+use crate::domain::names::CaptureName;
+use crate::domain::outcome::Observation;
+use crate::domain::probe::{CapturePath, Segment};
+
+/// The scope of a step's expressions.
+pub struct Facts<'a> {
+    observation: Option<&'a Observation>,
+    captures: &'a BTreeMap<CaptureName, String>,
+    each: &'a Value,
+}
+
+impl<'a> Facts<'a> {
+    /// Before the step has seen anything: captures and `each` only.
+    pub fn before(captures: &'a BTreeMap<CaptureName, String>, each: &'a Value) -> Self {
+        Self { observation: None, captures, each }
+    }
+
+    /// After the step.
+    pub fn of(observation: &'a Observation, captures: &'a BTreeMap<CaptureName, String>, each: &'a Value) -> Self {
+        Self { observation: Some(observation), captures, each }
+    }
+}
+
+impl Scope for Facts<'_> {
+    fn lookup(&self, root: &str) -> Result<Value, String> {
+        match root {
+            "captures" => {
+                let entries = self.captures.iter().map(|(name, text)| (name.to_string(), Value::String(text.clone())));
+                Ok(Value::Object(entries.collect::<Map<_, _>>()))
+            }
+            "each" => Ok(self.each.clone()),
+            _ => {
+                let observation =
+                    self.observation.ok_or_else(|| format!("`{root}` is not there before the step has run"))?;
+                fact(observation, root)
+            }
+        }
+    }
+}
+
+fn fact(observation: &Observation, root: &str) -> Result<Value, String> {
+    if let Some(value) = observation.facts.get(root) {
+        return Ok(value.clone());
+    }
+    match root {
+        "body" => Ok(Value::String(body(observation)?.to_owned())),
+        "json" => serde_json::from_str(body(observation)?).map_err(|error| format!("the body is not JSON: {error}")),
+        "total_ms" => Ok(Value::from(observation.phases.total_ms)),
+        _ => {
+            let part = observation.phases.parts().into_iter().find(|(name, _)| *name == root).and_then(|(_, ms)| ms);
+            part.map(Value::from).ok_or_else(|| format!("`{root}` is not there"))
+        }
+    }
+}
+
+fn body(observation: &Observation) -> Result<&str, String> {
+    let bytes = observation.body.as_deref().ok_or("there is no body")?;
+    std::str::from_utf8(bytes).map_err(|error| format!("the body is not UTF-8: byte {} is wrong", error.valid_up_to()))
+}
+
+/// The text of a captured value: a string gives its content, any other JSON its source text.
+pub fn capture(observation: &Observation, path: &CapturePath) -> Result<String, String> {
+    let text = match path.root.as_str() {
+        "json" => {
+            let text = body(observation)?;
+            let whole: &RawValue =
+                serde_json::from_str(text).map_err(|error| format!("the body is not JSON: {error}"))?;
+            return content(descend(whole, path)?);
+        }
+        root => fact(observation, root)?.to_string(),
+    };
+    let whole: &RawValue = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    content(descend(whole, path)?)
+}
+
+fn descend<'a>(mut at: &'a RawValue, path: &CapturePath) -> Result<&'a RawValue, String> {
+    let mut way = path.root.clone();
+    for segment in &path.segments {
+        let found = match segment {
+            Segment::Field(field) => {
+                way = format!("{way}.{field}");
+                let fields: Option<BTreeMap<std::borrow::Cow<'_, str>, &RawValue>> =
+                    serde_json::from_str(at.get()).ok();
+                fields.and_then(|mut fields| fields.remove(field.as_str()))
+            }
+            Segment::Index(index) => {
+                way = format!("{way}[{index}]");
+                let items: Option<Vec<&RawValue>> = serde_json::from_str(at.get()).ok();
+                items.and_then(|items| items.get(*index).copied())
+            }
+        };
+        at = found.ok_or_else(|| format!("`{way}` is not there"))?;
+    }
+    Ok(at)
+}
+
+fn content(value: &RawValue) -> Result<String, String> {
+    if value.get() == "null" {
+        return Err("it is null".to_owned());
+    }
+    if value.get().starts_with('"') {
+        return serde_json::from_str(value.get()).map_err(|error| error.to_string());
+    }
+    Ok(value.get().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(body: &str) -> Observation {
+        let mut observation = Observation { body: Some(body.to_owned().into()), ..Observation::default() };
+        observation.facts.insert("headers".to_owned(), serde_json::json!({"x-id": "0042"}));
+        observation.phases.total_ms = 12.5;
+        observation
+    }
+
+    #[test]
+    fn captures_are_taken_as_they_came() {
+        let observation = seen(
+            r#"{"id":"007312","big":12345678901234567890,"sci":1e5,"yes":true,"list":[{"a b": {"x" : 1 }}],"esc":"a\"\u00e9"}"#,
+        );
+        for (path, expected) in [
+            ("json.id", Ok("007312")),
+            ("json.big", Ok("12345678901234567890")),
+            ("json.sci", Ok("1e5")),
+            ("json.yes", Ok("true")),
+            ("json.list[0][\"a b\"]", Ok(r#"{"x" : 1 }"#)),
+            ("json.esc", Ok("a\"é")),
+            ("headers[\"x-id\"]", Ok("0042")),
+            ("total_ms", Ok("12.5")),
+            ("json.missing", Err("`json.missing` is not there")),
+            ("json.list[3]", Err("`json.list[3]` is not there")),
+            ("status", Err("`status` is not there")),
+        ] {
+            let got = capture(&observation, &path.parse().unwrap());
+            assert_eq!(got.as_deref().map_err(String::as_str), expected, "{path}");
+        }
+        assert_eq!(capture(&seen("no json"), &"body".parse().unwrap()).unwrap(), "no json");
+        assert!(
+            capture(&seen("no json"), &"json.a".parse().unwrap()).unwrap_err().starts_with("the body is not JSON: ")
+        );
+        assert_eq!(capture(&seen(r#"{"a":null}"#), &"json.a".parse().unwrap()).unwrap_err(), "it is null");
+    }
+
+    #[test]
+    fn a_body_that_is_not_text_is_an_error_only_where_it_is_used() {
+        let observation = Observation { body: Some(vec![0x66, 0xff].into()), ..Observation::default() };
+        let (captures, each) = (BTreeMap::new(), Value::Null);
+        let facts = Facts::of(&observation, &captures, &each);
+        assert_eq!(facts.lookup("body").unwrap_err(), "the body is not UTF-8: byte 1 is wrong");
+        assert_eq!(facts.lookup("total_ms"), Ok(Value::from(0.0)));
+        assert_eq!(
+            Facts::before(&captures, &each).lookup("status").unwrap_err(),
+            "`status` is not there before the step has run"
+        );
+    }
+}

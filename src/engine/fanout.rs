@@ -1,0 +1,158 @@
+//! A bounded buffer for each publisher, and a task that empties it. A publisher that is slow or down costs its own
+//! samples, which are counted, and nothing else.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::plan::Plan;
+use crate::domain::metric::{MetricName, Sample, SampleLabels};
+use crate::domain::time::Monotonic;
+use crate::ports::{Clock, Exposition, Publisher, PublisherAccount};
+
+/// How many samples wait for one publisher. At 2,000 probes each 30 s that is more than a minute of them.
+const SAMPLES_WAITING_MAX: usize = 65_536;
+
+/// How many samples a publisher is given at once.
+const BATCH_MAX: usize = 1_000;
+
+/// How often a publisher may send what waits for time to pass.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long a publisher has to send what it holds when the process ends.
+pub const FLUSH_MAX: Duration = Duration::from_millis(2_500);
+
+struct Outlet {
+    identity: String,
+    samples: mpsc::Sender<Sample>,
+    page: Option<Arc<dyn Exposition>>,
+}
+
+/// Hands samples to every publisher. Clones share the outlets.
+#[derive(Clone, Default)]
+pub struct Fanout {
+    outlets: Arc<RwLock<BTreeMap<&'static str, Outlet>>>,
+}
+
+impl Fanout {
+    /// Gives samples to every publisher, without waiting for any.
+    pub fn send(&self, samples: &[Sample]) {
+        let outlets = self.outlets.read().unwrap_or_else(PoisonError::into_inner);
+        for (publisher, outlet) in &*outlets {
+            let dropped = samples.iter().filter(|sample| outlet.samples.try_send((*sample).clone()).is_err()).count();
+            if let (true, Some(first)) = (dropped > 0, samples.first()) {
+                let lost = of_publisher(publisher, "dropped", dropped as u64, first.at);
+                outlets.values().for_each(|outlet| drop(outlet.samples.try_send(lost.clone())));
+            }
+        }
+    }
+
+    /// The page of the publisher that has one.
+    pub fn page(&self) -> Option<Arc<dyn Exposition>> {
+        let outlets = self.outlets.read().unwrap_or_else(PoisonError::into_inner);
+        outlets.values().find_map(|outlet| outlet.page.clone())
+    }
+
+    /// Starts the publishers of a plan in `tasks`; what runs already with the same settings goes on, and what is gone or
+    /// changed sends what it has and ends.
+    pub fn take(&self, plan: &Plan, clock: &Arc<dyn Clock>, tasks: &mut JoinSet<()>) {
+        let mut outlets = self.outlets.write().unwrap_or_else(PoisonError::into_inner);
+        outlets.retain(|name, outlet| {
+            plan.publishers.get(name).is_some_and(|factory| factory.identity() == outlet.identity)
+        });
+        for (name, factory) in &plan.publishers {
+            if outlets.contains_key(name) {
+                continue;
+            }
+            let (publisher, page) = factory.start();
+            let (sender, receiver) = mpsc::channel(SAMPLES_WAITING_MAX);
+            tasks.spawn(serve(name, publisher, receiver, Arc::clone(clock), self.clone()));
+            outlets.insert(name, Outlet { identity: factory.identity(), samples: sender, page });
+        }
+    }
+
+    /// Ends every publisher once it has sent what it has.
+    pub fn close(&self) {
+        self.outlets.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+fn of_publisher(
+    publisher: &'static str,
+    outcome: &'static str,
+    count: u64,
+    at: crate::domain::time::Timestamp,
+) -> Sample {
+    let labels = SampleLabels {
+        publisher: Some(publisher),
+        also: Some(("outcome", Arc::from(outcome))),
+        ..SampleLabels::default()
+    };
+    Sample { name: MetricName::Samples, at, value: count as f64, labels }
+}
+
+async fn serve(
+    name: &'static str,
+    mut publisher: Box<dyn Publisher>,
+    mut samples: mpsc::Receiver<Sample>,
+    clock: Arc<dyn Clock>,
+    fanout: Fanout,
+) {
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    let mut told = PublisherAccount::default();
+    let mut well = true;
+    let mut next_tick: Monotonic = clock.monotonic() + TICK;
+    loop {
+        let result = tokio::select! {
+            received = samples.recv_many(&mut batch, BATCH_MAX) => {
+                if received == 0 {
+                    break;
+                }
+                let result = publisher.publish(&batch).await;
+                batch.clear();
+                result
+            }
+            () = clock.sleep_until(next_tick) => {
+                next_tick = clock.monotonic() + TICK;
+                let result = publisher.tick().await;
+                let account = publisher.account();
+                // Only what changed is told, or publishers would keep each other busy.
+                let outcomes = [("delivered", account.delivered, told.delivered), ("dropped", account.dropped, told.dropped)];
+                let now = clock.now();
+                if name != "prometheus" || account.dropped > told.dropped {
+                    let news = outcomes.iter().filter(|(_, now, before)| now > before);
+                    fanout.send(&news.map(|(outcome, count, before)| of_publisher(name, outcome, count - before, now)).collect::<Vec<_>>());
+                    told = account;
+                }
+                result
+            }
+        };
+        // Logged when it begins and when it ends, so that an hour without a network is two lines.
+        match result {
+            Err(error) if well => {
+                well = false;
+                tracing::warn!(
+                    publisher = name,
+                    waiting = publisher.account().waiting,
+                    "metrics cannot be published: {error}"
+                );
+            }
+            Ok(()) if !well && publisher.account().waiting == 0 => {
+                well = true;
+                tracing::info!(publisher = name, "metrics are published again");
+            }
+            _ => {}
+        }
+    }
+    let flush_by = clock.monotonic() + FLUSH_MAX;
+    let result = tokio::select! {
+        result = publisher.flush() => result.map_err(|error| error.to_string()),
+        () = clock.sleep_until(flush_by) => Err("the time ended".to_owned()),
+    };
+    if let Err(error) = result {
+        tracing::warn!(publisher = name, lost = publisher.account().waiting, "the last metrics were not sent: {error}");
+    }
+}

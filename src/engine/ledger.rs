@@ -1,0 +1,513 @@
+//! What is known of alerts: the states, the open incidents, and whom each incident was told to. In memory and without
+//! I/O; each change is put into the commit that makes it last.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::plan::Plan;
+use super::runner::new_id;
+use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity};
+use crate::domain::judge::{AlertKey, AlertState, Aspect, Transition, judge};
+use crate::domain::names::{ChannelName, ProbeName};
+use crate::domain::outcome::{Run, Verdict};
+use crate::domain::quiet::why_quiet;
+use crate::domain::time::{Timestamp, words};
+use crate::ports::{Commit, Delivery, Loaded, Notification};
+
+/// The states and the open incidents.
+pub struct Ledger {
+    plan: Arc<Plan>,
+    /// Healthy states are not held.
+    states: HashMap<AlertKey, AlertState>,
+    open: BTreeMap<(ProbeName, Aspect), Incident>,
+}
+
+impl Ledger {
+    /// The ledger as the process before this one left it, under this plan: what is no longer configured is resolved.
+    pub fn open(plan: Arc<Plan>, loaded: Loaded, now: Timestamp, commit: &mut Commit) -> Self {
+        let open = loaded.incidents.into_iter().map(|incident| ((incident.probe.clone(), incident.aspect), incident));
+        let mut ledger =
+            Self { plan: Arc::clone(&plan), states: loaded.states.into_iter().collect(), open: open.collect() };
+        ledger.take(plan, now, commit);
+        ledger
+    }
+
+    /// How many incidents are open.
+    pub fn incidents_open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Goes on under another plan: states that nothing feeds any more are forgotten, and an incident that none of them
+    /// holds open is resolved with that reason. The rest keeps its counts.
+    pub fn take(&mut self, plan: Arc<Plan>, now: Timestamp, commit: &mut Commit) {
+        self.plan = plan;
+        let gone: BTreeSet<AlertKey> = self.states.keys().filter(|key| !self.is_watched(key)).cloned().collect();
+        for key in gone {
+            self.states.remove(&key);
+            commit.forgotten.push(key);
+        }
+        let unheld: Vec<_> = self.open.keys().cloned().collect();
+        for of in unheld {
+            let Some(mut incident) = self.open.remove(&of) else { continue };
+            incident.firing.retain(|schedule, _| {
+                let key = AlertKey { schedule: schedule.clone(), probe: of.0.clone(), aspect: of.1 };
+                matches!(self.states.get(&key), Some(AlertState::Firing { .. }))
+            });
+            if incident.firing.is_empty() {
+                self.resolve(incident, now, Some("removed from the configuration"), commit);
+            } else {
+                self.open.insert(of, incident);
+            }
+        }
+        self.reconsider_quiet(now, commit);
+    }
+
+    fn is_watched(&self, key: &AlertKey) -> bool {
+        let schedule = self.plan.schedules.get(&key.schedule);
+        let probe = self.plan.probes.get(&key.probe);
+        schedule.zip(probe).is_some_and(|(schedule, probe)| {
+            schedule.probes.contains(&key.probe) && self.plan.alert(schedule, probe).is_some()
+        })
+    }
+
+    /// Takes in one run: its verdict moves the states, the states move the incidents, the incidents are told.
+    pub fn take_run(&mut self, run: Run, now: Timestamp, commit: &mut Commit) {
+        let plan = Arc::clone(&self.plan);
+        let watched = run.schedule.as_ref().and_then(|name| {
+            let (schedule, probe) = (plan.schedules.get(name)?, plan.probes.get(&run.probe)?);
+            Some((schedule, plan.alert(schedule, probe)?))
+        });
+        let Some((schedule, policy)) = watched else {
+            commit.runs.push(run);
+            return;
+        };
+        for aspect in Aspect::ALL {
+            let key = AlertKey { schedule: schedule.name.clone(), probe: run.probe.clone(), aspect };
+            let before = self.states.get(&key).cloned().unwrap_or_default();
+            let (after, transition) = judge(policy, aspect, &before, &run);
+            let firing = matches!(after, AlertState::Firing { .. });
+            if after != before {
+                commit.states.push((key.clone(), after.clone()));
+                if after == AlertState::Healthy {
+                    self.states.remove(&key)
+                } else {
+                    self.states.insert(key.clone(), after)
+                };
+            }
+            match transition {
+                Some(Transition::Fired { since }) => self.fired(&key, policy.severity, since, &run, now, commit),
+                Some(Transition::Recovered) => self.recovered(&key, now, commit),
+                None if firing && aspect.bad(&run.verdict) == Some(true) => self.still_bad(&key, &run, commit),
+                None => {}
+            }
+        }
+        commit.runs.push(run);
+        self.reconsider_quiet(now, commit);
+    }
+
+    fn fired(
+        &mut self,
+        key: &AlertKey,
+        severity: Severity,
+        since: Timestamp,
+        run: &Run,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) {
+        let of = (key.probe.clone(), key.aspect);
+        let failures = run.verdict.failures().to_vec();
+        if let Some(mut incident) = self.open.remove(&of) {
+            incident.firing.insert(key.schedule.clone(), severity);
+            if !incident.schedules.contains(&key.schedule) {
+                incident.schedules.push(key.schedule.clone());
+            }
+            incident.latest_failures = failures;
+            commit.moments.push(moment(&incident, now, "joined", format!("{} is firing too", key.schedule)));
+            if severity > incident.severity {
+                commit.moments.push(moment(
+                    &incident,
+                    now,
+                    "raised",
+                    format!("{} becomes {severity}", incident.severity),
+                ));
+                incident.severity = severity;
+                self.tell_opened(&mut incident, now, commit);
+            }
+            commit.incidents.push(incident.clone());
+            self.open.insert(of, incident);
+            return;
+        }
+        let probe = self.plan.probes.get(&key.probe);
+        let mut incident = Incident {
+            id: IncidentId(Arc::from(new_id(now).as_str())),
+            probe: key.probe.clone(),
+            aspect: key.aspect,
+            severity,
+            since,
+            opened_at: now,
+            resolved_at: None,
+            resolved_because: None,
+            firing: BTreeMap::from([(key.schedule.clone(), severity)]),
+            schedules: vec![key.schedule.clone()],
+            first_failures: failures.clone(),
+            latest_failures: failures,
+            opening_run: run.id.clone(),
+            labels: probe.map(|probe| probe.labels.clone()).unwrap_or_default(),
+            runbook: probe.and_then(|probe| probe.runbook.clone()),
+            quiet: None,
+            told: Vec::new(),
+            transitions: 0,
+        };
+        commit.moments.push(moment(&incident, since, run.verdict.word(), first_words(&run.verdict)));
+        commit.moments.push(moment(&incident, now, "opened", format!("{severity}, by {}", key.schedule)));
+        let needs = probe.map(|probe| probe.needs.clone()).unwrap_or_default();
+        incident.quiet = why_quiet(&needs, |needed| self.is_unwell(needed));
+        match &incident.quiet {
+            Some(reason) => commit.moments.push(moment(&incident, now, "muted", reason.to_string())),
+            None => self.tell_opened(&mut incident, now, commit),
+        }
+        commit.incidents.push(incident.clone());
+        self.open.insert(of, incident);
+    }
+
+    fn still_bad(&mut self, key: &AlertKey, run: &Run, commit: &mut Commit) {
+        let Some(incident) = self.open.get_mut(&(key.probe.clone(), key.aspect)) else { return };
+        let failures = run.verdict.failures();
+        if incident.latest_failures != failures {
+            incident.latest_failures = failures.to_vec();
+            commit.incidents.push(incident.clone());
+        }
+    }
+
+    fn recovered(&mut self, key: &AlertKey, now: Timestamp, commit: &mut Commit) {
+        let of = (key.probe.clone(), key.aspect);
+        let Some(mut incident) = self.open.remove(&of) else { return };
+        incident.firing.remove(&key.schedule);
+        commit.moments.push(moment(&incident, now, "recovered", format!("{} is healthy", key.schedule)));
+        if incident.firing.is_empty() {
+            self.resolve(incident, now, None, commit);
+        } else {
+            commit.incidents.push(incident.clone());
+            self.open.insert(of, incident);
+        }
+    }
+
+    fn resolve(&mut self, mut incident: Incident, now: Timestamp, because: Option<&str>, commit: &mut Commit) {
+        incident.resolved_at = Some(now);
+        incident.resolved_because = because.map(str::to_owned);
+        let length = words(crate::domain::time::between(incident.since, now));
+        let text = because.map_or_else(|| format!("after {length}"), |why| format!("after {length}: {why}"));
+        commit.moments.push(moment(&incident, now, "resolved", text));
+        // Whoever was told that it began is told that it is over, and nobody else.
+        let told = incident.told.clone();
+        self.tell(&mut incident, Event::Resolved, &told, now, commit);
+        commit.incidents.push(incident);
+    }
+
+    /// What was kept quiet is told once its reason is gone and it still lasts.
+    fn reconsider_quiet(&mut self, now: Timestamp, commit: &mut Commit) {
+        let quiet: Vec<_> =
+            self.open.iter().filter(|(_, incident)| incident.quiet.is_some()).map(|(of, _)| of.clone()).collect();
+        for of in quiet {
+            let needs = self.plan.probes.get(&of.0).map(|probe| probe.needs.clone()).unwrap_or_default();
+            let reason = why_quiet(&needs, |needed| self.is_unwell(needed));
+            let Some(mut incident) = self.open.remove(&of) else { continue };
+            if reason != incident.quiet {
+                incident.quiet.clone_from(&reason);
+                match reason {
+                    Some(reason) => commit.moments.push(moment(&incident, now, "muted", reason.to_string())),
+                    None => self.tell_opened(&mut incident, now, commit),
+                }
+                commit.incidents.push(incident.clone());
+            }
+            self.open.insert(of, incident);
+        }
+    }
+
+    fn is_unwell(&self, probe: &ProbeName) -> bool {
+        self.states.keys().any(|key| key.probe == *probe && key.aspect == Aspect::Failing)
+    }
+
+    /// Tells the channels of the severity's route that were not told yet.
+    fn tell_opened(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
+        let Some(route) = self.plan.route(incident.severity) else {
+            let text = format!("nobody: no route takes {}", incident.severity);
+            commit.moments.push(moment(incident, now, "told", text));
+            return;
+        };
+        let new: Vec<_> = route.to.iter().filter(|channel| !incident.told.contains(channel)).cloned().collect();
+        incident.told.extend(new.iter().cloned());
+        self.tell(incident, Event::Opened, &new, now, commit);
+    }
+
+    fn tell(
+        &self,
+        incident: &mut Incident,
+        event: Event,
+        channels: &[ChannelName],
+        now: Timestamp,
+        commit: &mut Commit,
+    ) {
+        if channels.is_empty() {
+            return;
+        }
+        incident.transitions += 1;
+        let url = self.plan.web.url.as_ref().map(|base| format!("{base}/incidents/{}", incident.id));
+        let fallback = self.plan.route(incident.severity).and_then(|route| route.fallback.clone());
+        let notification = Notification {
+            event,
+            incident: incident.clone(),
+            transition: incident.transitions,
+            at: now,
+            site: self.plan.site.clone(),
+            url,
+            late: false,
+            plain: false,
+        };
+        commit.deliveries.extend(channels.iter().map(|channel| Delivery {
+            id: new_id(now),
+            channel: channel.clone(),
+            fallback: fallback.clone().filter(|fallback| fallback != channel),
+            notification: notification.clone(),
+            created_at: now,
+            attempts: 0,
+            next_attempt_at: now,
+        }));
+    }
+}
+
+fn moment(incident: &Incident, at: Timestamp, what: &str, text: String) -> Moment {
+    Moment { incident: incident.id.clone(), at, what: what.to_owned(), text }
+}
+
+fn first_words(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Inconclusive(cause) => cause.to_string(),
+        verdict => verdict.failures().first().map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::names::ScheduleName;
+    use crate::domain::outcome::{Failure, FailureKind, RunId};
+    use crate::engine::plan::Route;
+    use crate::engine::testing::{at, plan_of, schedule_of};
+    use std::time::Duration;
+
+    fn name(text: &str) -> ProbeName {
+        ProbeName::parse(text).unwrap()
+    }
+
+    fn run(schedule: &str, probe: &str, second: i64, letter: char) -> Run {
+        let started_at = at("2026-11-24T10:00:00Z") + chrono::TimeDelta::seconds(second);
+        Run {
+            id: RunId(Arc::from("r")),
+            location: Arc::from("here"),
+            probe: name(probe),
+            schedule: Some(ScheduleName::parse(schedule).unwrap()),
+            slot: started_at,
+            due_at: started_at,
+            started_at,
+            duration: Duration::from_millis(5),
+            lateness: Duration::ZERO,
+            verdict: match letter {
+                'x' => Verdict::Failed(vec![Failure::new(FailureKind::ConnectRefused, "nobody listens")]),
+                '?' => Verdict::Inconclusive(crate::domain::outcome::Cause::Ours(Failure::new(
+                    FailureKind::LocalNetwork,
+                    "no route",
+                ))),
+                _ => Verdict::Passed,
+            },
+            steps: Vec::new(),
+        }
+    }
+
+    /// Feeds runs (schedule, probe, letter), a second apart, and writes down what is told and to whom.
+    struct Story {
+        ledger: Ledger,
+        second: i64,
+        told: Vec<String>,
+        last: Commit,
+    }
+
+    impl Story {
+        fn of(plan: Plan) -> Self {
+            let ledger =
+                Ledger::open(Arc::new(plan), Loaded::default(), at("2026-11-24T10:00:00Z"), &mut Commit::default());
+            Self { ledger, second: 0, told: Vec::new(), last: Commit::default() }
+        }
+
+        fn note(&mut self, commit: Commit) {
+            for delivery in &commit.deliveries {
+                let n = &delivery.notification;
+                self.told.push(format!(
+                    "{} {} {} #{} {}",
+                    delivery.channel,
+                    n.event.as_str(),
+                    n.incident.severity,
+                    n.transition,
+                    n.summary()
+                ));
+                assert!(!n.incident.schedules.is_empty());
+            }
+            self.last = commit;
+        }
+
+        fn runs(&mut self, schedule: &str, probe: &str, letters: &str) -> &mut Self {
+            for letter in letters.chars() {
+                self.second += 1;
+                let mut commit = Commit::default();
+                let now = at("2026-11-24T10:00:00Z") + chrono::TimeDelta::seconds(self.second);
+                self.ledger.take_run(run(schedule, probe, self.second, letter), now, &mut commit);
+                self.note(commit);
+            }
+            self
+        }
+    }
+
+    #[test]
+    fn an_incident_is_told_once_and_resolved_once() {
+        let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 1)]));
+        story.runs("tier", "probe-0", ".xxxx..");
+        assert_eq!(
+            story.told,
+            [
+                "ops opened P2 #1 probe-0 is failing: connect.refused: nobody listens",
+                "ops resolved P2 #2 probe-0 is well again after 4 s",
+            ]
+        );
+        assert_eq!(story.ledger.incidents_open(), 0);
+    }
+
+    #[test]
+    fn a_second_schedule_joins_and_the_incident_closes_when_both_are_healthy() {
+        let mut grave = schedule_of("grave", "1m", 1);
+        grave.alert.as_mut().unwrap().severity = Severity::P1;
+        let mut plan = plan_of(vec![schedule_of("tier", "30s", 1), grave]);
+        let pager = ChannelName::parse("pager").unwrap();
+        plan.routes.insert(0, Route { severities: [Severity::P1].into(), to: vec![pager], fallback: None });
+        let mut story = Story::of(plan);
+        story.runs("tier", "probe-0", "xx").runs("grave", "probe-0", "xx");
+        story.runs("tier", "probe-0", ".");
+        assert_eq!(story.ledger.incidents_open(), 1);
+        story.runs("grave", "probe-0", ".");
+        assert_eq!(
+            story.told,
+            [
+                "ops opened P2 #1 probe-0 is failing: connect.refused: nobody listens",
+                "pager opened P1 #2 probe-0 is failing: connect.refused: nobody listens",
+                "ops resolved P1 #3 probe-0 is well again after 5 s",
+                "pager resolved P1 #3 probe-0 is well again after 5 s",
+            ]
+        );
+    }
+
+    #[test]
+    fn lasting_blindness_is_an_incident_of_its_own() {
+        let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 1)]));
+        story.runs("tier", "probe-0", "xx???x");
+        assert_eq!(
+            story.told,
+            [
+                "ops opened P2 #1 probe-0 is failing: connect.refused: nobody listens",
+                "ops opened P2 #1 Roundsman cannot see probe-0: local.network: no route",
+                "ops resolved P2 #2 probe-0 is well again after 3 s",
+            ]
+        );
+        assert_eq!(story.ledger.incidents_open(), 1, "the target's incident is still open");
+    }
+
+    fn plan_with_need() -> Plan {
+        let mut plan = plan_of(vec![schedule_of("tier", "30s", 2)]);
+        let mut child = crate::engine::testing::probe("probe-1");
+        child.needs = vec![name("probe-0")];
+        plan.probes.insert(name("probe-1"), Arc::new(child));
+        plan
+    }
+
+    #[test]
+    fn what_needs_a_failing_probe_is_quiet_until_that_is_well() {
+        let mut story = Story::of(plan_with_need());
+        story.runs("tier", "probe-0", "xx").runs("tier", "probe-1", "xx");
+        assert_eq!(story.told.len(), 1);
+        assert!(
+            story
+                .last
+                .moments
+                .iter()
+                .any(|moment| moment.what == "muted" && moment.text == "needs probe-0, which is failing")
+        );
+        story.runs("tier", "probe-0", ".");
+        assert_eq!(
+            story.told[1..],
+            [
+                "ops resolved P2 #2 probe-0 is well again after 4 s",
+                "ops opened P2 #1 probe-1 is failing: connect.refused: nobody listens",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_was_quiet_from_end_to_end_resolves_without_a_word() {
+        let mut story = Story::of(plan_with_need());
+        story.runs("tier", "probe-0", "xx").runs("tier", "probe-1", "xx.");
+        assert_eq!(story.told.len(), 1);
+        assert_eq!(story.ledger.incidents_open(), 1);
+    }
+
+    #[test]
+    fn a_restart_goes_on_counting_and_resolves_what_it_missed() {
+        let plan = Arc::new(plan_of(vec![schedule_of("tier", "30s", 1)]));
+        let mut commits = Vec::new();
+        let mut ledger =
+            Ledger::open(Arc::clone(&plan), Loaded::default(), at("2026-11-24T10:00:00Z"), &mut Commit::default());
+        // Each run is taken by another process, which knows only what was committed.
+        for (second, letter) in (1..).zip("xx.".chars()) {
+            let mut commit = Commit::default();
+            let now = at("2026-11-24T10:00:00Z") + chrono::TimeDelta::seconds(second);
+            ledger.take_run(run("tier", "probe-0", second, letter), now, &mut commit);
+            let loaded = Loaded {
+                states: ledger.states.clone().into_iter().collect(),
+                incidents: ledger.open.values().cloned().collect(),
+                accounted: Vec::new(),
+            };
+            let mut of_start = Commit::default();
+            ledger = Ledger::open(Arc::clone(&plan), loaded, now, &mut of_start);
+            assert!(of_start.deliveries.is_empty());
+            commits.push(commit);
+        }
+        let events: Vec<_> =
+            commits.iter().flat_map(|commit| &commit.deliveries).map(|d| d.notification.event).collect();
+        assert_eq!(events, [Event::Opened, Event::Resolved]);
+    }
+
+    #[test]
+    fn what_is_removed_while_firing_resolves_with_that_reason() {
+        let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 1)]));
+        story.runs("tier", "probe-0", "xx");
+        let mut commit = Commit::default();
+        story.ledger.take(
+            Arc::new(plan_of(vec![schedule_of("tier", "30s", 0)])),
+            at("2026-11-24T10:01:00Z"),
+            &mut commit,
+        );
+        assert_eq!(commit.forgotten.len(), 1);
+        story.note(commit);
+        assert_eq!(
+            story.told[1],
+            "ops resolved P2 #2 probe-0 is well again after 59 s (removed from the configuration)"
+        );
+    }
+
+    #[test]
+    fn without_a_route_the_time_line_says_that_nobody_was_told() {
+        let mut plan = plan_of(vec![schedule_of("tier", "30s", 1)]);
+        plan.routes.clear();
+        let mut story = Story::of(plan);
+        story.runs("tier", "probe-0", "xx");
+        assert!(story.told.is_empty());
+        assert!(story.last.moments.iter().any(|moment| moment.text == "nobody: no route takes P2"));
+    }
+}

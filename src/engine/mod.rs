@@ -1,0 +1,27 @@
+//! Floor 2: the machine. Ticks become slots, slots become rounds, rounds become runs, runs become verdicts; verdicts are
+//! remembered, committed and told.
+//!
+//! | task | owns | hears | tells |
+//! |---|---|---|---|
+//! | [`scheduler`] | calendar, queue, account of slots | ticks, commands, its runs | ended runs → dispatcher |
+//! | [`dispatcher`] | alert states, incidents | ended runs, reloads | commits → store, samples → fanout, a wake → deliverer |
+//! | [`deliverer`] | nothing | the wake | asks the store what is due; attempts → notifiers |
+//! | [`fanout`] | a publisher each | samples | publishers |
+//!
+//! Arrows go one way only, and every channel is bounded. When the process ends the tasks end in that order, each after
+//! it has put away what the one before it still sent.
+
+pub mod calendar;
+pub mod deliverer;
+pub mod dispatcher;
+pub mod facts;
+pub mod fanout;
+pub mod ledger;
+pub mod plan;
+pub mod runner;
+pub mod scheduler;
+pub mod slots;
+pub mod start;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,98 @@
+//! The plan: what the files mean, whole, immutable and resolved. What `validate` accepts is this, and this is what runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::incident::Severity;
+use crate::domain::judge::AlertPolicy;
+use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName};
+use crate::domain::probe::Probe;
+use crate::domain::schedule::Schedule;
+use crate::ports::{Notifier, Prober, PublisherFactory, Secrets};
+
+/// A probe with what performs its steps.
+pub type PlannedProbe = Probe<Arc<dyn Prober>>;
+
+/// The budget of the steps of a run that no schedule started.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Everything that was declared.
+#[derive(Clone)]
+pub struct Plan {
+    /// The watched system.
+    pub site: String,
+    /// Where this process stands.
+    pub location: Arc<str>,
+    /// The store's file.
+    pub store: PathBuf,
+    /// How long runs and closed incidents are kept.
+    pub retention: Duration,
+    /// The page.
+    pub web: WebPlan,
+    /// The tiers.
+    pub schedules: BTreeMap<ScheduleName, Arc<Schedule>>,
+    /// The probes, each after its expansion.
+    pub probes: BTreeMap<ProbeName, Arc<PlannedProbe>>,
+    /// Where messages can go.
+    pub channels: BTreeMap<ChannelName, Arc<dyn Notifier>>,
+    /// Which messages go where: the first that matches.
+    pub routes: Vec<Route>,
+    /// Where metrics go, by kind.
+    pub publishers: BTreeMap<&'static str, Arc<dyn PublisherFactory>>,
+    /// Where secrets come from.
+    pub secrets: Arc<dyn Secrets>,
+    /// The secrets that are used, so that `run` can look whether they are there.
+    pub secrets_used: BTreeSet<SecretName>,
+    /// Each declared thing (`probe api-health`, `schedule hourly`, `channel ops`, `routes`, …) with its resolved text, so
+    /// that a reload can say what changed.
+    pub written: BTreeMap<String, String>,
+}
+
+/// The page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebPlan {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How people reach it, for links in messages; without a slash at the end.
+    pub url: Option<String>,
+    /// The token that reading asks for beyond loopback.
+    pub token: Option<SecretName>,
+}
+
+/// Which messages go where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The severities that it takes; empty means all.
+    pub severities: BTreeSet<Severity>,
+    /// The channels.
+    pub to: Vec<ChannelName>,
+    /// What takes a message that one of them gave up on.
+    pub fallback: Option<ChannelName>,
+}
+
+impl Plan {
+    /// The policy for a probe on a schedule: the probe's own, else the schedule's.
+    pub fn alert<'a>(&'a self, schedule: &'a Schedule, probe: &'a PlannedProbe) -> Option<&'a AlertPolicy> {
+        probe.alert.as_ref().or(schedule.alert.as_ref())
+    }
+
+    /// The first route that takes a severity.
+    pub fn route(&self, severity: Severity) -> Option<&Route> {
+        self.routes.iter().find(|route| route.severities.is_empty() || route.severities.contains(&severity))
+    }
+
+    /// What differs in another plan, in words: `probe api-health changed`, `schedule hourly added`.
+    pub fn changes(&self, next: &Self) -> Vec<String> {
+        let names: BTreeSet<_> = self.written.keys().chain(next.written.keys()).collect();
+        let change = |name: &&String| match (self.written.get(*name), next.written.get(*name)) {
+            (Some(_), None) => Some(format!("{name} removed")),
+            (None, Some(_)) => Some(format!("{name} added")),
+            (before, after) if before != after => Some(format!("{name} changed")),
+            _ => None,
+        };
+        names.iter().filter_map(change).collect()
+    }
+}

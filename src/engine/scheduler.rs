@@ -1,0 +1,579 @@
+//! Ticks become slots, slots become rounds, rounds become runs. One task owns the calendar, the queue of entries and
+//! the account of slots; runs are its children, and their results leave through one bounded channel.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::calendar::{Calendar, Come, Entry, GRACE};
+use super::fanout::Fanout;
+use super::plan::Plan;
+use super::runner::{Order, Runner};
+use super::slots::{SlotBook, SlotKey};
+use crate::domain::metric::{MetricName, Sample, SampleLabels};
+use crate::domain::names::{ProbeName, ScheduleName};
+use crate::domain::outcome::{Run, SlotAccount, SlotOutcome};
+use crate::domain::schedule::LEAD;
+use crate::domain::time::{Monotonic, Timestamp, between, earlier, later};
+use crate::ports::{Clock, TickSource};
+
+/// How many runs of one schedule go on at once. Each schedule has permits of its own, so hung hourly suites never delay
+/// a 30-second probe.
+pub const PERMITS: usize = 256;
+
+/// If a tick is this late the round is started without it.
+const TICK_LATE: Duration = Duration::from_secs(2);
+
+/// The clock is looked at least this often, so that a step or a stop is noticed soon.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The wall clock has stepped when it and the other clock disagree by more than this over one look.
+const STEP_MIN: Duration = Duration::from_secs(1);
+
+/// A run that ended, or slots that will have none, on the way to the dispatcher.
+#[derive(Debug)]
+pub struct Ended {
+    /// The run.
+    pub run: Option<Run>,
+    /// The slots that are settled with it.
+    pub account: Option<SlotAccount>,
+}
+
+/// What the scheduler is told.
+pub enum Command {
+    /// Go on with another plan.
+    Reload(Arc<Plan>),
+    /// Probe now, off the slots; the run has no schedule.
+    Trigger(ProbeName),
+}
+
+/// What the scheduler needs of others.
+pub struct Wiring {
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Hints.
+    pub ticks: Box<dyn TickSource>,
+    /// Where ended runs go.
+    pub ended: mpsc::Sender<Ended>,
+    /// What it is told.
+    pub commands: mpsc::Receiver<Command>,
+    /// Metrics of its own.
+    pub fanout: Fanout,
+    /// Told to stop: no new rounds, runs end with their cleanup.
+    pub stop: CancellationToken,
+}
+
+struct Finished {
+    key: Option<SlotKey>,
+    slot: Timestamp,
+    /// Absent when the process stopped before there was one; the slot is then a gap of the next process.
+    result: Option<(SlotOutcome, Option<Run>)>,
+}
+
+/// The order of the queue is by start only.
+struct Queued {
+    due: Monotonic,
+    entry: Entry,
+}
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Self) -> bool {
+        self.due == other.due
+    }
+}
+impl Eq for Queued {}
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Queued {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.due.cmp(&other.due)
+    }
+}
+
+/// The scheduler.
+pub struct Scheduler {
+    clock: Arc<dyn Clock>,
+    ticks: Box<dyn TickSource>,
+    ended: mpsc::Sender<Ended>,
+    commands: mpsc::Receiver<Command>,
+    fanout: Fanout,
+    stop: CancellationToken,
+    plan: Arc<Plan>,
+    calendar: Calendar,
+    queue: BinaryHeap<Reverse<Queued>>,
+    /// Which slot of a probe is being run.
+    in_flight: HashMap<SlotKey, Timestamp>,
+    book: SlotBook,
+    permits: HashMap<ScheduleName, Arc<Semaphore>>,
+    runner: Runner,
+    runs: JoinSet<Finished>,
+    seen: (Timestamp, Monotonic),
+    /// What the process before this one missed, until the loop can send it.
+    missed: Vec<SlotAccount>,
+}
+
+impl Scheduler {
+    /// A scheduler that stands where `accounted` says the process before it was.
+    pub fn new(plan: Arc<Plan>, accounted: Vec<(ScheduleName, ProbeName, Timestamp)>, wiring: Wiring) -> Self {
+        let Wiring { clock, ticks, ended, commands, fanout, stop } = wiring;
+        let accounted: HashMap<SlotKey, Timestamp> =
+            accounted.into_iter().map(|(schedule, probe, through)| ((schedule, probe), through)).collect();
+        let seen = (clock.now(), clock.monotonic());
+        let mut scheduler = Self {
+            runner: Runner::new(Arc::clone(&clock), stop.clone()),
+            clock,
+            ticks,
+            ended,
+            commands,
+            fanout,
+            stop,
+            plan: Arc::clone(&plan),
+            calendar: Calendar::default(),
+            queue: BinaryHeap::new(),
+            in_flight: HashMap::new(),
+            book: SlotBook::default(),
+            permits: HashMap::new(),
+            runs: JoinSet::new(),
+            seen,
+            missed: Vec::new(),
+        };
+        let come = scheduler
+            .calendar
+            .take(&plan, seen.0, |schedule, probe| accounted.get(&(schedule.clone(), probe.clone())).copied());
+        scheduler.missed = scheduler.take_in(come);
+        scheduler
+    }
+
+    /// Queues the entries, and gives what the gaps settle.
+    fn take_in(&mut self, come: Come) -> Vec<SlotAccount> {
+        for entry in come.entries {
+            self.enter(entry);
+        }
+        let mut accounts = Vec::new();
+        for gap in come.gaps {
+            let key = (gap.schedule, gap.probe);
+            accounts.extend(self.book.settle(&key, gap.through, SlotOutcome::Gap, gap.count));
+        }
+        accounts
+    }
+
+    fn enter(&mut self, entry: Entry) {
+        self.book.enter(&(entry.schedule.clone(), entry.probe.clone()), entry.slot);
+        let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
+        let due = if entry.due_at >= now {
+            monotonic + between(now, entry.due_at)
+        } else {
+            Monotonic(monotonic.0.saturating_sub(between(entry.due_at, now)))
+        };
+        self.queue.push(Reverse(Queued { due, entry }));
+    }
+
+    /// Goes on until it is told to stop, then waits for what still runs.
+    pub async fn run(mut self) {
+        self.watch().await;
+        for account in std::mem::take(&mut self.missed) {
+            self.send(None, Some(account)).await;
+        }
+        loop {
+            let wake = self.next_wake();
+            let come = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                Some(finished) = self.runs.join_next(), if !self.runs.is_empty() => {
+                    self.finish(finished).await;
+                    continue;
+                }
+                Some(command) = self.commands.recv() => self.obey(command).await,
+                name = self.ticks.next() => self.look(Some(&name)),
+                () = self.clock.sleep_until(wake) => self.look(None),
+            };
+            for account in self.take_in(come) {
+                self.send(None, Some(account)).await;
+            }
+            self.start_due().await;
+        }
+        while let Some(finished) = self.runs.join_next().await {
+            self.finish(finished).await;
+        }
+    }
+
+    async fn watch(&mut self) {
+        let schedules: Vec<_> = self.plan.schedules.values().cloned().collect();
+        if let Err(error) = self.ticks.watch(&schedules).await {
+            tracing::warn!("{error}: rounds start by the engine's own timer");
+        }
+    }
+
+    fn next_wake(&self) -> Monotonic {
+        let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
+        let without_tick = self.calendar.next_slot().map(|slot| monotonic + between(now, later(slot, TICK_LATE)));
+        let next_entry = self.queue.peek().map(|Reverse(queued)| queued.due);
+        [without_tick, next_entry].into_iter().flatten().fold(monotonic + LOOK, Monotonic::min)
+    }
+
+    /// Looks at the clock: all that has come of the schedule that ticked, and of the others what should have ticked.
+    fn look(&mut self, ticked: Option<&ScheduleName>) -> Come {
+        let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
+        let walked = (now - self.seen.0).as_seconds_f64();
+        let step = walked - monotonic.since(self.seen.1).as_secs_f64();
+        self.seen = (now, monotonic);
+        if step.abs() > STEP_MIN.as_secs_f64() {
+            tracing::warn!(seconds = step, "the wall clock stepped, or the machine slept");
+            self.count(MetricName::ClockSteps, 1.0, SampleLabels::default());
+        }
+        if let Some(name) = ticked {
+            return self.calendar.advance(name, now, now);
+        }
+        let come = self.calendar.advance_all(earlier(now, TICK_LATE), now);
+        if come.rounds > 0 {
+            tracing::debug!(rounds = come.rounds, "rounds began without their tick");
+            self.count(MetricName::LateTicks, come.rounds as f64, SampleLabels::default());
+        }
+        come
+    }
+
+    fn count(&self, name: MetricName, value: f64, labels: SampleLabels) {
+        self.fanout.send(&[Sample { name, at: self.clock.now(), value, labels }]);
+    }
+
+    async fn obey(&mut self, command: Command) -> Come {
+        match command {
+            Command::Trigger(probe) => {
+                if let Some(probe) = self.plan.probes.get(&probe) {
+                    let (now, due) = (self.clock.now(), self.clock.monotonic());
+                    let (plan, probe) = (Arc::clone(&self.plan), Arc::clone(probe));
+                    let order = Order { plan, probe, schedule: None, slot: now, due_at: now, due };
+                    let runner = self.runner.clone();
+                    self.runs.spawn(async move {
+                        let run = runner.run(order).await;
+                        Finished { key: None, slot: now, result: Some((SlotOutcome::Ran, Some(run))) }
+                    });
+                }
+                Come::default()
+            }
+            Command::Reload(plan) => {
+                self.plan = plan;
+                self.watch().await;
+                // Nothing is accounted for what is new in this process: its first slot is the next one.
+                self.calendar.take(&self.plan, self.clock.now(), |_, _| None)
+            }
+        }
+    }
+
+    /// Starts every entry whose time has come.
+    async fn start_due(&mut self) {
+        while let Some(Reverse(Queued { due, entry })) = self.pop_due() {
+            let key = (entry.schedule.clone(), entry.probe.clone());
+            let (schedule, probe) = (self.plan.schedules.get(&key.0), self.plan.probes.get(&key.1));
+            let planned = schedule.zip(probe).filter(|(schedule, _)| schedule.probes.contains(&key.1));
+            let overdue = self.clock.monotonic().since(due) > GRACE;
+            let outcome = match planned {
+                // What a reload removed has no slots any more; what the process slept over is a gap.
+                None => Some(SlotOutcome::Gap),
+                Some(_) if overdue => Some(SlotOutcome::Gap),
+                Some(_) if self.in_flight.contains_key(&key) => Some(SlotOutcome::Skipped),
+                Some(_) => None,
+            };
+            match (outcome, planned) {
+                (None, Some((schedule, probe))) => {
+                    let order = Order {
+                        plan: Arc::clone(&self.plan),
+                        probe: Arc::clone(probe),
+                        schedule: Some(Arc::clone(schedule)),
+                        slot: entry.slot,
+                        due_at: entry.due_at,
+                        due,
+                    };
+                    self.start(key, order);
+                }
+                (outcome, _) => {
+                    let account = self.book.settle(&key, entry.slot, outcome.unwrap_or(SlotOutcome::Gap), 1);
+                    self.send(None, account).await;
+                }
+            }
+        }
+    }
+
+    fn pop_due(&mut self) -> Option<Reverse<Queued>> {
+        let now = self.clock.monotonic();
+        if self.queue.peek()?.0.due <= now { self.queue.pop() } else { None }
+    }
+
+    fn start(&mut self, key: SlotKey, order: Order) {
+        let slot = order.slot;
+        self.in_flight.insert(key.clone(), slot);
+        let permits = self.permits.entry(key.0.clone()).or_insert_with(|| Arc::new(Semaphore::new(PERMITS)));
+        let (permits, runner, clock, stop) =
+            (Arc::clone(permits), self.runner.clone(), Arc::clone(&self.clock), self.stop.clone());
+        // A permit that comes after the next slot serves nobody.
+        let period = order.schedule.as_ref().map_or(LOOK, |schedule| schedule.cadence.period_at(slot));
+        let give_up = order.due + period.saturating_sub(LEAD).max(LEAD);
+        self.runs.spawn(async move {
+            let result = tokio::select! {
+                biased;
+                () = stop.cancelled() => None,
+                permit = permits.acquire_owned() => {
+                    let run = runner.run(order).await;
+                    drop(permit);
+                    Some((SlotOutcome::Ran, Some(run)))
+                }
+                () = clock.sleep_until(give_up) => Some((SlotOutcome::Saturated, None)),
+            };
+            Finished { key: Some(key), slot, result }
+        });
+    }
+
+    async fn finish(&mut self, finished: Result<Finished, tokio::task::JoinError>) {
+        let finished = match finished {
+            Ok(finished) => finished,
+            // The runner catches what a prober does, so this is a bug of the engine's own; the slot stays open and is a
+            // gap of the next process.
+            Err(error) => return tracing::error!("a run ended without a result: {error}"),
+        };
+        let Some(key) = finished.key else {
+            return self.send(finished.result.and_then(|(_, run)| run), None).await;
+        };
+        self.in_flight.remove(&key);
+        if let Some((outcome, run)) = finished.result {
+            let account = self.book.settle(&key, finished.slot, outcome, 1);
+            self.send(run, account).await;
+        }
+    }
+
+    async fn send(&mut self, run: Option<Run>, account: Option<SlotAccount>) {
+        if run.is_none() && account.is_none() {
+            return;
+        }
+        if self.ended.send(Ended { run, account }).await.is_err() {
+            tracing::error!("nobody takes results any more");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::outcome::{Observation, Verdict};
+    use crate::engine::testing::{TestClock, at, plan_of, probe, schedule_of, step};
+    use crate::ports::TickError;
+    use futures::future::BoxFuture;
+    use std::collections::BTreeMap;
+
+    /// Ticks that never come: the engine's own timer must do.
+    struct NoTicks;
+    impl TickSource for NoTicks {
+        fn watch<'a>(
+            &'a mut self,
+            _: &'a [Arc<crate::domain::schedule::Schedule>],
+        ) -> BoxFuture<'a, Result<(), TickError>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+        fn next(&mut self) -> BoxFuture<'_, ScheduleName> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    struct World {
+        clock: Arc<TestClock>,
+        ended: mpsc::Receiver<Ended>,
+        commands: mpsc::Sender<Command>,
+        stop: CancellationToken,
+        task: JoinSet<()>,
+    }
+
+    fn start(plan: Plan, wall: &str, accounted: Vec<(ScheduleName, ProbeName, Timestamp)>) -> World {
+        let clock = TestClock::starting(wall);
+        let (ended_sender, ended) = mpsc::channel(1_000_000);
+        let (commands, commands_receiver) = mpsc::channel(4);
+        let stop = CancellationToken::new();
+        let wiring = Wiring {
+            clock: clock.clone(),
+            ticks: Box::new(NoTicks),
+            ended: ended_sender,
+            commands: commands_receiver,
+            fanout: Fanout::default(),
+            stop: stop.clone(),
+        };
+        let mut task = JoinSet::new();
+        task.spawn(Scheduler::new(Arc::new(plan), accounted, wiring).run());
+        World { clock, ended, commands, stop, task }
+    }
+
+    impl World {
+        async fn advance(&self, seconds: u64) {
+            self.clock.sleep_until(self.clock.monotonic() + Duration::from_secs(seconds)).await;
+        }
+
+        /// Stops, and gives for each probe how its slots ended, and all runs.
+        async fn finish(mut self) -> (BTreeMap<ProbeName, BTreeMap<SlotOutcome, u64>>, Vec<Run>) {
+            self.stop.cancel();
+            self.task.join_next().await;
+            let (mut slots, mut runs) = (BTreeMap::<_, BTreeMap<_, u64>>::new(), Vec::new());
+            while let Ok(ended) = self.ended.try_recv() {
+                if let Some(account) = ended.account {
+                    for (outcome, count) in account.counts {
+                        *slots.entry(account.probe.clone()).or_default().entry(outcome).or_default() += count;
+                    }
+                }
+                runs.extend(ended.run);
+            }
+            (slots, runs)
+        }
+    }
+
+    fn name(text: &str) -> ProbeName {
+        ProbeName::parse(text).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_hour_of_rounds_without_a_single_tick() {
+        let world = start(plan_of(vec![schedule_of("tier", "30s", 20)]), "2026-11-24T10:00:00Z", vec![]);
+        world.advance(3_600).await;
+        let (slots, runs) = world.finish().await;
+        assert_eq!(slots.len(), 20);
+        for (probe, outcomes) in slots {
+            let ran = outcomes[&SlotOutcome::Ran];
+            // The slot of 11:00:00 has come and not been entered: without its tick it would be at 11:00:02.
+            assert_eq!((ran, outcomes.len()), (119, 1), "{probe}: {outcomes:?}");
+        }
+        assert!(
+            runs.iter().all(|run| run.lateness <= Duration::from_secs(1)),
+            "started at most a second late without a tick"
+        );
+        assert!(runs.iter().all(|run| run.verdict == Verdict::Passed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_overruns_is_skipped_and_never_runs_twice_at_once() {
+        let mut plan = plan_of(vec![schedule_of("tier", "30s", 1)]);
+        let mut slow = probe("probe-0");
+        slow.timeout = Some(Duration::from_secs(100));
+        slow.steps = vec![step("only", || (Duration::from_secs(70), Ok(Observation::default())))];
+        plan.probes.insert(name("probe-0"), Arc::new(slow));
+        let world = start(plan, "2026-11-24T10:00:00Z", vec![]);
+        world.advance(620).await;
+        let (slots, mut runs) = world.finish().await;
+        runs.sort_by_key(|run| run.started_at);
+        assert!(runs.windows(2).all(|pair| pair[0].started_at + pair[0].duration <= pair[1].started_at));
+        let outcomes = &slots[&name("probe-0")];
+        // Twenty slots came; a run of 70 s is in the way of the two after its own.
+        assert_eq!(*outcomes, BTreeMap::from([(SlotOutcome::Ran, 7), (SlotOutcome::Skipped, 13)]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hung_suites_never_delay_another_tier() {
+        let mut hung = schedule_of("hung", "30s", 600);
+        hung.timeout = Duration::from_secs(25);
+        let mut plan = plan_of(vec![hung]);
+        for probe in plan.probes.values_mut() {
+            let mut slow = crate::engine::testing::probe(probe.name.as_str());
+            slow.steps = vec![step("only", || (Duration::from_secs(3_600), Ok(Observation::default())))];
+            *probe = Arc::new(slow);
+        }
+        let mut quick = schedule_of("quick", "30s", 0);
+        quick.probes = vec![name("quick")];
+        plan.schedules.insert(quick.name.clone(), Arc::new(quick));
+        plan.probes.insert(name("quick"), Arc::new(probe("quick")));
+        let world = start(plan, "2026-11-24T10:00:00Z", vec![]);
+        world.advance(600).await;
+        let (slots, runs) = world.finish().await;
+        let quick: Vec<_> = runs.iter().filter(|run| run.probe == name("quick")).collect();
+        assert_eq!(quick.len(), 19);
+        assert!(quick.iter().all(|run| run.lateness <= Duration::from_secs(1)));
+        let total = |outcome| slots.values().filter_map(|outcomes| outcomes.get(&outcome)).sum::<u64>();
+        assert!(total(SlotOutcome::Saturated) > 0 && total(SlotOutcome::Ran) > 0);
+        // A hung target is told as a timeout of its own, never as waiting for a permit.
+        assert!(
+            runs.iter()
+                .filter(|run| run.probe != name("quick"))
+                .all(|run| run.duration <= Duration::from_millis(25_250))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn steps_of_the_clock_neither_burst_nor_silence() {
+        for (seconds, gaps) in [(3_600_i64, 119..=120), (-3_600, 0..=0)] {
+            let world = start(plan_of(vec![schedule_of("tier", "30s", 10)]), "2026-11-24T10:00:00Z", vec![]);
+            world.advance(300).await;
+            world.clock.step(seconds);
+            world.advance(300).await;
+            let (slots, runs) = world.finish().await;
+            for (probe, outcomes) in &slots {
+                let ran = outcomes[&SlotOutcome::Ran];
+                assert!((18..=20).contains(&ran), "{seconds}, {probe}: {outcomes:?}");
+                assert!(
+                    gaps.contains(&outcomes.get(&SlotOutcome::Gap).copied().unwrap_or(0)),
+                    "{seconds}, {probe}: {outcomes:?}"
+                );
+            }
+            let mut starts: Vec<_> =
+                runs.iter().filter(|run| run.probe == name("probe-3")).map(|run| run.due_at).collect();
+            starts.sort();
+            starts.dedup();
+            assert!(starts.len() >= 18, "{seconds}: {starts:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restart_counts_what_was_missed() {
+        let schedule = schedule_of("tier", "5m", 1);
+        let accounted = vec![(schedule.name.clone(), name("probe-0"), at("2026-11-24T09:00:00Z"))];
+        let world = start(plan_of(vec![schedule]), "2026-11-24T10:02:30Z", accounted);
+        world.advance(300).await;
+        let (slots, _) = world.finish().await;
+        assert_eq!(slots[&name("probe-0")], BTreeMap::from([(SlotOutcome::Ran, 1), (SlotOutcome::Gap, 12)]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reload_keeps_the_phase_and_drops_what_is_gone() {
+        let world = start(plan_of(vec![schedule_of("tier", "30s", 2)]), "2026-11-24T10:00:00Z", vec![]);
+        world.advance(300).await;
+        world
+            .commands
+            .send(Command::Reload(Arc::new(plan_of(vec![schedule_of("tier", "30s", 1)]))))
+            .await
+            .ok()
+            .unwrap();
+        world.commands.send(Command::Trigger(name("probe-0"))).await.ok().unwrap();
+        world.advance(300).await;
+        let (slots, runs) = world.finish().await;
+        assert_eq!(slots[&name("probe-0")][&SlotOutcome::Ran], 19);
+        assert!(slots[&name("probe-1")][&SlotOutcome::Ran] <= 10);
+        assert_eq!(runs.iter().filter(|run| run.schedule.is_none()).count(), 1);
+        let slots: Vec<_> = runs
+            .iter()
+            .filter(|run| run.schedule.is_some() && run.probe == name("probe-0"))
+            .map(|run| run.slot)
+            .collect();
+        assert!(slots.windows(2).all(|pair| pair[1] - pair[0] == chrono::TimeDelta::seconds(30)), "{slots:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_runs_as_inconclusive_after_their_cleanup() {
+        let cleaned = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let mut plan = plan_of(vec![schedule_of("tier", "30s", 1)]);
+        let mut hung = probe("probe-0");
+        hung.steps = vec![step("hangs", || (Duration::from_secs(3_600), Ok(Observation::default())))];
+        let mark = Arc::clone(&cleaned);
+        hung.cleanup = vec![step("away", move || {
+            mark.store(true, std::sync::atomic::Ordering::SeqCst);
+            (Duration::from_millis(300), Ok(Observation::default()))
+        })];
+        hung.timeout = Some(Duration::from_secs(25));
+        plan.probes.insert(name("probe-0"), Arc::new(hung));
+        let world = start(plan, "2026-11-24T10:00:00Z", vec![]);
+        world.advance(36).await;
+        let (_, runs) = world.finish().await;
+        assert_eq!(runs.len(), 1);
+        assert_eq!(runs[0].verdict, Verdict::Inconclusive(crate::domain::outcome::Cause::ShutDown));
+        assert!(cleaned.load(std::sync::atomic::Ordering::SeqCst));
+    }
+}

@@ -1,0 +1,185 @@
+//! Puts the tasks together, hands them a new plan, and ends them in their order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::deliverer::Deliverer;
+use super::dispatcher::{Dispatcher, Notice};
+use super::fanout::{FLUSH_MAX, Fanout};
+use super::ledger::Ledger;
+use super::plan::Plan;
+use super::scheduler::{Command, Ended, Scheduler, Wiring};
+use crate::domain::names::ProbeName;
+use crate::ports::{Clock, Commit, Exposition, Store, StoreError, TickSource};
+
+/// How many ended runs wait for the dispatcher; beyond it the scheduler waits, which the lateness of runs then shows.
+const ENDED_WAITING_MAX: usize = 16_384;
+
+/// How long runs have to end with their cleanup once the process is told to stop.
+const RUNS_END_MAX: Duration = Duration::from_millis(5_400);
+
+/// How long the last commit and the last attempts at deliveries have.
+const TELL_END_MAX: Duration = Duration::from_millis(1_000);
+
+/// What the engine needs of the rooms.
+pub struct Rooms {
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Hints for the scheduler.
+    pub ticks: Box<dyn TickSource>,
+    /// What outlives the process.
+    pub store: Arc<dyn Store>,
+}
+
+/// The running engine.
+pub struct Engine {
+    clock: Arc<dyn Clock>,
+    fanout: Fanout,
+    plan: watch::Sender<Arc<Plan>>,
+    commands: mpsc::Sender<Command>,
+    notices: mpsc::Sender<Notice>,
+    stop_runs: CancellationToken,
+    stop_deliverer: CancellationToken,
+    scheduler: JoinSet<()>,
+    dispatcher: JoinSet<()>,
+    deliverer: JoinSet<()>,
+    publishers: JoinSet<()>,
+}
+
+impl Engine {
+    /// Loads the state and starts every task.
+    pub async fn start(plan: Arc<Plan>, rooms: Rooms) -> Result<Self, StoreError> {
+        let Rooms { clock, ticks, store } = rooms;
+        let loaded = store.load().await?;
+        let accounted = loaded.accounted.clone();
+        let mut unrecorded = Commit::default();
+        let ledger = Ledger::open(Arc::clone(&plan), loaded, clock.now(), &mut unrecorded);
+
+        let fanout = Fanout::default();
+        let mut publishers = JoinSet::new();
+        fanout.take(&plan, &clock, &mut publishers);
+        let (plan_sender, plan_receiver) = watch::channel(Arc::clone(&plan));
+        let (ended_sender, ended) = mpsc::channel::<Ended>(ENDED_WAITING_MAX);
+        let (commands, commands_receiver) = mpsc::channel(64);
+        let (notices, notices_receiver) = mpsc::channel(64);
+        let wake = Arc::new(Notify::new());
+        let (stop_runs, stop_deliverer) = (CancellationToken::new(), CancellationToken::new());
+
+        let wiring = Wiring {
+            clock: Arc::clone(&clock),
+            ticks,
+            ended: ended_sender,
+            commands: commands_receiver,
+            fanout: fanout.clone(),
+            stop: stop_runs.clone(),
+        };
+        let (mut scheduler, mut dispatcher, mut deliverer) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+        scheduler.spawn(Scheduler::new(plan, accounted, wiring).run());
+        let dispatching = Dispatcher {
+            clock: Arc::clone(&clock),
+            store: Arc::clone(&store),
+            ledger,
+            ended,
+            notices: notices_receiver,
+            fanout: fanout.clone(),
+            wake: Arc::clone(&wake),
+            unrecorded,
+        };
+        dispatcher.spawn(dispatching.run());
+        let delivering = Deliverer {
+            clock: Arc::clone(&clock),
+            store,
+            plan: plan_receiver,
+            fanout: fanout.clone(),
+            wake,
+            stop: stop_deliverer.clone(),
+        };
+        deliverer.spawn(delivering.run());
+
+        let plan = plan_sender;
+        Ok(Self {
+            clock,
+            fanout,
+            plan,
+            commands,
+            notices,
+            stop_runs,
+            stop_deliverer,
+            scheduler,
+            dispatcher,
+            deliverer,
+            publishers,
+        })
+    }
+
+    /// The plan that is in force, and every one after it.
+    pub fn plan(&self) -> watch::Receiver<Arc<Plan>> {
+        self.plan.subscribe()
+    }
+
+    /// Where metrics of the process itself go.
+    pub fn fanout(&self) -> &Fanout {
+        &self.fanout
+    }
+
+    /// The page of the publisher that has one.
+    pub fn page(&self) -> Option<Arc<dyn Exposition>> {
+        self.fanout.page()
+    }
+
+    /// Puts another plan in force, whole. What did not change keeps its phase, its counts and its incidents.
+    pub async fn reload(&mut self, plan: Arc<Plan>) {
+        self.fanout.take(&plan, &self.clock, &mut self.publishers);
+        self.plan.send_replace(Arc::clone(&plan));
+        // The dispatcher first: a run of a new probe must find its policy.
+        let told = self.notices.send(Notice::Reload(Arc::clone(&plan))).await.is_ok();
+        if !told || self.commands.send(Command::Reload(plan)).await.is_err() {
+            tracing::error!("the engine has ended and takes no plan");
+        }
+    }
+
+    /// Probes once, now, off the slots.
+    pub async fn trigger(&self, probe: ProbeName) {
+        if self.commands.send(Command::Trigger(probe)).await.is_err() {
+            tracing::error!("the engine has ended and takes no command");
+        }
+    }
+
+    /// Completes when a task has ended that should not: a bug, after which nobody may believe that all is well.
+    pub async fn failed(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.scheduler.join_next() => "the scheduler",
+            _ = self.dispatcher.join_next() => "the dispatcher",
+            _ = self.deliverer.join_next() => "the deliverer",
+        }
+    }
+
+    /// Ends everything in its order: no new rounds, runs end with their cleanup, their results are committed, metrics
+    /// are sent. Takes nine seconds at most, because containers kill at ten.
+    pub async fn stop(mut self) {
+        self.stop_runs.cancel();
+        end(&*self.clock, "the runs", RUNS_END_MAX, &mut self.scheduler).await;
+        end(&*self.clock, "the last commit", TELL_END_MAX, &mut self.dispatcher).await;
+        self.stop_deliverer.cancel();
+        self.fanout.close();
+        tokio::join!(
+            end(&*self.clock, "the last attempts", FLUSH_MAX, &mut self.deliverer),
+            end(&*self.clock, "the last metrics", FLUSH_MAX, &mut self.publishers),
+        );
+    }
+}
+
+async fn end(clock: &dyn Clock, what: &str, most: Duration, tasks: &mut JoinSet<()>) {
+    let until = clock.monotonic() + most;
+    tokio::select! {
+        () = async { while tasks.join_next().await.is_some() {} } => {}
+        () = clock.sleep_until(until) => {
+            tracing::warn!("{what} did not end in time");
+            tasks.abort_all();
+        }
+    }
+}

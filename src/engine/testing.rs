@@ -1,0 +1,157 @@
+//! What the engine's tests share: a clock whose wall side can be set, a prober that does as it is told, small plans.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use secrecy::SecretString;
+
+use super::plan::{Plan, PlannedProbe, Route, WebPlan};
+use crate::domain::judge::AlertPolicy;
+use crate::domain::names::{ProbeName, ScheduleName, SecretName, StepName};
+use crate::domain::outcome::{Failure, Observation};
+use crate::domain::probe::{Probe, Step};
+use crate::domain::schedule::{Cadence, Schedule};
+use crate::domain::time::{Length, Monotonic, Timestamp};
+use crate::ports::{Clock, Prober, SecretError, Secrets, StepContext};
+
+/// An instant.
+pub fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// A clock on tokio's time, which tests pause; its wall side can be stepped.
+pub struct TestClock {
+    origin: tokio::time::Instant,
+    wall: Mutex<Timestamp>,
+}
+
+impl TestClock {
+    #[expect(clippy::disallowed_methods, reason = "tokio's paused time is what this clock shows")]
+    pub fn starting(wall: &str) -> Arc<Self> {
+        Arc::new(Self { origin: tokio::time::Instant::now(), wall: Mutex::new(at(wall)) })
+    }
+
+    /// Steps the wall clock.
+    pub fn step(&self, seconds: i64) {
+        *self.wall.lock().unwrap() += chrono::TimeDelta::seconds(seconds);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        *self.wall.lock().unwrap() + self.monotonic().0
+    }
+    fn monotonic(&self) -> Monotonic {
+        Monotonic(self.origin.elapsed())
+    }
+    fn sleep_until(&self, at: Monotonic) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep_until(self.origin + at.0))
+    }
+}
+
+/// Secrets of a test: none.
+pub struct NoSecrets;
+
+impl Secrets for NoSecrets {
+    fn resolve<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+        let error = SecretError { name: name.clone(), reason: "there are none".to_owned() };
+        Box::pin(std::future::ready(Err(error)))
+    }
+    fn redact(&self, text: &str) -> String {
+        text.replace("hunter2", "•••")
+    }
+}
+
+/// What a scripted prober answers.
+pub type Script = dyn Fn() -> (Duration, Result<Observation, Failure>) + Send + Sync;
+
+/// A prober that takes as long, and sees what, its script says.
+pub struct Scripted(pub Box<Script>);
+
+impl Prober for Scripted {
+    fn probe<'a>(&'a self, _: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
+        Box::pin(async move {
+            let (takes, result) = (self.0)();
+            tokio::time::sleep(takes).await;
+            result
+        })
+    }
+}
+
+/// A step with a scripted prober.
+pub fn step(
+    name: &str,
+    script: impl Fn() -> (Duration, Result<Observation, Failure>) + Send + Sync + 'static,
+) -> Step<Arc<dyn Prober>> {
+    Step {
+        name: StepName::parse(name).unwrap(),
+        kind: "scripted",
+        action: Arc::new(Scripted(Box::new(script))),
+        when: None,
+        expect: Vec::new(),
+        warn: Vec::new(),
+        capture: Vec::new(),
+        timeout: None,
+    }
+}
+
+/// A probe of one step that takes no time and passes.
+pub fn probe(name: &str) -> PlannedProbe {
+    Probe {
+        name: ProbeName::parse(name).unwrap(),
+        labels: BTreeMap::new(),
+        runbook: None,
+        needs: Vec::new(),
+        steps: vec![step("only", || (Duration::ZERO, Ok(Observation::default())))],
+        cleanup: Vec::new(),
+        timeout: None,
+        cleanup_timeout: Duration::from_secs(5),
+        each: serde_json::Value::Null,
+        alert: None,
+        journey: false,
+    }
+}
+
+/// A schedule of `count` probes named `probe-0`, `probe-1`, ….
+pub fn schedule_of(name: &str, every: &str, count: usize) -> Schedule {
+    let every = every.parse::<Length>().unwrap().0;
+    Schedule {
+        name: ScheduleName::parse(name).unwrap(),
+        cadence: Cadence::every(every).unwrap(),
+        probes: (0..count).map(|n| ProbeName::parse(&format!("probe-{n}")).unwrap()).collect(),
+        timeout: Duration::from_secs(10).min(every.mul_f64(0.8)),
+        alert: Some(AlertPolicy {
+            after: "2".parse().unwrap(),
+            recover: 1,
+            severity: crate::domain::incident::Severity::P2,
+        }),
+    }
+}
+
+/// A plan of these schedules, whose probes all pass.
+pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
+    let names = schedules.iter().flat_map(|schedule| &schedule.probes);
+    let probes = names.map(|name| (name.clone(), Arc::new(probe(name.as_str())))).collect();
+    Plan {
+        site: "test".to_owned(),
+        location: Arc::from("here"),
+        store: PathBuf::new(),
+        retention: Duration::from_secs(86_400),
+        web: WebPlan { listen: "127.0.0.1:0".parse().unwrap(), url: None, token: None },
+        schedules: schedules.into_iter().map(|schedule| (schedule.name.clone(), Arc::new(schedule))).collect(),
+        probes,
+        channels: BTreeMap::new(),
+        routes: vec![Route {
+            severities: Default::default(),
+            to: vec![crate::domain::names::ChannelName::parse("ops").unwrap()],
+            fallback: None,
+        }],
+        publishers: BTreeMap::new(),
+        secrets: Arc::new(NoSecrets),
+        secrets_used: Default::default(),
+        written: BTreeMap::new(),
+    }
+}

@@ -1,0 +1,3 @@
+//! Floor 2: what several rooms need of the network.
+
+pub mod redaction;

@@ -1,0 +1,538 @@
+//! The seams: one trait for each, and what crosses them. Rooms implement these and never import each other; the engine
+//! knows its neighbours by nothing else.
+
+use std::any::{Any, TypeId};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::expression::Names;
+use crate::domain::incident::{Event, Incident, IncidentId, Moment};
+use crate::domain::judge::{AlertKey, AlertState};
+use crate::domain::metric::Sample;
+use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName};
+use crate::domain::outcome::{Failure, FailureKind, Observation, Run, RunId, SlotAccount, SlotOutcome};
+use crate::domain::schedule::Schedule;
+use crate::domain::template::{Fill, FillError, Template};
+use crate::domain::time::{Monotonic, Timestamp};
+use crate::settings::{Node, Problems};
+
+/// Reads the two clocks. Only `clock.rs` has one that is real.
+pub trait Clock: Send + Sync {
+    /// The wall clock; it may step.
+    fn now(&self) -> Timestamp;
+    /// The clock that never steps.
+    fn monotonic(&self) -> Monotonic;
+    /// Waits until an instant of the clock that never steps.
+    fn sleep_until(&self, at: Monotonic) -> BoxFuture<'_, ()>;
+}
+
+/// Says now and then that a schedule may have a slot. A tick is a hint: it may be late, doubled or missing.
+pub trait TickSource: Send {
+    /// Gives ticks for these schedules from now on; those that it already knows keep their job.
+    fn watch<'a>(&'a mut self, schedules: &'a [Arc<Schedule>]) -> BoxFuture<'a, Result<(), TickError>>;
+    /// The next tick.
+    fn next(&mut self) -> BoxFuture<'_, ScheduleName>;
+}
+
+/// The tick source could not be set up; the engine's own timer then stands alone.
+#[derive(Debug, thiserror::Error)]
+#[error("ticks cannot be set up: {0}")]
+pub struct TickError(pub String);
+
+/// Performs one step and reports facts; never judges, never retries.
+pub trait Prober: Send + Sync {
+    /// One step, within [`StepContext::deadline`].
+    fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>>;
+}
+
+/// What a step may use.
+pub struct StepContext<'a> {
+    /// The clocks.
+    pub clock: &'a dyn Clock,
+    /// When the step must have ended.
+    pub deadline: Monotonic,
+    /// The run.
+    pub run: &'a RunId,
+    /// What earlier steps captured, as text.
+    pub captures: &'a BTreeMap<CaptureName, String>,
+    /// Where secrets come from.
+    pub secrets: &'a dyn Secrets,
+    /// What the steps of a run share: connections, cookies.
+    pub session: &'a Session,
+}
+
+impl StepContext<'_> {
+    /// Fills a template; `encode` makes what is put in fit for its place or refuses it.
+    pub async fn fill(
+        &self,
+        template: &Template,
+        encode: impl Fn(&str) -> Option<String> + Send,
+    ) -> Result<String, Failure> {
+        struct Values<'a> {
+            captures: &'a BTreeMap<CaptureName, String>,
+            run: &'a RunId,
+            secrets: BTreeMap<SecretName, SecretString>,
+        }
+        impl Fill for Values<'_> {
+            fn capture(&self, name: &CaptureName) -> Option<&str> {
+                self.captures.get(name).map(String::as_str)
+            }
+            fn run_id(&self) -> &str {
+                &self.run.0
+            }
+            fn secret(&self, name: &SecretName) -> Option<&str> {
+                self.secrets.get(name).map(SecretString::expose_secret)
+            }
+        }
+        let mut secrets = BTreeMap::new();
+        for name in template.secrets() {
+            let secret = self.secrets.resolve(name).await;
+            let secret = secret.map_err(|error| Failure::new(FailureKind::LocalSecret, error.to_string()))?;
+            secrets.insert(name.clone(), secret);
+        }
+        let values = Values { captures: self.captures, run: self.run, secrets };
+        template.fill(&values, encode).map_err(|error| {
+            let kind = match error {
+                FillError::Capture(_) | FillError::Unfit(_) => FailureKind::Capture,
+                FillError::Secret(_) => FailureKind::LocalSecret,
+            };
+            Failure::new(kind, error.to_string())
+        })
+    }
+
+    /// How long the step still has.
+    pub fn left(&self) -> Duration {
+        self.deadline.since(self.clock.monotonic())
+    }
+}
+
+/// What the steps of one run share, by type: each prober keeps what it wants under a type of its own.
+#[derive(Default)]
+pub struct Session(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+
+impl Session {
+    /// The one `T` of this run, made at its first use.
+    pub fn get<T: Any + Send + Sync + Default>(&self) -> Arc<T> {
+        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let part = parts.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
+        Arc::clone(part).downcast().unwrap_or_else(|_| Arc::new(T::default()))
+    }
+}
+
+/// Takes metrics to where dashboards read them.
+pub trait Publisher: Send {
+    /// Publishes samples, in their order.
+    fn publish<'a>(&'a mut self, samples: &'a [Sample]) -> BoxFuture<'a, Result<(), PublishError>>;
+    /// Sends what it still holds, for a clean shutdown.
+    fn flush(&mut self) -> BoxFuture<'_, Result<(), PublishError>>;
+    /// Called at a steady pace, so that what waits for a minute to be full goes out without a new sample.
+    fn tick(&mut self) -> BoxFuture<'_, Result<(), PublishError>>;
+    /// How many samples it took, and what became of them.
+    fn account(&self) -> PublisherAccount;
+}
+
+/// What a publisher did with the samples that it was given: `taken = delivered + waiting + dropped`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PublisherAccount {
+    /// Received the publisher's confirmation, or stands on its page.
+    pub delivered: u64,
+    /// Held until it can be sent.
+    pub waiting: u64,
+    /// Given up: too old, refused, or no room.
+    pub dropped: u64,
+}
+
+/// Metrics could not be published; they wait or are counted as dropped, as the publisher's account says.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct PublishError(pub String);
+
+/// The text of `/metrics`, for the web room.
+pub trait Exposition: Send + Sync {
+    /// OpenMetrics text, ending in `# EOF`.
+    fn text(&self) -> String;
+}
+
+/// Takes a message to people.
+pub trait Notifier: Send + Sync {
+    /// One attempt.
+    fn notify<'a>(&'a self, notification: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>>;
+}
+
+/// A message to one channel, as it was when its transition was committed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Notification {
+    /// What happened.
+    pub event: Event,
+    /// The incident as it was then.
+    pub incident: Incident,
+    /// The number of this transition within its incident, from 1.
+    pub transition: u32,
+    /// When it was committed.
+    pub at: Timestamp,
+    /// The watched system.
+    pub site: String,
+    /// The page of the incident, where people can reach one.
+    pub url: Option<String>,
+    /// The incident opened and was resolved before anybody could be told; this one message tells both.
+    pub late: bool,
+    /// The receiver refused the full message: send the least that it can take.
+    pub plain: bool,
+}
+
+impl Notification {
+    /// The key under which a receiver may recognise a repetition: the same for every attempt at one transition.
+    pub fn key(&self) -> String {
+        format!("{}-{}", self.incident.id, self.transition)
+    }
+
+    /// One line: what happened to what.
+    pub fn summary(&self) -> String {
+        match self.event {
+            Event::Opened => self.incident.summary(),
+            Event::Resolved => {
+                let length = self
+                    .incident
+                    .resolved_at
+                    .map_or(Duration::ZERO, |at| crate::domain::time::between(self.incident.since, at));
+                let words = crate::domain::time::words(length);
+                let because =
+                    self.incident.resolved_because.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
+                let late = if self.late { ", told late" } else { "" };
+                format!("{} is well again after {words}{because}{late}", self.incident.probe)
+            }
+        }
+    }
+}
+
+/// The receiver took it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// How it calls the message, e.g. an SNS message id or an HTTP status.
+    pub id: Option<String>,
+}
+
+/// The receiver did not take it. The text never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotifyError {
+    /// Try again: the network, a 5xx, throttling.
+    #[error("{message}")]
+    Transient {
+        /// What happened.
+        message: String,
+        /// Not before this long, as the receiver asked.
+        retry_after: Option<Duration>,
+    },
+    /// The receiver understood and refuses this message (400): once more, plain, then to the fallback.
+    #[error("{0}")]
+    Rejected(String),
+    /// We may not, or the place is gone (401, 403, 404): slowly, and loudly.
+    #[error("{0}")]
+    Unauthorized(String),
+}
+
+/// A row of the outbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// Its id, ours.
+    pub id: String,
+    /// Where to.
+    pub channel: ChannelName,
+    /// What takes it when the channel will not.
+    pub fallback: Option<ChannelName>,
+    /// The message.
+    pub notification: Notification,
+    /// When it was committed.
+    pub created_at: Timestamp,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Not to be tried before.
+    pub next_attempt_at: Timestamp,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Settlement {
+    /// The receiver has it.
+    Delivered {
+        /// When.
+        at: Timestamp,
+        /// How the receiver calls it.
+        receipt: Receipt,
+    },
+    /// To be tried again.
+    Again {
+        /// When at the earliest.
+        at: Timestamp,
+        /// What went wrong.
+        error: String,
+        /// Whether the next attempt is to be plain.
+        plain: bool,
+    },
+    /// Given up; the fallback, if there is one, gets a row of its own in the same transaction.
+    Dead {
+        /// When.
+        at: Timestamp,
+        /// What went wrong.
+        error: String,
+        /// The row for the fallback.
+        fallback: Option<Box<Delivery>>,
+    },
+    /// Another message said it too: an incident that opened and closed while its channel was down.
+    Merged {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// Everything that belongs together, in one transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// Runs that ended.
+    pub runs: Vec<Run>,
+    /// Slots that ended.
+    pub accounts: Vec<SlotAccount>,
+    /// Alert states that changed.
+    pub states: Vec<(AlertKey, AlertState)>,
+    /// Alert states of what is no longer configured.
+    pub forgotten: Vec<AlertKey>,
+    /// Incidents that were opened or changed, whole.
+    pub incidents: Vec<Incident>,
+    /// New lines of time lines.
+    pub moments: Vec<Moment>,
+    /// New rows of the outbox.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// What a process that starts must know of the one before it.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// Every alert state that is not healthy.
+    pub states: Vec<(AlertKey, AlertState)>,
+    /// Every open incident.
+    pub incidents: Vec<Incident>,
+    /// For each schedule and probe: through which slot all have their outcome.
+    pub accounted: Vec<(ScheduleName, ProbeName, Timestamp)>,
+}
+
+/// Keeps what must outlive the process.
+pub trait Store: Send + Sync {
+    /// One transaction; after it nothing is lost with the process. Many commits may share one.
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// The state at start.
+    fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>>;
+    /// The deliveries to try now: for each channel and incident only the first that is not settled, oldest first; and
+    /// when the next one is due after `now`.
+    fn due_deliveries(&self, now: Timestamp, limit: usize) -> BoxFuture<'_, Result<Due, StoreError>>;
+    /// Records what came of an attempt.
+    fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Erases what is older; open incidents and what waits for delivery stay. Says how many rows went.
+    fn purge(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
+}
+
+/// Deliveries to try.
+#[derive(Clone, Debug, Default)]
+pub struct Due {
+    /// To be tried now.
+    pub now: Vec<Delivery>,
+    /// For each of those whose incident opened *and* was resolved without this channel having been told: the delivery
+    /// of the resolve, which then tells both.
+    pub resolves: Vec<Delivery>,
+    /// When the next one is due.
+    pub next_at: Option<Timestamp>,
+    /// When the oldest that waits was committed.
+    pub oldest: Option<Timestamp>,
+}
+
+/// Our own fault: the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be opened: missing, forbidden, read-only, not a store, newer than this program.
+    #[error("the store {path} cannot be opened: {reason}")]
+    Open {
+        /// Where it is.
+        path: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// Another process has it.
+    #[error("the store {path} belongs to another process{holder}")]
+    Owned {
+        /// Where it is.
+        path: String,
+        /// ` (pid 123)`, or nothing when it is not known.
+        holder: String,
+    },
+    /// A statement failed: disk full, read-only, corrupt.
+    #[error("the store failed: {0}")]
+    Failed(String),
+    /// The writer has ended.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Reads what pages show; never writes.
+pub trait StatusReader: Send + Sync {
+    /// How things stand, with the runs since an instant.
+    fn overview(&self, since: Timestamp) -> BoxFuture<'_, Result<Overview, StoreError>>;
+    /// One incident with its time line and what became of its messages.
+    fn incident(&self, id: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>>;
+}
+
+/// How things stand.
+#[derive(Clone, Debug, Default)]
+pub struct Overview {
+    /// For each schedule and probe its runs, oldest first.
+    pub runs: BTreeMap<(ScheduleName, ProbeName), Vec<RunSummary>>,
+    /// For each schedule and probe the last run, however old.
+    pub last: BTreeMap<(ScheduleName, ProbeName), Run>,
+    /// Slots by outcome, since the store began.
+    pub slots: BTreeMap<(ScheduleName, ProbeName), BTreeMap<SlotOutcome, u64>>,
+    /// Open incidents, the gravest first.
+    pub open: Vec<Incident>,
+    /// The last that were resolved, the latest first; at most ten.
+    pub resolved: Vec<Incident>,
+}
+
+/// A run as a chart needs it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunSummary {
+    /// When it started.
+    pub started_at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub duration_ms: f64,
+    /// `passed`, `degraded`, `failed` or `inconclusive`.
+    pub verdict: &'static str,
+}
+
+/// An incident with what happened to it.
+#[derive(Clone, Debug)]
+pub struct IncidentStory {
+    /// As it stands.
+    pub incident: Incident,
+    /// Its time line, oldest first.
+    pub moments: Vec<Moment>,
+    /// For each message: the channel, the event, and what became of it in words.
+    pub told: Vec<(ChannelName, Event, String)>,
+}
+
+/// Gives secrets, late, and takes them out of every text.
+pub trait Secrets: Send + Sync {
+    /// The secret of that name as it is now.
+    fn resolve<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>>;
+    /// The text without any secret that was ever resolved, in its encoded forms too.
+    fn redact(&self, text: &str) -> String;
+}
+
+/// A secret was not to be had. The text names the place, never the value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the secret `{name}` cannot be read: {reason}")]
+pub struct SecretError {
+    /// Its name.
+    pub name: SecretName,
+    /// Why.
+    pub reason: String,
+}
+
+/// A kind of probe: a row of `probers/mod.rs: KINDS`.
+pub struct Kind {
+    /// The key in a step.
+    pub name: &'static str,
+    /// One line for the reference.
+    pub about: &'static str,
+    /// The field that stands for all when the settings are a plain text: `http: URL`.
+    pub main: &'static str,
+    /// The settings' schema; its doc comments are the editor's hover text.
+    pub schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
+    /// What assertions and captures may name.
+    pub names: fn() -> Names,
+    /// Builds the prober from its settings; mistakes go to the problems.
+    pub build: fn(&Node, &Building, &mut Problems) -> Option<BuiltProber>,
+}
+
+/// What every room needs to build something. No I/O is done while building.
+#[derive(Clone)]
+pub struct Building {
+    /// Where secrets come from when something runs.
+    pub secrets: Arc<dyn Secrets>,
+    /// The shared client for everything over HTTP that is not a probe.
+    pub http: reqwest::Client,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The step is part of a cleanup, whose implied expectations are milder.
+    pub cleanup: bool,
+    /// The watched system, for messages and metrics.
+    pub site: String,
+    /// Where this process stands.
+    pub location: Arc<str>,
+}
+
+/// A prober with what it implies.
+pub struct BuiltProber {
+    /// What performs the step.
+    pub prober: Arc<dyn Prober>,
+    /// What is expected when no `expect` says otherwise.
+    pub implied: Vec<Implied>,
+}
+
+/// An expectation that stands unless another mentions the same name.
+#[derive(Clone, Copy, Debug)]
+pub struct Implied {
+    /// The name in scope.
+    pub unless_mentioned: &'static str,
+    /// The expression.
+    pub expect: &'static str,
+}
+
+/// A kind of channel: a row of `notifiers/mod.rs: CHANNELS`.
+pub struct ChannelKind {
+    /// The key in a channel.
+    pub name: &'static str,
+    /// One line for the reference.
+    pub about: &'static str,
+    /// The field that stands for all when the settings are a plain text.
+    pub main: &'static str,
+    /// The settings' schema.
+    pub schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
+    /// Builds the notifier.
+    pub build: fn(&Node, &Building, &mut Problems) -> Option<Arc<dyn Notifier>>,
+}
+
+/// A kind of publisher: a row of `publishers/mod.rs: PUBLISHERS`.
+pub struct PublisherKind {
+    /// The key under `publish`.
+    pub name: &'static str,
+    /// One line for the reference.
+    pub about: &'static str,
+    /// The settings' schema.
+    pub schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
+    /// Builds what builds the publisher: a publisher has one owner, and a plan may be built only to be validated.
+    pub build: fn(&Node, &Building, &mut Problems) -> Option<Arc<dyn PublisherFactory>>,
+}
+
+/// Makes a publisher for a process that really starts.
+pub trait PublisherFactory: Send + Sync {
+    /// The settings as text: a reload keeps the running publisher when they are the same.
+    fn identity(&self) -> String;
+    /// A publisher, and the page where its values stand if it has one.
+    fn start(&self) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>);
+    /// Looks whether it will be able to publish (credentials), within five seconds; the reason is logged, and probing
+    /// goes on.
+    fn check(&self) -> BoxFuture<'_, Result<(), PublishError>>;
+}
+
+/// The three tables, which `app` hands to the configuration.
+#[derive(Clone, Copy)]
+pub struct Kinds {
+    /// What steps speak.
+    pub probers: &'static [Kind],
+    /// Where messages go.
+    pub channels: &'static [ChannelKind],
+    /// Where metrics go.
+    pub publishers: &'static [PublisherKind],
+}
