@@ -7,4 +7,5 @@ pub mod engine;
 pub mod net;
 pub mod ports;
 pub mod settings;
+pub mod store;
 pub mod ticks;
