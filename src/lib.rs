@@ -8,3 +8,4 @@ pub mod net;
 pub mod ports;
 pub mod settings;
 pub mod ticks;
+pub mod web;
