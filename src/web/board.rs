@@ -80,6 +80,8 @@ pub struct Tier<'a> {
     pub schedule: &'a Schedule,
     /// Its next slot.
     pub next: Option<Timestamp>,
+    /// The length between two slots now.
+    pub period: Duration,
     /// Its slots by outcome, since the store began.
     pub slots: BTreeMap<SlotOutcome, u64>,
     /// The greatest lateness among the last runs.
@@ -90,7 +92,7 @@ pub struct Tier<'a> {
 
 /// The whole.
 pub struct Board<'a> {
-    /// The tiers, the most frequent first; their order does not change with what happens.
+    /// The tiers, the most frequent first; their order does not follow the verdicts, so that each is found where it was.
     pub tiers: Vec<Tier<'a>>,
     /// How many probes stand how; a probe of several tiers counts once, as it stands worst.
     pub tally: BTreeMap<Standing, u64>,
@@ -104,7 +106,7 @@ impl<'a> Board<'a> {
         let incidents: BTreeMap<&ProbeName, &Incident> =
             overview.open.iter().rev().map(|incident| (&incident.probe, incident)).collect();
         let mut schedules: Vec<_> = view.plan.schedules.values().map(AsRef::as_ref).collect();
-        schedules.sort_by_key(|schedule: &&Schedule| schedule.cadence.shortest_period(view.now));
+        schedules.sort_by_key(|schedule: &&Schedule| schedule.cadence.period_at(view.now));
         let tiers: Vec<_> = schedules.into_iter().map(|schedule| tier(view, overview, &incidents, schedule)).collect();
         let mut worst: BTreeMap<&ProbeName, Standing> = BTreeMap::new();
         for row in tiers.iter().flat_map(|tier| &tier.rows) {
@@ -137,6 +139,7 @@ fn tier<'a>(
     incidents: &BTreeMap<&ProbeName, &'a Incident>,
     schedule: &'a Schedule,
 ) -> Tier<'a> {
+    let mut expected = Expected { schedule, after: BTreeMap::new() };
     let mut slots = BTreeMap::new();
     let mut rows = Vec::new();
     for probe in schedule.probes.iter().filter_map(|name| view.plan.probes.get(name)) {
@@ -147,7 +150,7 @@ fn tier<'a>(
         let last = overview.last.get(&key);
         rows.push(Row {
             probe,
-            standing: standing(view, schedule, probe, last),
+            standing: standing(view.now, &mut expected, probe, last),
             last,
             hour: overview.runs.get(&key).map_or(&[], Vec::as_slice),
             incident: incidents.get(&probe.name).copied(),
@@ -155,26 +158,39 @@ fn tier<'a>(
     }
     rows.sort_by(|a, b| (a.standing, &a.probe.name).cmp(&(b.standing, &b.probe.name)));
     let lateness = rows.iter().filter_map(|row| row.last).map(|run| run.lateness).max();
-    Tier { schedule, next: schedule.cadence.next_after(view.now), slots, lateness, rows }
+    let (next, period) = (schedule.cadence.next_after(view.now), schedule.cadence.period_at(view.now));
+    Tier { schedule, next, period, slots, lateness, rows }
 }
 
-fn standing(view: &View<'_>, schedule: &Schedule, probe: &PlannedProbe, last: Option<&Run>) -> Standing {
+fn standing(now: Timestamp, expected: &mut Expected<'_>, probe: &PlannedProbe, last: Option<&Run>) -> Standing {
     let Some(run) = last else { return Standing::Waiting };
     match run.verdict {
         Verdict::Failed(_) => Standing::Failed,
         Verdict::Inconclusive(_) => Standing::Inconclusive,
-        _ if is_overdue(view.now, schedule, probe, run) => Standing::Overdue,
+        _ if expected.ended_by(probe, run.slot).is_some_and(|end| now > end) => Standing::Overdue,
         Verdict::Degraded(_) => Standing::Degraded,
         Verdict::Passed => Standing::Passed,
     }
 }
 
-/// Whether a second run should have ended since this one: a single slot may rightly be skipped.
-fn is_overdue(now: Timestamp, schedule: &Schedule, probe: &PlannedProbe, run: &Run) -> bool {
-    let next = schedule.cadence.next_after(run.slot).and_then(|slot| schedule.cadence.next_after(slot));
-    next.is_some_and(|slot| {
-        let timeout = probe.timeout.unwrap_or(schedule.timeout);
-        let spread = spread(&schedule.name, &probe.name, schedule.cadence.period_at(slot), timeout);
-        now > later(slot, LEAD + spread + timeout + probe.cleanup_timeout + GRACE)
-    })
+/// Until when runs should have ended. Thousands of probes share a slot, and a cron line is slow to ask.
+struct Expected<'a> {
+    schedule: &'a Schedule,
+    /// For a slot the second one after it, and the period there.
+    after: BTreeMap<Timestamp, Option<(Timestamp, Duration)>>,
+}
+
+impl Expected<'_> {
+    /// When the second run after the one of `slot` should have ended at the latest: one slot may rightly be skipped.
+    fn ended_by(&mut self, probe: &PlannedProbe, slot: Timestamp) -> Option<Timestamp> {
+        let cadence = &self.schedule.cadence;
+        let second = || {
+            let second = cadence.next_after(slot).and_then(|next| cadence.next_after(next))?;
+            Some((second, cadence.period_at(second)))
+        };
+        let (second, period) = (*self.after.entry(slot).or_insert_with(second))?;
+        let timeout = probe.timeout.unwrap_or(self.schedule.timeout);
+        let spread = spread(&self.schedule.name, &probe.name, period, timeout);
+        Some(later(second, LEAD + spread + timeout + probe.cleanup_timeout + GRACE))
+    }
 }

@@ -13,7 +13,7 @@ use crate::domain::time::{Timestamp, between, earlier};
 use crate::ports::RunSummary;
 
 /// What the charts show.
-pub const HOUR: Duration = Duration::from_secs(3_600);
+pub const HOUR: Duration = Duration::from_hours(1);
 
 /// One bar for each minute.
 const BARS: u32 = 60;
@@ -107,13 +107,16 @@ pub fn line(hour: &[RunSummary], period: Duration, now: Timestamp) -> Markup {
     let (fastest, slowest) = extremes(hour);
     let room = f64::from(height) - 8.0;
     let apart = period.as_secs_f64() / HOUR.as_secs_f64() * f64::from(width);
-    let mut path = String::new();
+    let (mut path, mut dots) = (String::new(), String::new());
     let mut before = None;
     for (&x, duration) in &points {
         let y = 2.0 + room * (1.0 - duration / (slowest * 1.15).max(f64::MIN_POSITIVE));
         let joined = before.is_some_and(|before| f64::from(x - before) <= (apart * 2.5).max(2.0));
-        // The dot of a lone run comes from a stroke without length and with round ends.
-        let _ = if joined { write!(path, "L{x} {y:.1}") } else { write!(path, "M{x} {y:.1}h0") };
+        let _ = write!(path, "{}{x} {y:.1}", if joined { 'L' } else { 'M' });
+        // Every stretch begins with a dot, so that a lone run is seen; it is a stroke without length and with round ends.
+        if !joined {
+            let _ = write!(dots, "M{x} {y:.1}h0");
+        }
         before = Some(x);
     }
     let tick = |verdict: usize| {
@@ -122,13 +125,14 @@ pub fn line(hour: &[RunSummary], period: Duration, now: Timestamp) -> Markup {
             path
         })
     };
-    let label = match points.is_empty() {
-        true => "latency, last hour: no run".to_owned(),
-        false => format!("latency, last hour: {} to {}", latency(fastest), latency(slowest)),
+    let label = if points.is_empty() {
+        "latency, last hour: no run".to_owned()
+    } else {
+        format!("latency, last hour: {} to {}", latency(fastest), latency(slowest))
     };
     html! {
         svg .line viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role="img" aria-label=(label) {
-            @if !path.is_empty() { path .latency d=(path) {} }
+            @if !path.is_empty() { path .latency d=(path) {} path .latency .dot d=(dots) {} }
             @for (verdict, (word, _)) in VERDICTS.iter().enumerate() {
                 @let path = tick(verdict);
                 @if !path.is_empty() { path .tick .(Tone::of_verdict(word).class()) d=(path) {} }
@@ -182,7 +186,8 @@ mod tests {
         let times = ["09:00:01", "09:00:31", "09:01:01", "09:30:01", "09:30:31"];
         let hour = times.map(|time| run(&format!("2026-11-24T{time}Z"), 20.0, "passed"));
         let drawn = line(&hour, Duration::from_secs(30), at("2026-11-24T10:00:00Z")).into_string();
-        assert!(drawn.contains(r#"d="M0 4.6h0L1 4.6L3 4.6M90 4.6h0L91 4.6""#), "{drawn}");
+        assert!(drawn.contains(r#"<path class="latency" d="M0 4.6L1 4.6L3 4.6M90 4.6L91 4.6">"#), "{drawn}");
+        assert!(drawn.contains(r#"<path class="latency dot" d="M0 4.6h0M90 4.6h0">"#), "{drawn}");
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Headline {
         if let Some((standing, tone, ..)) = TROUBLES.iter().find(|trouble| board.count(trouble.0) > 0) {
             let number = board.count(*standing);
             let accent = format!("{} of {} {}", count(number), counted(total, "probe"), verb(*standing, number));
-            let others = troubles(board).skip(1).map(|text| format!(", {text}")).collect::<String>();
+            let others = troubles(board).skip(1).fold(String::new(), |others, text| others + ", " + &text);
             let lede = format!("No incident is open. {}", last_run(view, board));
             return Self { tone: *tone, title: accent.clone(), accent, rest: format!("{others}."), lede };
         }

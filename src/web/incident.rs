@@ -9,6 +9,7 @@ use super::units::list;
 use super::view::{LINE_MAX, VALUE_MAX, View};
 use crate::domain::incident::Incident;
 use crate::domain::judge::Aspect;
+use crate::domain::names::ScheduleName;
 use crate::domain::time::{between, words};
 use crate::ports::IncidentStory;
 
@@ -100,8 +101,8 @@ fn failures(view: &View<'_>, failures: &[crate::domain::outcome::Failure]) -> Ma
 }
 
 fn in_short(view: &View<'_>, incident: &Incident) -> Markup {
-    let schedules = list(incident.schedules.iter().map(|schedule| schedule.as_str()));
-    let firing = list(incident.firing.keys().map(|schedule| schedule.as_str()));
+    let schedules = list(incident.schedules.iter().map(ScheduleName::as_str));
+    let firing = list(incident.firing.keys().map(ScheduleName::as_str));
     html! {
         dl {
             dt { "state" }
@@ -121,7 +122,9 @@ fn in_short(view: &View<'_>, incident: &Incident) -> Markup {
 
 fn told(view: &View<'_>, story: &IncidentStory) -> Markup {
     html! {
-        @if let Some(reason) = &story.incident.quiet { p { "Muted: " (reason) "." } }
+        @if let Some(reason) = &story.incident.quiet {
+            p { @if story.incident.is_open() { "Muted: " } @else { "Was muted: " } (reason) "." }
+        }
         @else if story.told.is_empty() { p .dim { "Nobody: no route takes this severity." } }
         @if !story.told.is_empty() {
             dl {

@@ -17,6 +17,11 @@ pub fn line(view: &View<'_>, failures: &[Failure]) -> Option<Markup> {
     Some(html! { (short(view, first)) @if more > 0 { " (and " (more) " more)" } })
 }
 
+/// The assertion of a failure, where it is one.
+pub fn assertion(view: &View<'_>, failure: &Failure) -> Option<String> {
+    failure.explanation.as_ref().map(|explanation| view.text(&explanation.expression, LINE_MAX))
+}
+
 /// A failure in one line: of an assertion its parts, of anything else its kind and its message.
 pub fn short(view: &View<'_>, failure: &Failure) -> Markup {
     html! {

@@ -43,7 +43,7 @@ const OVERVIEW_FRESH: Duration = Duration::from_secs(1);
 /// How long a page waits for the store.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The media type of OpenMetrics text.
+/// The media type of `OpenMetrics` text.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What the routes share.
@@ -172,5 +172,51 @@ impl Room {
                 Err(StoreError::Failed(format!("no answer within {patience}")))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+    use crate::engine::testing::{TestClock, plan_of};
+    use crate::ports::{IncidentStory, StatusReader};
+    use futures::future::BoxFuture;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use tokio::sync::watch;
+
+    #[derive(Default)]
+    struct Counting(AtomicU32);
+
+    impl StatusReader for Counting {
+        fn overview(&self, _: Timestamp) -> BoxFuture<'_, Result<Overview, StoreError>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async {
+                tokio::task::yield_now().await;
+                Ok(Overview::default())
+            })
+        }
+        fn incident(&self, _: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>> {
+            unreachable!("no page of an incident is asked for")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_open_pages_read_the_store_once_a_second() {
+        let reader = Arc::new(Counting::default());
+        let web = Web {
+            reader: Arc::clone(&reader) as Arc<dyn StatusReader>,
+            clock: TestClock::starting("2026-11-24T10:00:00Z"),
+            plan: watch::channel(Arc::new(plan_of(Vec::new()))).1,
+            page: Arc::new(|| None),
+            ready: watch::channel(true).1,
+        };
+        let room = Room { web, local: "127.0.0.1:80".parse().unwrap(), overview: Mutex::new(None) };
+        let all = futures::future::join_all((0..50).map(|_| room.overview())).await;
+        assert!(all.iter().all(Result::is_ok));
+        assert_eq!(reader.0.load(Ordering::Relaxed), 1);
+        tokio::time::advance(OVERVIEW_FRESH).await;
+        room.overview().await.unwrap();
+        assert_eq!(reader.0.load(Ordering::Relaxed), 2);
     }
 }

@@ -28,7 +28,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const HEAD_MAX: usize = 16 * 1024;
 
 /// How long a connection may live, so that a peer that does not read its answer leaves too.
-const CONNECTION_LIFE: Duration = Duration::from_secs(60);
+const CONNECTION_LIFE: Duration = Duration::from_mins(1);
 
 /// How long answers may still take once their connection is to end.
 const GRACE: Duration = Duration::from_secs(2);

@@ -8,10 +8,11 @@ use super::frame::{Frame, Place, REFRESH_SECONDS, page};
 use super::headline::Headline;
 use super::marks::{Tone, mark};
 use super::reasons;
-use super::units::{count, counted, latency};
+use super::units::{count, counted, latency, list};
 use super::view::{LINE_MAX, View};
 use crate::domain::incident::Incident;
 use crate::domain::judge::Aspect;
+use crate::domain::names::{ChannelName, ProbeName};
 use crate::domain::outcome::{SlotOutcome, Verdict};
 use crate::domain::time::{between, milliseconds, words};
 use crate::ports::Overview;
@@ -79,16 +80,14 @@ fn open(view: &View<'_>, incident: &Incident) -> Markup {
             p .t { "since " (view.instant(incident.since)) " (" (words(between(incident.since, view.now))) ")" }
             @for failure in incident.latest_failures.iter().take(2) {
                 p .m {
-                    @if let Some(expression) = failure.explanation.as_ref().map(|explanation| &explanation.expression) {
-                        code { (view.text(expression, LINE_MAX)) } " – "
-                    }
+                    @if let Some(assertion) = reasons::assertion(view, failure) { code { (assertion) } " – " }
                     (reasons::short(view, failure))
                 }
             }
             p .t {
                 @if let Some(reason) = &incident.quiet { "muted: " (reason) }
                 @else if incident.told.is_empty() { "nobody to tell" }
-                @else { "message to " (super::units::list(incident.told.iter().map(|channel| channel.as_str()))) }
+                @else { "message to " (list(incident.told.iter().map(ChannelName::as_str))) }
                 @if let Some(runbook) = super::incident::runbook_link(view, incident) { " · " (runbook) }
             }
         }
@@ -145,7 +144,7 @@ fn accounts(view: &View<'_>, tier: &Tier<'_>) -> String {
         let of = |outcome: SlotOutcome| tier.slots.get(&outcome).copied().unwrap_or(0);
         let mut text = format!("{} of {} ran", count(of(SlotOutcome::Ran)), counted(all, "slot"));
         for outcome in SlotOutcome::ALL.into_iter().filter(|outcome| *outcome != SlotOutcome::Ran && of(*outcome) > 0) {
-            text.push_str(&format!(", {} {}", count(of(outcome)), outcome.as_str()));
+            text = format!("{text}, {} {}", count(of(outcome)), outcome.as_str());
         }
         parts.push(text);
     }
@@ -153,7 +152,6 @@ fn accounts(view: &View<'_>, tier: &Tier<'_>) -> String {
 }
 
 fn drawn_row(view: &View<'_>, tier: &Tier<'_>, row: &Row<'_>) -> Markup {
-    let period = tier.schedule.cadence.period_at(view.now);
     let name = html! { b { (row.probe.name) } (about(view, row)) };
     html! {
         li {
@@ -164,7 +162,7 @@ fn drawn_row(view: &View<'_>, tier: &Tier<'_>, row: &Row<'_>) -> Markup {
                 div .n { (name) }
             }
             div .hist { (chart::strip(row.hour, view.now)) }
-            div .spark { (chart::line(row.hour, period, view.now)) }
+            div .spark { (chart::line(row.hour, tier.period, view.now)) }
             div .num { (numbers(view, tier, row)) }
         }
     }
@@ -195,17 +193,25 @@ fn about(view: &View<'_>, row: &Row<'_>) -> Markup {
     };
     let needs = match row.probe.needs.as_slice() {
         [] => None,
-        needs => Some(format!("needs {}", super::units::list(needs.iter().map(|name| name.as_str())))),
+        needs => Some(format!("needs {}", list(needs.iter().map(ProbeName::as_str)))),
     };
     let plain: Vec<_> = service.into_iter().chain([steps]).chain(needs).collect();
     let why = row.last.and_then(|run| match &run.verdict {
         Verdict::Inconclusive(cause) => Some(html! { (view.text(&cause.to_string(), LINE_MAX)) }),
         verdict => reasons::line(view, verdict.failures()),
     });
+    // An incident stands on top of the page with all of it; without one the row says what was wanted.
+    let failure = row.last.and_then(|run| run.verdict.failures().first());
+    let wanted = failure.filter(|_| row.incident.is_none()).and_then(|failure| reasons::assertion(view, failure));
     let muted = row.incident.and_then(|incident| incident.quiet.as_ref());
     html! {
         span { (plain.join(" · ")) }
-        @if let Some(why) = why { span .reason .(row.standing.tone().class()) { (why) } }
+        @if let Some(why) = why {
+            span .reason .(row.standing.tone().class()) {
+                (why)
+                @if let Some(wanted) = wanted { ", wanted " code { (wanted) } }
+            }
+        }
         @if let Some(reason) = muted { span { "muted: " (reason) } }
     }
 }

@@ -66,7 +66,7 @@ impl Served {
     /// Everything that comes back for a request line and headers, up to the end of the connection.
     async fn ask(&self, line: &str, headers: &[&str]) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let headers = headers.iter().fold(String::new(), |headers, header| headers + header + "\r\n");
         let request = format!("{line} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         all(&mut stream).await
