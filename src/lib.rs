@@ -6,6 +6,7 @@ pub mod domain;
 pub mod engine;
 pub mod net;
 pub mod ports;
+pub mod probers;
 pub mod settings;
 pub mod store;
 pub mod ticks;
