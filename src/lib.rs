@@ -5,6 +5,8 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod net;
+pub mod notifiers;
 pub mod ports;
+pub mod publishers;
 pub mod settings;
 pub mod ticks;
