@@ -107,17 +107,26 @@ pub fn line(hour: &[RunSummary], period: Duration, now: Timestamp) -> Markup {
     let (fastest, slowest) = extremes(hour);
     let room = f64::from(height) - 8.0;
     let apart = period.as_secs_f64() / HOUR.as_secs_f64() * f64::from(width);
-    let (mut path, mut dots) = (String::new(), String::new());
-    let mut before = None;
+    let mut stretches: Vec<Vec<(u32, f64)>> = Vec::new();
     for (&x, duration) in &points {
         let y = 2.0 + room * (1.0 - duration / (slowest * 1.15).max(f64::MIN_POSITIVE));
-        let joined = before.is_some_and(|before| f64::from(x - before) <= (apart * 2.5).max(2.0));
-        let _ = write!(path, "{}{x} {y:.1}", if joined { 'L' } else { 'M' });
-        // Every stretch begins with a dot, so that a lone run is seen; it is a stroke without length and with round ends.
-        if !joined {
-            let _ = write!(dots, "M{x} {y:.1}h0");
+        match stretches.last_mut() {
+            Some(stretch) if stretch.last().is_some_and(|(last, _)| f64::from(x - last) <= (apart * 2.5).max(2.0)) => {
+                stretch.push((x, y));
+            }
+            _ => stretches.push(vec![(x, y)]),
         }
-        before = Some(x);
+    }
+    // The dot of a lone run is a stroke without length and with round ends.
+    let (mut path, mut dots) = (String::new(), String::new());
+    for stretch in &stretches {
+        if let [(x, y)] = stretch.as_slice() {
+            let _ = write!(dots, "M{x} {y:.1}h0");
+            continue;
+        }
+        for (index, (x, y)) in stretch.iter().enumerate() {
+            let _ = write!(path, "{}{x} {y:.1}", if index == 0 { 'M' } else { 'L' });
+        }
     }
     let tick = |verdict: usize| {
         ticks.iter().filter(|(_, gravest)| **gravest == verdict).fold(String::new(), |mut path, (x, _)| {
@@ -132,7 +141,8 @@ pub fn line(hour: &[RunSummary], period: Duration, now: Timestamp) -> Markup {
     };
     html! {
         svg .line viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role="img" aria-label=(label) {
-            @if !path.is_empty() { path .latency d=(path) {} path .latency .dot d=(dots) {} }
+            @if !path.is_empty() { path .latency d=(path) {} }
+            @if !dots.is_empty() { path .latency .dot d=(dots) {} }
             @for (verdict, (word, _)) in VERDICTS.iter().enumerate() {
                 @let path = tick(verdict);
                 @if !path.is_empty() { path .tick .(Tone::of_verdict(word).class()) d=(path) {} }
@@ -183,11 +193,11 @@ mod tests {
 
     #[test]
     fn the_line_breaks_where_runs_are_missing() {
-        let times = ["09:00:01", "09:00:31", "09:01:01", "09:30:01", "09:30:31"];
+        let times = ["09:00:01", "09:00:31", "09:01:01", "09:30:01", "09:30:31", "09:50:01"];
         let hour = times.map(|time| run(&format!("2026-11-24T{time}Z"), 20.0, "passed"));
         let drawn = line(&hour, Duration::from_secs(30), at("2026-11-24T10:00:00Z")).into_string();
         assert!(drawn.contains(r#"<path class="latency" d="M0 4.6L1 4.6L3 4.6M90 4.6L91 4.6">"#), "{drawn}");
-        assert!(drawn.contains(r#"<path class="latency dot" d="M0 4.6h0M90 4.6h0">"#), "{drawn}");
+        assert!(drawn.contains(r#"<path class="latency dot" d="M150 4.6h0">"#), "a lone run: {drawn}");
     }
 
     #[test]

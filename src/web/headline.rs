@@ -109,7 +109,7 @@ fn calm(view: &View<'_>, overview: &Overview, waiting: u64) -> String {
         Some((incident, at)) => {
             format!("The last incident, of {}, was over at {} ({}).", incident.probe, view.instant(at), view.ago(at))
         }
-        None => "There was no incident so far.".to_owned(),
+        None => "No incident is on record.".to_owned(),
     };
     match waiting {
         0 => past,

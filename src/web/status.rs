@@ -101,8 +101,12 @@ fn resolved(view: &View<'_>, incident: &Incident) -> Markup {
             (mark(Tone::Well, "resolved"))
             a .n href={ "incidents/" (incident.id) } {
                 b { (incident.probe) }
-                span { (incident.severity) ", failing for " (words(between(incident.since, over)))
-                    @if let Some(why) = &incident.resolved_because { " · " (view.text(why, LINE_MAX)) } }
+                span {
+                    (incident.severity)
+                    @match incident.aspect { Aspect::Failing => ", failing for ", Aspect::Blind => ", not seen for " }
+                    (words(between(incident.since, over)))
+                    @if let Some(why) = &incident.resolved_because { " · " (view.text(why, LINE_MAX)) }
+                }
             }
             div .num { span { (view.instant(over)) } span { (view.ago(over)) } }
         }

@@ -70,7 +70,7 @@ fn one_sentence_says_how_things_are() {
     let mut overview = well();
     assert_eq!(
         sentence(&plan, &overview),
-        "All is well: 9 probes, last run 11 s ago. There was no incident so far. 1 probe has not run yet."
+        "All is well: 9 probes, last run 11 s ago. No incident is on record. 1 probe has not run yet."
     );
     let name = |schedule: &str, probe: &str| (schedule.parse().unwrap(), probe.parse().unwrap());
     overview.last.get_mut(&name("reachability", "auth")).unwrap().slot = at("2026-11-24T09:10:00Z");
