@@ -8,6 +8,7 @@ pub mod addresses;
 pub mod certificates;
 pub mod dial;
 pub mod aws;
+pub mod client;
 pub mod redaction;
 pub mod resolver;
 pub mod stopwatch;
