@@ -15,7 +15,7 @@ use super::raw::{RawRoot, RawSchedule, RawWeb};
 use super::resolve::{self, Environment, References, identity};
 use super::schedules::{self, WrittenSchedule};
 use super::secrets::DeclaredSecrets;
-use crate::domain::names::{ProbeName, ScheduleName, SecretName};
+use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
 use crate::domain::template::{Piece, canonical};
 use crate::engine::plan::{Plan, WebPlan};
 use crate::ports::{Building, Clock, Kinds, Secrets};
@@ -60,12 +60,12 @@ pub fn load(directory: &Path, surroundings: &Surroundings) -> Loaded {
     plan(directory, &files, surroundings, problems)
 }
 
-/// Loads what a command line names instead of files: one probe of one URL, called by its host.
+/// Loads what a command line names instead of files: one probe of one URL, called by what follows its scheme.
 pub fn load_url(url: &str, surroundings: &Surroundings) -> Loaded {
     let mut problems = Problems::new();
-    let name = url.split("://").nth(1).unwrap_or(url).split(['/', '?', '#']).next().unwrap_or(url);
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let name = match name.trim_matches('-') {
+    let name = url.split_once("://").map_or(url, |(_, rest)| rest).chars().take(NAME_LENGTH_MAX);
+    let name: String = name.map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+    let name = match name.trim_matches(['-', '.']) {
         "" => "url",
         name => name,
     };

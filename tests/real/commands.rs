@@ -212,7 +212,7 @@ fn once_takes_a_bare_url_without_any_configuration() {
     let empty = tempfile::tempdir().expect("a directory");
     let asked = output(&["once", &server.url, "--config", path(&empty)], &[]);
     assert_eq!(code(&asked), Some(0), "{}{}", text(&asked.stdout), text(&asked.stderr));
-    assert!(text(&asked.stdout).starts_with("● 127-0-0-1-"), "{}", text(&asked.stdout));
+    assert!(text(&asked.stdout).starts_with("● 127.0.0.1-"), "{}", text(&asked.stdout));
     let wrong = output(&["once", "ftp://shop.example.com", "--config", path(&empty)], &[]);
     assert_eq!(code(&wrong), Some(2));
 }
