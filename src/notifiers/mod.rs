@@ -4,8 +4,9 @@
 
 pub mod message;
 pub mod sns;
+pub mod webhook;
 
 use crate::ports::ChannelKind;
 
 /// Every kind of channel.
-pub static CHANNELS: &[ChannelKind] = &[sns::CHANNEL];
+pub static CHANNELS: &[ChannelKind] = &[sns::CHANNEL, webhook::CHANNEL];

@@ -13,7 +13,7 @@ use std::time::Duration;
 #[expect(dead_code, reason = "the tests need more of the servers than this benchmark")]
 mod servers;
 
-use servers::nginx::Nginx;
+use servers::nginx::{Nginx, Site};
 use servers::roundsman::Daemon;
 
 fn number(name: &str, default: u64) -> u64 {
@@ -22,7 +22,8 @@ fn number(name: &str, default: u64) -> u64 {
 
 fn main() {
     let (probes, seconds) = (number("PROBES", 2_000), number("SECONDS", 120));
-    let nginx = Nginx::start();
+    let nginx = Nginx::start(&[Site { identity: None, directives: "access_log off;" }], &[("index.html", b"hello")]);
+    let target = format!("http://127.0.0.1:{}/", nginx.port(0));
     let directory = tempfile::tempdir().expect("a directory");
     let each = (0..probes).fold(String::new(), |mut each, n| {
         let _ = write!(each, "n{n}: x, ");
@@ -36,7 +37,7 @@ fn main() {
             "roundsman.yaml",
             "web: { listen: \"${env:ROUNDSMAN_LISTEN}\" }\npublish: { prometheus: {} }\n".to_owned(),
         ),
-        ("probes/p.yaml", format!("many: {{ each: {{ {each} }}, http: \"{}\" }}\n", nginx.url("/"))),
+        ("probes/p.yaml", format!("many: {{ each: {{ {each} }}, http: \"{target}\" }}\n")),
         ("schedules/s.yaml", "often: { every: 30s, probes: [\"*\"] }\n".to_owned()),
     ];
     for (name, text) in files {

@@ -6,6 +6,7 @@ use std::process::Output;
 
 use tempfile::TempDir;
 
+use crate::servers::nginx::{Nginx, Site};
 use crate::servers::roundsman::{Daemon, output};
 
 /// A configuration of these files.
@@ -208,9 +209,10 @@ fn once_reports_to_people_to_programs_and_to_readers_of_tests() {
 
 #[test]
 fn once_takes_a_bare_url_without_any_configuration() {
-    let server = crate::servers::nginx_for_url();
+    let nginx = Nginx::start(&[Site { identity: None, directives: "" }], &[("index.html", b"hello")]);
+    let url = format!("http://127.0.0.1:{}/", nginx.port(0));
     let empty = tempfile::tempdir().expect("a directory");
-    let asked = output(&["once", &server.url, "--config", path(&empty)], &[]);
+    let asked = output(&["once", &url, "--config", path(&empty)], &[]);
     assert_eq!(code(&asked), Some(0), "{}{}", text(&asked.stdout), text(&asked.stderr));
     assert!(text(&asked.stdout).starts_with("● 127.0.0.1-"), "{}", text(&asked.stdout));
     let wrong = output(&["once", "ftp://shop.example.com", "--config", path(&empty)], &[]);

@@ -18,6 +18,8 @@ pub fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| ours.iter().any(|prefix| name.starts_with(prefix))) {
         command.env_remove(name);
     }
+    // Instance metadata is no address of this machine.
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
     command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null());
     command
 }

@@ -1,0 +1,11 @@
+//! Servers that tests start, one file each. A server ends when its guard is dropped.
+
+pub mod certificates;
+pub mod dns;
+pub mod hostile;
+pub mod moto;
+pub mod nginx;
+pub mod prometheus;
+pub mod python;
+pub mod receiver;
+pub mod roundsman;
