@@ -29,6 +29,8 @@ mod schema;
 mod sqlite;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use sqlite::{Sqlite, open};

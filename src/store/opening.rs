@@ -140,3 +140,129 @@ fn damaged(path: &Path, found: &str) -> StoreError {
     );
     refused(path, reason)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::open;
+    use crate::store::testing::kept;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    /// Why a path is refused, after the words that every refusal begins with.
+    fn reason(path: &Path) -> String {
+        let error = open(path).err().unwrap().to_string();
+        let start = format!("the store {} cannot be opened: ", path.display());
+        error.strip_prefix(&start).unwrap_or(&error).to_owned()
+    }
+
+    #[test]
+    fn directory_and_files_are_made_for_us_alone() {
+        let kept = kept();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let wal = kept.path.with_extension("db-wal");
+        let modes = [kept.path.parent().unwrap(), &kept.path, &crate::store::lock::beside(&kept.path), &wal].map(mode);
+        assert_eq!(modes, [0o700, 0o600, 0o600, 0o600]);
+    }
+
+    #[test]
+    fn places_where_no_store_can_be_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(
+            reason(&file.join("r.db")),
+            format!("its directory {} cannot be made: a part of its path is a file", file.display())
+        );
+        assert_eq!(
+            reason(&file.join("deeper/r.db")),
+            format!("its directory {} cannot be made: a part of its path is a file", file.join("deeper").display())
+        );
+        let taken = directory.path().join("taken.db");
+        std::fs::create_dir(&taken).unwrap();
+        assert_eq!(reason(&taken), "it is not a file");
+    }
+
+    #[test]
+    fn the_system_s_refusals_are_said_in_words() {
+        for (number, words) in [
+            (13, "permission denied"),
+            (30, "the file system is read-only"),
+            (20, "a part of its path is a file"),
+            (21, "it is a directory"),
+            (2, "a part of its path is not there"),
+            (28, "the disk is full"),
+        ] {
+            assert_eq!(in_words(&std::io::Error::from_raw_os_error(number)), words);
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = directory.path().join("text.db");
+        std::fs::write(&text, "dear diary, ".repeat(500)).unwrap();
+        assert_eq!(reason(&text), "it is not a SQLite database: move it away, or let `store` name another file");
+        assert_eq!(std::fs::read_to_string(&text).unwrap(), "dear diary, ".repeat(500));
+        let other = directory.path().join("other.db");
+        Connection::open(&other).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
+        assert_eq!(reason(&other), "it is the database of another program: let `store` name another file");
+    }
+
+    #[tokio::test]
+    async fn a_store_of_a_newer_program_is_refused_and_not_changed() {
+        let kept = kept();
+        kept.store.close().await;
+        Connection::open(&kept.path).unwrap().pragma_update(None, "user_version", 7).unwrap();
+        assert_eq!(
+            reason(&kept.path),
+            "it has version 7 and this program knows versions up to 1: use the program that wrote it, or let `store` name another file"
+        );
+        assert_eq!(kept.number("PRAGMA user_version"), 7);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_store_is_refused() {
+        let kept = kept();
+        kept.store.close().await;
+        let whole = std::fs::read(&kept.path).unwrap();
+        std::fs::write(&kept.path, &whole[..whole.len() - 5_000]).unwrap();
+        let refusal = reason(&kept.path);
+        assert!(refusal.starts_with("it is damaged ("), "{refusal}");
+        assert!(
+            refusal.ends_with(
+                "): move it away together with its `-wal` and `-shm` files, and the next start makes a new one"
+            ),
+            "{refusal}"
+        );
+        // The second page is the root of a table: its type is its first byte.
+        let mut flipped = whole.clone();
+        flipped[4_096 * 2] ^= 0xff;
+        std::fs::write(&kept.path, &flipped).unwrap();
+        let refusal = reason(&kept.path);
+        assert!(refusal.starts_with("it is damaged ("), "{refusal}");
+        std::fs::write(&kept.path, &whole).unwrap();
+        assert!(open(&kept.path).is_ok());
+    }
+
+    #[test]
+    fn an_empty_file_becomes_a_store() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("empty.db");
+        std::fs::write(&path, "").unwrap();
+        assert!(open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_path_is_taken_as_it_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file:odd?mode=memory.db");
+        let store = open(&path).unwrap();
+        assert!(std::fs::metadata(&path).unwrap().len() > 0);
+        assert_eq!(
+            open(&path).err().unwrap().to_string(),
+            format!("the store {} belongs to another process (pid {})", path.display(), std::process::id())
+        );
+        drop(store);
+        assert!(open(&path).is_ok());
+    }
+}

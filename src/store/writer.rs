@@ -176,3 +176,127 @@ fn breaks_connection(error: &Error) -> bool {
         )
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::Store as _;
+    use crate::store::testing::{Kept, kept, moment, run};
+    use futures::future::{join, join_all};
+
+    fn of_run(slot: i64) -> Commit {
+        Commit { runs: vec![run("api", slot)], ..Commit::default() }
+    }
+
+    /// Commits that all stand in the queue before the writer takes the first of them.
+    async fn at_once(kept: &Kept, commits: Vec<Commit>) -> Vec<std::result::Result<(), StoreError>> {
+        let (go, wait) = std::sync::mpsc::channel();
+        let (began, begins) = oneshot::channel();
+        let began = std::sync::Mutex::new(Some(began));
+        let hold = kept.store.tamper(move |_| {
+            if let Some(began) = began.lock().unwrap().take() {
+                began.send(()).unwrap();
+                wait.recv().unwrap();
+            }
+            Ok(())
+        });
+        let queue = async {
+            begins.await.unwrap();
+            let let_go = async { go.send(()).unwrap() };
+            // `join` polls in order: each commit is in the queue when the writer is let go.
+            join(join_all(commits.into_iter().map(|commit| kept.store.commit(commit))), let_go).await.0
+        };
+        let (held, results) = join(hold, queue).await;
+        held.unwrap();
+        results
+    }
+
+    #[tokio::test]
+    async fn what_is_queued_shares_a_transaction() {
+        let kept = kept();
+        let before = kept.store.transactions();
+        let results = at_once(&kept, (0..500).map(of_run).collect()).await;
+        assert!(results.iter().all(Result::is_ok));
+        assert_eq!(kept.store.transactions() - before, 2, "one was the hold, one took all 500");
+        assert_eq!(kept.number("SELECT count(*) FROM runs"), 500);
+    }
+
+    #[tokio::test]
+    async fn one_that_cannot_be_written_fails_alone() {
+        let kept = kept();
+        let orphan =
+            Commit { runs: vec![run("api", 1)], moments: vec![moment("nobody", 0, "failed")], ..Commit::default() };
+        let results = at_once(&kept, vec![of_run(0), orphan, of_run(2)]).await;
+        let results: Vec<_> = results.into_iter().map(|result| result.map_err(|error| error.to_string())).collect();
+        assert_eq!(results, [Ok(()), Err("the store failed: FOREIGN KEY constraint failed".to_owned()), Ok(())]);
+        assert_eq!(kept.number("SELECT count(*) FROM runs"), 2);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_an_answer_and_passes() {
+        let kept = kept();
+        kept.store.commit(of_run(0)).await.unwrap();
+        let limit = |pages: i64| {
+            move |connection: &Connection| {
+                connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+            }
+        };
+        kept.store.tamper(limit(1)).await.unwrap();
+        let large = Commit { runs: (1..2_000).map(|slot| run("api", slot)).collect(), ..Commit::default() };
+        let refused = kept.store.commit(large.clone()).await.unwrap_err();
+        assert_eq!(refused.to_string(), "the store failed: database or disk is full");
+        assert_eq!(kept.number("SELECT count(*) FROM runs"), 1, "all of a commit or nothing");
+        kept.store.load().await.unwrap();
+        kept.store.tamper(limit(1_000_000)).await.unwrap();
+        kept.store.commit(large).await.unwrap();
+        assert_eq!(kept.number("SELECT count(*) FROM runs"), 2_000);
+        assert_eq!(kept.integrity(), "ok");
+    }
+
+    #[tokio::test]
+    async fn a_failed_sync_is_answered_and_never_repeated_on_the_same_connection() {
+        let kept = kept();
+        let failing = |connection: &Connection| {
+            connection.pragma_update(None, "cache_size", 77)?;
+            Err(Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), None))
+        };
+        assert!(matches!(kept.store.tamper(failing).await, Err(StoreError::Failed(_))));
+        let fresh = |connection: &Connection| {
+            let size: i64 = connection.query_row("PRAGMA cache_size", [], |row| row.get(0))?;
+            let full: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+            assert_eq!((size, full), (-2_000, 2));
+            Ok(())
+        };
+        kept.store.tamper(fresh).await.unwrap();
+        kept.store.commit(of_run(0)).await.unwrap();
+        assert_eq!(kept.number("SELECT count(*) FROM runs"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_gone_is_not_made_anew() {
+        let kept = kept();
+        let lost =
+            |_: &Connection| Err(Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR), None));
+        std::fs::rename(&kept.path, kept.directory.path().join("away")).unwrap();
+        assert!(kept.store.tamper(lost).await.is_err());
+        assert!(matches!(kept.store.commit(of_run(0)).await, Err(StoreError::Failed(_))));
+        assert!(!kept.path.exists());
+        std::fs::rename(kept.directory.path().join("away"), &kept.path).unwrap();
+        kept.store.commit(of_run(0)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn closing_writes_what_is_queued_and_answers_closed_from_then_on() {
+        let kept = kept();
+        let commits = join_all((0..50).map(|slot| kept.store.commit(of_run(slot))));
+        let (results, ()) = join(commits, kept.store.close()).await;
+        assert!(results.iter().all(Result::is_ok));
+        let wal = kept.path.with_extension("db-wal");
+        assert!(!wal.exists(), "the log is in the database");
+        let closed = "the store is closed";
+        assert_eq!(kept.store.commit(of_run(99)).await.unwrap_err().to_string(), closed);
+        assert_eq!(kept.store.load().await.unwrap_err().to_string(), closed);
+        kept.store.close().await;
+        assert_eq!(kept.number("SELECT count(*) FROM runs"), 50);
+    }
+}
