@@ -57,7 +57,11 @@ pub fn start(path: &Path) -> std::result::Result<Connection, StoreError> {
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| broken(path, &error))?;
     let version = look(path, &connection)?;
     prepare(&mut connection, version).map_err(|error| broken(path, &error))?;
-    Ok(connection)
+    match has_log(&connection) {
+        Ok(true) => Ok(connection),
+        Ok(false) => Err(refused(path, "its file system cannot hold a write-ahead log: put it on a local disk")),
+        Err(error) => Err(broken(path, &error)),
+    }
 }
 
 /// Opens a store for writing that this process has opened before.
@@ -118,6 +122,12 @@ fn set_up(connection: &Connection) -> Result<()> {
     connection.pragma_update(None, "foreign_keys", true)
 }
 
+/// Where memory cannot be shared between programs, as on some network file systems, `SQLite` stays in its older mode
+/// without an error, in which readers and the writer wait for each other.
+fn has_log(connection: &Connection) -> Result<bool> {
+    connection.query_row("PRAGMA journal_mode", [], |row| Ok(row.get_ref(0)?.as_str()? == "wal"))
+}
+
 fn broken(path: &Path, error: &Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => {
@@ -144,8 +154,10 @@ fn damaged(path: &Path, found: &str) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::incident::Severity;
+    use crate::ports::{Commit, StatusReader as _, Store as _};
     use crate::store::open;
-    use crate::store::testing::kept;
+    use crate::store::testing::{incident, kept, opening, run, second};
     use std::os::unix::fs::PermissionsExt as _;
 
     /// Why a path is refused, after the words that every refusal begins with.
@@ -242,6 +254,44 @@ mod tests {
         assert!(refusal.starts_with("it is damaged ("), "{refusal}");
         std::fs::write(&kept.path, &whole).unwrap();
         assert!(open(&kept.path).is_ok());
+    }
+
+    #[test]
+    fn a_place_without_shared_memory_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        // This one locks with files, as for a network file system, and shares no memory.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let without =
+            Connection::open_with_flags_and_vfs(directory.path().join("r.db"), flags, c"unix-dotfile").unwrap();
+        set_up(&without).unwrap();
+        assert_eq!(has_log(&without), Ok(false));
+    }
+
+    /// A flipped bit is either refused at the start, or met as an error, or in a place that no check covers; it never
+    /// ends the process.
+    #[tokio::test]
+    async fn a_flipped_bit_does_no_more_than_harm_what_it_is_in() {
+        let kept = kept();
+        let runs = (0..200).map(|slot| run("api", slot)).collect();
+        kept.store.commit(Commit { runs, ..opening(&incident("I1", Severity::P1, 0), &["ops"], 0) }).await.unwrap();
+        kept.store.close().await;
+        let whole = std::fs::read(&kept.path).unwrap();
+        let (mut refusals, mut errors) = (0, 0);
+        for place in (0..whole.len()).step_by(397) {
+            let mut flipped = whole.clone();
+            flipped[place] ^= 1 << (place % 8);
+            std::fs::write(&kept.path, &flipped).unwrap();
+            match open(&kept.path) {
+                Err(StoreError::Open { .. }) => refusals += 1,
+                Err(other) => panic!("{other}"),
+                Ok(store) => {
+                    let answers = [store.load().await.err(), store.overview(second(0)).await.err()];
+                    errors += usize::from(answers.iter().any(Option::is_some));
+                    store.close().await;
+                }
+            }
+        }
+        assert!(refusals > 0 && errors > 0, "{refusals} refusals, {errors} errors");
     }
 
     #[test]

@@ -19,6 +19,10 @@ pub const QUEUE_MAX: usize = 1_024;
 /// How many callers share a transaction.
 const GROUP_MAX: usize = 512;
 
+/// What a test does to the connection.
+#[cfg(test)]
+pub type Tampering = dyn Fn(&Connection) -> Result<()> + Send;
+
 /// What is to be written.
 pub enum Work {
     /// What ended and what changed.
@@ -29,9 +33,9 @@ pub enum Work {
     Purge(Timestamp),
     /// A slice of the free pages.
     Vacuum,
-    /// What a test does to the connection.
+    /// Anything, in the place of a commit.
     #[cfg(test)]
-    Tamper(Box<dyn Fn(&Connection) -> Result<()> + Send>),
+    Tamper(Box<Tampering>),
 }
 
 /// What was written.
