@@ -207,8 +207,9 @@ mod tests {
         let queue = async {
             begins.await.unwrap();
             let let_go = async { go.send(()).unwrap() };
-            // `join` polls in order: each commit is in the queue when the writer is let go.
-            join(join_all(commits.into_iter().map(|commit| kept.store.commit(commit))), let_go).await.0
+            let all = join(join_all(commits.into_iter().map(|commit| kept.store.commit(commit))), let_go);
+            // Polled in order and without tokio's budget for a task, each commit is in the queue by then.
+            tokio::task::unconstrained(all).await.0
         };
         let (held, results) = join(hold, queue).await;
         held.unwrap();
@@ -254,6 +255,30 @@ mod tests {
         kept.store.tamper(limit(1_000_000)).await.unwrap();
         kept.store.commit(large).await.unwrap();
         assert_eq!(kept.number("SELECT count(*) FROM runs"), 2_000);
+        assert_eq!(kept.integrity(), "ok");
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_fills_at_any_page_loses_nothing_that_was_answered() {
+        let kept = kept();
+        let mut answered = 0;
+        let mut refused = 0;
+        for slot in 0..60 {
+            // Room for no page, for one, or for two more than there are.
+            let pages = kept.number("PRAGMA page_count") + slot % 3;
+            let limit = format!("PRAGMA max_page_count = {pages}");
+            kept.store.tamper(move |connection| connection.query_row(&limit, [], |_| Ok(()))).await.unwrap();
+            let runs = (0..12).map(|second| run("api", slot * 12 + second)).collect();
+            match kept.store.commit(Commit { runs, ..Commit::default() }).await {
+                Ok(()) => answered += 12,
+                Err(error) => {
+                    assert_eq!(error.to_string(), "the store failed: database or disk is full");
+                    refused += 1;
+                }
+            }
+            assert_eq!(kept.number("SELECT count(*) FROM runs"), answered);
+        }
+        assert!(answered > 0 && refused > 0, "{answered} answered, {refused} refused");
         assert_eq!(kept.integrity(), "ok");
     }
 
