@@ -71,6 +71,13 @@ pub fn writer(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// A connection that only stands by. While it is open the index of the log stays in memory as it is; without it the next
+/// connection would read the log anew, and a transaction whose sync failed, and whose caller was told so, would be back.
+pub fn keeper(path: &Path) -> std::result::Result<Connection, StoreError> {
+    let attached = reader(path).and_then(|connection| has_log(&connection).map(|_| connection));
+    attached.map_err(|error| broken(path, &error))
+}
+
 /// Opens a store for reading that this process has opened before.
 pub fn reader(path: &Path) -> Result<Connection> {
     open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)

@@ -61,6 +61,8 @@ pub struct Writer {
     pub path: PathBuf,
     /// Absent after a failure that a connection does not survive, until the next work.
     pub connection: Option<Connection>,
+    /// Stands by, so that the log is not read anew when the other is replaced.
+    pub keeper: Connection,
     /// The queue; when all its senders are gone the thread ends.
     pub tasks: mpsc::Receiver<Task>,
     /// Committed transactions.
@@ -124,7 +126,8 @@ impl Writer {
     }
 
     fn end(self) {
-        let Self { connection, lock, .. } = self;
+        let Self { connection, keeper, lock, .. } = self;
+        drop(keeper);
         if let Some(connection) = connection {
             // What is not put into the database now is put there by the next process.
             let put = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -290,6 +293,8 @@ mod tests {
             Err(Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), None))
         };
         assert!(matches!(kept.store.tamper(failing).await, Err(StoreError::Failed(_))));
+        let log = |end: &str| kept.path.with_extension(end).exists();
+        assert!(log("db-wal") && log("db-shm"), "the log stays, and the index of what is valid in it");
         let fresh = |connection: &Connection| {
             let size: i64 = connection.query_row("PRAGMA cache_size", [], |row| row.get(0))?;
             let full: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
