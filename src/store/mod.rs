@@ -14,8 +14,8 @@
 //! | `reads` | what a starting process and the pages ask |
 //! | `columns` | instants, lengths, names and JSON as columns |
 //!
-//! A caller is answered after the `COMMIT` returned, never before. Everything that is written is idempotent, because a
-//! commit that failed at its last sync may still be found in the file afterwards, and the caller will repeat it.
+//! A caller is answered after the `COMMIT` returned, never before. What was refused is not in the store, so that the
+//! caller may repeat it with all that has come since.
 
 mod columns;
 mod lock;
@@ -29,6 +29,8 @@ mod schema;
 mod sqlite;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use sqlite::{Sqlite, open};

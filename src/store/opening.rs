@@ -57,7 +57,11 @@ pub fn start(path: &Path) -> std::result::Result<Connection, StoreError> {
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| broken(path, &error))?;
     let version = look(path, &connection)?;
     prepare(&mut connection, version).map_err(|error| broken(path, &error))?;
-    Ok(connection)
+    match has_log(&connection) {
+        Ok(true) => Ok(connection),
+        Ok(false) => Err(refused(path, "its file system cannot hold a write-ahead log: put it on a local disk")),
+        Err(error) => Err(broken(path, &error)),
+    }
 }
 
 /// Opens a store for writing that this process has opened before.
@@ -65,6 +69,13 @@ pub fn writer(path: &Path) -> Result<Connection> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     set_up(&connection)?;
     Ok(connection)
+}
+
+/// A connection that only stands by. While it is open the index of the log stays in memory as it is; without it the next
+/// connection would read the log anew, and a transaction whose sync failed, and whose caller was told so, would be back.
+pub fn keeper(path: &Path) -> std::result::Result<Connection, StoreError> {
+    let attached = reader(path).and_then(|connection| has_log(&connection).map(|_| connection));
+    attached.map_err(|error| broken(path, &error))
 }
 
 /// Opens a store for reading that this process has opened before.
@@ -118,6 +129,12 @@ fn set_up(connection: &Connection) -> Result<()> {
     connection.pragma_update(None, "foreign_keys", true)
 }
 
+/// Where memory cannot be shared between programs, as on some network file systems, `SQLite` stays in its older mode
+/// without an error, in which readers and the writer wait for each other.
+fn has_log(connection: &Connection) -> Result<bool> {
+    connection.query_row("PRAGMA journal_mode", [], |row| Ok(row.get_ref(0)?.as_str()? == "wal"))
+}
+
 fn broken(path: &Path, error: &Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => {
@@ -139,4 +156,170 @@ fn damaged(path: &Path, found: &str) -> StoreError {
         "it is damaged ({found}): move it away together with its `-wal` and `-shm` files, and the next start makes a new one"
     );
     refused(path, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::incident::Severity;
+    use crate::ports::{Commit, StatusReader as _, Store as _};
+    use crate::store::open;
+    use crate::store::testing::{incident, kept, opening, run, second};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    /// Why a path is refused, after the words that every refusal begins with.
+    fn reason(path: &Path) -> String {
+        let error = open(path).err().unwrap().to_string();
+        let start = format!("the store {} cannot be opened: ", path.display());
+        error.strip_prefix(&start).unwrap_or(&error).to_owned()
+    }
+
+    #[test]
+    fn directory_and_files_are_made_for_us_alone() {
+        let kept = kept();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let wal = kept.path.with_extension("db-wal");
+        let modes = [kept.path.parent().unwrap(), &kept.path, &crate::store::lock::beside(&kept.path), &wal].map(mode);
+        assert_eq!(modes, [0o700, 0o600, 0o600, 0o600]);
+    }
+
+    #[test]
+    fn places_where_no_store_can_be_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(
+            reason(&file.join("r.db")),
+            format!("its directory {} cannot be made: a part of its path is a file", file.display())
+        );
+        assert_eq!(
+            reason(&file.join("deeper/r.db")),
+            format!("its directory {} cannot be made: a part of its path is a file", file.join("deeper").display())
+        );
+        let taken = directory.path().join("taken.db");
+        std::fs::create_dir(&taken).unwrap();
+        assert_eq!(reason(&taken), "it is not a file");
+    }
+
+    #[test]
+    fn the_system_s_refusals_are_said_in_words() {
+        for (number, words) in [
+            (13, "permission denied"),
+            (30, "the file system is read-only"),
+            (20, "a part of its path is a file"),
+            (21, "it is a directory"),
+            (2, "a part of its path is not there"),
+            (28, "the disk is full"),
+        ] {
+            assert_eq!(in_words(&std::io::Error::from_raw_os_error(number)), words);
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = directory.path().join("text.db");
+        std::fs::write(&text, "dear diary, ".repeat(500)).unwrap();
+        assert_eq!(reason(&text), "it is not a SQLite database: move it away, or let `store` name another file");
+        assert_eq!(std::fs::read_to_string(&text).unwrap(), "dear diary, ".repeat(500));
+        let other = directory.path().join("other.db");
+        Connection::open(&other).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
+        assert_eq!(reason(&other), "it is the database of another program: let `store` name another file");
+    }
+
+    #[tokio::test]
+    async fn a_store_of_a_newer_program_is_refused_and_not_changed() {
+        let kept = kept();
+        kept.store.close().await;
+        Connection::open(&kept.path).unwrap().pragma_update(None, "user_version", 7).unwrap();
+        assert_eq!(
+            reason(&kept.path),
+            "it has version 7 and this program knows versions up to 1: use the program that wrote it, or let `store` name another file"
+        );
+        assert_eq!(kept.number("PRAGMA user_version"), 7);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_store_is_refused() {
+        let kept = kept();
+        kept.store.close().await;
+        let whole = std::fs::read(&kept.path).unwrap();
+        std::fs::write(&kept.path, &whole[..whole.len() - 5_000]).unwrap();
+        let refusal = reason(&kept.path);
+        assert!(refusal.starts_with("it is damaged ("), "{refusal}");
+        assert!(
+            refusal.ends_with(
+                "): move it away together with its `-wal` and `-shm` files, and the next start makes a new one"
+            ),
+            "{refusal}"
+        );
+        // The second page is the root of a table: its type is its first byte.
+        let mut flipped = whole.clone();
+        flipped[4_096 * 2] ^= 0xff;
+        std::fs::write(&kept.path, &flipped).unwrap();
+        let refusal = reason(&kept.path);
+        assert!(refusal.starts_with("it is damaged ("), "{refusal}");
+        std::fs::write(&kept.path, &whole).unwrap();
+        assert!(open(&kept.path).is_ok());
+    }
+
+    #[test]
+    fn a_place_without_shared_memory_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        // This one locks with files, as for a network file system, and shares no memory.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let without =
+            Connection::open_with_flags_and_vfs(directory.path().join("r.db"), flags, c"unix-dotfile").unwrap();
+        set_up(&without).unwrap();
+        assert_eq!(has_log(&without), Ok(false));
+    }
+
+    /// A flipped bit is either refused at the start, or met as an error, or in a place that no check covers; it never
+    /// ends the process.
+    #[tokio::test]
+    async fn a_flipped_bit_does_no_more_than_harm_what_it_is_in() {
+        let kept = kept();
+        let runs = (0..200).map(|slot| run("api", slot)).collect();
+        kept.store.commit(Commit { runs, ..opening(&incident("I1", Severity::P1, 0), &["ops"], 0) }).await.unwrap();
+        kept.store.close().await;
+        let whole = std::fs::read(&kept.path).unwrap();
+        let (mut refusals, mut errors) = (0, 0);
+        for place in (0..whole.len()).step_by(397) {
+            let mut flipped = whole.clone();
+            flipped[place] ^= 1 << (place % 8);
+            std::fs::write(&kept.path, &flipped).unwrap();
+            match open(&kept.path) {
+                Err(StoreError::Open { .. }) => refusals += 1,
+                Err(other) => panic!("{other}"),
+                Ok(store) => {
+                    let answers = [store.load().await.err(), store.overview(second(0)).await.err()];
+                    errors += usize::from(answers.iter().any(Option::is_some));
+                    store.close().await;
+                }
+            }
+        }
+        assert!(refusals > 0 && errors > 0, "{refusals} refusals, {errors} errors");
+    }
+
+    #[test]
+    fn an_empty_file_becomes_a_store() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("empty.db");
+        std::fs::write(&path, "").unwrap();
+        assert!(open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_path_is_taken_as_it_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file:odd?mode=memory.db");
+        let store = open(&path).unwrap();
+        assert!(std::fs::metadata(&path).unwrap().len() > 0);
+        assert_eq!(
+            open(&path).err().unwrap().to_string(),
+            format!("the store {} belongs to another process (pid {})", path.display(), std::process::id())
+        );
+        drop(store);
+        assert!(open(&path).is_ok());
+    }
 }

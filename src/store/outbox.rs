@@ -135,3 +135,128 @@ pub fn settle(connection: &Connection, delivery: &Delivery, settlement: &Settlem
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::incident::Severity;
+    use crate::ports::{Commit, Receipt, Store as _};
+    use crate::store::testing::{Kept, channel, delivery as message, incident, kept, opening, resolving, second};
+
+    fn ids(deliveries: &[Delivery]) -> Vec<&str> {
+        deliveries.iter().map(|delivery| delivery.id.as_str()).collect()
+    }
+
+    async fn due_at(kept: &Kept, at: i64) -> Due {
+        kept.store.due_deliveries(second(at), 10).await.unwrap()
+    }
+
+    async fn settle_as(kept: &Kept, delivery: &Delivery, settlement: Settlement) {
+        kept.store.settle(delivery, settlement).await.unwrap();
+    }
+
+    fn delivered(at: i64) -> Settlement {
+        Settlement::Delivered { at: second(at), receipt: Receipt { id: Some("m-1".to_owned()) } }
+    }
+
+    fn again(at: i64) -> Settlement {
+        Settlement::Again { at: second(at), error: "down".to_owned(), plain: true }
+    }
+
+    #[tokio::test]
+    async fn the_oldest_comes_first_and_comes_back_as_it_was() {
+        let kept = kept();
+        let (one, two) = (incident("I1", Severity::P1, 20), incident("I2", Severity::P1, 10));
+        kept.store.commit(opening(&one, &["ops", "sms"], 20)).await.unwrap();
+        kept.store.commit(opening(&two, &["ops"], 10)).await.unwrap();
+        let due = due_at(&kept, 20).await;
+        assert_eq!(ids(&due.now), ["I2-1-ops", "I1-1-ops", "I1-1-sms"]);
+        assert_eq!(due.now[0], message(&two, 1, Event::Opened, "ops", 10));
+        assert_eq!((due.next_at, due.oldest, due.resolves), (None, Some(second(10)), Vec::new()));
+        let early = due_at(&kept, 15).await;
+        assert_eq!((ids(&early.now), early.next_at), (vec!["I2-1-ops"], Some(second(20))));
+        let few = kept.store.due_deliveries(second(20), 2).await.unwrap();
+        assert_eq!(ids(&few.now), ["I2-1-ops", "I1-1-ops"]);
+    }
+
+    #[tokio::test]
+    async fn what_comes_later_waits_for_what_is_before_it() {
+        let kept = kept();
+        let one = incident("I1", Severity::P1, 0);
+        kept.store.commit(opening(&one, &["ops", "sms"], 0)).await.unwrap();
+        let first = due_at(&kept, 0).await.now;
+        settle_as(&kept, &first[0], again(60)).await;
+        settle_as(&kept, &first[1], delivered(1)).await;
+        kept.store.commit(resolving(&one, &["ops", "sms"], 10)).await.unwrap();
+        // The channel that was told hears the end; for the other the opening still waits, and the end waits behind it.
+        let due = due_at(&kept, 10).await;
+        assert_eq!((ids(&due.now), due.next_at), (vec!["I1-2-sms"], Some(second(60))));
+        let due = due_at(&kept, 60).await;
+        assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["I1-1-ops", "I1-2-sms"], vec!["I1-2-ops"]));
+        assert_eq!((due.now[0].attempts, due.now[0].notification.plain), (1, true));
+        settle_as(&kept, &due.now[0], Settlement::Merged { at: second(61) }).await;
+        settle_as(&kept, &due.resolves[0], delivered(61)).await;
+        settle_as(&kept, &due.now[1], delivered(61)).await;
+        let due = due_at(&kept, 9_999).await;
+        assert_eq!((due.now, due.next_at, due.oldest), (Vec::new(), None, None));
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_was_told_already_is_not_told_by_the_resolve_alone() {
+        let kept = kept();
+        let one = incident("I1", Severity::P1, 0);
+        kept.store.commit(opening(&one, &["ops", "team"], 0)).await.unwrap();
+        let first = due_at(&kept, 0).await.now;
+        settle_as(&kept, &first[1], delivered(1)).await;
+        let fallback = Delivery { id: "F".to_owned(), fallback: None, ..message(&one, 1, Event::Opened, "team", 2) };
+        let dead = |fallback| Settlement::Dead { at: second(2), error: "400".to_owned(), fallback };
+        settle_as(&kept, &first[0], dead(Some(Box::new(fallback.clone())))).await;
+        kept.store.commit(resolving(&one, &["team"], 10)).await.unwrap();
+        let due = due_at(&kept, 10).await;
+        assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["F"], vec![]));
+        assert_eq!(due.now[0], fallback);
+    }
+
+    #[tokio::test]
+    async fn a_resolve_does_not_overtake_a_second_opening() {
+        let kept = kept();
+        let one = incident("I1", Severity::P1, 0);
+        let twice = Delivery { id: "F".to_owned(), ..message(&one, 1, Event::Opened, "ops", 1) };
+        let mut commit = opening(&one, &["ops"], 0);
+        commit.deliveries.push(twice);
+        kept.store.commit(commit).await.unwrap();
+        kept.store.commit(resolving(&one, &["ops"], 10)).await.unwrap();
+        let due = due_at(&kept, 10).await;
+        assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["I1-1-ops"], vec![]));
+        settle_as(&kept, &due.now[0], Settlement::Merged { at: second(10) }).await;
+        let due = due_at(&kept, 10).await;
+        assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["F"], vec!["I1-2-ops"]));
+    }
+
+    #[tokio::test]
+    async fn what_is_settled_stays_as_it_is() {
+        let kept = kept();
+        let one = incident("I1", Severity::P1, 0);
+        kept.store.commit(opening(&one, &["ops"], 0)).await.unwrap();
+        let message = due_at(&kept, 0).await.now.remove(0);
+        settle_as(&kept, &message, again(5)).await;
+        settle_as(&kept, &message, again(5)).await;
+        assert_eq!(kept.number("SELECT attempts FROM outbox"), 1, "one attempt is recorded once");
+        settle_as(&kept, &message, delivered(6)).await;
+        let fallback = Delivery { id: "F".to_owned(), channel: channel("team"), ..message.clone() };
+        for settlement in [
+            again(7),
+            Settlement::Merged { at: second(7) },
+            Settlement::Dead { at: second(7), error: "late".to_owned(), fallback: Some(Box::new(fallback)) },
+            delivered(8),
+        ] {
+            settle_as(&kept, &message, settlement).await;
+        }
+        let same = "SELECT count(*) FROM outbox WHERE state = 'delivered' AND receipt = 'm-1'
+            AND settled_at / 1000000 % 60 = 6";
+        assert_eq!((kept.number(same), kept.number("SELECT count(*) FROM outbox")), (1, 1));
+        // A commit that is repeated does not open it again either.
+        kept.store.commit(Commit { deliveries: vec![message], ..Commit::default() }).await.unwrap();
+        assert!(due_at(&kept, 99).await.now.is_empty());
+    }
+}

@@ -184,3 +184,108 @@ fn became(row: &Row<'_>) -> Result<String> {
         _ => format!("given up {settled_at} after {attempts}{error}"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::incident::Severity;
+    use crate::domain::outcome::{Cause, SlotAccount, Verdict};
+    use crate::ports::{Commit, Receipt, Settlement, StatusReader as _, Store as _};
+    use crate::store::testing::{
+        delivery, failure, incident, kept, moment, opening, probe, resolved, resolving, run, schedule, second,
+    };
+
+    #[tokio::test]
+    async fn the_overview_shows_each_probe_of_each_schedule() {
+        let kept = kept();
+        let mut failed = run("api", 60);
+        failed.verdict = Verdict::Failed(vec![failure()]);
+        let mut blind = run("web", 30);
+        blind.verdict = Verdict::Inconclusive(Cause::ShutDown);
+        let mut asked_for = run("api", 90);
+        asked_for.schedule = None;
+        let mut hourly = run("api", 0);
+        (hourly.id.0, hourly.schedule) = ("hourly".into(), Some(schedule("hourly")));
+        let runs = vec![failed.clone(), run("api", 0), run("api", 30), blind.clone(), asked_for, hourly.clone()];
+        let counts = vec![(SlotOutcome::Ran, 3), (SlotOutcome::Gap, 1)];
+        let account = SlotAccount { schedule: schedule("tier"), probe: probe("api"), through: second(60), counts };
+        kept.store.commit(Commit { runs, accounts: vec![account], ..Commit::default() }).await.unwrap();
+
+        let overview = kept.store.overview(second(31)).await.unwrap();
+        let [api, web] = ["api", "web"].map(|name| (schedule("tier"), probe(name)));
+        let words = |of: &Pair| overview.runs[of].iter().map(|run| (run.started_at, run.verdict)).collect::<Vec<_>>();
+        assert_eq!(words(&api), [(second(31), "passed"), (second(61), "failed")]);
+        assert_eq!(words(&web), [(second(31), "inconclusive")]);
+        assert!((overview.runs[&api][0].duration_ms - 1.5).abs() < 1e-9);
+        assert_eq!(overview.runs.len(), 2, "what nobody scheduled and what is older is not drawn");
+        let hourly_api = (schedule("hourly"), probe("api"));
+        assert_eq!(overview.last, [(api.clone(), failed), (web, blind), (hourly_api, hourly)].into());
+        let outcomes: Vec<_> = overview.slots[&api].values().copied().collect();
+        assert_eq!(outcomes, [3, 0, 0, 0, 1]);
+    }
+
+    #[tokio::test]
+    async fn the_gravest_open_incident_and_the_latest_resolved_stand_first() {
+        let kept = kept();
+        let mut incidents = vec![
+            incident("mild", Severity::P3, 0),
+            incident("grave-later", Severity::P1, 9),
+            incident("grave", Severity::P1, 5),
+        ];
+        incidents.extend((0..12).map(|n| resolved(&incident(&format!("over-{n}"), Severity::P2, n), 100 + n)));
+        kept.store.commit(Commit { incidents, ..Commit::default() }).await.unwrap();
+        let overview = kept.store.overview(second(0)).await.unwrap();
+        let ids = |incidents: &[Incident]| incidents.iter().map(|i| i.id.to_string()).collect::<Vec<_>>();
+        assert_eq!(ids(&overview.open), ["grave", "grave-later", "mild"]);
+        assert_eq!(ids(&overview.resolved), (2..12).rev().map(|n| format!("over-{n}")).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn an_incident_tells_what_happened_and_what_became_of_each_message() {
+        let kept = kept();
+        let one = incident("I1", Severity::P1, 60);
+        let mut commit = opening(&one, &["dead", "late", "merged", "new", "ok"], 60);
+        commit.moments =
+            [(60, "opened"), (30, "failed"), (60, "muted")].map(|(at, what)| moment("I1", at, what)).into();
+        kept.store.commit(commit).await.unwrap();
+        let receipt = Receipt { id: Some("m-1".to_owned()) };
+        let error = "503".to_owned();
+        for (to, settlement) in [
+            ("dead", Settlement::Dead { at: second(70), error: error.clone(), fallback: None }),
+            ("late", Settlement::Again { at: second(75), error, plain: false }),
+            ("merged", Settlement::Merged { at: second(70) }),
+            ("ok", Settlement::Delivered { at: second(70), receipt }),
+        ] {
+            kept.store.settle(&delivery(&one, 1, Event::Opened, to, 60), settlement).await.unwrap();
+        }
+        kept.store.commit(resolving(&one, &["ok"], 90)).await.unwrap();
+        let story = kept.store.incident(&one.id).await.unwrap().unwrap();
+        assert_eq!(story.incident, resolved(&one, 90));
+        assert_eq!(story.moments.iter().map(|m| m.what.as_str()).collect::<Vec<_>>(), ["failed", "opened", "muted"]);
+        let told: Vec<_> =
+            story.told.iter().map(|(to, event, became)| format!("{to} {}: {became}", event.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                "dead opened: given up 2026-11-24T10:01:10.000Z after 1 attempt: 503",
+                "late opened: waits after 1 attempt, the next not before 2026-11-24T10:01:15.000Z: 503",
+                "merged opened: told by the resolve, 2026-11-24T10:01:10.000Z",
+                "new opened: waits for its first attempt",
+                "ok opened: delivered 2026-11-24T10:01:10.000Z with 1 attempt as m-1",
+                "ok resolved: waits for its first attempt",
+            ]
+        );
+        assert!(kept.store.incident(&incident("I9", Severity::P1, 0).id).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_value_that_cannot_be_read_is_named() {
+        let kept = kept();
+        kept.store.commit(opening(&incident("I1", Severity::P1, 0), &[], 0)).await.unwrap();
+        kept.store.tamper(|store| store.execute_batch("UPDATE incidents SET body = '{}'")).await.unwrap();
+        assert_eq!(
+            kept.store.load().await.unwrap_err().to_string(),
+            "the store failed: the column `body` holds what cannot be read: missing field `id` at line 1 column 2"
+        );
+    }
+}

@@ -1,4 +1,5 @@
-//! What a commit writes. Each statement may be repeated with the same values and changes nothing the second time.
+//! What a commit writes. Things are known by our ids, so that one that comes a second time changes nothing; only counts of
+//! slots add up.
 
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
@@ -47,7 +48,7 @@ fn write_run(connection: &Connection, run: &Run) -> Result<()> {
     Ok(())
 }
 
-/// Slots up to `through` were counted before and are not counted again.
+/// The latest account stands, also where it goes back: then the clock was set back, and counting goes on from there.
 fn write_account(connection: &Connection, account: &SlotAccount) -> Result<()> {
     let of = |wanted: SlotOutcome| {
         count(account.counts.iter().filter(|(outcome, _)| *outcome == wanted).map(|(_, count)| count).sum())
@@ -57,8 +58,7 @@ fn write_account(connection: &Connection, account: &SlotAccount) -> Result<()> {
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (schedule, probe) DO UPDATE SET
              through = excluded.through, ran = ran + excluded.ran, skipped = skipped + excluded.skipped,
-             saturated = saturated + excluded.saturated, paused = paused + excluded.paused, gap = gap + excluded.gap
-         WHERE excluded.through > through",
+             saturated = saturated + excluded.saturated, paused = paused + excluded.paused, gap = gap + excluded.gap",
     )?;
     upsert.execute(params![
         account.schedule.as_str(),
@@ -123,4 +123,105 @@ fn write_moment(connection: &Connection, moment: &Moment) -> Result<()> {
     )?;
     insert.execute(params![incident, at, moment.what, moment.text])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::incident::{Event, Severity};
+    use crate::domain::judge::AlertState;
+    use crate::domain::outcome::{SlotAccount, SlotOutcome};
+    use crate::ports::{Commit, Store as _};
+    use crate::store::testing::{Kept, delivery, incident, kept, key, moment, probe, resolved, run, schedule, second};
+
+    fn account(through: i64, counts: &[(SlotOutcome, u64)]) -> SlotAccount {
+        SlotAccount {
+            schedule: schedule("tier"),
+            probe: probe("api"),
+            through: second(through),
+            counts: counts.to_vec(),
+        }
+    }
+
+    fn firing() -> AlertState {
+        AlertState::Firing { since: second(0), passes: 1 }
+    }
+
+    fn whole() -> Commit {
+        let one = incident("I1", Severity::P1, 60);
+        Commit {
+            runs: vec![run("api", 0), run("api", 30)],
+            accounts: vec![
+                account(0, &[(SlotOutcome::Ran, 1)]),
+                account(60, &[(SlotOutcome::Ran, 1), (SlotOutcome::Skipped, 1)]),
+            ],
+            states: vec![(key("api"), firing()), (key("gone"), firing()), (key("well"), AlertState::Healthy)],
+            forgotten: vec![key("gone")],
+            deliveries: vec![delivery(&one, 1, Event::Opened, "ops", 60)],
+            incidents: vec![one],
+            moments: vec![moment("I1", 60, "opened"), moment("I1", 60, "muted"), moment("I1", 30, "failed")],
+        }
+    }
+
+    fn counts(kept: &Kept) -> [i64; 6] {
+        ["runs", "slots", "alert_states", "incidents", "moments", "outbox"]
+            .map(|table| kept.number(&format!("SELECT count(*) FROM {table}")))
+    }
+
+    #[tokio::test]
+    async fn the_next_process_goes_on_where_this_one_was() {
+        let mut kept = kept();
+        kept.store.commit(whole()).await.unwrap();
+        let closed = incident("I0", Severity::P1, 1);
+        let closed = Commit { incidents: vec![closed.clone(), resolved(&closed, 9)], ..Commit::default() };
+        kept.store.commit(closed).await.unwrap();
+        kept.reopen().await;
+        let loaded = kept.store.load().await.unwrap();
+        assert_eq!(loaded.states, [(key("api"), firing())]);
+        assert_eq!(loaded.incidents, [incident("I1", Severity::P1, 60)]);
+        assert_eq!(loaded.accounted, [(schedule("tier"), probe("api"), second(60))]);
+        kept.store
+            .commit(Commit { states: vec![(key("api"), AlertState::Healthy)], ..Commit::default() })
+            .await
+            .unwrap();
+        assert!(kept.store.load().await.unwrap().states.is_empty());
+    }
+
+    #[tokio::test]
+    async fn slots_add_up_and_counting_goes_on_where_the_clock_says() {
+        let kept = kept();
+        for account in
+            [account(60, &[(SlotOutcome::Ran, 2)]), account(30, &[(SlotOutcome::Ran, 1), (SlotOutcome::Gap, 3)])]
+        {
+            kept.store.commit(Commit { accounts: vec![account], ..Commit::default() }).await.unwrap();
+        }
+        assert_eq!(kept.number("SELECT ran * 10 + gap FROM slots"), 33);
+        assert_eq!(kept.store.load().await.unwrap().accounted[0].2, second(30));
+    }
+
+    #[tokio::test]
+    async fn what_comes_twice_is_kept_once() {
+        let kept = kept();
+        kept.store.commit(whole()).await.unwrap();
+        assert_eq!(counts(&kept), [2, 1, 1, 1, 3, 1]);
+        kept.store.commit(Commit { accounts: Vec::new(), ..whole() }).await.unwrap();
+        assert_eq!(counts(&kept), [2, 1, 1, 1, 3, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_slot_is_served_once_at_each_location() {
+        let kept = kept();
+        let mut second_run = run("api", 0);
+        second_run.id.0 = "other".into();
+        let mut elsewhere = second_run.clone();
+        (elsewhere.id.0, elsewhere.location) = ("elsewhere".into(), "there".into());
+        let mut asked_for = [second_run.clone(), second_run.clone()];
+        for (asked, id) in asked_for.iter_mut().zip(["asked-1", "asked-2"]) {
+            (asked.id.0, asked.schedule) = (id.into(), None);
+        }
+        let mut runs = vec![run("api", 0), second_run, elsewhere];
+        runs.extend(asked_for);
+        kept.store.commit(Commit { runs, ..Commit::default() }).await.unwrap();
+        assert_eq!(kept.number("SELECT count(*) FROM runs"), 4);
+        assert_eq!(kept.number("SELECT count(*) FROM runs WHERE id = 'other'"), 0);
+    }
 }

@@ -54,3 +54,57 @@ pub fn vacuum(connection: &Connection) -> Result<Done> {
     let free: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
     Ok(Done { rows: 0, more: free > 0 })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::incident::{Event, Severity};
+    use crate::ports::{Commit, Settlement, StatusReader as _, Store as _};
+    use crate::store::testing::{delivery, incident, kept, moment, opening, resolved, run, second};
+
+    #[tokio::test]
+    async fn what_is_old_and_over_goes_and_the_rest_stays() {
+        let kept = kept();
+        let runs = (0..20).map(|n| run("api", n * 30)).collect();
+        kept.store.commit(Commit { runs, ..Commit::default() }).await.unwrap();
+        let [over, told, open, recent] = ["over", "told", "open", "recent"].map(|id| incident(id, Severity::P1, 0));
+        for (incident, end) in [(&over, Some(10)), (&told, Some(10)), (&open, None), (&recent, Some(500))] {
+            let mut commit = opening(incident, &["ops"], 0);
+            commit.moments.push(moment(&incident.id.0, 0, "opened"));
+            commit.incidents.extend(end.map(|end| resolved(incident, end)));
+            kept.store.commit(commit).await.unwrap();
+        }
+        let merged = Settlement::Merged { at: second(11) };
+        for settled in [&over, &open, &recent] {
+            let message = delivery(settled, 1, Event::Opened, "ops", 0);
+            kept.store.settle(&message, merged.clone()).await.unwrap();
+        }
+        // Ten runs, and one incident with its moment and its message; the other's message still waits.
+        assert_eq!(kept.store.purge(second(301)).await.unwrap(), 13);
+        assert_eq!(kept.number("SELECT min(started_at) FROM runs"), second(301).timestamp_micros());
+        let left = |id: &str| kept.store.incident(&incident(id, Severity::P1, 0).id);
+        assert!(left("over").await.unwrap().is_none());
+        for id in ["told", "open", "recent"] {
+            let story = left_story(&kept, id).await;
+            assert_eq!((story.moments.len(), story.told.len()), (1, 1), "{id}");
+        }
+        assert_eq!(kept.store.purge(second(301)).await.unwrap(), 0);
+    }
+
+    async fn left_story(kept: &crate::store::testing::Kept, id: &str) -> crate::ports::IncidentStory {
+        kept.store.incident(&incident(id, Severity::P1, 0).id).await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn much_goes_in_slices_and_the_file_shrinks() {
+        let kept = kept();
+        let runs = (0..12_000).map(|n| run("api", n)).collect();
+        kept.store.commit(Commit { runs, ..Commit::default() }).await.unwrap();
+        let (pages, before) = (kept.number("PRAGMA page_count"), kept.store.transactions());
+        assert_eq!(kept.store.purge(second(20_000)).await.unwrap(), 12_000);
+        let slices = kept.store.transactions() - before;
+        assert!(slices >= 4, "three slices of runs and at least one of pages, not {slices}");
+        assert_eq!(kept.number("PRAGMA freelist_count"), 0);
+        assert!(kept.number("PRAGMA page_count") < pages / 10);
+        assert_eq!(kept.integrity(), "ok");
+    }
+}

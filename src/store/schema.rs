@@ -36,3 +36,42 @@ pub fn migrate(connection: &mut Connection, version: usize) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::store::testing::kept;
+
+    #[tokio::test]
+    async fn a_new_store_has_the_newest_version_and_keeps_it() {
+        let mut kept = kept();
+        let look = |kept: &crate::store::testing::Kept| {
+            [
+                "PRAGMA user_version",
+                "PRAGMA application_id",
+                "PRAGMA auto_vacuum",
+                "SELECT count(*) FROM sqlite_schema WHERE type = 'table'",
+            ]
+            .map(|sql| kept.number(sql))
+        };
+        let expected = [1, i64::from(super::APPLICATION_ID), 2, 6];
+        assert_eq!(look(&kept), expected);
+        kept.reopen().await;
+        assert_eq!(look(&kept), expected);
+    }
+
+    #[tokio::test]
+    async fn commits_are_synced_in_full_and_references_are_checked() {
+        let kept = kept();
+        let look = kept.store.tamper(|connection| {
+            let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+            let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+            assert_eq!(mode, "wal");
+            assert_eq!(
+                ["PRAGMA synchronous", "PRAGMA foreign_keys", "PRAGMA busy_timeout"].map(number),
+                [Ok(2), Ok(1), Ok(5_000)]
+            );
+            Ok(())
+        });
+        look.await.unwrap();
+    }
+}

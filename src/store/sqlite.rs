@@ -24,11 +24,13 @@ pub fn open(path: &Path) -> Result<Arc<Sqlite>, StoreError> {
     opening::make_directory(path)?;
     let lock = Lock::take(path)?;
     let connection = opening::start(path)?;
+    let keeper = opening::keeper(path)?;
     let (sender, tasks) = mpsc::channel(QUEUE_MAX);
     let transactions = Arc::new(AtomicU64::new(0));
     let writer = Writer {
         path: path.to_owned(),
         connection: Some(connection),
+        keeper,
         tasks,
         transactions: Arc::clone(&transactions),
         lock,

@@ -1,5 +1,6 @@
 //! What the store's tests share: a store in a directory of its own, and small things to keep in it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +41,7 @@ impl Kept {
         Connection::open(&self.path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
-    /// What SQLite finds wrong: `ok`.
+    /// What `SQLite` finds wrong: `ok`.
     pub fn integrity(&self) -> String {
         let connection = Connection::open(&self.path).unwrap();
         connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap()
@@ -114,7 +115,7 @@ pub fn incident(id: &str, severity: Severity, opened: i64) -> Incident {
         first_failures: vec![failure()],
         latest_failures: vec![failure()],
         opening_run: RunId(Arc::from("r")),
-        labels: Default::default(),
+        labels: BTreeMap::new(),
         runbook: None,
         quiet: None,
         told: Vec::new(),
@@ -123,7 +124,7 @@ pub fn incident(id: &str, severity: Severity, opened: i64) -> Incident {
 }
 
 pub fn resolved(incident: &Incident, at: i64) -> Incident {
-    Incident { resolved_at: Some(second(at)), firing: Default::default(), ..incident.clone() }
+    Incident { resolved_at: Some(second(at)), firing: BTreeMap::new(), ..incident.clone() }
 }
 
 pub fn moment(of: &str, at: i64, what: &str) -> Moment {

@@ -19,6 +19,10 @@ pub const QUEUE_MAX: usize = 1_024;
 /// How many callers share a transaction.
 const GROUP_MAX: usize = 512;
 
+/// What a test does to the connection.
+#[cfg(test)]
+pub type Tampering = dyn Fn(&Connection) -> Result<()> + Send;
+
 /// What is to be written.
 pub enum Work {
     /// What ended and what changed.
@@ -29,9 +33,9 @@ pub enum Work {
     Purge(Timestamp),
     /// A slice of the free pages.
     Vacuum,
-    /// What a test does to the connection.
+    /// Anything, in the place of a commit.
     #[cfg(test)]
-    Tamper(Box<dyn Fn(&Connection) -> Result<()> + Send>),
+    Tamper(Box<Tampering>),
 }
 
 /// What was written.
@@ -57,6 +61,8 @@ pub struct Writer {
     pub path: PathBuf,
     /// Absent after a failure that a connection does not survive, until the next work.
     pub connection: Option<Connection>,
+    /// Stands by, so that the log is not read anew when the other is replaced.
+    pub keeper: Connection,
     /// The queue; when all its senders are gone the thread ends.
     pub tasks: mpsc::Receiver<Task>,
     /// Committed transactions.
@@ -120,7 +126,8 @@ impl Writer {
     }
 
     fn end(self) {
-        let Self { connection, lock, .. } = self;
+        let Self { connection, keeper, lock, .. } = self;
+        drop(keeper);
         if let Some(connection) = connection {
             // What is not put into the database now is put there by the next process.
             let put = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -175,4 +182,155 @@ fn breaks_connection(error: &Error) -> bool {
                 | ErrorCode::FileLockingProtocolFailed
         )
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::Store as _;
+    use crate::store::testing::{Kept, kept, moment, run};
+    use futures::future::{join, join_all};
+
+    fn of_run(slot: i64) -> Commit {
+        Commit { runs: vec![run("api", slot)], ..Commit::default() }
+    }
+
+    /// Commits that all stand in the queue before the writer takes the first of them.
+    async fn at_once(kept: &Kept, commits: Vec<Commit>) -> Vec<std::result::Result<(), StoreError>> {
+        let (go, wait) = std::sync::mpsc::channel();
+        let (began, begins) = oneshot::channel();
+        let began = std::sync::Mutex::new(Some(began));
+        let hold = kept.store.tamper(move |_| {
+            if let Some(began) = began.lock().unwrap().take() {
+                began.send(()).unwrap();
+                wait.recv().unwrap();
+            }
+            Ok(())
+        });
+        let queue = async {
+            begins.await.unwrap();
+            let let_go = async { go.send(()).unwrap() };
+            let all = join(join_all(commits.into_iter().map(|commit| kept.store.commit(commit))), let_go);
+            // Polled in order and without tokio's budget for a task, each commit is in the queue by then.
+            tokio::task::unconstrained(all).await.0
+        };
+        let (held, results) = join(hold, queue).await;
+        held.unwrap();
+        results
+    }
+
+    #[tokio::test]
+    async fn what_is_queued_shares_a_transaction() {
+        let kept = kept();
+        let before = kept.store.transactions();
+        let results = at_once(&kept, (0..500).map(of_run).collect()).await;
+        assert!(results.iter().all(Result::is_ok));
+        assert_eq!(kept.store.transactions() - before, 2, "one was the hold, one took all 500");
+        assert_eq!(kept.number("SELECT count(*) FROM runs"), 500);
+    }
+
+    #[tokio::test]
+    async fn one_that_cannot_be_written_fails_alone() {
+        let kept = kept();
+        let orphan =
+            Commit { runs: vec![run("api", 1)], moments: vec![moment("nobody", 0, "failed")], ..Commit::default() };
+        let results = at_once(&kept, vec![of_run(0), orphan, of_run(2)]).await;
+        let results: Vec<_> = results.into_iter().map(|result| result.map_err(|error| error.to_string())).collect();
+        assert_eq!(results, [Ok(()), Err("the store failed: FOREIGN KEY constraint failed".to_owned()), Ok(())]);
+        assert_eq!(kept.number("SELECT count(*) FROM runs"), 2);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_an_answer_and_passes() {
+        let kept = kept();
+        kept.store.commit(of_run(0)).await.unwrap();
+        let limit = |pages: i64| {
+            move |connection: &Connection| {
+                connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+            }
+        };
+        kept.store.tamper(limit(1)).await.unwrap();
+        let large = Commit { runs: (1..2_000).map(|slot| run("api", slot)).collect(), ..Commit::default() };
+        let refused = kept.store.commit(large.clone()).await.unwrap_err();
+        assert_eq!(refused.to_string(), "the store failed: database or disk is full");
+        assert_eq!(kept.number("SELECT count(*) FROM runs"), 1, "all of a commit or nothing");
+        kept.store.load().await.unwrap();
+        kept.store.tamper(limit(1_000_000)).await.unwrap();
+        kept.store.commit(large).await.unwrap();
+        assert_eq!(kept.number("SELECT count(*) FROM runs"), 2_000);
+        assert_eq!(kept.integrity(), "ok");
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_fills_at_any_page_loses_nothing_that_was_answered() {
+        let kept = kept();
+        let mut answered = 0;
+        let mut refused = 0;
+        for slot in 0..60 {
+            // Room for no page, for one, or for two more than there are.
+            let pages = kept.number("PRAGMA page_count") + slot % 3;
+            let limit = format!("PRAGMA max_page_count = {pages}");
+            kept.store.tamper(move |connection| connection.query_row(&limit, [], |_| Ok(()))).await.unwrap();
+            let runs = (0..12).map(|second| run("api", slot * 12 + second)).collect();
+            match kept.store.commit(Commit { runs, ..Commit::default() }).await {
+                Ok(()) => answered += 12,
+                Err(error) => {
+                    assert_eq!(error.to_string(), "the store failed: database or disk is full");
+                    refused += 1;
+                }
+            }
+            assert_eq!(kept.number("SELECT count(*) FROM runs"), answered);
+        }
+        assert!(answered > 0 && refused > 0, "{answered} answered, {refused} refused");
+        assert_eq!(kept.integrity(), "ok");
+    }
+
+    #[tokio::test]
+    async fn a_failed_sync_is_answered_and_never_repeated_on_the_same_connection() {
+        let kept = kept();
+        let failing = |connection: &Connection| {
+            connection.pragma_update(None, "cache_size", 77)?;
+            Err(Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), None))
+        };
+        assert!(matches!(kept.store.tamper(failing).await, Err(StoreError::Failed(_))));
+        let log = |end: &str| kept.path.with_extension(end).exists();
+        assert!(log("db-wal") && log("db-shm"), "the log stays, and the index of what is valid in it");
+        let fresh = |connection: &Connection| {
+            let size: i64 = connection.query_row("PRAGMA cache_size", [], |row| row.get(0))?;
+            let full: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+            assert_eq!((size, full), (-2_000, 2));
+            Ok(())
+        };
+        kept.store.tamper(fresh).await.unwrap();
+        kept.store.commit(of_run(0)).await.unwrap();
+        assert_eq!(kept.number("SELECT count(*) FROM runs"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_gone_is_not_made_anew() {
+        let kept = kept();
+        let lost =
+            |_: &Connection| Err(Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR), None));
+        std::fs::rename(&kept.path, kept.directory.path().join("away")).unwrap();
+        assert!(kept.store.tamper(lost).await.is_err());
+        assert!(matches!(kept.store.commit(of_run(0)).await, Err(StoreError::Failed(_))));
+        assert!(!kept.path.exists());
+        std::fs::rename(kept.directory.path().join("away"), &kept.path).unwrap();
+        kept.store.commit(of_run(0)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn closing_writes_what_is_queued_and_answers_closed_from_then_on() {
+        let kept = kept();
+        let commits = join_all((0..50).map(|slot| kept.store.commit(of_run(slot))));
+        let (results, ()) = join(commits, kept.store.close()).await;
+        assert!(results.iter().all(Result::is_ok));
+        let wal = kept.path.with_extension("db-wal");
+        assert!(!wal.exists(), "the log is in the database");
+        let closed = "the store is closed";
+        assert_eq!(kept.store.commit(of_run(99)).await.unwrap_err().to_string(), closed);
+        assert_eq!(kept.store.load().await.unwrap_err().to_string(), closed);
+        kept.store.close().await;
+        assert_eq!(kept.number("SELECT count(*) FROM runs"), 50);
+    }
 }
