@@ -5,6 +5,7 @@ use std::io;
 use rustls::{AlertDescription, CertificateError, Error};
 
 use super::certificates::{Certificate, Chain};
+use super::excerpt::excerpt;
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::time::{Timestamp, between, words};
 
@@ -65,11 +66,12 @@ pub(super) fn of_chain(error: &Error, chain: &Chain, host: &str, now: Timestamp)
             (FailureKind::TlsWrongName, format!("is for {}, not {host}", names(leaf)))
         }
         Error::InvalidCertificate(_) if self_signed => {
-            (FailureKind::TlsSelfSigned, format!("is signed by itself (`{}`)", leaf.subject))
+            (FailureKind::TlsSelfSigned, format!("is signed by itself (`{}`)", excerpt(&leaf.subject)))
         }
-        Error::InvalidCertificate(Is::UnknownIssuer) => {
-            (FailureKind::TlsUnknownIssuer, format!("is signed by `{}`, whom nobody here trusts", issuer(chain)))
-        }
+        Error::InvalidCertificate(Is::UnknownIssuer) => (
+            FailureKind::TlsUnknownIssuer,
+            format!("is signed by `{}`, whom nobody here trusts", excerpt(issuer(chain))),
+        ),
         Error::InvalidCertificate(other) => (FailureKind::TlsCertificate, format!("cannot be used: {other}")),
         Error::General(ours) => (FailureKind::Internal, ours.clone()),
         other => (FailureKind::TlsCertificate, format!("cannot be used: {other}")),
@@ -86,7 +88,7 @@ fn which(at_fault: &Certificate, chain: &Chain) -> String {
     if *at_fault == chain.leaf {
         String::new()
     } else {
-        format!("the certificate of `{}` in the chain ", at_fault.subject)
+        format!("the certificate of `{}` in the chain ", excerpt(&at_fault.subject))
     }
 }
 
@@ -103,10 +105,10 @@ fn issuer(chain: &Chain) -> &str {
 
 fn names(leaf: &Certificate) -> String {
     match leaf.names.as_slice() {
-        [] => format!("no host name (`{}`)", leaf.subject),
-        [one] => one.clone(),
-        [one, two] => format!("{one} and {two}"),
-        [one, two, rest @ ..] => format!("{one}, {two} and {} more", rest.len()),
+        [] => format!("no host name (`{}`)", excerpt(&leaf.subject)),
+        [one] => excerpt(one).into_owned(),
+        [one, two] => format!("{} and {}", excerpt(one), excerpt(two)),
+        [one, two, rest @ ..] => format!("{}, {} and {} more", excerpt(one), excerpt(two), rest.len()),
     }
 }
 

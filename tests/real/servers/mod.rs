@@ -1,0 +1,5 @@
+//! Servers that tests start: each is gone with its guard.
+
+pub mod certificates;
+pub mod hostile;
+pub mod nginx;
