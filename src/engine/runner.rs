@@ -2,6 +2,7 @@
 //! the assertions decide.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,7 +132,7 @@ impl Runner {
                 Ok(false) => return progress.skip(step, part, begun),
                 Err(explanation) => {
                     let failure = Failure::of_assertion(explanation);
-                    return progress.conclude(step, part, begun, None, Outcome::failed(failure));
+                    return progress.conclude(step, part, begun..begun, None, Outcome::failed(failure));
                 }
             }
         }
@@ -144,7 +145,7 @@ impl Runner {
                 (Some(observation), outcome)
             }
         };
-        progress.conclude(step, part, begun, observation.as_ref(), outcome);
+        progress.conclude(step, part, begun..self.clock.monotonic(), observation.as_ref(), outcome);
     }
 
     async fn probe(
@@ -267,7 +268,7 @@ impl Progress<'_> {
         &mut self,
         step: &Step<Arc<dyn Prober>>,
         part: Part,
-        begun: Monotonic,
+        time: Range<Monotonic>,
         observation: Option<&Observation>,
         mut outcome: Outcome,
     ) {
@@ -292,8 +293,8 @@ impl Progress<'_> {
             kind: step.kind.to_owned(),
             cleanup: part == Part::Cleanup,
             verdict: Some(verdict),
-            offset_ms: milliseconds(begun.since(self.begun)),
-            phases: observation.map(|seen| seen.phases).unwrap_or_default(),
+            offset_ms: milliseconds(time.start.since(self.begun)),
+            phases: observation.map_or_else(|| unseen(time.end.since(time.start)), |seen| seen.phases),
             certificate_expires: observation.and_then(|seen| seen.certificate_expires),
             status: observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_i64),
         });
@@ -313,6 +314,11 @@ impl Progress<'_> {
             }
         }
     }
+}
+
+/// The time of a step that saw nothing: how long it took is known, what took it is what its failure says.
+fn unseen(took: Duration) -> Phases {
+    Phases { total_ms: milliseconds(took), ..Phases::default() }
 }
 
 fn redact(failure: &mut Failure, secrets: &dyn Secrets) {

@@ -6,7 +6,9 @@
 //! [`excerpt`] keeps what a target sent short where it stands in a message.
 
 pub mod addresses;
+pub mod aws;
 pub mod certificates;
+pub mod client;
 pub mod dial;
 pub mod excerpt;
 pub mod redaction;

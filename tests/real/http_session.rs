@@ -45,6 +45,19 @@ async fn a_connection_that_was_closed_meanwhile_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_farewell_on_an_idle_connection_is_no_answer() {
+    let farewell = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    // In one piece, so that it is there before the second request.
+    let first = vec![Move::ReadHead, Move::Send(format!("{OK}{farewell}").into_bytes())];
+    let server = Hostile::start(vec![first, vec![Move::ReadHead, Move::Send(OK.into())]]).await;
+    let run = Run::new();
+    run.step("http", &format!("url: {}", server.url())).await.unwrap();
+    let order = run.step("http", &format!("{{ url: \"{}\", method: POST, body: order }}", server.url())).await;
+    assert_eq!(order.unwrap().facts["status"], 200);
+    assert_eq!(server.heads().iter().filter(|head| head.starts_with("POST")).count(), 1);
+}
+
+#[tokio::test]
 async fn what_must_not_be_done_twice_is_not_sent_twice() {
     let first = vec![Move::ReadHead, Move::Send(OK.into()), Move::ReadHead];
     let server = Hostile::start(vec![first, vec![Move::ReadHead, Move::Send(OK.into())]]).await;

@@ -1,4 +1,4 @@
-//! Tests against real, separate servers: one binary, one module for each topic.
+//! Against real, separate servers: one module for each topic, and `servers` that starts them.
 
 #[cfg(test)]
 mod http;

@@ -1,0 +1,225 @@
+use super::*;
+use crate::domain::metric::{MetricName, SampleLabels};
+use crate::domain::names::ProbeName;
+use proptest::prelude::*;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+const NOON: &str = "2026-11-24T12:00:00Z";
+
+fn sample(name: MetricName, probe: &str, at: Timestamp, value: f64) -> Sample {
+    let labels = SampleLabels { probe: Some(ProbeName::parse(probe).unwrap()), ..SampleLabels::default() };
+    Sample { name, at, value, labels }
+}
+
+fn durations(count: usize, at: Timestamp) -> Vec<Sample> {
+    (0..count).map(|n| sample(MetricName::ProbeDuration, &format!("probe-{n}"), at, 0.5)).collect()
+}
+
+/// What it really holds, counted one by one.
+fn held(backlog: &mut Backlog) -> u64 {
+    backlog.kept();
+    let waiting = backlog.waiting.iter().chain(backlog.suspects.iter().flatten()).map(|packet| packet.samples);
+    let waiting: u64 = waiting.sum();
+    let mut open = 0;
+    while let Some(packet) = backlog.minutes.pop_oldest() {
+        open += packet.samples;
+    }
+    waiting + open
+}
+
+#[test]
+fn requests_stay_within_a_thousand_data() {
+    let now = at(NOON);
+    let mut backlog = Backlog::default();
+    backlog.take(&durations(2_500, now), now);
+    backlog.close();
+    let mut sizes = Vec::new();
+    while let Some(request) = backlog.next_request(now) {
+        sizes.push(request.iter().map(Packet::data_count).sum::<usize>());
+        backlog.delivered();
+    }
+    assert_eq!(sizes, [1_000, 1_000, 500]);
+    assert_eq!(backlog.account(), PublisherAccount { delivered: 2_500, waiting: 0, dropped: 0 });
+}
+
+#[test]
+fn success_has_two_data_for_each_sample() {
+    let now = at(NOON);
+    let mut backlog = Backlog::default();
+    let all: Vec<_> = (0..501).map(|n| sample(MetricName::ProbeSuccess, &format!("p{n}"), now, 1.0)).collect();
+    backlog.take(&all, now);
+    backlog.close();
+    assert_eq!(backlog.next_request(now).map(<[Packet]>::len), Some(500));
+    backlog.delivered();
+    assert_eq!(backlog.next_request(now).map(<[Packet]>::len), Some(1));
+}
+
+#[test]
+fn requests_stay_within_a_megabyte() {
+    let now = at(NOON);
+    let mut backlog = Backlog::default();
+    // 400 data with 150 values each are far less than a thousand, and more than a megabyte.
+    let all: Vec<_> = (0..400)
+        .flat_map(|probe| (0..150).map(move |n| (probe, f64::from(n))))
+        .map(|(probe, value)| sample(MetricName::ProbeDuration, &format!("probe-{probe}"), now, value))
+        .collect();
+    backlog.take(&all, now);
+    backlog.close();
+    let mut requests = 0;
+    while let Some(request) = backlog.next_request(now) {
+        assert!(request.iter().map(Packet::bytes).sum::<usize>() <= REQUEST_BYTES_MAX);
+        backlog.delivered();
+        requests += 1;
+    }
+    assert_eq!((requests, backlog.account().delivered), (2, 60_000));
+}
+
+#[test]
+fn one_bad_datum_loses_only_itself() {
+    let now = at(NOON);
+    let mut backlog = Backlog::default();
+    backlog.take(&durations(1_000, now), now);
+    backlog.close();
+    let mut requests = 0;
+    let mut blamed = Vec::new();
+    while let Some(request) = backlog.next_request(now) {
+        requests += 1;
+        if request.iter().any(|packet| packet.probe.as_str() == "probe-700") {
+            blamed.extend(backlog.refused());
+        } else {
+            backlog.delivered();
+        }
+    }
+    assert_eq!(backlog.account(), PublisherAccount { delivered: 999, waiting: 0, dropped: 1 });
+    assert_eq!(blamed.len(), 1);
+    assert_eq!(blamed[0].probe.as_str(), "probe-700");
+    assert!(requests <= 21, "{requests} requests for one of 1,000");
+}
+
+#[test]
+fn live_values_go_before_old_ones() {
+    let mut backlog = Backlog::default();
+    for time in ["2026-11-24T11:00:00Z", "2026-11-24T11:01:00Z", NOON] {
+        backlog.take(&durations(600, at(time)), at(NOON));
+        backlog.close();
+    }
+    let request = backlog.next_request(at(NOON)).unwrap();
+    assert_eq!(request[0].minute, at(NOON));
+    assert_eq!(request.iter().filter(|packet| packet.minute == at(NOON)).count(), 600);
+    // What is kept goes again, in the same order.
+    let first = request.to_vec();
+    backlog.kept();
+    assert_eq!(backlog.next_request(at(NOON)).unwrap(), first);
+}
+
+#[test]
+fn beyond_the_bound_the_oldest_go_and_are_counted() {
+    let mut backlog = Backlog::default();
+    let old = at("2026-11-24T11:00:00Z");
+    assert_eq!(backlog.take(&durations(60_000, old), at(NOON)), 0);
+    backlog.close();
+    assert_eq!(backlog.take(&durations(60_000, at(NOON)), at(NOON)), 20_000);
+    assert_eq!(backlog.account(), PublisherAccount { delivered: 0, waiting: SAMPLES_MAX, dropped: 20_000 });
+    backlog.close();
+    assert_eq!(backlog.waiting.iter().filter(|packet| packet.minute == old).count(), 40_000);
+}
+
+#[test]
+fn what_the_service_would_refuse_is_dropped_before_it_is_sent() {
+    let now = at(NOON);
+    let mut backlog = Backlog::default();
+    let days = |days| sample(MetricName::ProbeDuration, "p", now + TimeDelta::days(days), 1.0);
+    let hours = |hours| sample(MetricName::ProbeDuration, "p", now + TimeDelta::hours(hours), 1.0);
+    let not_a_number = sample(MetricName::ProbeDuration, "p", now, f64::NAN);
+    assert_eq!(backlog.take(&[days(-15), hours(3), not_a_number], now), 3);
+    assert_eq!(backlog.take(&[days(-13), hours(1), hours(0)], now), 0);
+    backlog.close();
+    // Two days later one of them is too old.
+    assert_eq!(backlog.next_request(now + TimeDelta::days(2)).map(<[Packet]>::len), Some(2));
+    assert_eq!(backlog.account(), PublisherAccount { delivered: 0, waiting: 2, dropped: 4 });
+}
+
+#[test]
+fn samples_that_are_not_for_cloudwatch_are_nothing_to_it() {
+    let mut backlog = Backlog::default();
+    let of_nobody = Sample { labels: SampleLabels::default(), ..durations(1, at(NOON)).remove(0) };
+    backlog.take(&[sample(MetricName::Lateness, "p", at(NOON), 1.0), of_nobody], at(NOON));
+    assert_eq!(backlog.account(), PublisherAccount::default());
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Take { probes: u8, value: u8, minutes_ago: u16 },
+    Turn,
+    Close,
+    Send(Fate),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Delivered,
+    Kept,
+    Refused,
+    Cancelled,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let fate = prop_oneof![Just(Fate::Delivered), Just(Fate::Kept), Just(Fate::Refused), Just(Fate::Cancelled)];
+    prop_oneof![
+        (1..=255_u8, any::<u8>(), 0..30_000_u16).prop_map(|(probes, value, minutes_ago)| Act::Take {
+            probes,
+            value,
+            minutes_ago
+        }),
+        Just(Act::Turn),
+        Just(Act::Close),
+        fate.prop_map(Act::Send),
+    ]
+}
+
+proptest! {
+    /// `taken = delivered + waiting + dropped`, where what waits is counted one by one.
+    #[test]
+    fn every_sample_has_exactly_one_fate(acts in proptest::collection::vec(act(), 0..60)) {
+        let mut backlog = Backlog::default();
+        let mut now = at(NOON);
+        let mut taken = 0;
+        let mut confirmed = 0;
+        for act in acts {
+            now += TimeDelta::seconds(17);
+            match act {
+                Act::Take { probes, value, minutes_ago } => {
+                    let time = now - TimeDelta::minutes(i64::from(minutes_ago));
+                    let value = if value == 255 { f64::NAN } else { f64::from(value) };
+                    let samples: Vec<_> = (0..probes)
+                        .map(|n| sample(MetricName::ProbeSuccess, &format!("p{n}"), time, value))
+                        .collect();
+                    taken += u64::from(probes);
+                    backlog.take(&samples, now);
+                }
+                Act::Turn => backlog.turn(now),
+                Act::Close => backlog.close(),
+                Act::Send(fate) => {
+                    let Some(request) = backlog.next_request(now) else { continue };
+                    let here = samples(request);
+                    match fate {
+                        Fate::Delivered => {
+                            confirmed += here;
+                            backlog.delivered();
+                        }
+                        Fate::Kept => backlog.kept(),
+                        Fate::Refused => drop(backlog.refused()),
+                        Fate::Cancelled => {}
+                    }
+                }
+            }
+        }
+        let account = backlog.account();
+        prop_assert_eq!(account.delivered, confirmed);
+        prop_assert_eq!(account.waiting, held(&mut backlog));
+        prop_assert_eq!(account.delivered + account.waiting + account.dropped, taken);
+    }
+}
