@@ -15,4 +15,4 @@ pub mod redaction;
 pub mod resolver;
 pub mod stopwatch;
 pub mod tls;
-mod tls_failure;
+pub mod tls_failure;

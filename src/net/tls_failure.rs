@@ -34,6 +34,16 @@ pub(super) fn of_handshake(error: &io::Error) -> Failure {
     Failure::new(FailureKind::TlsProtocol, message)
 }
 
+/// What a connection failed of after the handshake, if it was TLS: in TLS 1.3 the server judges the client only then.
+pub fn of_stream(error: &io::Error) -> Option<Failure> {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())?;
+    let message = match tls {
+        Error::AlertReceived(alert) => format!("the server broke off the connection: {}", spaced(*alert)),
+        other => format!("the connection broke the protocol: {other}"),
+    };
+    Some(Failure::new(FailureKind::TlsProtocol, message))
+}
+
 /// `HandshakeFailure` as words.
 fn spaced(alert: AlertDescription) -> String {
     let name = format!("{alert:?}");

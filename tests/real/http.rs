@@ -1,9 +1,11 @@
 //! Kind `http` against nginx, and what it sends.
 
+use std::time::Duration;
+
 use roundsman::domain::outcome::{FailureKind, Observation};
 
 use super::probing::{Run, probe};
-use super::servers::hostile::Hostile;
+use super::servers::hostile::{Hostile, Move};
 use super::servers::nginx::{Nginx, Site};
 
 fn site(directives: &str) -> Nginx {
@@ -36,6 +38,23 @@ async fn a_page_is_read_with_its_facts_and_its_times() {
     let parts: f64 = phases.parts().iter().filter_map(|(_, ms)| *ms).sum();
     assert!(phases.connect_ms.unwrap() > 0.0 && phases.first_byte_ms.unwrap() > 0.0, "{phases:?}");
     assert!(phases.transfer_ms.is_some() && parts <= phases.total_ms, "{phases:?}");
+}
+
+#[tokio::test]
+async fn waiting_and_transfer_are_told_apart() {
+    let pause = Duration::from_millis(60);
+    let script = vec![
+        Move::ReadHead,
+        Move::Drip(b"H".to_vec(), pause),
+        Move::Send(b"TTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no".to_vec()),
+        Move::Drip(b"k".to_vec(), pause * 2),
+    ];
+    let server = Hostile::playing(script).await;
+    let phases = probe("http", &format!("url: {}", server.url())).await.unwrap().phases;
+    // Client and server take turns on one thread, so the pauses are within these parts, whatever else the machine does.
+    assert!(phases.first_byte_ms.unwrap() >= 59.0, "{phases:?}");
+    assert!(phases.transfer_ms.unwrap() >= 119.0, "{phases:?}");
+    assert!(phases.total_ms >= phases.first_byte_ms.unwrap() + phases.transfer_ms.unwrap(), "{phases:?}");
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! TLS against nginx with good and bad certificates, and against peers that speak none.
 
+use std::time::Duration;
+
 use roundsman::domain::outcome::FailureKind;
 
 use super::probing::{Run, probe, quoted};
 use super::servers::certificates::{Authority, Identity, self_signed};
+use super::servers::clients_only::ClientsOnly;
 use super::servers::hostile::{Hostile, Move};
 use super::servers::nginx::{Nginx, Site};
 
@@ -101,6 +104,15 @@ async fn a_handshake_is_made_for_each_run() {
 }
 
 #[tokio::test]
+async fn a_server_that_wants_to_know_us_breaks_off_in_its_own_words() {
+    let authority = Authority::new("Test CA");
+    let server = ClientsOnly::start(&authority).await;
+    let yaml = format!("{{ url: \"https://{}/\", ca: {} }}", server.address, quoted(&authority.pem));
+    let failure = probe("http", &yaml).await.unwrap_err();
+    assert_eq!(failure.to_string(), "tls.protocol: the server broke off the connection: certificate required");
+}
+
+#[tokio::test]
 async fn what_speaks_no_tls_is_named() {
     let old_only = b"\x15\x03\x01\x00\x02\x02\x46".to_vec();
     let gives_up = b"\x15\x03\x03\x00\x02\x02\x28".to_vec();
@@ -128,4 +140,8 @@ async fn a_silent_handshake_ends_at_the_deadline() {
     let run = Run::within(300);
     let failure = run.step("tls", &format!("address: \"{}\"", server.address)).await.unwrap_err();
     assert_eq!(failure.to_string(), "timeout.tls: the TLS handshake was not done within 300 ms");
+    let drip = [b"\x16\x03\x03\x40\x00\x02".to_vec(), vec![0; 1_000]].concat();
+    let server = Hostile::playing(vec![Move::Drip(drip, Duration::from_millis(40))]).await;
+    let failure = run.step("tls", &format!("address: \"{}\"", server.address)).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::TimeoutTls, "a byte now and then gains no time");
 }

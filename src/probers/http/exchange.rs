@@ -13,6 +13,7 @@ use super::connection::{Connection, Driver};
 use super::wire::Marks;
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::net::stopwatch::{Part, Stopwatch};
+use crate::net::tls_failure;
 use crate::ports::Clock;
 
 /// An answer, whole.
@@ -113,6 +114,9 @@ fn failure_of(error: &hyper::Error, marks: Marks) -> Failure {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(cause) = cause.downcast_ref::<io::Error>() {
+            if let Some(failure) = tls_failure::of_stream(cause) {
+                return failure;
+            }
             return match cause.kind() {
                 io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
                     closed("reset")
