@@ -220,4 +220,34 @@ mod tests {
         let (_, remote) = connect_any(&clock, order, port).await.unwrap();
         assert_eq!(remote, listener.local_addr().unwrap());
     }
+
+    /// A place on loopback that drops every attempt: its queue holds one connection, and that is taken.
+    async fn black_hole() -> (tokio::net::TcpListener, TcpStream) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let filler = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (listener, filler)
+    }
+
+    #[tokio::test]
+    async fn a_dead_address_costs_a_moment_and_not_the_step() {
+        let (dead, _filler) = black_hole().await;
+        let port = dead.local_addr().unwrap().port();
+        let alive = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let clock = SystemClock::start();
+        let order = VecDeque::from(addresses(&["127.0.0.2", "127.0.0.1"]));
+        let (_, remote) = connect_any(&clock, order, port).await.unwrap();
+        assert_eq!(remote, alive.local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn connecting_ends_at_the_deadline() {
+        let (dead, _filler) = black_hole().await;
+        let port = dead.local_addr().unwrap().port();
+        let clock = SystemClock::start();
+        let mut watch = Stopwatch::start(&clock, clock.monotonic() + Duration::from_millis(300));
+        let failure = dial(&Resolver::system(), "127.0.0.2", port, &mut watch).await.unwrap_err();
+        assert_eq!(failure.to_string(), "timeout.connect: no connection was made within 300 ms");
+    }
 }

@@ -2,15 +2,17 @@
 //!
 //! A connection is made by [`dial`]: a name becomes addresses ([`resolver`]), each is looked at before it is used
 //! ([`addresses`]), the first that answers wins. [`tls`] speaks TLS over it and names what is wrong with a certificate;
-//! [`certificates`] says what a chain is about. A [`stopwatch`] tells how long each part took and ends it in time.
+//! [`certificates`] says what a chain is about. A [`stopwatch`] tells how long each part took and ends it in time, and
+//! [`excerpt`] keeps what a target sent short where it stands in a message.
 
 pub mod addresses;
 pub mod aws;
 pub mod certificates;
 pub mod client;
 pub mod dial;
+pub mod excerpt;
 pub mod redaction;
 pub mod resolver;
 pub mod stopwatch;
 pub mod tls;
-mod tls_failure;
+pub mod tls_failure;

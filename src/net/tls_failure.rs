@@ -5,6 +5,7 @@ use std::io;
 use rustls::{AlertDescription, CertificateError, Error};
 
 use super::certificates::{Certificate, Chain};
+use super::excerpt::excerpt;
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::time::{Timestamp, between, words};
 
@@ -31,6 +32,16 @@ pub(super) fn of_handshake(error: &io::Error) -> Failure {
         None => format!("the handshake failed: {error}"),
     };
     Failure::new(FailureKind::TlsProtocol, message)
+}
+
+/// What a connection failed of after the handshake, if it was TLS: in TLS 1.3 the server judges the client only then.
+pub fn of_stream(error: &io::Error) -> Option<Failure> {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())?;
+    let message = match tls {
+        Error::AlertReceived(alert) => format!("the server broke off the connection: {}", spaced(*alert)),
+        other => format!("the connection broke the protocol: {other}"),
+    };
+    Some(Failure::new(FailureKind::TlsProtocol, message))
 }
 
 /// `HandshakeFailure` as words.
@@ -65,11 +76,12 @@ pub(super) fn of_chain(error: &Error, chain: &Chain, host: &str, now: Timestamp)
             (FailureKind::TlsWrongName, format!("is for {}, not {host}", names(leaf)))
         }
         Error::InvalidCertificate(_) if self_signed => {
-            (FailureKind::TlsSelfSigned, format!("is signed by itself (`{}`)", leaf.subject))
+            (FailureKind::TlsSelfSigned, format!("is signed by itself (`{}`)", excerpt(&leaf.subject)))
         }
-        Error::InvalidCertificate(Is::UnknownIssuer) => {
-            (FailureKind::TlsUnknownIssuer, format!("is signed by `{}`, whom nobody here trusts", issuer(chain)))
-        }
+        Error::InvalidCertificate(Is::UnknownIssuer) => (
+            FailureKind::TlsUnknownIssuer,
+            format!("is signed by `{}`, whom nobody here trusts", excerpt(issuer(chain))),
+        ),
         Error::InvalidCertificate(other) => (FailureKind::TlsCertificate, format!("cannot be used: {other}")),
         Error::General(ours) => (FailureKind::Internal, ours.clone()),
         other => (FailureKind::TlsCertificate, format!("cannot be used: {other}")),
@@ -86,7 +98,7 @@ fn which(at_fault: &Certificate, chain: &Chain) -> String {
     if *at_fault == chain.leaf {
         String::new()
     } else {
-        format!("the certificate of `{}` in the chain ", at_fault.subject)
+        format!("the certificate of `{}` in the chain ", excerpt(&at_fault.subject))
     }
 }
 
@@ -103,10 +115,10 @@ fn issuer(chain: &Chain) -> &str {
 
 fn names(leaf: &Certificate) -> String {
     match leaf.names.as_slice() {
-        [] => format!("no host name (`{}`)", leaf.subject),
-        [one] => one.clone(),
-        [one, two] => format!("{one} and {two}"),
-        [one, two, rest @ ..] => format!("{one}, {two} and {} more", rest.len()),
+        [] => format!("no host name (`{}`)", excerpt(&leaf.subject)),
+        [one] => excerpt(one).into_owned(),
+        [one, two] => format!("{} and {}", excerpt(one), excerpt(two)),
+        [one, two, rest @ ..] => format!("{}, {} and {} more", excerpt(one), excerpt(two), rest.len()),
     }
 }
 

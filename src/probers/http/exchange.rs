@@ -13,6 +13,7 @@ use super::connection::{Connection, Driver};
 use super::wire::Marks;
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::net::stopwatch::{Part, Stopwatch};
+use crate::net::tls_failure;
 use crate::ports::Clock;
 
 /// An answer, whole.
@@ -32,11 +33,13 @@ pub async fn exchange(
     watch: &mut Stopwatch<'_>,
 ) -> Result<Answer, Failure> {
     let Connection { sender, driver, log, .. } = connection;
-    log.begin();
     let part = || if log.marks().first.is_some() { Part::Transfer } else { Part::FirstByte };
     let work = async {
         let told = |error: hyper::Error| failure_of(&error, log.marks());
-        driver.with(sender.ready()).await.map_err(told)?;
+        let ready = driver.with(sender.ready()).await;
+        // What came while nothing was asked (a farewell, e.g. a 408) is no answer to this request.
+        log.begin();
+        ready.map_err(told)?;
         let response = driver.with(sender.send_request(request)).await.map_err(told)?;
         if log.marks().bare_line_feed {
             return Err(invalid("a line of its head ends without a carriage return"));
@@ -111,6 +114,9 @@ fn failure_of(error: &hyper::Error, marks: Marks) -> Failure {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(cause) = cause.downcast_ref::<io::Error>() {
+            if let Some(failure) = tls_failure::of_stream(cause) {
+                return failure;
+            }
             return match cause.kind() {
                 io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
                     closed("reset")

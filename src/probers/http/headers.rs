@@ -28,7 +28,10 @@ pub struct HeaderDraft {
 /// Reads the setting `headers`; every mistake is a problem.
 pub fn read(written: &BTreeMap<Spanned<String>, Spanned<Template>>, problems: &mut Problems) -> Vec<HeaderDraft> {
     let mut drafts: Vec<HeaderDraft> = Vec::new();
-    for (name, value) in written {
+    // In the order of the file, so that the second of two is the one too many.
+    let mut in_order: Vec<_> = written.iter().collect();
+    in_order.sort_by_key(|(name, _)| name.span.bytes.start);
+    for (name, value) in in_order {
         let Ok(parsed) = HeaderName::from_bytes(name.value.as_bytes()) else {
             let message = format!("`{}` is not the name of a header", name.value);
             problems.error(name.span.clone(), message).help =
@@ -39,7 +42,7 @@ pub fn read(written: &BTreeMap<Spanned<String>, Spanned<Template>>, problems: &m
             let message = format!("`{}` follows from the request and cannot be set", name.value);
             problems.error(name.span.clone(), message).help = Some("remove it".to_owned());
         } else if drafts.iter().any(|draft| draft.name == parsed) {
-            let message = format!("the header `{}` is given twice", name.value);
+            let message = format!("the header `{parsed}` is given twice");
             problems.error(name.span.clone(), message).help =
                 Some("upper and lower case make no difference; put both values in one, with a comma".to_owned());
         }

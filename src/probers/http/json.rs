@@ -22,13 +22,14 @@ fn write(node: &Node, text: &mut Vec<Piece>, problems: &mut Problems) {
         Value::Null => say("null".to_owned()),
         Value::Bool(value) => say(value.to_string()),
         Value::Int(value) => say(value.to_string()),
-        Value::Float(value) => match number(node, *value) {
-            Some(digits) => say(digits),
-            None => {
+        Value::Float(value) => {
+            if let Some(digits) = number(node, *value) {
+                say(digits);
+            } else {
                 let message = format!("`{}` cannot be written in JSON", node.span.text());
                 problems.error(node.span.clone(), message).help = Some("put it in quotes if it is text".to_owned());
             }
-        },
+        }
         Value::Text(_) => {
             let Some(template) = read::<Template>(node, problems) else { return };
             say("\"".to_owned());

@@ -18,4 +18,7 @@ mod shared;
 mod url;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use settings::KIND;

@@ -13,6 +13,7 @@ use super::redirect::{self, REDIRECTS_MAX};
 use super::request::{Draft, Request};
 use super::shared::Shared;
 use crate::domain::outcome::{Failure, FailureKind, Observation};
+use crate::net::excerpt::excerpt;
 use crate::net::resolver::Resolver;
 use crate::net::stopwatch::Stopwatch;
 use crate::net::tls::Trust;
@@ -67,7 +68,8 @@ impl HttpProber {
             shared.keep(key, connection);
             redirects += 1;
             if redirects > REDIRECTS_MAX {
-                let message = format!("more than {REDIRECTS_MAX} redirects, the last to {}", request.url);
+                let message =
+                    format!("more than {REDIRECTS_MAX} redirects, the last to {}", excerpt(request.url.as_str()));
                 return Err(Failure::new(FailureKind::RedirectLimit, message));
             }
         }

@@ -5,6 +5,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use super::request::Request;
 use crate::domain::outcome::{Failure, FailureKind};
+use crate::net::excerpt::excerpt;
 
 /// More redirects than this are not followed.
 pub const REDIRECTS_MAX: u32 = 10;
@@ -23,9 +24,9 @@ pub fn follow(request: &mut Request, status: StatusCode, answer: &HeaderMap) -> 
     let mut url = request
         .url
         .join(location)
-        .map_err(|error| blocked(format!("the redirect's Location `{location}` is not a URL: {error}")))?;
+        .map_err(|error| blocked(format!("the redirect's Location `{}` is not a URL: {error}", excerpt(location))))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(blocked(format!("the redirect leads to `{}:`, which is not followed", url.scheme())));
+        return Err(blocked(format!("the redirect leads to `{}:`, which is not followed", excerpt(url.scheme()))));
     }
     // A target cannot make us log in somewhere.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
@@ -43,7 +44,7 @@ pub fn follow(request: &mut Request, status: StatusCode, answer: &HeaderMap) -> 
         }
     }
     if url.origin() != request.url.origin() {
-        let host = url.host_str().unwrap_or_default();
+        let host = excerpt(url.host_str().unwrap_or_default()).into_owned();
         if request.url.scheme() == "https" && url.scheme() == "http" && request.carries_credentials() {
             return Err(blocked(format!("the redirect leads from https to http://{host} with credentials")));
         }

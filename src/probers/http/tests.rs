@@ -1,0 +1,154 @@
+//! The settings of kind `http`: every mistake at its place, in words.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use secrecy::SecretString;
+
+use super::KIND;
+use crate::clock::SystemClock;
+use crate::domain::names::SecretName;
+use crate::ports::{Building, BuiltProber, SecretError, Secrets};
+use crate::settings::{Problems, Source, parse};
+
+struct NoSecrets;
+
+impl Secrets for NoSecrets {
+    fn resolve<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+        let error = SecretError { name: name.clone(), reason: "there are none".to_owned() };
+        Box::pin(std::future::ready(Err(error)))
+    }
+    fn redact(&self, text: &str) -> String {
+        text.to_owned()
+    }
+}
+
+fn build(yaml: &str, cleanup: bool) -> Result<BuiltProber, String> {
+    let mut problems = Problems::new();
+    let node = parse(Source::new("probes/a.yaml", yaml), &mut problems).unwrap();
+    let building = Building {
+        secrets: Arc::new(NoSecrets),
+        http: reqwest::Client::new(),
+        clock: Arc::new(SystemClock::start()),
+        cleanup,
+        site: "test".to_owned(),
+        location: Arc::from("here"),
+    };
+    let built = (KIND.build)(&node, &building, &mut problems);
+    built.filter(|_| problems.is_empty()).ok_or_else(|| problems.render(false))
+}
+
+fn told(yaml: &str) -> String {
+    build(yaml, false).err().unwrap_or_else(|| panic!("{yaml} was accepted"))
+}
+
+#[test]
+fn mistakes_have_a_place_and_a_cure() {
+    let url = "url: https://a.example";
+    for (settings, at, message, help) in [
+        ("{ url: a.example }", "a.example", "`a.example` has no scheme", "write `https://a.example`"),
+        (
+            "{ url: \"https://u:p@a.example\" }",
+            "\"https://u",
+            "a URL does not hold a user and a password",
+            "remove them and write `basic: { user: …, password: \"${secret:…}\" }`",
+        ),
+        (
+            "{ url: \"{{next}}\" }",
+            "\"{{next",
+            "a URL cannot begin with a captured value",
+            "write scheme and host, like `https://shop.example.com/{{path}}`: what was captured is encoded",
+        ),
+        (&format!("{{ {url}, method: get }}"), "get", "`get` is not a method", "write `GET`"),
+        (&format!("{{ {url}, method: CONNECT }}"), "CONNECT", "`CONNECT` is not a method", "it is one of `GET`"),
+        (
+            &format!("{{ {url}, headers: {{ \"a b\": c }} }}"),
+            "\"a b\"",
+            "`a b` is not the name of a header",
+            "a name has letters, digits and `-`, like `X-Request-Id`",
+        ),
+        (
+            &format!("{{ {url}, headers: {{ A: \"b\\r\\nc\" }} }}"),
+            "\"b\\r",
+            "a header cannot hold a line break or another control character",
+            "write it on one line",
+        ),
+        (
+            &format!("{{ {url}, headers: {{ Content-Length: \"3\" }} }}"),
+            "Content-Length",
+            "`Content-Length` follows from the request and cannot be set",
+            "remove it",
+        ),
+        (
+            &format!("{{ {url}, headers: {{ a: b, A: c }} }}"),
+            "A: c",
+            "the header `a` is given twice",
+            "upper and lower case make no difference",
+        ),
+        (&format!("{{ {url}, body: x, json: {{}} }}"), "{}", "a request has one body", "the other one"),
+        (
+            &format!("{{ {url}, bearer: x, basic: {{ user: a, password: b }} }}"),
+            "{ user",
+            "a request is from one: `bearer` or `basic`, not both",
+            "the other one",
+        ),
+        (
+            &format!("{{ {url}, basic: {{ user: \"a:b\", password: c }} }}"),
+            "{ user",
+            "a user cannot hold a colon",
+            "write it under `password`",
+        ),
+        (
+            &format!("{{ {url}, bearer: x, headers: {{ authorization: y }} }}"),
+            "x,",
+            "`headers` has an `Authorization` already",
+            "remove one of them",
+        ),
+        (
+            &format!("{{ {url}, max_body: 0 }}"),
+            "0",
+            "`max_body` is from 1 to 10485760 bytes (10 MiB), not 0",
+            "max_body",
+        ),
+        (&format!("{{ {url}, ca: nothing }}"), "nothing", "`ca` cannot be used", "`ca` takes PEM text"),
+        (&format!("{{ {url}, hedders: {{}} }}"), "hedders", "unknown key `hedders`", "did you mean `headers`?"),
+        ("{ method: GET }", "{ method", "`url` is missing", "url"),
+    ] {
+        let column = settings.rfind(at).unwrap() + 1;
+        let told = told(settings);
+        let first = told.lines().next().unwrap();
+        assert!(first.starts_with(&format!("probes/a.yaml:1:{column}: error: {message}")), "{settings}: {told}");
+        assert!(told.contains(help), "{settings}: {told}");
+        assert_eq!(told.matches("error: ").count(), 1, "{settings}: {told}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let told =
+        told("{ url: \"ftp://a.example\", method: GETT, headers: { \"a b\": c }, max_body: 0, json: { a: .inf } }");
+    assert_eq!(told.matches("error: ").count(), 5, "{told}");
+}
+
+#[test]
+fn a_good_answer_is_implied_and_in_a_cleanup_it_may_be_gone_already() {
+    let implied = |yaml: &str, cleanup: bool| build(yaml, cleanup).unwrap().implied[0].expect;
+    let delete = "{ url: https://a.example, method: DELETE }";
+    assert_eq!(implied(delete, false), "status >= 200 && status < 300");
+    assert_eq!(implied(delete, true), "(status >= 200 && status < 300) || status == 404");
+    assert_eq!(implied("{ url: https://a.example }", true), "status >= 200 && status < 300");
+}
+
+#[test]
+fn what_is_implied_and_documented_is_in_scope() {
+    let names = (KIND.names)();
+    for yaml in ["{ url: https://a.example }", "{ url: https://a.example, method: DELETE }"] {
+        for implied in build(yaml, true).unwrap().implied {
+            crate::domain::expression::Expression::compile(implied.expect, &names).unwrap();
+        }
+    }
+    for name in ["status", "headers", "body", "json", "total_ms", "dns_ms", "tls_ms", "cert", "remote_ip", "redirects"]
+    {
+        assert!(names.get(name).is_some(), "{name}");
+    }
+}

@@ -1,0 +1,57 @@
+//! A TLS 1.3 server that demands a certificate of its clients. It says so after the handshake, when a client without one
+//! believes to be connected; nginx would answer with a page instead.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::certificates::Authority;
+
+/// The server; it is gone when this is dropped.
+pub struct ClientsOnly {
+    /// Where it listens.
+    pub address: SocketAddr,
+    _tasks: JoinSet<()>,
+}
+
+impl ClientsOnly {
+    /// Starts it, with a certificate of that authority for `127.0.0.1`.
+    pub async fn start(authority: &Authority) -> Self {
+        let identity = authority.issue(&["127.0.0.1"], |_| {});
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_client_cert_verifier(clients.build().unwrap())
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                // The alert has gone out when this has failed; what the client still sends is read, so that its end is
+                // no reset that would overtake the alert.
+                let _ = acceptor.accept(&mut stream).await;
+                let mut rest = [0; 1024];
+                while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {}
+            }
+        });
+        Self { address, _tasks: tasks }
+    }
+}
