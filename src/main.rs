@@ -1,3 +1,7 @@
-//! The binary.
+//! The binary: gives the answer of a command to the system as its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    roundsman::app::main()
+}

@@ -16,6 +16,7 @@ use super::resolve::{self, Environment, References, identity};
 use super::schedules::{self, WrittenSchedule};
 use super::secrets::DeclaredSecrets;
 use crate::domain::names::{ProbeName, ScheduleName, SecretName};
+use crate::domain::template::{Piece, canonical};
 use crate::engine::plan::{Plan, WebPlan};
 use crate::ports::{Building, Clock, Kinds, Secrets};
 use crate::settings::{Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
@@ -48,14 +49,32 @@ pub struct Loaded {
     pub plan: Option<Plan>,
     /// Every mistake, and every warning.
     pub problems: Problems,
+    /// Where the page listens, also when other things are wrong.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Loads a directory.
 pub fn load(directory: &Path, surroundings: &Surroundings) -> Loaded {
     let mut problems = Problems::new();
     let files = Files::read(directory, &mut problems);
-    let plan = plan(directory, &files, surroundings, &mut problems);
-    Loaded { plan: plan.filter(|_| !problems.has_errors()), problems }
+    plan(directory, &files, surroundings, problems)
+}
+
+/// Loads what a command line names instead of files: one probe of one URL, called by its host.
+pub fn load_url(url: &str, surroundings: &Surroundings) -> Loaded {
+    let mut problems = Problems::new();
+    let name = url.split("://").nth(1).unwrap_or(url).split(['/', '?', '#']).next().unwrap_or(url);
+    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name = match name.trim_matches('-') {
+        "" => "url",
+        name => name,
+    };
+    // The URL stands for itself: nothing in it is a reference or a hole.
+    let literal = canonical(&[Piece::Literal(url.to_owned())]);
+    let text = format!("{name}: {{ http: {} }}\n", serde_json::Value::from(literal));
+    let probes = parse(Source::new("the command line", text), &mut problems);
+    let files = Files { root: None, probes: probes.into_iter().collect(), schedules: Vec::new() };
+    plan(Path::new("."), &files, surroundings, problems)
 }
 
 /// The trees of the files.
@@ -146,7 +165,17 @@ fn tree(directory: &Path, path: &Path, problems: &mut Problems) -> Option<Node> 
     }
 }
 
-fn plan(directory: &Path, files: &Files, surroundings: &Surroundings, problems: &mut Problems) -> Option<Plan> {
+fn plan(directory: &Path, files: &Files, surroundings: &Surroundings, mut problems: Problems) -> Loaded {
+    let (plan, listen) = plan_of(directory, files, surroundings, &mut problems);
+    Loaded { plan: plan.filter(|_| !problems.has_errors()), problems, listen }
+}
+
+fn plan_of(
+    directory: &Path,
+    files: &Files,
+    surroundings: &Surroundings,
+    problems: &mut Problems,
+) -> (Option<Plan>, Option<SocketAddr>) {
     let now = surroundings.clock.now();
     let mut references = References {
         environment: &*surroundings.environment,
@@ -209,12 +238,13 @@ fn plan(directory: &Path, files: &Files, surroundings: &Surroundings, problems: 
     secrets_used.extend(probes.values().flat_map(|probe| probe.secrets.iter().cloned()));
     secrets_used.extend(web.as_ref().and_then(|web| web.token.clone()));
     let written = written(&root, &probes, &schedules);
-    Some(Plan {
+    let listen = web.as_ref().map(|web| web.listen);
+    let plan = store.zip(web).map(|(store, web)| Plan {
         site,
         location,
-        store: store?,
+        store,
         retention: raw.retention.as_ref().map_or(RETENTION, |kept| kept.value.0.0),
-        web: web?,
+        web,
         schedules: schedules::by_name(schedules.into_iter().map(|(schedule, _)| schedule).collect()),
         probes: probes.into_iter().map(|(name, probe)| (name, probe.probe)).collect(),
         channels,
@@ -223,7 +253,8 @@ fn plan(directory: &Path, files: &Files, surroundings: &Surroundings, problems: 
         secrets,
         secrets_used,
         written,
-    })
+    });
+    (plan, listen)
 }
 
 fn directory_name(directory: &Path) -> String {

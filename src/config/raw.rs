@@ -213,10 +213,9 @@ pub struct RawStep {
     pub timeout: Option<Spanned<RawLength>>,
 }
 
-/// One expression, or several.
+/// One expression, or several: only its schema is used, since [`OneOrMany`] reads it.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-#[expect(dead_code, reason = "only its schema is used")]
 pub enum Expressions {
     /// One CEL expression.
     One(String),
@@ -224,10 +223,9 @@ pub enum Expressions {
     Many(Vec<String>),
 }
 
-/// A number of failures, or one among many.
+/// A number of failures, or one among many: only its schema is used, since [`RawAfter`] reads it.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-#[expect(dead_code, reason = "only its schema is used")]
 pub enum AfterForms {
     /// In a row.
     Row(u32),

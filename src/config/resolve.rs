@@ -202,7 +202,7 @@ impl References<'_> {
         }
         let text =
             std::fs::read_to_string(&path).map_err(|error| format!("the file {shown} cannot be read: {error}"))?;
-        Ok(text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text)).unwrap_or(&text).to_owned())
+        Ok(text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text)).to_owned())
     }
 }
 

@@ -146,7 +146,7 @@ fn members(
 }
 
 /// Whether a name fits a glob in which `*` stands for any text.
-fn glob(pattern: &str, name: &str) -> bool {
+pub fn glob(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
     let mut parts: Vec<_> = parts.collect();

@@ -26,7 +26,7 @@ pub fn schema(file: File, kinds: &Kinds) -> Value {
         File::Probes => {
             let probe = with_kinds::<RawProbe>(&mut generator, kinds);
             let steps = with_kinds::<RawStep>(&mut generator, kinds);
-            let mut schema = named(probe, "probes", "From the name of a probe to the probe.");
+            let mut schema = named(&probe, "probes", "From the name of a probe to the probe.");
             if let Some(definition) = generator.definitions_mut().get_mut("Step") {
                 *definition = steps;
             }
@@ -35,7 +35,7 @@ pub fn schema(file: File, kinds: &Kinds) -> Value {
         }
         File::Schedules => {
             let schedule = plain::<RawSchedule>(&mut generator);
-            named(schedule, "schedules of Roundsman", "From the name of a schedule to the schedule.")
+            named(&schedule, "schedules of Roundsman", "From the name of a schedule to the schedule.")
         }
     };
     root["$schema"] = json!("http://json-schema.org/draft-07/schema#");
@@ -46,7 +46,7 @@ pub fn schema(file: File, kinds: &Kinds) -> Value {
     root
 }
 
-fn named(of: Value, title: &str, about: &str) -> Value {
+fn named(of: &Value, title: &str, about: &str) -> Value {
     json!({ "title": title, "description": about, "type": "object", "additionalProperties": of })
 }
 

@@ -215,11 +215,8 @@ impl Failure {
 
     /// The failure of an assertion.
     pub fn of_assertion(explanation: Explanation) -> Self {
-        Self {
-            expected: Some(explanation.expression.clone()),
-            explanation: Some(explanation.clone()),
-            ..Self::new(FailureKind::Expect, explanation.to_string())
-        }
+        let told = Self::new(FailureKind::Expect, explanation.to_string());
+        Self { expected: Some(explanation.expression.clone()), explanation: Some(explanation), ..told }
     }
 }
 

@@ -13,6 +13,7 @@ use super::scheduler::Ended;
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
 use crate::domain::time::Monotonic;
 use crate::ports::{Clock, Commit, Store, StoreError};
+use crate::settings::problem::harmless;
 
 /// How many results one transaction takes; never waited for.
 const BATCH_MAX: usize = 500;
@@ -107,7 +108,7 @@ impl Dispatcher {
         let messages = !commit.deliveries.is_empty();
         match self.store.commit(commit).await {
             Ok(()) => {
-                self.unrecorded = Commit::default();
+                log(&std::mem::take(&mut self.unrecorded));
                 if rest_until.take().is_some() {
                     tracing::info!("the store takes commits again");
                 }
@@ -129,6 +130,22 @@ impl Dispatcher {
         *rest_until = Some(self.clock.monotonic() + STORE_REST);
         let excess = self.unrecorded.runs.len().saturating_sub(UNRECORDED_RUNS_MAX);
         self.unrecorded.runs.drain(..excess);
+    }
+}
+
+/// What became of incidents, once it is recorded. What a target said is made harmless first.
+fn log(commit: &Commit) {
+    for moment in &commit.moments {
+        let Some(incident) = commit.incidents.iter().rev().find(|incident| incident.id == moment.incident) else {
+            continue;
+        };
+        let (id, severity, probe) = (&incident.id, incident.severity, &incident.probe);
+        match moment.what.as_str() {
+            "opened" => tracing::warn!(incident = %id, %severity, "opened: {}", harmless(&incident.summary())),
+            "resolved" => tracing::info!(incident = %id, "resolved: {probe} {}", moment.text),
+            "muted" => tracing::info!(incident = %id, "nobody is told of {probe}: {}", moment.text),
+            _ => {}
+        }
     }
 }
 

@@ -24,4 +24,4 @@ pub mod slots;
 pub mod start;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -122,7 +122,7 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// A scheduler that stands where `accounted` says the process before it was.
-    pub fn new(plan: Arc<Plan>, accounted: Vec<(ScheduleName, ProbeName, Timestamp)>, wiring: Wiring) -> Self {
+    pub fn new(plan: &Arc<Plan>, accounted: Vec<(ScheduleName, ProbeName, Timestamp)>, wiring: Wiring) -> Self {
         let Wiring { clock, ticks, ended, commands, fanout, stop } = wiring;
         let accounted: HashMap<SlotKey, Timestamp> =
             accounted.into_iter().map(|(schedule, probe, through)| ((schedule, probe), through)).collect();
@@ -135,7 +135,7 @@ impl Scheduler {
             commands,
             fanout,
             stop,
-            plan: Arc::clone(&plan),
+            plan: Arc::clone(plan),
             calendar: Calendar::default(),
             queue: BinaryHeap::new(),
             in_flight: HashMap::new(),
@@ -147,7 +147,7 @@ impl Scheduler {
         };
         let come = scheduler
             .calendar
-            .take(&plan, seen.0, |schedule, probe| accounted.get(&(schedule.clone(), probe.clone())).copied());
+            .take(plan, seen.0, |schedule, probe| accounted.get(&(schedule.clone(), probe.clone())).copied());
         scheduler.missed = scheduler.take_in(come);
         scheduler
     }
@@ -403,7 +403,7 @@ mod tests {
             stop: stop.clone(),
         };
         let mut task = JoinSet::new();
-        task.spawn(Scheduler::new(Arc::new(plan), accounted, wiring).run());
+        task.spawn(Scheduler::new(&Arc::new(plan), accounted, wiring).run());
         World { clock, ended, commands, stop, task }
     }
 

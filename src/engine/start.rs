@@ -78,7 +78,7 @@ impl Engine {
             stop: stop_runs.clone(),
         };
         let (mut scheduler, mut dispatcher, mut deliverer) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
-        scheduler.spawn(Scheduler::new(plan, accounted, wiring).run());
+        scheduler.spawn(Scheduler::new(&plan, accounted, wiring).run());
         let dispatching = Dispatcher {
             clock: Arc::clone(&clock),
             store: Arc::clone(&store),

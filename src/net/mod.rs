@@ -1,4 +1,16 @@
 //! Floor 2: what several rooms need of the network.
+//!
+//! A connection is made by [`dial`]: a name becomes addresses ([`resolver`]), each is looked at before it is used
+//! ([`addresses`]), the first that answers wins. [`tls`] speaks TLS over it and names what is wrong with a certificate;
+//! [`certificates`] says what a chain is about. A [`stopwatch`] tells how long each part took and ends it in time.
 
+pub mod addresses;
+pub mod certificates;
+pub mod dial;
 pub mod aws;
+pub mod client;
 pub mod redaction;
+pub mod resolver;
+pub mod stopwatch;
+pub mod tls;
+mod tls_failure;

@@ -99,7 +99,7 @@ impl Problem {
     }
 
     /// The first line: `path:line:column: error: message`, which terminals and editors turn into a link.
-    fn headline(&self, colour: bool) -> String {
+    pub fn headline(&self, colour: bool) -> String {
         let (name, shade) = match self.level {
             Level::Error => ("error", AnsiColor::BrightRed),
             Level::Warning => ("warning", AnsiColor::Yellow),

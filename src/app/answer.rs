@@ -1,0 +1,64 @@
+//! What every command ends with: an exit code, or the reason why there is no answer.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+/// The exit codes of every command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 0: all is well.
+    Well,
+    /// 1: something that was asked about is not.
+    Unwell,
+    /// 2: the command line or the configuration is wrong.
+    Usage,
+    /// 3: our own fault.
+    Fault,
+}
+
+impl From<Answer> for ExitCode {
+    fn from(answer: Answer) -> Self {
+        Self::from(match answer {
+            Answer::Well => 0,
+            Answer::Unwell => 1,
+            Answer::Usage => 2,
+            Answer::Fault => 3,
+        })
+    }
+}
+
+/// Why a command could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// The command line or the configuration is wrong. The text is whole sentences or lines for people; empty when all
+    /// was said already.
+    #[error("{0}")]
+    Usage(String),
+    /// Our own fault: the machine did not give what we need.
+    #[error("{0}")]
+    Fault(String),
+    /// Standard output took no more.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Stop {
+    /// Says it on standard error, and gives the exit code. A reader that has left, such as `head`, is no error.
+    pub fn tell(&self) -> Answer {
+        let answer = match self {
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return Answer::Well,
+            Self::Usage(_) => Answer::Usage,
+            Self::Fault(_) | Self::Output(_) => Answer::Fault,
+        };
+        let text = self.to_string();
+        if !text.is_empty() {
+            say(&format!("error: {text}"));
+        }
+        answer
+    }
+}
+
+/// Writes a line for people to standard error; when nobody can read it there is nobody to tell that either.
+pub fn say(line: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
+}

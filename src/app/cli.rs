@@ -1,0 +1,185 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::answer::{Answer, Stop};
+use super::demo::shop::Breakage;
+use super::{daemon, demo, health, logs, once, schema, validate, wiring};
+use crate::domain::time::Length;
+
+/// How long tasks that nobody waits for may still hold the process once its command has ended.
+const TASKS_END_MAX: Duration = Duration::from_millis(200);
+
+/// Makes the rounds of a production system: probes it on tiered schedules, publishes what it saw, and wakes the right
+/// person when something is wrong.
+///
+/// Exit codes: 0 all is well, 1 something that was asked about is not, 2 the command line or the configuration is wrong, 3
+/// Roundsman's own fault.
+#[derive(Debug, Parser)]
+#[command(name = "roundsman", version, max_term_width = 100)]
+pub struct Cli {
+    /// The directory that holds roundsman.yaml, probes/ and schedules/.
+    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    pub config: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the rounds: the daemon.
+    Run(Limit),
+    /// See it work: the daemon on this configuration, with a small shop of its own to watch.
+    Demo(DemoArguments),
+    /// Run probes now and report; nothing is stored and nobody is alerted.
+    Once(OnceArguments),
+    /// Name every problem of the configuration at once.
+    Validate {
+        /// How problems are shown.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Print the JSON Schema of the files, for editors.
+    Schema {
+        /// Which file.
+        #[arg(value_enum)]
+        file: SchemaFile,
+    },
+    /// Ask the daemon whether it is alive: for HEALTHCHECK.
+    Health {
+        /// Where it listens; by default what the configuration says.
+        #[arg(long)]
+        url: Option<String>,
+    },
+}
+
+/// How long.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Limit {
+    /// End by itself, cleanly, after this long: `90s`, `3m`.
+    #[arg(long = "for", value_name = "DURATION")]
+    pub length: Option<Length>,
+}
+
+/// What the demo does.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct DemoArguments {
+    /// Break the shop from second 20 to second 95.
+    #[arg(long = "break", value_enum, value_name = "WHAT")]
+    pub breakage: Option<Breakage>,
+    /// How long.
+    #[command(flatten)]
+    pub limit: Limit,
+}
+
+/// What is run once.
+#[derive(Clone, Debug, Args)]
+pub struct OnceArguments {
+    /// Names of probes, globs with `*`, or a URL; by default every probe.
+    #[arg(value_name = "PROBE|URL")]
+    pub what: Vec<String>,
+    /// Only the probes of this schedule, with its time limits.
+    #[arg(long, value_name = "NAME")]
+    pub schedule: Option<String>,
+    /// How runs are shown.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: RunFormat,
+}
+
+/// For people or for programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// For people or for programs, one of which reads test results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum RunFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// JUnit's XML, for what reads test results.
+    Junit,
+}
+
+/// A file that has a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaFile {
+    /// roundsman.yaml.
+    Roundsman,
+    /// A file in probes/.
+    Probes,
+    /// A file in schedules/.
+    Schedules,
+}
+
+/// Runs the command of the command line.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no mistakes; both go where clap sends them.
+            let answer = if error.use_stderr() { Answer::Usage } else { Answer::Well };
+            let _ = error.print();
+            return answer.into();
+        }
+    };
+    logs::start();
+    cli.answer().unwrap_or_else(|stop| stop.tell()).into()
+}
+
+impl Cli {
+    fn answer(self) -> Result<Answer, Stop> {
+        let surroundings = wiring::surroundings(wiring::environment())?;
+        match self.command {
+            Command::Validate { format } => validate::validate(&self.config, &surroundings, format),
+            Command::Schema { file } => schema::print(file),
+            Command::Run(limit) => block_on(
+                daemon::Daemon { directory: self.config, surroundings, store: None, limit: limit.length }.run(),
+            ),
+            Command::Demo(arguments) => block_on(demo::demo(self.config, surroundings, arguments)),
+            Command::Once(arguments) => block_on(once::once(self.config, surroundings, arguments)),
+            Command::Health { url } => block_on(health::health(self.config, surroundings, url)),
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<Answer, Stop>>) -> Result<Answer, Stop> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Stop::Fault(format!("the machine gives us no threads: {error}")))?;
+    let answer = runtime.block_on(command);
+    // The ticks of tokio-cron-scheduler go on for ever; what matters was awaited by the command.
+    runtime.shutdown_timeout(TASKS_END_MAX);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn mistakes_on_the_command_line_are_usage() {
+        for line in ["roundsman", "roundsman sing", "roundsman run --for 3", "roundsman demo --break everything"] {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            assert!(error.use_stderr() || line == "roundsman", "{line}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! `run`: the daemon. Everything that can be refused is refused before anything is started; then it goes on until it is
+//! told to stop, and puts everything away.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{Answer, Stop};
+use super::wiring;
+use crate::config::load::{Surroundings, load, missing_secrets};
+use crate::domain::metric::{MetricName, Sample, SampleLabels};
+use crate::domain::time::{Length, earlier};
+use crate::engine::plan::Plan;
+use crate::engine::start::{Engine, Rooms};
+use crate::ports::{Clock, PublisherFactory, Store};
+use crate::settings::Level;
+use crate::store::{self, Sqlite};
+use crate::ticks::CronTicks;
+use crate::web::{self, Web};
+
+/// How often what is older than the retention is erased.
+const PURGE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// The daemon before it runs.
+pub struct Daemon {
+    /// Where the configuration is.
+    pub directory: PathBuf,
+    /// What loading it needs.
+    pub surroundings: Surroundings,
+    /// The store, where it is not the one that the configuration names.
+    pub store: Option<PathBuf>,
+    /// How long it goes on, if not for ever.
+    pub limit: Option<Length>,
+}
+
+impl Daemon {
+    /// Goes on until it is told to stop, or until its time is over. Either is exit 0.
+    pub async fn run(self) -> Result<Answer, Stop> {
+        let signals = Signals::take()?;
+        let plan = Arc::new(wiring::plan(&self.directory, &self.surroundings)?);
+        let missing = missing_secrets(&plan).await;
+        if !missing.is_empty() {
+            return Err(Stop::Usage(missing.join("\nerror: ")));
+        }
+        let listener = bind(&plan).await?;
+        let path = self.store.as_ref().unwrap_or(&plan.store);
+        let store = store::open(path).map_err(|error| Stop::Fault(error.to_string()))?;
+        let answer = self.serve(plan, listener, Arc::clone(&store), signals).await;
+        store.close().await;
+        answer
+    }
+
+    async fn serve(
+        &self,
+        plan: Arc<Plan>,
+        listener: TcpListener,
+        store: Arc<Sqlite>,
+        mut signals: Signals,
+    ) -> Result<Answer, Stop> {
+        let fault = |error: &dyn std::fmt::Display| Stop::Fault(error.to_string());
+        let ticks = CronTicks::start().await.map_err(|error| fault(&error))?;
+        let clock: Arc<dyn Clock> = Arc::clone(&self.surroundings.clock);
+        let address = listener.local_addr().map_err(|error| fault(&error))?;
+        let (ready, readiness) = watch::channel(false);
+        let stop_page = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+
+        let rooms =
+            Rooms { clock: Arc::clone(&clock), ticks: Box::new(ticks), store: Arc::clone(&store) as Arc<dyn Store> };
+        let mut engine = Engine::start(Arc::clone(&plan), rooms).await.map_err(|error| fault(&error))?;
+        let fanout = engine.fanout().clone();
+        let page = Web {
+            reader: Arc::clone(&store) as _,
+            clock: Arc::clone(&clock),
+            plan: engine.plan(),
+            page: Arc::new(move || fanout.page()),
+            ready: readiness,
+        };
+        tasks.spawn(web::serve(listener, page, stop_page.clone()));
+        ready.send_replace(true);
+        tracing::info!(
+            probes = plan.probes.len(),
+            schedules = plan.schedules.len(),
+            "making the rounds of {}; the page is at http://{address}",
+            plan.site
+        );
+        check_publishers(&plan, &mut tasks);
+        tasks.spawn(purge(Arc::clone(&clock), Arc::clone(&store), engine.plan()));
+
+        let answer = self.until_told(&mut engine, &*clock, &mut signals).await;
+        tracing::info!("stopping: runs end with their cleanup, then everything is put away");
+        stop_page.cancel();
+        tokio::select! {
+            () = engine.stop() => {}
+            () = signals.end() => {
+                tracing::warn!("told to stop a second time: what was still running is a gap");
+                return Ok(Answer::Fault);
+            }
+        }
+        tasks.abort_all();
+        answer
+    }
+
+    async fn until_told(&self, engine: &mut Engine, clock: &dyn Clock, signals: &mut Signals) -> Result<Answer, Stop> {
+        let end = self.limit.map(|limit| clock.monotonic() + limit.0);
+        let over = async {
+            match end {
+                Some(end) => clock.sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut over = std::pin::pin!(over);
+        loop {
+            tokio::select! {
+                told = signals.next() => match told {
+                    Told::End => return Ok(Answer::Well),
+                    Told::Reload => self.reload(engine, clock).await,
+                },
+                () = &mut over => return Ok(Answer::Well),
+                task = engine.failed() => {
+                    return Err(Stop::Fault(format!("{task} has ended by itself, which is a bug of Roundsman: nothing it says may be believed")));
+                }
+            }
+        }
+    }
+
+    /// Takes the files as they are now, if they are whole; else says what is wrong and changes nothing.
+    async fn reload(&self, engine: &mut Engine, clock: &dyn Clock) {
+        let before = Arc::clone(&engine.plan().borrow());
+        let taken = match self.next_plan(&before).await {
+            Ok(plan) => {
+                let changes = before.changes(&plan);
+                engine.reload(Arc::new(plan)).await;
+                let what = if changes.is_empty() { "nothing changed".to_owned() } else { changes.join(", ") };
+                tracing::info!("the configuration was loaded again: {what}");
+                1.0
+            }
+            Err(problems) => {
+                for problem in problems {
+                    tracing::error!("{problem}");
+                }
+                tracing::error!("the configuration was refused whole; what ran goes on unchanged");
+                0.0
+            }
+        };
+        let labels = SampleLabels::default();
+        engine.fanout().send(&[Sample { name: MetricName::ReloadSuccess, at: clock.now(), value: taken, labels }]);
+    }
+
+    async fn next_plan(&self, before: &Plan) -> Result<Plan, Vec<String>> {
+        let loaded = load(&self.directory, &self.surroundings);
+        let errors = loaded.problems.sorted().into_iter().filter(|problem| problem.level == Level::Error);
+        let errors: Vec<_> = errors.map(|problem| problem.headline(false)).collect();
+        let plan = loaded.plan.ok_or(errors)?;
+        let missing = missing_secrets(&plan).await;
+        if !missing.is_empty() {
+            return Err(missing);
+        }
+        if plan.store != before.store || plan.web.listen != before.web.listen {
+            tracing::warn!("another `store` or `web.listen` is used from the next start on");
+        }
+        check_publishers(&plan, &mut JoinSet::new());
+        Ok(plan)
+    }
+}
+
+async fn bind(plan: &Plan) -> Result<TcpListener, Stop> {
+    let listen = plan.web.listen;
+    TcpListener::bind(listen).await.map_err(|error| {
+        let reason = match error.kind() {
+            std::io::ErrorKind::AddrInUse => format!("port {} is in use", listen.port()),
+            _ => error.to_string(),
+        };
+        Stop::Fault(format!("the page cannot listen at {listen}: {reason}"))
+    })
+}
+
+/// Says within seconds of the start which publishers will not be able to publish; probing does not wait for it.
+fn check_publishers(plan: &Plan, tasks: &mut JoinSet<()>) {
+    for (name, factory) in &plan.publishers {
+        let (name, factory): (&str, Arc<dyn PublisherFactory>) = (name, Arc::clone(factory));
+        tasks.spawn(async move {
+            if let Err(error) = factory.check().await {
+                tracing::error!(publisher = name, "metrics will wait: {error}");
+            }
+        });
+    }
+}
+
+async fn purge(clock: Arc<dyn Clock>, store: Arc<Sqlite>, plan: watch::Receiver<Arc<Plan>>) {
+    loop {
+        let retention = plan.borrow().retention;
+        match store.purge(earlier(clock.now(), retention)).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "erased what is older than {}", Length(retention)),
+            Err(error) => tracing::error!("what is older than {} could not be erased: {error}", Length(retention)),
+        }
+        clock.sleep_until(clock.monotonic() + PURGE_EVERY).await;
+    }
+}
+
+/// What a signal asks for.
+enum Told {
+    End,
+    Reload,
+}
+
+/// The signals that the daemon heeds. PID 1 of a container gets no default action, so each is taken by hand.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn take() -> Result<Self, Stop> {
+        let take = |kind| signal(kind).map_err(|error| Stop::Fault(format!("signals cannot be taken: {error}")));
+        Ok(Self {
+            terminate: take(SignalKind::terminate())?,
+            interrupt: take(SignalKind::interrupt())?,
+            reload: take(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::End,
+            _ = self.interrupt.recv() => Told::End,
+            _ = self.reload.recv() => Told::Reload,
+        }
+    }
+
+    /// Completes with SIGTERM or SIGINT.
+    async fn end(&mut self) {
+        while !matches!(self.next().await, Told::End) {}
+    }
+}
+
+/// Completes with SIGTERM or SIGINT, for commands that end by themselves.
+pub async fn asked_to_stop() {
+    match Signals::take() {
+        Ok(mut signals) => signals.end().await,
+        Err(stop) => {
+            stop.tell();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A directory beside the store of a configuration, for what must not touch it.
+pub fn beside(store: &Path, name: &str) -> PathBuf {
+    store.with_file_name(name)
+}

@@ -1,0 +1,146 @@
+//! `demo`: the daemon on a real configuration, with a small shop of its own to watch, and a pager of its own that shows
+//! what on-call would get. No account, no network: everything is on loopback.
+//!
+//! [`shop`] is the shop, over HTTP and HTTPS; [`certificate`] makes the certificate that it shows; [`names`] answers for
+//! its name; [`pager`] takes the alerts.
+
+pub mod certificate;
+pub mod names;
+pub mod pager;
+pub mod shop;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::JoinSet;
+
+use self::certificate::Certificate;
+use self::shop::{Breakage, SHOPPER_PASSWORD, Shop};
+use super::answer::{Answer, Stop};
+use super::cli::DemoArguments;
+use super::daemon::{Daemon, beside};
+use super::wiring;
+use crate::config::load::{Surroundings, load};
+use crate::ports::Clock;
+
+/// When the shop breaks, so that a newcomer has seen it well before …
+const BREAK_AFTER: Duration = Duration::from_secs(20);
+
+/// … and sees it mended within two minutes.
+const MEND_AFTER: Duration = Duration::from_secs(95);
+
+/// The name by which the shop is known to the demo's own name server and certificate.
+const SHOP_NAME: &str = "shop.demo";
+
+/// Runs the demo.
+pub async fn demo(directory: PathBuf, surroundings: Surroundings, arguments: DemoArguments) -> Result<Answer, Stop> {
+    let mut tasks = JoinSet::new();
+    let shop = Arc::new(Shop::open(Arc::clone(&surroundings.clock)));
+    let places = Places::open(&shop, &mut tasks).await?;
+    let environment = places.environment(wiring::environment());
+    let surroundings = Surroundings { environment, ..surroundings };
+
+    let store = fresh_store(&directory, &surroundings)?;
+    let mut out = anstream::stdout();
+    writeln!(out, "The shop is at http://{}, and the demo's pager at http://{}.", places.api, places.pager)?;
+    match arguments.breakage {
+        Some(what) => writeln!(
+            out,
+            "It is {} from second {} to second {}.",
+            what.words(),
+            BREAK_AFTER.as_secs(),
+            MEND_AFTER.as_secs()
+        )?,
+        None => writeln!(out, "Add `--break database` to see an incident open, explain itself and resolve.")?,
+    }
+    if let Some(what) = arguments.breakage {
+        tasks.spawn(break_and_mend(Arc::clone(&surroundings.clock), shop, what));
+    }
+    let limit = arguments.limit.length;
+    let answer = Daemon { directory, surroundings, store: Some(store.clone()), limit }.run().await;
+    erase(&store);
+    answer
+}
+
+/// A store that begins empty, beside the configuration's own, which the demo leaves alone.
+fn fresh_store(directory: &Path, surroundings: &Surroundings) -> Result<PathBuf, Stop> {
+    let plan = wiring::settled(load(directory, surroundings))?;
+    Ok(beside(&plan.store, &format!("demo-{}.db", std::process::id())))
+}
+
+fn erase(store: &Path) {
+    for end in ["", "-wal", "-shm", ".lock"] {
+        let mut path = store.as_os_str().to_owned();
+        path.push(end);
+        // What is not there needs no erasing, and what cannot be erased hurts nobody.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+async fn break_and_mend(clock: Arc<dyn Clock>, shop: Arc<Shop>, what: Breakage) {
+    let start = clock.monotonic();
+    clock.sleep_until(start + BREAK_AFTER).await;
+    tracing::info!("the demo breaks the shop: it is {}", what.words());
+    shop.break_with(Some(what));
+    clock.sleep_until(start + MEND_AFTER).await;
+    tracing::info!("the demo mends the shop");
+    shop.break_with(None);
+}
+
+/// Where the parts of the demo listen.
+struct Places {
+    api: SocketAddr,
+    tls: SocketAddr,
+    names: SocketAddr,
+    pager: SocketAddr,
+    authority: String,
+}
+
+impl Places {
+    async fn open(shop: &Arc<Shop>, tasks: &mut JoinSet<()>) -> Result<Self, Stop> {
+        let fault = |what: &str, error: &dyn std::fmt::Display| Stop::Fault(format!("the demo's {what}: {error}"));
+        let (api, api_at) = listen().await.map_err(|error| fault("shop cannot listen", &error))?;
+        let (tls, tls_at) = listen().await.map_err(|error| fault("shop cannot listen", &error))?;
+        let (pager, pager_at) = listen().await.map_err(|error| fault("pager cannot listen", &error))?;
+        let names = UdpSocket::bind(("127.0.0.1", 0)).await;
+        let names = names.map_err(|error| fault("name server cannot listen", &error))?;
+        let names_at = names.local_addr().map_err(|error| fault("name server cannot listen", &error))?;
+        let certificate = Certificate::of(&[SHOP_NAME, "localhost", "127.0.0.1"]);
+        let certificate = certificate.map_err(|error| fault("certificate cannot be made", &error))?;
+        tasks.spawn(shop::serve(api, Arc::clone(shop)));
+        tasks.spawn(shop::serve_tls(tls, certificate.acceptor, Arc::clone(shop)));
+        tasks.spawn(names::serve(names, SHOP_NAME, api_at.ip()));
+        tasks.spawn(pager::serve(pager));
+        let authority = certificate.authority_pem;
+        Ok(Self { api: api_at, tls: tls_at, names: names_at, pager: pager_at, authority })
+    }
+
+    /// The environment of the process, and over it what leads the repository's configuration to the demo's shop.
+    fn environment(
+        &self,
+        process: Arc<crate::config::resolve::Environment>,
+    ) -> Arc<crate::config::resolve::Environment> {
+        let ours: BTreeMap<&str, String> = BTreeMap::from([
+            ("API_URL", format!("http://{}", self.api)),
+            ("SHOP_URL", format!("https://localhost:{}", self.tls.port())),
+            ("SHOP_TLS", self.tls.to_string()),
+            ("SHOP_CA", self.authority.clone()),
+            ("SHOP_NAME", SHOP_NAME.to_owned()),
+            ("DNS_SERVER", self.names.to_string()),
+            ("PAGER_URL", format!("http://{}/", self.pager)),
+            ("SHOPPER_PASSWORD", SHOPPER_PASSWORD.to_owned()),
+        ]);
+        Arc::new(move |name: &str| ours.get(name).cloned().or_else(|| process(name)))
+    }
+}
+
+async fn listen() -> std::io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}

@@ -1,0 +1,44 @@
+//! The demo's pager: takes the webhook's messages and shows on standard output what on-call would read.
+
+use std::io::Write as _;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use axum::routing::post;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::settings::problem::harmless;
+
+/// Takes messages until it is dropped.
+pub async fn serve(listener: TcpListener) {
+    let router = Router::new().route("/", post(take));
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!("the demo's pager ended: {error}");
+    }
+}
+
+async fn take(body: Bytes) -> StatusCode {
+    let Ok(message) = serde_json::from_slice::<Value>(&body) else { return StatusCode::BAD_REQUEST };
+    // A reader that has left misses the pager, and nothing else.
+    let _ = writeln!(anstream::stdout().lock(), "{}", line(&message));
+    StatusCode::NO_CONTENT
+}
+
+/// `pager: P1 opened: api-health is failing: …`
+fn line(message: &Value) -> String {
+    let text = |key: &str| harmless(message[key].as_str().unwrap_or("?")).into_owned();
+    format!("pager: {} {}: {}", text("severity"), text("event"), text("summary"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_is_one_harmless_line() {
+        let message = serde_json::json!({"severity": "P1", "event": "opened", "summary": "a\u{1b}[2Jb\nc"});
+        assert_eq!(line(&message), "pager: P1 opened: a␛[2Jb␊c");
+    }
+}

@@ -1,0 +1,67 @@
+//! Runs as JUnit's XML: a suite for each probe and a case for each step, so that what reads test results reads probes.
+
+use std::io;
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::domain::outcome::{Failure, Run, StepOutcome, Verdict};
+
+/// Writes the report.
+pub fn write(runs: &[Run], out: &mut impl io::Write) -> io::Result<()> {
+    let mut report = Report::new("roundsman");
+    for run in runs {
+        let mut suite = TestSuite::new(run.probe.as_str());
+        suite.set_timestamp(run.started_at.fixed_offset());
+        suite.set_time(run.duration);
+        suite.add_property(("verdict", run.verdict.word()));
+        suite.add_property(("run", run.id.0.as_ref()));
+        suite.add_test_cases(run.steps.iter().map(|step| case(run, step)));
+        report.add_test_suite(suite);
+    }
+    report.serialize(&mut *out).map_err(io::Error::other)?;
+    writeln!(out)
+}
+
+fn case(run: &Run, step: &StepOutcome) -> TestCase {
+    let status = match &step.verdict {
+        None => TestCaseStatus::skipped(),
+        Some(Verdict::Passed | Verdict::Degraded(_)) => TestCaseStatus::success(),
+        Some(Verdict::Failed(failures)) => unsuccessful(NonSuccessKind::Failure, failures),
+        // What we could not look at is our error and not the target's failure, which is JUnit's own distinction.
+        Some(verdict @ Verdict::Inconclusive(_)) => unsuccessful(NonSuccessKind::Error, verdict.failures()),
+    };
+    let mut case = TestCase::new(step.name.as_str(), status);
+    case.set_classname(run.probe.as_str());
+    case.set_time(Duration::try_from_secs_f64(step.phases.total_ms / 1e3).unwrap_or_default());
+    if let Some(Verdict::Degraded(warnings)) = &step.verdict {
+        case.set_system_out(warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    }
+    case
+}
+
+fn unsuccessful(kind: NonSuccessKind, failures: &[Failure]) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    match failures {
+        [] => status.set_message("shut down while it ran"),
+        [first, ..] => status.set_message(first.to_string()).set_type(first.kind.as_str()),
+    };
+    let lines = failures.iter().map(|failure| match &failure.expected {
+        Some(expected) => format!("expected: {expected}\n{failure}"),
+        None => failure.to_string(),
+    });
+    status.set_description(lines.collect::<Vec<_>>().join("\n\n"));
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_cases_and_control_characters_do_not_break_the_xml() {
+        let mut out = Vec::new();
+        write(&[crate::app::report::tests::journey()], &mut out).unwrap();
+        insta::assert_snapshot!(String::from_utf8(out).unwrap());
+    }
+}

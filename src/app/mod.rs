@@ -1,0 +1,20 @@
+//! Floor 4: commands and wiring, the only place that knows every room.
+//!
+//! [`cli`] reads the command line and chooses; each command has a file of its own: [`daemon`] (`run`), [`demo`], [`once`],
+//! [`validate`], [`schema`], [`health`]. [`wiring`] hands the tables of kinds to the configuration, [`answer`] has what
+//! every command ends with, [`report`] and [`junit`] show runs.
+
+pub mod answer;
+pub mod cli;
+pub mod daemon;
+pub mod demo;
+pub mod health;
+pub mod junit;
+pub mod logs;
+pub mod once;
+pub mod report;
+pub mod schema;
+pub mod validate;
+pub mod wiring;
+
+pub use cli::main;

@@ -1,0 +1,122 @@
+//! `once`: runs probes now and reports. Nothing is stored, nobody is alerted.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{Answer, Stop};
+use super::cli::{OnceArguments, RunFormat};
+use super::daemon::asked_to_stop;
+use super::{junit, report, wiring};
+use crate::config::load::{Surroundings, load, load_url};
+use crate::config::schedules::glob;
+use crate::domain::names::{ProbeName, ScheduleName};
+use crate::domain::outcome::{Run, Verdict};
+use crate::domain::schedule::Schedule;
+use crate::engine::plan::Plan;
+use crate::engine::runner::{Order, Runner};
+use crate::settings::suggest;
+
+/// How many probes are run at once: enough that one that hangs holds nobody up, few enough that we do not disturb our own
+/// measurement.
+const RUNS_AT_ONCE: usize = 16;
+
+/// Runs what was asked for. Exit 1 when a run failed; 3 when none failed and one was inconclusive.
+pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArguments) -> Result<Answer, Stop> {
+    let (urls, names): (Vec<_>, Vec<_>) = asked.what.iter().partition(|what| what.contains("://"));
+    let mut orders = Vec::new();
+    for url in &urls {
+        let plan = Arc::new(wiring::settled(load_url(url, &surroundings))?);
+        orders.extend(plan.probes.keys().map(|probe| (Arc::clone(&plan), probe.clone(), None)));
+    }
+    if urls.is_empty() || !names.is_empty() {
+        let plan = Arc::new(wiring::settled(load(&directory, &surroundings))?);
+        let schedule = asked.schedule.as_deref().map(|name| schedule(&plan, name)).transpose()?;
+        let chosen = choose(&plan, &names, schedule.as_deref())?;
+        orders.extend(chosen.into_iter().map(|probe| (Arc::clone(&plan), probe, schedule.clone())));
+    }
+
+    let stop = CancellationToken::new();
+    let runner = Runner::new(Arc::clone(&surroundings.clock), stop.clone());
+    let runs = orders.into_iter().filter_map(|(plan, probe, schedule)| {
+        let probe = Arc::clone(plan.probes.get(&probe)?);
+        let (now, due) = (surroundings.clock.now(), surroundings.clock.monotonic());
+        let runner = runner.clone();
+        Some(async move { runner.run(Order { plan, probe, schedule, slot: now, due_at: now, due }).await })
+    });
+    let mut runs = std::pin::pin!(futures::stream::iter(runs).buffered(RUNS_AT_ONCE));
+    let mut out = anstream::stdout();
+    let mut ended = Vec::new();
+    loop {
+        let run = tokio::select! {
+            run = runs.next() => run,
+            () = asked_to_stop(), if !stop.is_cancelled() => {
+                stop.cancel();
+                continue;
+            }
+        };
+        let Some(run) = run else { break };
+        if asked.format == RunFormat::Text {
+            write!(out, "{}", report::text(&run))?;
+        }
+        ended.push(run);
+    }
+    match asked.format {
+        RunFormat::Text => writeln!(out, "{}", report::sentence(&ended))?,
+        RunFormat::Json => writeln!(out, "{:#}", report::json(&ended))?,
+        RunFormat::Junit => junit::write(&ended, &mut out)?,
+    }
+    Ok(answer(&ended))
+}
+
+fn answer(runs: &[Run]) -> Answer {
+    let any = |is: fn(&Verdict) -> bool| runs.iter().any(|run| is(&run.verdict));
+    if any(|verdict| matches!(verdict, Verdict::Failed(_))) {
+        Answer::Unwell
+    } else if any(|verdict| matches!(verdict, Verdict::Inconclusive(_))) {
+        Answer::Fault
+    } else {
+        Answer::Well
+    }
+}
+
+fn schedule(plan: &Plan, name: &str) -> Result<Arc<Schedule>, Stop> {
+    let known = plan.schedules.keys().map(ScheduleName::as_str).collect::<Vec<_>>();
+    let found = plan.schedules.values().find(|schedule| schedule.name.as_str() == name);
+    found.cloned().ok_or_else(|| Stop::Usage(unknown("schedule", name, known)))
+}
+
+fn choose(plan: &Plan, names: &[&String], schedule: Option<&Schedule>) -> Result<BTreeSet<ProbeName>, Stop> {
+    let all: BTreeSet<&ProbeName> = match schedule {
+        Some(schedule) => schedule.probes.iter().collect(),
+        None => plan.probes.keys().collect(),
+    };
+    if names.is_empty() {
+        return Ok(all.into_iter().cloned().collect());
+    }
+    let mut chosen = BTreeSet::new();
+    for name in names {
+        let before = chosen.len();
+        let fits = all.iter().filter(|probe| glob(name, probe.as_str()) || expansion_of(probe, name));
+        chosen.extend(fits.map(|probe| (*probe).clone()));
+        let known = || all.iter().map(|probe| probe.as_str()).collect::<Vec<_>>();
+        if chosen.len() == before && !all.iter().any(|probe| glob(name, probe.as_str())) {
+            return Err(Stop::Usage(unknown("probe", name, known())));
+        }
+    }
+    Ok(chosen)
+}
+
+/// Whether a probe is one of those that the `each:` of this name made.
+fn expansion_of(probe: &ProbeName, name: &str) -> bool {
+    probe.as_str().split_once('@').is_some_and(|(of, _)| of == name)
+}
+
+fn unknown(what: &str, name: &str, known: Vec<&str>) -> String {
+    let help = suggest(name, known).map(|help| format!(": {help}")).unwrap_or_default();
+    format!("there is no {what} `{name}`{help}")
+}

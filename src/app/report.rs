@@ -1,0 +1,238 @@
+//! How runs are shown: to people with a small waterfall for each step, to programs as JSON.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Value, json};
+
+use super::validate::counted;
+use crate::domain::outcome::{Failure, Run, StepOutcome, Verdict};
+use crate::domain::time::{milliseconds, rfc3339};
+use crate::settings::problem::harmless;
+
+/// How many characters the waterfall of a run is wide.
+const WATERFALL_WIDTH: usize = 40;
+
+/// How many lines of one failure are shown.
+const LINES_MAX: usize = 12;
+
+/// The letter of each phase in a waterfall, and its word. Letters, because colour alone must not carry meaning.
+const PHASES: [(&str, char, &str); 5] = [
+    ("dns_ms", 'd', "dns"),
+    ("connect_ms", 'c', "connect"),
+    ("tls_ms", 't', "tls"),
+    ("first_byte_ms", 'w', "first byte"),
+    ("transfer_ms", 'x', "transfer"),
+];
+
+/// One run as text for people. What a target said is made harmless first.
+pub fn text(run: &Run) -> String {
+    let mut text = String::new();
+    let style = style(&run.verdict);
+    let (glyph, word) = (run.verdict.glyph(), run.verdict.word());
+    // Writing to a String cannot fail, here and below.
+    let _ = writeln!(text, "{style}{glyph}{style:#} {} {word} in {}", run.probe, length(milliseconds(run.duration)));
+    match &run.verdict {
+        Verdict::Inconclusive(cause) => push(&mut text, "    ", &cause.to_string()),
+        verdict => verdict.failures().iter().for_each(|failure| explain(&mut text, failure)),
+    }
+    let end = run.steps.iter().map(|step| step.offset_ms + step.phases.total_ms).fold(0.0, f64::max);
+    let names = run.steps.iter().map(|step| step.name.as_str().chars().count()).max().unwrap_or(0);
+    for step in &run.steps {
+        let _ = writeln!(text, "    {}", line(step, names, end).trim_end());
+    }
+    text
+}
+
+fn style(verdict: &Verdict) -> Style {
+    let colour = match verdict {
+        Verdict::Passed => AnsiColor::Green,
+        Verdict::Degraded(_) => AnsiColor::Yellow,
+        Verdict::Failed(_) => AnsiColor::Red,
+        Verdict::Inconclusive(_) => AnsiColor::Blue,
+    };
+    Style::new().fg_color(Some(colour.into()))
+}
+
+fn explain(text: &mut String, failure: &Failure) {
+    let Some(explanation) = &failure.explanation else {
+        return push(text, "    ", &failure.to_string());
+    };
+    let step = failure.step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
+    push(text, "    ", &format!("{step}{}", explanation.expression));
+    if let Some(reason) = &explanation.reason {
+        push(text, "      ", reason);
+    }
+    for part in &explanation.parts {
+        push(text, "      ", &part.to_string());
+    }
+}
+
+fn push(text: &mut String, indent: &str, lines: &str) {
+    for line in lines.lines().take(LINES_MAX) {
+        let _ = writeln!(text, "{indent}{}", harmless(line));
+    }
+}
+
+/// `login      ╎ccwwwwwwx          ╎  12.3 ms  connect 0.4 · first byte 11.0`
+fn line(step: &StepOutcome, names: usize, end_ms: f64) -> String {
+    let name = step.name.as_str();
+    let Some(verdict) = &step.verdict else { return format!("{name:names$}  skipped") };
+    let words = step.phases.parts().into_iter().zip(PHASES).filter_map(|((_, value), (_, _, word))| {
+        let value = value?;
+        Some(format!("{word} {}", short(value)))
+    });
+    let status = step.status.map(|status| format!("  {status}")).unwrap_or_default();
+    format!(
+        "{name:names$} {} ╎{}╎ {:>9}{status}  {}",
+        verdict.glyph(),
+        waterfall(step, end_ms),
+        length(step.phases.total_ms),
+        words.collect::<Vec<_>>().join(" · ")
+    )
+}
+
+/// A step's phases in its place within the run. What lies between the phases is a dot.
+fn waterfall(step: &StepOutcome, end_ms: f64) -> String {
+    let scale = if end_ms > 0.0 { WATERFALL_WIDTH as f64 / end_ms } else { 0.0 };
+    let column = |ms: f64| to_column(ms * scale);
+    let mut cells = vec![' '; WATERFALL_WIDTH];
+    let mut paint = |from: f64, to: f64, letter: char| {
+        // What took any time at all is seen: at least one cell.
+        let first = column(from).min(WATERFALL_WIDTH - 1);
+        let last = column(to).clamp(first + 1, WATERFALL_WIDTH);
+        cells[first..last].fill(letter);
+    };
+    paint(step.offset_ms, step.offset_ms + step.phases.total_ms, '.');
+    let mut from = step.offset_ms;
+    for ((_, value), (_, letter, _)) in step.phases.parts().into_iter().zip(PHASES) {
+        if let Some(value) = value {
+            paint(from, from + value, letter);
+            from += value;
+        }
+    }
+    cells.into_iter().collect()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a column between 0 and the width")]
+fn to_column(position: f64) -> usize {
+    position.clamp(0.0, WATERFALL_WIDTH as f64).round() as usize
+}
+
+/// `0.42 ms`, `12.3 ms`, `1.53 s`.
+fn length(ms: f64) -> String {
+    if ms >= 1_000.0 { format!("{:.2} s", ms / 1e3) } else { format!("{} ms", short(ms)) }
+}
+
+fn short(ms: f64) -> String {
+    if ms < 10.0 { format!("{ms:.2}") } else { format!("{ms:.1}") }
+}
+
+/// How many runs ended how: `3 probes: 2 passed, 1 failed`.
+pub fn sentence(runs: &[Run]) -> String {
+    let words = ["passed", "degraded", "failed", "inconclusive"];
+    let counts = words.iter().filter_map(|word| {
+        let count = runs.iter().filter(|run| run.verdict.word() == *word).count();
+        (count > 0).then(|| format!("{count} {word}"))
+    });
+    let legend = PHASES.map(|(_, letter, word)| format!("{letter} {word}")).join(", ");
+    format!("{}: {}  ({legend})", counted(runs.len(), "probe"), counts.collect::<Vec<_>>().join(", "))
+}
+
+/// Runs for programs: a list in which times are RFC 3339 and lengths are milliseconds.
+pub fn json(runs: &[Run]) -> Value {
+    let step = |step: &StepOutcome| {
+        json!({
+            "name": step.name, "kind": step.kind, "cleanup": step.cleanup,
+            "verdict": step.verdict.as_ref().map(Verdict::word),
+            "failures": step.verdict.as_ref().map(Verdict::failures).unwrap_or_default(),
+            "offset_ms": step.offset_ms, "phases": step.phases, "status": step.status,
+            "certificate_expires": step.certificate_expires.map(rfc3339),
+        })
+    };
+    let run = |run: &Run| {
+        json!({
+            "id": run.id, "probe": run.probe, "schedule": run.schedule, "location": run.location,
+            "started_at": rfc3339(run.started_at), "duration_ms": milliseconds(run.duration),
+            "verdict": run.verdict.word(), "failures": run.verdict.failures(),
+            "steps": run.steps.iter().map(step).collect::<Vec<_>>(),
+        })
+    };
+    runs.iter().map(run).collect()
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::domain::expression::{Explanation, Part};
+    use crate::domain::names::{ProbeName, StepName};
+    use crate::domain::outcome::{FailureKind, Phases, RunId};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// A journey whose first step passed and whose second did not, with a hostile answer.
+    pub fn journey() -> Run {
+        let at = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let phases = |dns, connect, wait, transfer| Phases {
+            dns_ms: dns,
+            connect_ms: connect,
+            tls_ms: None,
+            first_byte_ms: Some(wait),
+            transfer_ms: Some(transfer),
+            total_ms: dns.unwrap_or(0.0) + connect.unwrap_or(0.0) + wait + transfer + 0.5,
+        };
+        let failure = Failure {
+            step: Some(StepName::parse("add-to-wardrobe").unwrap()),
+            ..Failure::of_assertion(Explanation {
+                expression: "status == 201 && json.name == \"probe\"".to_owned(),
+                parts: vec![Part { expression: "status".to_owned(), value: "503\u{1b}[31m".to_owned() }],
+                reason: None,
+            })
+        };
+        let other = Failure::new(FailureKind::TimeoutFirstByte, "no byte came within 5 s");
+        let step = |name, offset_ms, phases, verdict, status| StepOutcome {
+            name: StepName::parse(name).unwrap(),
+            kind: "http".to_owned(),
+            cleanup: false,
+            verdict,
+            offset_ms,
+            phases,
+            certificate_expires: None,
+            status,
+        };
+        Run {
+            id: RunId(Arc::from("01JDEXAMPLE")),
+            location: Arc::from("here"),
+            probe: ProbeName::parse("shopper-journey").unwrap(),
+            schedule: None,
+            slot: at,
+            due_at: at,
+            started_at: at,
+            duration: Duration::from_micros(62_345),
+            lateness: Duration::ZERO,
+            verdict: Verdict::Failed(vec![failure.clone(), other.clone()]),
+            steps: vec![
+                step("login", 0.0, phases(Some(0.3), Some(4.0), 20.0, 1.0), Some(Verdict::Passed), Some(200)),
+                step(
+                    "add-to-wardrobe",
+                    26.0,
+                    phases(None, None, 33.0, 2.0),
+                    Some(Verdict::Failed(vec![failure, other])),
+                    Some(503),
+                ),
+                step("logout", 62.0, Phases::default(), None, None),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_report_explains_and_shows_where_the_time_went() {
+        let plain = anstream::adapter::strip_str(&text(&journey())).to_string();
+        insta::assert_snapshot!(format!("{plain}{}", sentence(&[journey()])));
+    }
+
+    #[test]
+    fn programs_get_milliseconds() {
+        insta::assert_snapshot!(format!("{:#}", json(&[journey()])));
+    }
+}

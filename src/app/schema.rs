@@ -1,0 +1,19 @@
+//! `schema`: the JSON Schema of the files, for editors.
+
+use std::io::Write as _;
+
+use super::answer::{Answer, Stop};
+use super::cli::SchemaFile;
+use super::wiring::KINDS;
+use crate::config::schema::{File, schema};
+
+/// Prints one schema.
+pub fn print(file: SchemaFile) -> Result<Answer, Stop> {
+    let file = match file {
+        SchemaFile::Roundsman => File::Root,
+        SchemaFile::Probes => File::Probes,
+        SchemaFile::Schedules => File::Schedules,
+    };
+    writeln!(anstream::stdout().lock(), "{:#}", schema(file, &KINDS))?;
+    Ok(Answer::Well)
+}

@@ -1,0 +1,46 @@
+//! `validate`: every problem of the configuration, all at once.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use super::answer::{Answer, Stop};
+use super::cli::Format;
+use crate::config::load::{Surroundings, load};
+use crate::engine::plan::Plan;
+use crate::settings::Level;
+
+/// Reads a directory as the daemon would, and says what is wrong with it. Nothing is started and no secret is read.
+pub fn validate(directory: &Path, surroundings: &Surroundings, format: Format) -> Result<Answer, Stop> {
+    let loaded = load(directory, surroundings);
+    let mut out = anstream::stdout().lock();
+    match format {
+        Format::Json => writeln!(out, "{:#}", loaded.problems.to_json())?,
+        Format::Text => {
+            if !loaded.problems.is_empty() {
+                writeln!(out, "{}", loaded.problems.render(true))?;
+            }
+            writeln!(out, "{}", sentence(&loaded.problems, loaded.plan.as_ref()))?;
+        }
+    }
+    Ok(if loaded.plan.is_some() { Answer::Well } else { Answer::Usage })
+}
+
+fn sentence(problems: &crate::settings::Problems, plan: Option<&Plan>) -> String {
+    let count = |level| problems.sorted().iter().filter(|problem| problem.level == level).count();
+    let warnings = match count(Level::Warning) {
+        0 => String::new(),
+        warnings => format!(", {}", counted(warnings, "warning")),
+    };
+    match plan {
+        Some(plan) => {
+            let (probes, schedules) = (plan.probes.len(), plan.schedules.len());
+            format!("valid: {}, {}{warnings}", counted(probes, "probe"), counted(schedules, "schedule"))
+        }
+        None => format!("{}{warnings}", counted(count(Level::Error), "error")),
+    }
+}
+
+/// `1 probe`, `2 probes`.
+pub fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}

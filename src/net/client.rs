@@ -1,0 +1,4 @@
+//! stub
+pub fn shared() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder().build()
+}

@@ -1,0 +1,223 @@
+//! From a host and a port to a TCP connection.
+//!
+//! The addresses of a name are tried in order, families in turn, a further one each 250 ms while none has answered
+//! (RFC 8305, "Happy Eyeballs", without its history): a dead IPv6 costs a quarter of a second and not the step.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use tokio::net::TcpStream;
+
+use super::addresses;
+use super::resolver::Resolver;
+use super::stopwatch::{Part, Stopwatch};
+use crate::domain::outcome::{Failure, FailureKind};
+use crate::ports::Clock;
+
+/// A further address is tried when the last one has not answered for this long (RFC 8305, section 5).
+const STAGGER: Duration = Duration::from_millis(250);
+/// At most this many addresses of a name are tried, however many its answer holds.
+const ADDRESSES_MAX: usize = 8;
+
+/// Connects, within the deadline of the stopwatch. Addresses that may not be probed are passed over, and the one that is
+/// connected to is the one that was looked at: there is no second look-up between.
+pub async fn dial(
+    resolver: &Resolver,
+    host: &str,
+    port: u16,
+    watch: &mut Stopwatch<'_>,
+) -> Result<(TcpStream, SocketAddr), Failure> {
+    let found = match host.parse::<IpAddr>() {
+        // Nothing was looked up, so there is no such part.
+        Ok(address) => vec![address],
+        Err(_) => watch.time(Part::Dns, resolver.addresses(host)).await?,
+    };
+    let allowed = allowed(host, &found)?;
+    let clock = watch.clock();
+    let (stream, remote) = watch.time(Part::Connect, connect_any(clock, allowed, port)).await?;
+    // A request is one write; waiting to fill a segment would be measured as the target's time.
+    stream.set_nodelay(true).map_err(|error| failure_of(&error, remote))?;
+    Ok((stream, remote))
+}
+
+/// The addresses to try, in order: families in turn, beginning with that of the resolver's first.
+fn allowed(host: &str, found: &[IpAddr]) -> Result<VecDeque<IpAddr>, Failure> {
+    let mut why = None;
+    let mut seen = Vec::new();
+    for address in found {
+        match addresses::refused(*address) {
+            Some(reason) => why = why.or(Some((*address, reason))),
+            None if seen.contains(address) => {}
+            None => seen.push(*address),
+        }
+    }
+    let Some(first) = seen.first().map(IpAddr::is_ipv4) else {
+        return Err(match why {
+            Some((address, reason)) => Failure::new(
+                FailureKind::ConnectBlocked,
+                format!("{host} is {address}, {reason}, which may not be probed"),
+            ),
+            None => Failure::new(FailureKind::DnsNoRecords, format!("{host} has no address")),
+        });
+    };
+    let (same, other): (Vec<IpAddr>, Vec<IpAddr>) = seen.into_iter().partition(|address| address.is_ipv4() == first);
+    let mut order = VecDeque::new();
+    let (mut same, mut other) = (same.into_iter(), other.into_iter());
+    loop {
+        let pair = [same.next(), other.next()];
+        if pair == [None, None] || order.len() >= ADDRESSES_MAX {
+            order.truncate(ADDRESSES_MAX);
+            return Ok(order);
+        }
+        order.extend(pair.into_iter().flatten());
+    }
+}
+
+async fn connect_any(
+    clock: &dyn Clock,
+    mut waiting: VecDeque<IpAddr>,
+    port: u16,
+) -> Result<(TcpStream, SocketAddr), Failure> {
+    let mut attempts = FuturesUnordered::new();
+    let mut failures = Vec::new();
+    loop {
+        if let Some(address) = waiting.pop_front() {
+            attempts.push(connect(SocketAddr::new(address, port)));
+        }
+        let ended = if waiting.is_empty() {
+            attempts.next().await
+        } else {
+            match select(attempts.next(), clock.sleep_until(clock.monotonic() + STAGGER)).await {
+                Either::Left((ended, _)) => ended,
+                Either::Right(((), _)) => continue,
+            }
+        };
+        match ended {
+            Some(Ok(connected)) => return Ok(connected),
+            Some(Err(failure)) => failures.push(failure),
+            None => return Err(most_telling(failures)),
+        }
+    }
+}
+
+async fn connect(remote: SocketAddr) -> Result<(TcpStream, SocketAddr), Failure> {
+    let stream = TcpStream::connect(remote).await.map_err(|error| failure_of(&error, remote))?;
+    Ok((stream, remote))
+}
+
+/// Of the failures of all addresses the one to tell: our own limits first, since they say that we did not look; then what
+/// the target said; a missing route only when there is none to any address.
+fn most_telling(failures: Vec<Failure>) -> Failure {
+    let rank = |failure: &Failure| match failure.kind {
+        FailureKind::LocalResources => 0,
+        FailureKind::LocalNetwork => 2,
+        _ => 1,
+    };
+    let nothing = || Failure::new(FailureKind::Internal, "no address was tried");
+    failures.into_iter().min_by_key(rank).unwrap_or_else(nothing)
+}
+
+/// What a failed connection attempt means.
+fn failure_of(error: &io::Error, remote: SocketAddr) -> Failure {
+    use io::ErrorKind as Is;
+    let (kind, message) = match error.kind() {
+        Is::ConnectionRefused => (FailureKind::ConnectRefused, format!("{remote} refused the connection")),
+        Is::ConnectionReset | Is::ConnectionAborted => {
+            (FailureKind::ConnectReset, format!("{remote} reset the connection"))
+        }
+        Is::TimedOut => (FailureKind::TimeoutConnect, format!("{remote} did not answer")),
+        Is::PermissionDenied => (FailureKind::LocalNetwork, format!("this machine forbids connecting to {remote}")),
+        Is::NetworkUnreachable | Is::HostUnreachable | Is::NetworkDown if !has_route(remote) => {
+            (FailureKind::LocalNetwork, format!("this machine has no route to {remote}"))
+        }
+        Is::AddrNotAvailable => (FailureKind::LocalResources, "no local port is free".to_owned()),
+        _ if is_out_of_resources(error) => {
+            (FailureKind::LocalResources, format!("no socket could be opened: {}", plain(error)))
+        }
+        _ => (FailureKind::ConnectUnreachable, format!("{remote} cannot be reached: {}", plain(error))),
+    };
+    Failure::new(kind, message)
+}
+
+/// Whether the machine would know where to send a packet. A datagram socket that is connected sends nothing.
+fn has_route(remote: SocketAddr) -> bool {
+    let any: IpAddr = if remote.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() };
+    UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(remote)).is_ok()
+}
+
+/// Descriptors, memory or buffers: `ENFILE`, `EMFILE`, `ENOMEM`, and `ENOBUFS` of Linux and of the BSDs.
+fn is_out_of_resources(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24 | 12))
+        || error.raw_os_error() == Some(if cfg!(target_os = "linux") { 105 } else { 55 })
+}
+
+/// The system's words without their number.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string().to_lowercase();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn addresses(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn families_take_turns_and_what_is_refused_is_passed_over() {
+        let found = addresses(&["2001:db8::1", "2001:db8::2", "169.254.169.254", "192.0.2.1", "192.0.2.1"]);
+        let order = Vec::from(allowed("a.example", &found).unwrap());
+        assert_eq!(order, addresses(&["2001:db8::1", "192.0.2.1", "2001:db8::2"]));
+        let many: Vec<IpAddr> = (1..=100).map(|last| [192, 0, 2, last].into()).collect();
+        assert_eq!(allowed("a.example", &many).unwrap().len(), ADDRESSES_MAX);
+    }
+
+    #[test]
+    fn a_name_with_nothing_but_refused_addresses_is_blocked() {
+        let failure = allowed("meta.example", &addresses(&["::ffff:169.254.169.254"])).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::ConnectBlocked);
+        assert!(failure.message.contains("link-local"), "{failure}");
+    }
+
+    #[test]
+    fn our_own_limits_are_told_before_the_targets_refusal_and_a_missing_route_last() {
+        let kinds = [FailureKind::LocalNetwork, FailureKind::ConnectRefused, FailureKind::LocalResources];
+        let failures = |count: usize| kinds[..count].iter().map(|kind| Failure::new(*kind, "")).collect();
+        assert_eq!(most_telling(failures(1)).kind, FailureKind::LocalNetwork);
+        assert_eq!(most_telling(failures(2)).kind, FailureKind::ConnectRefused);
+        assert_eq!(most_telling(failures(3)).kind, FailureKind::LocalResources);
+    }
+
+    #[test]
+    fn errors_of_the_system_have_names() {
+        let remote: SocketAddr = "192.0.2.1:80".parse().unwrap();
+        for (errno, kind) in [(24, FailureKind::LocalResources), (105, FailureKind::LocalResources)] {
+            assert_eq!(failure_of(&io::Error::from_raw_os_error(errno), remote).kind, kind, "{errno}");
+        }
+        for (error, kind) in [
+            (io::ErrorKind::AddrNotAvailable, FailureKind::LocalResources),
+            (io::ErrorKind::ConnectionRefused, FailureKind::ConnectRefused),
+            (io::ErrorKind::ConnectionReset, FailureKind::ConnectReset),
+            (io::ErrorKind::PermissionDenied, FailureKind::LocalNetwork),
+        ] {
+            assert_eq!(failure_of(&error.into(), remote).kind, kind, "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_does_not_hide_the_one_that_answers() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let clock = SystemClock::start();
+        let order = VecDeque::from(addresses(&["::1", "127.0.0.1"]));
+        let (_, remote) = connect_any(&clock, order, port).await.unwrap();
+        assert_eq!(remote, listener.local_addr().unwrap());
+    }
+}

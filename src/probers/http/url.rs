@@ -1,0 +1,141 @@
+//! The URL of a request: its literal parts are looked at when the files are read, its holes are filled percent-encoded.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+use crate::domain::outcome::{Failure, FailureKind};
+use crate::domain::template::Template;
+use crate::ports::StepContext;
+use crate::probers::place::with_holes_filled;
+use crate::settings::{Problems, Spanned};
+
+/// What stands for itself in a URL (RFC 3986, section 2.3); everything else of a value is encoded, so that it can add
+/// neither a path nor a query of its own.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A URL that may have holes.
+#[derive(Debug)]
+pub enum UrlDraft {
+    /// Known when the prober is built.
+    Known(Url),
+    /// Known when the step runs.
+    Later(Template),
+}
+
+impl UrlDraft {
+    /// Reads the setting; what can be known to be wrong is a problem.
+    pub fn read(written: &Spanned<Template>, problems: &mut Problems) -> Option<Self> {
+        match check(&with_holes_filled(&written.value), written.value.to_string().starts_with("{{")) {
+            Ok(url) if written.value.as_literal().is_some() => Some(Self::Known(url)),
+            Ok(_) => Some(Self::Later(written.value.clone())),
+            Err((message, help)) => {
+                problems.error(written.span.clone(), message).help = Some(help);
+                None
+            }
+        }
+    }
+
+    /// The URL for this run.
+    pub async fn fill(&self, cx: &StepContext<'_>) -> Result<Url, Failure> {
+        match self {
+            Self::Known(url) => Ok(url.clone()),
+            Self::Later(template) => {
+                let text = cx.fill(template, encode).await?;
+                check(&text, false).map_err(|(message, _)| Failure::new(FailureKind::Capture, message))
+            }
+        }
+    }
+}
+
+/// Dots alone would walk up the path, encoded or not (WHATWG URL, "double-dot URL path segment").
+fn encode(value: &str) -> Option<String> {
+    (value != "." && value != "..").then(|| utf8_percent_encode(value, ENCODED).to_string())
+}
+
+/// The message and the help of a mistake.
+type Mistake = (String, String);
+
+fn check(text: &str, begins_with_hole: bool) -> Result<Url, Mistake> {
+    let fail = |message: String, help: &str| Err((message, help.to_owned()));
+    if begins_with_hole {
+        return fail(
+            "a URL cannot begin with a captured value".to_owned(),
+            "write scheme and host, like `https://shop.example.com/{{path}}`: what was captured is encoded",
+        );
+    }
+    if let Some(bad) = text.chars().find(|c| c.is_whitespace() || c.is_control()) {
+        return fail(format!("{bad:?} cannot stand in a URL"), "write `%20` for a space");
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        let help = format!("write `https://{text}`");
+        return Err((format!("`{text}` has no scheme"), help));
+    };
+    if !["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) {
+        return fail(format!("`{scheme}` is not a scheme that is probed"), "write `https://` or `http://`");
+    }
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return fail(
+            "a URL does not hold a user and a password".to_owned(),
+            "remove them and write `basic: { user: …, password: \"${secret:…}\" }`",
+        );
+    }
+    match Url::parse(text) {
+        Ok(url) if url.port() == Some(0) => fail("`0` is not a port".to_owned(), "a port is a number from 1 to 65535"),
+        Ok(url) if origin_form(&url).parse::<http::Uri>().is_err() => {
+            fail(format!("`{text}` cannot be requested"), "percent-encode what is unusual in its path or query")
+        }
+        Ok(url) => Ok(url),
+        Err(url::ParseError::EmptyHost) => {
+            fail(format!("`{text}` has no host"), "write it like `https://shop.example.com/path`")
+        }
+        Err(url::ParseError::InvalidPort) => {
+            let port = authority.rsplit(':').next().unwrap_or_default();
+            fail(format!("`{port}` is not a port"), "a port is a number from 1 to 65535")
+        }
+        Err(error) => fail(format!("`{text}` is not a URL: {error}"), "write it like `https://shop.example.com/path`"),
+    }
+}
+
+/// What stands in the request's first line.
+pub fn origin_form(url: &Url) -> &str {
+    &url[url::Position::BeforePath..url::Position::AfterQuery]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn mistakes_name_the_part() {
+        for (text, message) in [
+            ("shop.example.com/x", "`shop.example.com/x` has no scheme"),
+            ("ftp://a.example/", "`ftp` is not a scheme that is probed"),
+            ("https://a.example/a b", "' ' cannot stand in a URL"),
+            ("https://a.example:99999/", "`99999` is not a port"),
+            ("https://a.example:0/", "`0` is not a port"),
+            ("https://", "`https://` has no host"),
+            ("https://user:pw@a.example/", "a URL does not hold a user and a password"),
+            ("https://[::1/", "`https://[::1/` is not a URL: invalid IPv6 address"),
+        ] {
+            assert_eq!(check(text, false).unwrap_err().0, message);
+        }
+        assert!(check("http://127.0.0.1:80/a@b?c=d@e#f", false).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_stays_within_its_segment(value in "\\PC{1,30}") {
+            let Some(encoded) = encode(&value) else { return Ok(()) };
+            let url = check(&format!("http://a.example/x/{encoded}/y?q={encoded}"), false).unwrap();
+            let segments: Vec<&str> = url.path_segments().unwrap().collect();
+            prop_assert_eq!(segments.len(), 3);
+            let decoded = percent_encoding::percent_decode_str(segments[1]).decode_utf8().unwrap();
+            prop_assert_eq!(decoded.as_ref(), value.as_str());
+            let queries: Vec<_> = url.query_pairs().collect();
+            prop_assert_eq!(queries, vec![("q".into(), value.as_str().into())]);
+            prop_assert_eq!(url.host_str(), Some("a.example"));
+        }
+    }
+}

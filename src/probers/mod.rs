@@ -1,0 +1,16 @@
+//! Floor 3: what probes speak. One kind, one file (or one folder), one row here.
+//!
+//! A prober performs one step and reports facts; it never judges and never retries. It is built from its settings without
+//! any I/O, every mistake at its place, and lives as long as its plan. What the steps of one run share (connections,
+//! cookies) is in the run's [`crate::ports::Session`].
+
+mod http;
+mod names;
+mod place;
+mod tcp;
+mod tls;
+
+use crate::ports::Kind;
+
+/// Every kind of probe.
+pub static KINDS: &[Kind] = &[http::KIND, tcp::KIND, tls::KIND];

@@ -1,0 +1,14 @@
+//! The names that several kinds have in common.
+
+use crate::domain::expression::{Name, Shape};
+
+/// How long the parts of making a connection took.
+pub const CONNECTING: &[Name] = &[
+    Name::known("total_ms", Shape::Number, "the whole step, in milliseconds"),
+    Name::known("dns_ms", Shape::Number, "looking the name up, in milliseconds; absent for an address"),
+    Name::known("connect_ms", Shape::Number, "the TCP handshake, in milliseconds"),
+    Name::known("remote_ip", Shape::Text, "the address that was connected to"),
+];
+
+/// How long the TLS handshake took.
+pub const TLS_MS: Name = Name::known("tls_ms", Shape::Number, "the TLS handshake, in milliseconds");

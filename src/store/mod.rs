@@ -1,0 +1,34 @@
+//! Keeps what must outlive the process: one `SQLite` file, one process, one writer.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `sqlite` | [`Sqlite`]: the handle that the engine, the page and `app` have |
+//! | `opening` | files, rights, pragmas; every reason for which a store cannot be opened, in words |
+//! | `lock` | the OS lock: one process owns a store |
+//! | `schema` | the tables, and the migrations that made them |
+//! | `writer` | the one thread that writes: many callers, one transaction |
+//! | `records` | what a commit writes |
+//! | `outbox` | which deliveries are due, and what became of them |
+//! | `retention` | what is erased, in slices |
+//! | `readers` | the connections that only read |
+//! | `reads` | what a starting process and the pages ask |
+//! | `columns` | instants, lengths, names and JSON as columns |
+//!
+//! A caller is answered after the `COMMIT` returned, never before. Everything that is written is idempotent, because a
+//! commit that failed at its last sync may still be found in the file afterwards, and the caller will repeat it.
+
+mod columns;
+mod lock;
+mod opening;
+mod outbox;
+mod readers;
+mod reads;
+mod records;
+mod retention;
+mod schema;
+mod sqlite;
+#[cfg(test)]
+mod testing;
+mod writer;
+
+pub use sqlite::{Sqlite, open};

@@ -1,0 +1,186 @@
+//! What a starting process and the pages ask.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
+
+use super::columns::{from_json, instant, micros, parsed, read, to_instant, to_length};
+use crate::domain::incident::{Event, Incident, IncidentId, Moment};
+use crate::domain::judge::{AlertKey, Aspect};
+use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
+use crate::domain::outcome::{Run, RunId, SlotOutcome};
+use crate::domain::time::{Timestamp, rfc3339};
+use crate::ports::{IncidentStory, Loaded, Overview, RunSummary};
+
+/// How many resolved incidents are shown.
+const RESOLVED_MAX: u32 = 10;
+
+type Pair = (ScheduleName, ProbeName);
+
+/// The state at start.
+pub fn load(connection: &Connection) -> Result<Loaded> {
+    let mut states = connection.prepare_cached("SELECT * FROM alert_states")?;
+    let states = states.query_map([], |row| {
+        let (schedule, probe) = pair(row)?;
+        let aspect: String = row.get("aspect")?;
+        let aspect = Aspect::ALL.into_iter().find(|known| known.as_str() == aspect).ok_or("not an aspect");
+        Ok((AlertKey { schedule, probe, aspect: read("aspect", aspect)? }, from_json(row, "state")?))
+    })?;
+    let mut accounted = connection.prepare_cached("SELECT schedule, probe, through FROM slots")?;
+    let accounted = accounted.query_map([], |row| {
+        let (schedule, probe) = pair(row)?;
+        Ok((schedule, probe, instant(row, "through")?))
+    })?;
+    Ok(Loaded {
+        states: states.collect::<Result<_>>()?,
+        incidents: open_incidents(connection)?,
+        accounted: accounted.collect::<Result<_>>()?,
+    })
+}
+
+/// How things stand.
+pub fn overview(connection: &Connection, since: Timestamp) -> Result<Overview> {
+    let mut open = open_incidents(connection)?;
+    open.sort_by(|one, other| other.severity.cmp(&one.severity).then(one.opened_at.cmp(&other.opened_at)));
+    let mut resolved = connection.prepare_cached(
+        "SELECT body FROM incidents WHERE resolved_at IS NOT NULL ORDER BY resolved_at DESC, id DESC LIMIT ?1",
+    )?;
+    let resolved = resolved.query_map([RESOLVED_MAX], |row| from_json(row, "body"))?;
+    Ok(Overview {
+        runs: runs(connection, since)?,
+        last: last_runs(connection)?,
+        slots: slots(connection)?,
+        open,
+        resolved: resolved.collect::<Result<_>>()?,
+    })
+}
+
+fn pair(row: &Row<'_>) -> Result<Pair> {
+    Ok((parsed(row, "schedule")?, parsed(row, "probe")?))
+}
+
+fn open_incidents(connection: &Connection) -> Result<Vec<Incident>> {
+    let mut open = connection.prepare_cached("SELECT body FROM incidents WHERE resolved_at IS NULL ORDER BY id")?;
+    open.query_map([], |row| from_json(row, "body"))?.collect()
+}
+
+fn runs(connection: &Connection, since: Timestamp) -> Result<BTreeMap<Pair, Vec<RunSummary>>> {
+    let mut select = connection.prepare_cached(
+        "SELECT schedule, probe, started_at, duration, verdict FROM runs
+         WHERE started_at >= ?1 AND schedule IS NOT NULL ORDER BY started_at",
+    )?;
+    let mut rows = select.query([micros(since)])?;
+    let mut runs: BTreeMap<Pair, Vec<RunSummary>> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let duration = to_length(row, "duration")?;
+        let summary = RunSummary {
+            started_at: instant(row, "started_at")?,
+            duration_ms: crate::domain::time::milliseconds(duration),
+            verdict: word(row)?,
+        };
+        runs.entry(pair(row)?).or_default().push(summary);
+    }
+    Ok(runs)
+}
+
+fn word(row: &Row<'_>) -> Result<&'static str> {
+    let verdict = row.get_ref("verdict")?.as_str()?;
+    let known = ["passed", "degraded", "failed", "inconclusive"].into_iter().find(|known| *known == verdict);
+    read("verdict", known.ok_or("not a verdict"))
+}
+
+/// Goes from pair to pair in the index, so that its cost is the number of pairs and not that of runs.
+fn last_runs(connection: &Connection) -> Result<BTreeMap<Pair, Run>> {
+    let mut next = connection.prepare_cached(
+        "SELECT schedule, probe FROM runs WHERE (schedule, probe) > (?1, ?2) ORDER BY schedule, probe LIMIT 1",
+    )?;
+    let mut last = connection.prepare_cached(
+        "SELECT * FROM runs WHERE schedule = ?1 AND probe = ?2 ORDER BY slot DESC, location DESC LIMIT 1",
+    )?;
+    let mut runs = BTreeMap::new();
+    let mut at = (String::new(), String::new());
+    while let Some(found) = next.query_row(params![at.0, at.1], |row| Ok((row.get(0)?, row.get(1)?))).optional()? {
+        at = found;
+        let (of, found) = last.query_row(params![at.0, at.1], |row| Ok((pair(row)?, run(row)?)))?;
+        runs.insert(of, found);
+    }
+    Ok(runs)
+}
+
+fn run(row: &Row<'_>) -> Result<Run> {
+    let schedule: Option<String> = row.get("schedule")?;
+    Ok(Run {
+        id: RunId(text(row, "id")?),
+        location: text(row, "location")?,
+        probe: parsed(row, "probe")?,
+        schedule: read("schedule", schedule.map(|name| ScheduleName::parse(&name)).transpose())?,
+        slot: instant(row, "slot")?,
+        due_at: instant(row, "due_at")?,
+        started_at: instant(row, "started_at")?,
+        duration: to_length(row, "duration")?,
+        lateness: to_length(row, "lateness")?,
+        verdict: from_json(row, "why")?,
+        steps: from_json(row, "steps")?,
+    })
+}
+
+fn text(row: &Row<'_>, column: &'static str) -> Result<Arc<str>> {
+    row.get::<_, String>(column).map(Arc::from)
+}
+
+fn slots(connection: &Connection) -> Result<BTreeMap<Pair, BTreeMap<SlotOutcome, u64>>> {
+    let mut select = connection.prepare_cached("SELECT * FROM slots")?;
+    let slots = select.query_map([], |row| {
+        let of = |outcome: SlotOutcome| {
+            let count: i64 = row.get(outcome.as_str())?;
+            Ok((outcome, read("slots", u64::try_from(count))?))
+        };
+        Ok((pair(row)?, SlotOutcome::ALL.into_iter().map(of).collect::<Result<_>>()?))
+    })?;
+    slots.collect()
+}
+
+/// One incident with its time line and what became of its messages.
+pub fn incident(connection: &Connection, id: &IncidentId) -> Result<Option<IncidentStory>> {
+    let mut incident = connection.prepare_cached("SELECT body FROM incidents WHERE id = ?1")?;
+    let Some(incident) = incident.query_row([&*id.0], |row| from_json(row, "body")).optional()? else {
+        return Ok(None);
+    };
+    let mut moments = connection.prepare_cached("SELECT * FROM moments WHERE incident = ?1 ORDER BY at, place")?;
+    let moments = moments.query_map([&*id.0], |row| {
+        Ok(Moment { incident: id.clone(), at: instant(row, "at")?, what: row.get("what")?, text: row.get("text")? })
+    })?;
+    let mut told =
+        connection.prepare_cached("SELECT * FROM outbox WHERE incident = ?1 ORDER BY transition, created_at, id")?;
+    let told = told.query_map([&*id.0], message)?;
+    Ok(Some(IncidentStory { incident, moments: moments.collect::<Result<_>>()?, told: told.collect::<Result<_>>()? }))
+}
+
+fn message(row: &Row<'_>) -> Result<(ChannelName, Event, String)> {
+    let event: String = row.get("event")?;
+    let event = [Event::Opened, Event::Resolved].into_iter().find(|known| known.as_str() == event);
+    Ok((parsed(row, "channel")?, read("event", event.ok_or("not an event"))?, became(row)?))
+}
+
+fn became(row: &Row<'_>) -> Result<String> {
+    let attempts = match row.get("attempts")? {
+        1_i64 => "1 attempt".to_owned(),
+        attempts => format!("{attempts} attempts"),
+    };
+    let error = row.get::<_, Option<String>>("error")?.map(|error| format!(": {error}")).unwrap_or_default();
+    let settled_at = row.get::<_, Option<i64>>("settled_at")?.and_then(to_instant).map(rfc3339).unwrap_or_default();
+    Ok(match row.get_ref("state")?.as_str()? {
+        "pending" if error.is_empty() => "waits for its first attempt".to_owned(),
+        "pending" => {
+            let next = rfc3339(instant(row, "next_attempt_at")?);
+            format!("waits after {attempts}, the next not before {next}{error}")
+        }
+        "delivered" => {
+            let receipt = row.get::<_, Option<String>>("receipt")?.map(|id| format!(" as {id}")).unwrap_or_default();
+            format!("delivered {settled_at} with {attempts}{receipt}")
+        }
+        "merged" => format!("told by the resolve, {settled_at}"),
+        _ => format!("given up {settled_at} after {attempts}{error}"),
+    })
+}

@@ -1,0 +1,38 @@
+//! The tables, and the numbered migrations that made them. A store carries the number of the last one in `user_version`.
+//!
+//! | table | a row is | known by | erased |
+//! |---|---|---|---|
+//! | `runs` | a run that ended | its id; a scheduled one also by schedule, probe, slot and location | when it is old |
+//! | `slots` | a probe of a schedule: through which slot all have their outcome, and how many had which | schedule, probe | never |
+//! | `alert_states` | what the judge remembers, where that is not "healthy" | schedule, probe, aspect | when it is healthy or no longer configured |
+//! | `incidents` | an incident as it stands | its id | when it was resolved long ago and nothing of it waits |
+//! | `moments` | a line of an incident's time line | incident, place in it | with its incident |
+//! | `outbox` | a message to one channel, and what became of it | its id | with its incident |
+//!
+//! Ids are ours; row numbers mean nothing. Instants and lengths are whole microseconds. What rules and pages
+//! ask for is a column; the rest of a thing is JSON beside it.
+
+use rusqlite::{Connection, Result, TransactionBehavior};
+
+/// Says in the file that it is ours: `rdsm`.
+pub const APPLICATION_ID: i32 = 0x7264_736d;
+
+/// Each takes a store one version further. One that was released is never changed.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+
+/// The version that this program works with.
+pub fn newest() -> usize {
+    MIGRATIONS.len()
+}
+
+/// Takes a store from `version` to the newest. Each step is a transaction, so that a crash leaves the step before it.
+pub fn migrate(connection: &mut Connection, version: usize) -> Result<()> {
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! The handle: hands writing to the one writer and reading to the readers.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+use super::lock::Lock;
+use super::opening::{self, refused};
+use super::readers::Readers;
+use super::writer::{Done, QUEUE_MAX, Task, Work, Writer};
+use super::{outbox, reads};
+use crate::domain::incident::IncidentId;
+use crate::domain::time::Timestamp;
+use crate::ports::{
+    Commit, Delivery, Due, IncidentStory, Loaded, Overview, Settlement, StatusReader, Store, StoreError,
+};
+
+/// Opens the store, and makes it where there is none. Blocks for as long as the check of the file takes.
+pub fn open(path: &Path) -> Result<Arc<Sqlite>, StoreError> {
+    opening::make_directory(path)?;
+    let lock = Lock::take(path)?;
+    let connection = opening::start(path)?;
+    let (sender, tasks) = mpsc::channel(QUEUE_MAX);
+    let transactions = Arc::new(AtomicU64::new(0));
+    let writer = Writer {
+        path: path.to_owned(),
+        connection: Some(connection),
+        tasks,
+        transactions: Arc::clone(&transactions),
+        lock,
+    };
+    let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run());
+    let thread = thread.map_err(|error| refused(path, format!("no thread can be started: {error}")))?;
+    Ok(Arc::new(Sqlite {
+        sender: Mutex::new(Some(sender)),
+        writer: Mutex::new(Some(thread)),
+        readers: Arc::new(Readers::of(path.to_owned())),
+        transactions,
+    }))
+}
+
+/// An open store. When it is dropped, what is queued is written and the lock released; that blocks for a moment, so
+/// asynchronous code calls [`Sqlite::close`] first.
+pub struct Sqlite {
+    /// Absent once the store is closed.
+    sender: Mutex<Option<mpsc::Sender<Task>>>,
+    /// Ends when the senders are gone.
+    writer: Mutex<Option<JoinHandle<()>>>,
+    readers: Arc<Readers>,
+    transactions: Arc<AtomicU64>,
+}
+
+impl Sqlite {
+    /// How many transactions were committed since the store was opened: many callers share one.
+    pub fn transactions(&self) -> u64 {
+        self.transactions.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more work, writes what is queued, puts the log into the database and releases the lock. Afterwards
+    /// everything answers [`StoreError::Closed`].
+    pub async fn close(&self) {
+        if let Some(writer) = self.shut() {
+            let ended = tokio::task::spawn_blocking(move || writer.join().is_ok()).await;
+            if !matches!(ended, Ok(true)) {
+                tracing::error!("the writer of the store ended with a panic");
+            }
+        }
+    }
+
+    fn shut(&self) -> Option<JoinHandle<()>> {
+        self.readers.close();
+        drop(self.sender.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) async fn write(&self, work: Work) -> Result<Done, StoreError> {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let sender = sender.ok_or(StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        sender.send(Task { work, reply }).await.map_err(|_| StoreError::Closed)?;
+        drop(sender);
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        if let Some(writer) = self.shut() {
+            // A panic of the writer was printed by its own thread.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Store for Sqlite {
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.write(Work::Commit(Box::new(commit))).await.map(|_| ()) })
+    }
+
+    fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {
+        Box::pin(self.readers.read(reads::load))
+    }
+
+    fn due_deliveries(&self, now: Timestamp, limit: usize) -> BoxFuture<'_, Result<Due, StoreError>> {
+        Box::pin(self.readers.read(move |connection| outbox::due(connection, now, limit)))
+    }
+
+    fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {
+        let settled = Box::new((delivery.clone(), settlement));
+        Box::pin(async move { self.write(Work::Settle(settled)).await.map(|_| ()) })
+    }
+
+    fn purge(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let mut rows = 0;
+            loop {
+                let done = self.write(Work::Purge(before)).await?;
+                rows += done.rows;
+                if !done.more {
+                    break;
+                }
+            }
+            while self.write(Work::Vacuum).await?.more {}
+            Ok(rows)
+        })
+    }
+}
+
+impl StatusReader for Sqlite {
+    fn overview(&self, since: Timestamp) -> BoxFuture<'_, Result<Overview, StoreError>> {
+        Box::pin(self.readers.read(move |connection| reads::overview(connection, since)))
+    }
+
+    fn incident(&self, id: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>> {
+        let id = id.clone();
+        Box::pin(self.readers.read(move |connection| reads::incident(connection, &id)))
+    }
+}

@@ -1,0 +1,172 @@
+//! What the store's tests share: a store in a directory of its own, and small things to keep in it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, Result};
+
+use super::sqlite::{Sqlite, open};
+use super::writer::Work;
+use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity};
+use crate::domain::judge::{AlertKey, Aspect};
+use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
+use crate::domain::outcome::{Failure, FailureKind, Run, RunId, Verdict};
+use crate::domain::time::Timestamp;
+use crate::ports::{Commit, Delivery, Notification, StoreError};
+
+/// A store, and the directory that goes when the test ends.
+pub struct Kept {
+    pub store: Arc<Sqlite>,
+    pub path: PathBuf,
+    pub directory: tempfile::TempDir,
+}
+
+pub fn kept() -> Kept {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state/roundsman.db");
+    Kept { store: open(&path).unwrap(), path, directory }
+}
+
+impl Kept {
+    /// Closes the store and opens it as the next process would.
+    pub async fn reopen(&mut self) {
+        self.store.close().await;
+        self.store = open(&self.path).unwrap();
+    }
+
+    /// One number from a connection of the test's own.
+    pub fn number(&self, sql: &str) -> i64 {
+        Connection::open(&self.path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// What SQLite finds wrong: `ok`.
+    pub fn integrity(&self) -> String {
+        let connection = Connection::open(&self.path).unwrap();
+        connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap()
+    }
+}
+
+impl Sqlite {
+    /// Does something to the writer's connection.
+    pub async fn tamper(
+        &self,
+        with: impl Fn(&Connection) -> Result<()> + Send + 'static,
+    ) -> std::result::Result<(), StoreError> {
+        self.write(Work::Tamper(Box::new(with))).await.map(|_| ())
+    }
+}
+
+/// So many seconds after ten o'clock.
+pub fn second(second: i64) -> Timestamp {
+    "2026-11-24T10:00:00Z".parse::<Timestamp>().unwrap() + chrono::TimeDelta::seconds(second)
+}
+
+pub fn schedule(name: &str) -> ScheduleName {
+    ScheduleName::parse(name).unwrap()
+}
+
+pub fn probe(name: &str) -> ProbeName {
+    ProbeName::parse(name).unwrap()
+}
+
+pub fn channel(name: &str) -> ChannelName {
+    ChannelName::parse(name).unwrap()
+}
+
+pub fn key(name: &str) -> AlertKey {
+    AlertKey { schedule: schedule("tier"), probe: probe(name), aspect: Aspect::Failing }
+}
+
+/// A run that passed, of the slot that is so many seconds after ten.
+pub fn run(of: &str, slot: i64) -> Run {
+    Run {
+        id: RunId(Arc::from(format!("{of}-{slot}"))),
+        location: Arc::from("here"),
+        probe: probe(of),
+        schedule: Some(schedule("tier")),
+        slot: second(slot),
+        due_at: second(slot + 1),
+        started_at: second(slot + 1),
+        duration: Duration::from_micros(1_500),
+        lateness: Duration::from_micros(20),
+        verdict: Verdict::Passed,
+        steps: Vec::new(),
+    }
+}
+
+pub fn failure() -> Failure {
+    Failure::new(FailureKind::ConnectRefused, "nobody listens").with("an answer", "none")
+}
+
+pub fn incident(id: &str, severity: Severity, opened: i64) -> Incident {
+    Incident {
+        id: IncidentId(Arc::from(id)),
+        probe: probe("api"),
+        aspect: Aspect::Failing,
+        severity,
+        since: second(opened - 30),
+        opened_at: second(opened),
+        resolved_at: None,
+        resolved_because: None,
+        firing: [(schedule("tier"), severity)].into(),
+        schedules: vec![schedule("tier")],
+        first_failures: vec![failure()],
+        latest_failures: vec![failure()],
+        opening_run: RunId(Arc::from("r")),
+        labels: Default::default(),
+        runbook: None,
+        quiet: None,
+        told: Vec::new(),
+        transitions: 1,
+    }
+}
+
+pub fn resolved(incident: &Incident, at: i64) -> Incident {
+    Incident { resolved_at: Some(second(at)), firing: Default::default(), ..incident.clone() }
+}
+
+pub fn moment(of: &str, at: i64, what: &str) -> Moment {
+    Moment { incident: IncidentId(Arc::from(of)), at: second(at), what: what.to_owned(), text: "x".to_owned() }
+}
+
+/// A delivery named `incident-transition-channel`.
+pub fn delivery(of: &Incident, transition: u32, event: Event, to: &str, at: i64) -> Delivery {
+    Delivery {
+        id: format!("{}-{transition}-{to}", of.id),
+        channel: channel(to),
+        fallback: Some(channel("team")),
+        notification: Notification {
+            event,
+            incident: of.clone(),
+            transition,
+            at: second(at),
+            site: "shop".to_owned(),
+            url: None,
+            late: false,
+            plain: false,
+        },
+        created_at: second(at),
+        attempts: 0,
+        next_attempt_at: second(at),
+    }
+}
+
+/// The commit by which an incident opens and its channels are told.
+pub fn opening(of: &Incident, channels: &[&str], at: i64) -> Commit {
+    Commit {
+        incidents: vec![of.clone()],
+        deliveries: channels.iter().map(|to| delivery(of, 1, Event::Opened, to, at)).collect(),
+        ..Commit::default()
+    }
+}
+
+/// The commit by which it is resolved and the same channels are told.
+pub fn resolving(of: &Incident, channels: &[&str], at: i64) -> Commit {
+    let over = resolved(of, at);
+    Commit {
+        deliveries: channels.iter().map(|to| delivery(&over, 2, Event::Resolved, to, at)).collect(),
+        incidents: vec![over],
+        ..Commit::default()
+    }
+}

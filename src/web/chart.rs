@@ -1,0 +1,211 @@
+//! The last hour of a probe, drawn: a strip of verdicts by the minute, and the line of its latency. Both share their
+//! axis: the left edge is an hour ago, the right edge is now.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use maud::{Markup, html};
+
+use super::marks::Tone;
+use super::units::{count, counted, latency};
+use crate::domain::time::{Timestamp, between, earlier};
+use crate::ports::RunSummary;
+
+/// What the charts show.
+pub const HOUR: Duration = Duration::from_hours(1);
+
+/// One bar for each minute.
+const BARS: u32 = 60;
+
+/// The strip's bars are 4 units apart and 3 wide.
+const STRIP: (u32, u32) = (BARS * 4, 22);
+
+/// The line has at most one point for each unit of its width; of several runs the slowest stands, since spikes matter.
+const LINE: (u32, u32) = (180, 28);
+
+/// The verdicts, the gravest first, with the height of their bar: a chart is never read by colour alone.
+const VERDICTS: [(&str, u32); 4] = [("failed", 22), ("degraded", 18), ("inconclusive", 6), ("passed", 14)];
+
+/// Where on an axis of so many units an instant stands; `None` outside the hour.
+fn place(at: Timestamp, now: Timestamp, units: u32) -> Option<u32> {
+    let since = earlier(now, HOUR);
+    let share = between(since, at).as_secs_f64() / HOUR.as_secs_f64();
+    if at < since || share > 1.0 {
+        return None;
+    }
+    (0..units).rev().find(|unit| f64::from(*unit) <= share * f64::from(units))
+}
+
+fn gravity(verdict: &str) -> usize {
+    VERDICTS.iter().position(|(word, _)| *word == verdict).unwrap_or(VERDICTS.len())
+}
+
+/// How many runs had which verdict: `120 runs, all passed`, `2 failed, 1 degraded of 120 runs`.
+pub fn tally(hour: &[RunSummary]) -> String {
+    let of = |verdict: &str| hour.iter().filter(|run| run.verdict == verdict).count() as u64;
+    let parts: Vec<_> = VERDICTS
+        .iter()
+        .filter(|(word, _)| *word != "passed" && of(word) > 0)
+        .map(|(word, _)| format!("{} {word}", count(of(word))))
+        .collect();
+    let runs = counted(hour.len() as u64, "run");
+    match (hour.len(), parts.as_slice()) {
+        (0, _) => "no run".to_owned(),
+        (1, []) => "1 run, passed".to_owned(),
+        (_, []) => format!("{runs}, all passed"),
+        _ => format!("{} of {runs}", parts.join(", ")),
+    }
+}
+
+/// The strip: for each minute the gravest verdict.
+pub fn strip(hour: &[RunSummary], now: Timestamp) -> Markup {
+    let mut bars: BTreeMap<u32, usize> = BTreeMap::new();
+    for run in hour {
+        if let Some(minute) = place(run.started_at, now, BARS) {
+            let gravest = bars.entry(minute).or_insert(VERDICTS.len());
+            *gravest = gravity(run.verdict).min(*gravest);
+        }
+    }
+    let (width, height) = STRIP;
+    let path = |verdict: usize, tall: u32| {
+        let mine = bars.iter().filter(|(_, gravest)| **gravest == verdict);
+        mine.fold(String::new(), |mut path, (minute, _)| {
+            let _ = write!(path, "M{} {}h3v{tall}h-3z", minute * 4, height - tall);
+            path
+        })
+    };
+    html! {
+        svg .strip viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role="img"
+            aria-label={ "last hour: " (tally(hour)) } {
+            path .base d={ "M0 " (height - 1) "h" (width) "v1H0z" } {}
+            @for (verdict, (word, tall)) in VERDICTS.iter().enumerate() {
+                @let path = path(verdict, *tall);
+                @if !path.is_empty() { path .(Tone::of_verdict(word).class()) d=(path) {} }
+            }
+        }
+        div .lab { span { "1 h ago" } span { (tally(hour)) } span { "now" } }
+    }
+}
+
+/// The line of latency, from zero, with a tick below it where a run was not passed. It breaks where runs are missing.
+pub fn line(hour: &[RunSummary], period: Duration, now: Timestamp) -> Markup {
+    let (width, height) = LINE;
+    let mut points: BTreeMap<u32, f64> = BTreeMap::new();
+    let mut ticks: BTreeMap<u32, usize> = BTreeMap::new();
+    for run in hour {
+        let Some(x) = place(run.started_at, now, width) else { continue };
+        if run.verdict != "inconclusive" {
+            let slowest = points.entry(x).or_insert(0.0);
+            *slowest = run.duration_ms.max(*slowest);
+        }
+        if run.verdict != "passed" {
+            let gravest = ticks.entry(x).or_insert(VERDICTS.len());
+            *gravest = gravity(run.verdict).min(*gravest);
+        }
+    }
+    let (fastest, slowest) = extremes(hour);
+    let room = f64::from(height) - 8.0;
+    let apart = period.as_secs_f64() / HOUR.as_secs_f64() * f64::from(width);
+    let mut stretches: Vec<Vec<(u32, f64)>> = Vec::new();
+    for (&x, duration) in &points {
+        let y = 2.0 + room * (1.0 - duration / (slowest * 1.15).max(f64::MIN_POSITIVE));
+        match stretches.last_mut() {
+            Some(stretch) if stretch.last().is_some_and(|(last, _)| f64::from(x - last) <= (apart * 2.5).max(2.0)) => {
+                stretch.push((x, y));
+            }
+            _ => stretches.push(vec![(x, y)]),
+        }
+    }
+    // The dot of a lone run is a stroke without length and with round ends.
+    let (mut path, mut dots) = (String::new(), String::new());
+    for stretch in &stretches {
+        if let [(x, y)] = stretch.as_slice() {
+            let _ = write!(dots, "M{x} {y:.1}h0");
+            continue;
+        }
+        for (index, (x, y)) in stretch.iter().enumerate() {
+            let _ = write!(path, "{}{x} {y:.1}", if index == 0 { 'M' } else { 'L' });
+        }
+    }
+    let tick = |verdict: usize| {
+        ticks.iter().filter(|(_, gravest)| **gravest == verdict).fold(String::new(), |mut path, (x, _)| {
+            let _ = write!(path, "M{x} {height}v-4");
+            path
+        })
+    };
+    let label = if points.is_empty() {
+        "latency, last hour: no run".to_owned()
+    } else {
+        format!("latency, last hour: {} to {}", latency(fastest), latency(slowest))
+    };
+    html! {
+        svg .line viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role="img" aria-label=(label) {
+            @if !path.is_empty() { path .latency d=(path) {} }
+            @if !dots.is_empty() { path .latency .dot d=(dots) {} }
+            @for (verdict, (word, _)) in VERDICTS.iter().enumerate() {
+                @let path = tick(verdict);
+                @if !path.is_empty() { path .tick .(Tone::of_verdict(word).class()) d=(path) {} }
+            }
+        }
+    }
+}
+
+fn seen(hour: &[RunSummary]) -> impl Iterator<Item = f64> + '_ {
+    hour.iter().filter(|run| run.verdict != "inconclusive").map(|run| run.duration_ms)
+}
+
+fn extremes(hour: &[RunSummary]) -> (f64, f64) {
+    let fastest = seen(hour).fold(f64::INFINITY, f64::min);
+    (fastest, seen(hour).fold(0.0, f64::max))
+}
+
+/// The latency that 95 of 100 runs of the hour did not exceed; of fewer than twenty it would be the slowest run.
+pub fn p95(hour: &[RunSummary]) -> Option<f64> {
+    let mut durations: Vec<_> = seen(hour).collect();
+    durations.sort_by(f64::total_cmp);
+    let rank = (durations.len() * 95).div_ceil(100);
+    if durations.len() < 20 { None } else { durations.get(rank - 1).copied() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::at;
+
+    fn run(started_at: &str, duration_ms: f64, verdict: &'static str) -> RunSummary {
+        RunSummary { started_at: at(started_at), duration_ms, verdict }
+    }
+
+    #[test]
+    fn a_minute_shows_its_gravest_verdict() {
+        let hour = [
+            run("2026-11-24T09:00:01Z", 10.0, "passed"),
+            run("2026-11-24T09:00:31Z", 10.0, "failed"),
+            run("2026-11-24T09:59:59Z", 10.0, "passed"),
+            run("2026-11-24T08:59:59Z", 10.0, "failed"),
+        ];
+        let drawn = strip(&hour, at("2026-11-24T10:00:00Z")).into_string();
+        assert!(drawn.contains(r#"<path class="bad" d="M0 0h3v22h-3z">"#), "{drawn}");
+        assert!(drawn.contains(r#"<path class="ok" d="M236 8h3v14h-3z">"#), "{drawn}");
+        assert!(drawn.contains("2 failed of 4 runs"), "{drawn}");
+    }
+
+    #[test]
+    fn the_line_breaks_where_runs_are_missing() {
+        let times = ["09:00:01", "09:00:31", "09:01:01", "09:30:01", "09:30:31", "09:50:01"];
+        let hour = times.map(|time| run(&format!("2026-11-24T{time}Z"), 20.0, "passed"));
+        let drawn = line(&hour, Duration::from_secs(30), at("2026-11-24T10:00:00Z")).into_string();
+        assert!(drawn.contains(r#"<path class="latency" d="M0 4.6L1 4.6L3 4.6M90 4.6L91 4.6">"#), "{drawn}");
+        assert!(drawn.contains(r#"<path class="latency dot" d="M150 4.6h0">"#), "a lone run: {drawn}");
+    }
+
+    #[test]
+    fn percentiles_leave_out_what_we_could_not_see() {
+        let mut hour: Vec<_> = (1..=20).map(|n| run("2026-11-24T09:00:01Z", f64::from(n), "passed")).collect();
+        hour.push(run("2026-11-24T09:00:01Z", 9_999.0, "inconclusive"));
+        assert_eq!(p95(&hour), Some(19.0));
+        assert_eq!(p95(&hour[..19]), None);
+        assert_eq!(p95(&[]), None);
+    }
+}

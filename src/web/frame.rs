@@ -1,0 +1,95 @@
+//! What every page has around it: head, name of the site, time, and what draws it.
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::marks::Tone;
+use super::view::View;
+
+/// After how many seconds a page reads itself anew.
+pub const REFRESH_SECONDS: u32 = 10;
+
+/// Where a page stands, so that its links are relative and a proxy may put the whole under a path of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `/`.
+    Status,
+    /// `/incidents/<id>`.
+    Incident,
+}
+
+impl Place {
+    fn root(self) -> &'static str {
+        match self {
+            Self::Status => "./",
+            Self::Incident => "../",
+        }
+    }
+}
+
+/// A page.
+pub struct Frame<'a> {
+    /// Where it stands.
+    pub place: Place,
+    /// What stands in the tab, before the site.
+    pub title: &'a str,
+    /// The accent of the tab's icon.
+    pub tone: Tone,
+    /// After how many seconds it reads itself anew; never when that makes no sense.
+    pub refresh: Option<u32>,
+    /// What it says.
+    pub main: Markup,
+}
+
+/// Draws the page.
+pub fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
+    let root = frame.place.root();
+    let site = view.text(&view.plan.site, 120);
+    let refresh = frame.refresh.filter(|_| view.live);
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width,initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                @if let Some(seconds) = refresh {
+                    meta http-equiv="refresh" content=(seconds);
+                }
+                title { (frame.title) " · " (site) }
+                link rel="icon" href=(icon(frame.tone));
+                link rel="stylesheet" href={ (root) "style.css" };
+            }
+            body {
+                header {
+                    b { a href=(root) { (site) } }
+                    @if frame.place == Place::Status {
+                        nav { a href=(root) aria-current="page" { "Status" } }
+                    } @else {
+                        nav .back { a href=(root) { "Status" } }
+                    }
+                    span .r { (view.text(&view.plan.location, 60)) " · " (view.now.format("%H:%M:%S UTC")) }
+                }
+                main { (frame.main) }
+                footer {
+                    "Roundsman " (env!("CARGO_PKG_VERSION"))
+                    @if let Some(seconds) = refresh {
+                        " · read anew every " (seconds) " s · " a href="?still" { "hold still" }
+                    } @else if frame.refresh.is_some() {
+                        " · as of " (view.instant(view.now)) " · " a href="?" { "keep current" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The tab's icon shows how things stand, by shape and by colour.
+fn icon(tone: Tone) -> String {
+    let shape = match tone {
+        Tone::Well => "%3Ccircle cx='6' cy='6' r='5' fill='%231f8a5f'/%3E",
+        Tone::Warn => "%3Cpath d='M6 .8 11.6 11H.4z' fill='%23d08700'/%3E",
+        Tone::Bad => "%3Cpath d='M2 2l8 8M10 2l-8 8' stroke='%23e0453b' stroke-width='3' stroke-linecap='round'/%3E",
+        Tone::Unknown => "%3Ccircle cx='6' cy='6' r='4' fill='none' stroke='%237f8894' stroke-width='2'/%3E",
+    };
+    format!("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 12 12'%3E{shape}%3C/svg%3E")
+}

@@ -1,0 +1,34 @@
+//! Floor 3: the page. It reads the store and the plan, and changes nothing.
+//!
+//! | file | says |
+//! |---|---|
+//! | [`server`] | who may hold a connection, how many, how long |
+//! | [`routes`] | which path gives what |
+//! | `access` | who may read: host, token, methods |
+//! | `board` | what the status page says, before it is drawn |
+//! | `headline` | the one sentence on top |
+//! | `status`, `incident` | the two pages |
+//! | `frame`, `marks`, `chart`, `reasons`, `view`, `units` | what pages are made of |
+//!
+//! Pages work without a script, so that the policy can forbid every script. They stay current by `<meta http-equiv="refresh">`,
+//! which browsers treat as a reload: the place in the page is kept. `?still` leaves it out.
+
+pub mod routes;
+pub mod server;
+
+mod access;
+mod board;
+mod chart;
+mod frame;
+mod headline;
+mod incident;
+mod marks;
+mod reasons;
+mod status;
+mod units;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use server::{Web, serve};

@@ -1,0 +1,222 @@
+//! Which path gives what. Every answer carries the same headers, refusals too; only what hyper itself refuses (a
+//! malformed or too large head) has no body and no headers of ours.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use maud::Markup;
+use tokio::sync::Mutex;
+
+use super::frame::Place;
+use super::server::Web;
+use super::view::View;
+use super::{access, chart, incident, status};
+use crate::domain::incident::IncidentId;
+use crate::domain::time::{Monotonic, earlier};
+use crate::engine::plan::Plan;
+use crate::ports::{Overview, StoreError};
+
+/// What goes with every answer. No script, no style but our own sheet, no frame, no form; nothing is kept anywhere.
+const HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'",
+        ),
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+/// How long an overview serves: many open pages read the store once.
+const OVERVIEW_FRESH: Duration = Duration::from_secs(1);
+
+/// How long a page waits for the store.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The media type of `OpenMetrics` text.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What the routes share.
+struct Room {
+    web: Web,
+    local: SocketAddr,
+    /// The last overview and when it was read; whoever holds the lock reads for all who wait.
+    overview: Mutex<Option<(Monotonic, Arc<Overview>)>>,
+}
+
+/// The routes, for a listener at `local`.
+pub fn router(web: Web, local: SocketAddr) -> Router {
+    let room = Arc::new(Room { web, local, overview: Mutex::new(None) });
+    Router::new()
+        .route("/", get(status_page))
+        .route("/incidents/{id}", get(incident_page))
+        .route("/style.css", get(style))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readiness))
+        .route("/metrics", get(metrics))
+        .fallback(async || (StatusCode::NOT_FOUND, "there is no such page: begin at /\n"))
+        .layer(from_fn_with_state(Arc::clone(&room), guard))
+        .with_state(room)
+}
+
+async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> Response {
+    let plan = room.plan();
+    let admitted = access::admit(&plan, room.local, request.method(), request.uri(), request.headers()).await;
+    let mut response = match admitted {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+async fn style() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("style.css"))
+}
+
+async fn readiness(State(room): State<Arc<Room>>) -> impl IntoResponse {
+    if room.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "starting\n") }
+}
+
+async fn metrics(State(room): State<Arc<Room>>) -> Response {
+    match (room.web.page)() {
+        Some(page) => ([(header::CONTENT_TYPE, OPENMETRICS)], page.text()).into_response(),
+        None if !room.is_ready() => (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response(),
+        None => {
+            let sentence = "no metrics are published here: write `prometheus:` under `publish:`\n";
+            (StatusCode::NOT_FOUND, sentence).into_response()
+        }
+    }
+}
+
+async fn status_page(State(room): State<Arc<Room>>, uri: Uri) -> Response {
+    let plan = room.plan();
+    let view = room.view(&plan, &uri);
+    if !room.is_ready() {
+        return html(StatusCode::SERVICE_UNAVAILABLE, status::starting(&view));
+    }
+    match room.overview().await {
+        Ok(overview) => html(StatusCode::OK, status::status(&room.view(&plan, &uri), &overview)),
+        Err(error) => unreadable(&view, Place::Status, &error),
+    }
+}
+
+async fn incident_page(State(room): State<Arc<Room>>, Path(id): Path<String>, uri: Uri) -> Response {
+    let plan = room.plan();
+    let view = room.view(&plan, &uri);
+    if id.len() > incident::ID_LENGTH_MAX {
+        return html(StatusCode::NOT_FOUND, incident::unknown(&view));
+    }
+    let id = IncidentId(Arc::from(id));
+    match room.patiently(room.web.reader.incident(&id)).await {
+        Ok(Some(story)) => html(StatusCode::OK, incident::incident(&view, &story)),
+        Ok(None) => html(StatusCode::NOT_FOUND, incident::unknown(&view)),
+        Err(error) => unreadable(&view, Place::Incident, &error),
+    }
+}
+
+fn html(status: StatusCode, page: Markup) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response()
+}
+
+fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
+    tracing::warn!(%error, "a page could not read the store");
+    html(StatusCode::SERVICE_UNAVAILABLE, status::unreadable(view, place, &error.to_string()))
+}
+
+impl Room {
+    fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.web.plan.borrow())
+    }
+
+    fn is_ready(&self) -> bool {
+        *self.web.ready.borrow()
+    }
+
+    fn view<'a>(&self, plan: &'a Plan, uri: &Uri) -> View<'a> {
+        View { plan, now: self.web.clock.now(), live: uri.query() != Some("still") }
+    }
+
+    async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
+        let mut kept = self.overview.lock().await;
+        if let Some((read_at, overview)) = kept.as_ref()
+            && self.web.clock.monotonic().since(*read_at) < OVERVIEW_FRESH
+        {
+            return Ok(Arc::clone(overview));
+        }
+        let since = earlier(self.web.clock.now(), chart::HOUR);
+        let overview = Arc::new(self.patiently(self.web.reader.overview(since)).await?);
+        *kept = Some((self.web.clock.monotonic(), Arc::clone(&overview)));
+        Ok(overview)
+    }
+
+    /// A page of a store that hangs says so.
+    async fn patiently<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let until = self.web.clock.monotonic() + STORE_PATIENCE;
+        tokio::select! {
+            read = read => read,
+            () = self.web.clock.sleep_until(until) => {
+                let patience = crate::domain::time::words(STORE_PATIENCE);
+                Err(StoreError::Failed(format!("no answer within {patience}")))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+    use crate::engine::testing::{TestClock, plan_of};
+    use crate::ports::{IncidentStory, StatusReader};
+    use futures::future::BoxFuture;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use tokio::sync::watch;
+
+    #[derive(Default)]
+    struct Counting(AtomicU32);
+
+    impl StatusReader for Counting {
+        fn overview(&self, _: Timestamp) -> BoxFuture<'_, Result<Overview, StoreError>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async {
+                tokio::task::yield_now().await;
+                Ok(Overview::default())
+            })
+        }
+        fn incident(&self, _: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>> {
+            unreachable!("no page of an incident is asked for")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_open_pages_read_the_store_once_a_second() {
+        let reader = Arc::new(Counting::default());
+        let web = Web {
+            reader: Arc::clone(&reader) as Arc<dyn StatusReader>,
+            clock: TestClock::starting("2026-11-24T10:00:00Z"),
+            plan: watch::channel(Arc::new(plan_of(Vec::new()))).1,
+            page: Arc::new(|| None),
+            ready: watch::channel(true).1,
+        };
+        let room = Room { web, local: "127.0.0.1:80".parse().unwrap(), overview: Mutex::new(None) };
+        let all = futures::future::join_all((0..50).map(|_| room.overview())).await;
+        assert!(all.iter().all(Result::is_ok));
+        assert_eq!(reader.0.load(Ordering::Relaxed), 1);
+        tokio::time::advance(OVERVIEW_FRESH).await;
+        room.overview().await.unwrap();
+        assert_eq!(reader.0.load(Ordering::Relaxed), 2);
+    }
+}

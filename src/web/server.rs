@@ -1,0 +1,112 @@
+//! Who may hold a connection, how many, how long. A peer that sends slowly, or never stops asking, costs itself only.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::routes;
+use crate::engine::plan::Plan;
+use crate::ports::{Clock, Exposition, StatusReader};
+
+/// Connections at a time; more wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 100;
+
+/// How long the head of a request may take. It also ends connections on which nothing is asked.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest head of a request, in bytes.
+const HEAD_MAX: usize = 16 * 1024;
+
+/// How long a connection may live, so that a peer that does not read its answer leaves too.
+const CONNECTION_LIFE: Duration = Duration::from_mins(1);
+
+/// How long answers may still take once their connection is to end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How long to wait after the system refused a connection, most likely for want of file descriptors.
+const ACCEPT_REST: Duration = Duration::from_millis(200);
+
+/// What the pages are made of.
+#[derive(Clone)]
+pub struct Web {
+    /// Reads the store.
+    pub reader: Arc<dyn StatusReader>,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// What runs now; a reload sends another.
+    pub plan: watch::Receiver<Arc<Plan>>,
+    /// The text of `/metrics`, where a publisher has one.
+    pub page: Arc<dyn Fn() -> Option<Arc<dyn Exposition>> + Send + Sync>,
+    /// Whether the state is loaded. Until then there are no pages but one that says so.
+    pub ready: watch::Receiver<bool>,
+}
+
+/// Answers until it is told to stop; then ends what is under way within two seconds.
+pub async fn serve(listener: TcpListener, web: Web, stop: CancellationToken) {
+    let local: SocketAddr = match listener.local_addr() {
+        Ok(local) => local,
+        Err(error) => {
+            tracing::error!(%error, "the page's listener has no address: there is no page");
+            return;
+        }
+    };
+    let clock = Arc::clone(&web.clock);
+    let router = routes::router(web, local);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(ended) = connections.join_next() => note(ended),
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(converse(stream, router.clone(), Arc::clone(&clock), stop.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection to the page was not accepted");
+                    clock.sleep_until(clock.monotonic() + ACCEPT_REST).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    while let Some(ended) = connections.join_next().await {
+        note(ended);
+    }
+}
+
+fn note(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "our own fault: an answer of the page ended early");
+    }
+}
+
+/// One connection, from its first request to its last.
+async fn converse(stream: TcpStream, router: Router, clock: Arc<dyn Clock>, stop: CancellationToken) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = pin!(connection);
+    // What goes wrong on a connection is its peer's affair.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stop.cancelled() => {}
+        () = clock.sleep_until(clock.monotonic() + CONNECTION_LIFE) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ = connection => {}
+        () = clock.sleep_until(clock.monotonic() + GRACE) => {}
+    }
+}

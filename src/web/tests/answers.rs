@@ -1,0 +1,331 @@
+//! The listener, over real connections.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::fixture::{Fixed, INCIDENT, NOW, Told, broken, incident, plan, story};
+use crate::domain::incident::IncidentId;
+use crate::domain::time::Timestamp;
+use crate::engine::plan::Plan;
+use crate::engine::testing::TestClock;
+use crate::ports::{Clock, Exposition, IncidentStory, Overview, StatusReader, StoreError};
+use crate::web::access::{Refusal, admit};
+use crate::web::{Web, serve};
+
+/// A page on a port of its own; it ends with the guard.
+struct Served {
+    address: SocketAddr,
+    clock: Arc<TestClock>,
+    ready: watch::Sender<bool>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    _plan: watch::Sender<Arc<Plan>>,
+}
+
+struct Metrics;
+
+impl Exposition for Metrics {
+    fn text(&self) -> String {
+        "# EOF\n".to_owned()
+    }
+}
+
+async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> Served {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let clock = TestClock::starting(NOW);
+    let (plans, plan) = watch::channel(Arc::new(plan));
+    let (ready, is_ready) = watch::channel(true);
+    let stop = CancellationToken::new();
+    let web = Web {
+        reader,
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        plan,
+        page: Arc::new(move || metrics.then(|| Arc::new(Metrics) as Arc<dyn Exposition>)),
+        ready: is_ready,
+    };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(serve(listener, web, stop.clone()));
+    Served { address, clock, ready, stop, tasks, _plan: plans }
+}
+
+async fn served(plan: Plan) -> Served {
+    let reader = Told { overview: broken(), story: Some(story(incident())) };
+    served_by(plan, Arc::new(reader), true).await
+}
+
+impl Served {
+    /// Everything that comes back for a request line and headers, up to the end of the connection.
+    async fn ask(&self, line: &str, headers: &[&str]) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let headers = headers.iter().fold(String::new(), |headers, header| headers + header + "\r\n");
+        let request = format!("{line} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        all(&mut stream).await
+    }
+
+    async fn get(&self, path: &str) -> String {
+        self.ask(&format!("GET {path}"), &["Host: localhost"]).await
+    }
+}
+
+async fn all(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A peer that cuts a connection may reset it; what came before counts.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap()
+}
+
+fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_headers() {
+    let mut plan = plan();
+    let open = served(plan.clone()).await;
+    plan.web.token = Some("page".parse().unwrap());
+    let closed = served(plan).await;
+    let incident = format!("/incidents/{INCIDENT}");
+    for (expected, answer) in [
+        (200, open.get("/").await),
+        (200, open.get(&incident).await),
+        (404, open.get("/incidents/other").await),
+        (404, open.get(&format!("/incidents/{}", "a".repeat(2_000))).await),
+        (400, open.get("/incidents/%ff").await),
+        (200, open.get("/style.css").await),
+        (200, open.get("/healthz").await),
+        (404, open.get("/etc/passwd").await),
+        (405, open.ask("POST /", &["Host: localhost", "Content-Length: 0"]).await),
+        (421, open.ask("GET /", &["Host: evil.example"]).await),
+        (503, closed.get("/").await),
+    ] {
+        assert_eq!(status(&answer), expected, "{answer}");
+        for header in [
+            "content-security-policy: default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; \
+             form-action 'none'; frame-ancestors 'none'\r\n",
+            "x-content-type-options: nosniff\r\n",
+            "referrer-policy: no-referrer\r\n",
+            "cache-control: no-store\r\n",
+        ] {
+            assert!(answer.contains(header), "{header} is missing: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_opens_everything_and_nothing_else_does() {
+    let mut plan = plan();
+    plan.web.token = Some("page".parse().unwrap());
+    plan.secrets = Arc::new(Fixed(Some("correct-horse")));
+    let with_token = served(plan.clone()).await;
+    plan.secrets = Arc::new(Fixed(None));
+    let without_secret = served(plan).await;
+    let incident = format!("/incidents/{INCIDENT}");
+    let guarded = ["/", incident.as_str(), "/style.css", "/metrics", "/nothing"];
+    for (credential, opens) in [
+        (None, false),
+        (Some("Bearer correct-horse"), true),
+        (Some("Basic YW55Ym9keTpjb3JyZWN0LWhvcnNl"), true),
+        (Some("Bearer correct-hors"), false),
+        (Some("Bearer "), false),
+        (Some("Bearer"), false),
+        (Some("Basic Y29ycmVjdC1ob3JzZTo="), false),
+        (Some("correct-horse"), false),
+    ] {
+        let credential = credential.map(|credential| format!("Authorization: {credential}"));
+        let headers: Vec<_> = ["Host: anything.example"].into_iter().chain(credential.as_deref()).collect();
+        for path in guarded {
+            let answer = with_token.ask(&format!("GET {path}"), &headers).await;
+            let expected = match (opens, path) {
+                (false, _) => 401,
+                (true, "/nothing") => 404,
+                (true, _) => 200,
+            };
+            assert_eq!(status(&answer), expected, "{path} with {credential:?}: {answer}");
+            assert_eq!(
+                answer.contains("www-authenticate: Basic realm=\"Roundsman\", charset=\"UTF-8\"\r\n"),
+                !opens,
+                "{answer}"
+            );
+            let answer = without_secret.ask(&format!("GET {path}"), &headers).await;
+            assert_eq!(status(&answer), 503, "never open: {path} with {credential:?}");
+        }
+        for path in ["/healthz", "/readyz"] {
+            assert_eq!(status(&without_secret.ask(&format!("GET {path}"), &headers).await), 200, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_only_its_own_names_open_it() {
+    let mut plan = plan();
+    plan.web.url = Some("https://rounds.example:8443/shop".to_owned());
+    let served = served(plan).await;
+    for (host, expected) in [
+        ("localhost", 200),
+        ("LOCALHOST:8080", 200),
+        ("127.0.0.1:1", 200),
+        ("[::1]:8080", 200),
+        ("rounds.example", 200),
+        ("rounds.example:443", 200),
+        ("localhost.evil.example", 421),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("10.0.0.1", 421),
+        ("localhost@evil.example", 421),
+        ("", 421),
+    ] {
+        let answer = served.ask("GET /", &[&format!("Host: {host}")]).await;
+        assert_eq!(status(&answer), expected, "{host}: {answer}");
+    }
+    for (line, headers) in [
+        ("GET http://evil.example/", &["Host: localhost"][..]),
+        ("GET /", &["Host: localhost", "Host: evil.example"]),
+        ("GET /", &[]),
+    ] {
+        assert_eq!(status(&served.ask(line, headers).await), 421, "{line} {headers:?}");
+    }
+    assert_eq!(
+        status(&served.ask("GET /healthz", &["Host: evil.example"]).await),
+        200,
+        "it says nothing of the target"
+    );
+}
+
+#[tokio::test]
+async fn beyond_loopback_nothing_is_shown_without_a_token() {
+    let plan = plan();
+    let admitted = |path: &'static str| {
+        let headers = http::HeaderMap::from_iter([(http::header::HOST, "localhost".parse().unwrap())]);
+        let plan = &plan;
+        async move { admit(plan, "0.0.0.0:80".parse().unwrap(), &http::Method::GET, &path.parse().unwrap(), &headers).await }
+    };
+    assert_eq!(admitted("/").await, Err(Refusal::Unknown));
+    assert_eq!(admitted("/healthz").await, Ok(()));
+}
+
+#[tokio::test]
+async fn it_is_ready_when_the_state_is_loaded() {
+    let served = served_by(plan(), Arc::new(Told::default()), false).await;
+    served.ready.send_replace(false);
+    assert!(served.get("/healthz").await.ends_with("\r\n\r\nok\n"));
+    let answer = served.get("/readyz").await;
+    assert!(status(&answer) == 503 && answer.ends_with("\r\n\r\nstarting\n"), "{answer}");
+    let answer = served.get("/").await;
+    assert!(status(&answer) == 503 && answer.contains("Roundsman is starting."), "{answer}");
+    assert_eq!(status(&served.get("/metrics").await), 503);
+    served.ready.send_replace(true);
+    let answer = served.get("/readyz").await;
+    assert!(status(&answer) == 200 && answer.ends_with("\r\n\r\nready\n"), "{answer}");
+    assert!(served.get("/").await.contains("No probe has run yet."));
+    let answer = served.get("/metrics").await;
+    assert!(status(&answer) == 404 && answer.ends_with("write `prometheus:` under `publish:`\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn metrics_are_openmetrics() {
+    let answer = served(plan()).await.get("/metrics").await;
+    assert!(
+        answer.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"),
+        "{answer}"
+    );
+    assert!(answer.ends_with("\r\n\r\n# EOF\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let answer = served(plan()).await.ask("HEAD /", &["Host: localhost"]).await;
+    assert!(status(&answer) == 200 && answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_head_is_cut_after_ten_seconds() {
+    let served = served(plan()).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await.unwrap();
+    let began = served.clock.monotonic();
+    let answer = all(&mut stream).await;
+    assert!(!answer.contains("200 OK"), "{answer}");
+    let took = served.clock.monotonic().since(began).as_secs();
+    assert!((10..=11).contains(&took), "{took} s");
+}
+
+#[tokio::test]
+async fn a_large_head_is_refused() {
+    let served = served(plan()).await;
+    let large = format!("X-Large: {}", "x".repeat(32 * 1024));
+    let answer = served.ask("GET /", &["Host: localhost", &large]).await;
+    assert_ne!(status(&answer), 200, "{answer}");
+    assert_eq!(status(&served.get("/").await), 200, "others are served");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_connections_that_ask_nothing_hold_the_next_until_they_are_cut() {
+    let served = served(plan()).await;
+    let began = served.clock.monotonic();
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        idle.push(TcpStream::connect(served.address).await.unwrap());
+    }
+    assert_eq!(status(&served.get("/healthz").await), 200);
+    assert!(served.clock.monotonic().since(began) >= Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_ends_when_told_although_somebody_is_connected() {
+    let mut served = served(plan()).await;
+    let mut idle = TcpStream::connect(served.address).await.unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    assert_eq!(status(&served.get("/healthz").await), 200);
+    let told = served.clock.monotonic();
+    served.stop.cancel();
+    served.tasks.join_next().await.unwrap().unwrap();
+    assert!(served.clock.monotonic().since(told) <= Duration::from_secs(3));
+    assert!(TcpStream::connect(served.address).await.is_err(), "nobody listens any more");
+}
+
+/// A store that never answers, or answers that it cannot.
+struct Unwell(Option<&'static str>);
+
+impl Unwell {
+    async fn say<T>(&self) -> Result<T, StoreError> {
+        match self.0 {
+            Some(reason) => Err(StoreError::Failed(reason.to_owned())),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl StatusReader for Unwell {
+    fn overview(&self, _: Timestamp) -> BoxFuture<'_, Result<Overview, StoreError>> {
+        Box::pin(self.say())
+    }
+    fn incident(&self, _: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>> {
+        Box::pin(self.say())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_cannot_be_read_is_said() {
+    for (reader, reason) in [
+        (Unwell(Some("disk full")), "the store failed: disk full"),
+        (Unwell(None), "the store failed: no answer within 5 s"),
+    ] {
+        let served = served_by(plan(), Arc::new(reader), false).await;
+        for path in ["/", "/incidents/any"] {
+            let answer = served.get(path).await;
+            assert!(status(&answer) == 503 && answer.contains(reason), "{answer}");
+            assert!(answer.contains("The store cannot be read."), "{answer}");
+        }
+        assert!(served.get("/healthz").await.ends_with("\r\n\r\nok\n"), "which asks no store");
+    }
+}

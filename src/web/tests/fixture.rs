@@ -1,0 +1,242 @@
+//! A shop that is watched in three tiers, and a reader that knows how it stands.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures::future::BoxFuture;
+use secrecy::SecretString;
+
+use crate::domain::expression::{Explanation, Part};
+use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity};
+use crate::domain::judge::Aspect;
+use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName};
+use crate::domain::outcome::{Failure, FailureKind, Run, RunId, SlotOutcome, Verdict};
+use crate::domain::probe::Labels;
+use crate::domain::schedule::{Cadence, Schedule};
+use crate::domain::time::{Timestamp, earlier};
+use crate::engine::plan::Plan;
+use crate::engine::testing::{at, plan_of, schedule_of, step};
+use crate::ports::{IncidentStory, Overview, RunSummary, SecretError, Secrets, StatusReader, StoreError};
+use crate::web::view::View;
+
+/// When the fixture is looked at.
+pub const NOW: &str = "2026-11-24T09:17:45Z";
+
+/// What an incident is called here.
+pub const INCIDENT: &str = "01KB2H8Q4V0000000000000000";
+
+/// Secrets of which one may be had.
+pub struct Fixed(pub Option<&'static str>);
+
+impl Secrets for Fixed {
+    fn resolve<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+        let error = || SecretError { name: name.clone(), reason: "the file is gone".to_owned() };
+        Box::pin(std::future::ready(self.0.map(SecretString::from).ok_or_else(error)))
+    }
+    fn redact(&self, text: &str) -> String {
+        text.replace("hunter2", "•••")
+    }
+}
+
+/// What a reader answers, always.
+#[derive(Clone, Default)]
+pub struct Told {
+    pub overview: Overview,
+    pub story: Option<IncidentStory>,
+}
+
+impl StatusReader for Told {
+    fn overview(&self, _: Timestamp) -> BoxFuture<'_, Result<Overview, StoreError>> {
+        Box::pin(std::future::ready(Ok(self.overview.clone())))
+    }
+    fn incident(&self, id: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>> {
+        let story = self.story.clone().filter(|story| story.incident.id == *id);
+        Box::pin(std::future::ready(Ok(story)))
+    }
+}
+
+fn tier(name: &str, every: &str, probes: &[&str]) -> Schedule {
+    let probes = probes.iter().map(|probe| ProbeName::parse(probe).unwrap()).collect();
+    Schedule { probes, ..schedule_of(name, every, 0) }
+}
+
+/// Nine probes in three tiers.
+pub fn plan() -> Plan {
+    let mut hourly = tier("hourly", "1h", &["backup-users-table", "logs-roundtrip", "suite-playwright"]);
+    hourly.cadence = Cadence::cron("0 * * * *", chrono_tz::Tz::UTC, at(NOW)).unwrap();
+    let mut plan = plan_of(vec![
+        tier("reachability", "30s", &["api-health", "auth", "cache", "database"]),
+        tier("journeys", "5m", &["password-reset", "shopper-journey"]),
+        hourly,
+    ]);
+    plan.site = "styling-adventures-prod".to_owned();
+    plan.location = Arc::from("us-east-1");
+    for (name, service) in [("api-health", "api"), ("auth", "auth"), ("cache", "cache"), ("database", "database")] {
+        let probe = plan.probes.get_mut(name).and_then(Arc::get_mut).unwrap();
+        probe.labels.insert("service".to_owned(), service.to_owned());
+        probe.steps[0].kind = "http";
+    }
+    let journey = plan.probes.get_mut("shopper-journey").and_then(Arc::get_mut).unwrap();
+    journey.needs.push(ProbeName::parse("api-health").unwrap());
+    journey.steps = ["login", "add-to-wardrobe", "logout"].map(|name| step(name, || unreachable!())).into();
+    plan
+}
+
+/// The fixture at its instant.
+pub fn view(plan: &Plan) -> View<'_> {
+    View { plan, now: at(NOW), live: true }
+}
+
+fn key(schedule: &str, probe: &str) -> (ScheduleName, ProbeName) {
+    (ScheduleName::parse(schedule).unwrap(), ProbeName::parse(probe).unwrap())
+}
+
+/// A run of a probe that ended so.
+pub fn run(schedule: &str, probe: &str, started_at: Timestamp, milliseconds: u64, verdict: Verdict) -> Run {
+    let (schedule, probe) = key(schedule, probe);
+    Run {
+        id: RunId(Arc::from("01KB2H8Q4V000000000000RUN0")),
+        location: Arc::from("us-east-1"),
+        probe,
+        schedule: Some(schedule),
+        slot: earlier(started_at, Duration::from_millis(1_200)),
+        due_at: started_at,
+        started_at,
+        duration: Duration::from_millis(milliseconds),
+        lateness: Duration::from_micros(3_800),
+        verdict,
+        steps: Vec::new(),
+    }
+}
+
+/// An hour in which everything passed.
+pub fn well() -> Overview {
+    let mut overview = Overview::default();
+    for (schedule, probe, period, base) in [
+        ("reachability", "api-health", 30, 92),
+        ("reachability", "auth", 30, 52),
+        ("reachability", "cache", 30, 4),
+        ("reachability", "database", 30, 21),
+        ("journeys", "password-reset", 300, 355),
+        ("journeys", "shopper-journey", 300, 480),
+        ("hourly", "backup-users-table", 3_600, 214),
+        ("hourly", "suite-playwright", 3_600, 56_200),
+    ] {
+        // A little noise that is the same each time, and a place in the round for each probe.
+        let noise = |n: u64| (n * n * 31 + n * 17 + base) % 13;
+        let offset = i64::try_from(base % 10).unwrap();
+        let last = (at(NOW).timestamp() - offset) / period * period + offset;
+        let runs = 3_600 / period;
+        let started = |n: i64| at(NOW) + TimeDelta::seconds(last - at(NOW).timestamp() - n * period);
+        let milliseconds = |n: i64| base + base * noise(n.unsigned_abs()) / 60;
+        let summary =
+            |n: i64| RunSummary { started_at: started(n), duration_ms: milliseconds(n) as f64, verdict: "passed" };
+        overview.runs.insert(key(schedule, probe), (0..runs).rev().map(summary).collect());
+        overview.last.insert(key(schedule, probe), run(schedule, probe, started(0), milliseconds(0), Verdict::Passed));
+        let ran = 2_880 * 30 / period.unsigned_abs();
+        overview.slots.insert(key(schedule, probe), BTreeMap::from([(SlotOutcome::Ran, ran)]));
+    }
+    overview
+}
+
+/// The failure of the seed's health check.
+pub fn database_degraded() -> Failure {
+    Failure::of_assertion(Explanation {
+        expression: r#"json.services.database == "ok""#.to_owned(),
+        parts: vec![Part { expression: "json.services.database".to_owned(), value: r#""degraded""#.to_owned() }],
+        reason: None,
+    })
+}
+
+/// An incident of `api-health`, open since 09:14:01.
+pub fn incident() -> Incident {
+    let schedule = ScheduleName::parse("reachability").unwrap();
+    Incident {
+        id: IncidentId(Arc::from(INCIDENT)),
+        probe: ProbeName::parse("api-health").unwrap(),
+        aspect: Aspect::Failing,
+        severity: Severity::P1,
+        since: at("2026-11-24T09:14:01.112Z"),
+        opened_at: at("2026-11-24T09:14:31.118Z"),
+        resolved_at: None,
+        resolved_because: None,
+        firing: BTreeMap::from([(schedule.clone(), Severity::P1)]),
+        schedules: vec![schedule],
+        first_failures: vec![
+            Failure::new(FailureKind::ConnectRefused, "127.0.0.1:8080 refused the connection")
+                .with("a connection to 127.0.0.1:8080", "refused after 0.2 ms"),
+        ],
+        latest_failures: vec![database_degraded()],
+        opening_run: RunId(Arc::from("01KB2H8Q4V000000000000RUN0")),
+        labels: Labels::from([("service".to_owned(), "api".to_owned()), ("team".to_owned(), "shop".to_owned())]),
+        runbook: Some("https://wiki.example/runbooks/api-health".to_owned()),
+        quiet: None,
+        told: ["oncall", "ops"].map(|name| ChannelName::parse(name).unwrap()).into(),
+        transitions: 1,
+    }
+}
+
+/// The same with its time line.
+pub fn story(incident: Incident) -> IncidentStory {
+    let moment = |at_text: &str, what: &str, text: &str| Moment {
+        incident: incident.id.clone(),
+        at: at(at_text),
+        what: what.to_owned(),
+        text: text.to_owned(),
+    };
+    let moments = vec![
+        moment("2026-11-24T09:14:01.112Z", "failed", "connect.refused: 127.0.0.1:8080 refused the connection"),
+        moment("2026-11-24T09:14:31.118Z", "opened", "P1, by reachability"),
+        moment("2026-11-24T09:14:31.118Z", "told", "oncall, ops"),
+    ];
+    let told = vec![
+        (ChannelName::parse("oncall").unwrap(), Event::Opened, "delivered at 09:14:33 UTC, 202".to_owned()),
+        (ChannelName::parse("ops").unwrap(), Event::Opened, "waiting after 2 attempts: connection refused".to_owned()),
+    ];
+    IncidentStory { incident, moments, told }
+}
+
+/// The hour in which the shop broke: an open incident, a muted journey, a degraded probe, a run that could not be done.
+pub fn broken() -> Overview {
+    let mut overview = well();
+    for (schedule, probe, since, verdict, factor) in [
+        ("reachability", "api-health", "2026-11-24T09:14:00Z", Verdict::Failed(vec![database_degraded()]), 4.2),
+        ("reachability", "database", "2026-11-24T08:40:00Z", Verdict::Degraded(vec![slow()]), 1.9),
+    ] {
+        let name = key(schedule, probe);
+        for run in overview.runs.get_mut(&name).unwrap().iter_mut().filter(|run| run.started_at >= at(since)) {
+            run.verdict = verdict.word();
+            run.duration_ms *= factor;
+        }
+        let last = overview.last.get_mut(&name).unwrap();
+        last.duration = last.duration.mul_f64(factor);
+        last.verdict = verdict;
+    }
+    let blind = Failure::new(FailureKind::LocalSecret, "the secret `logs-key` cannot be read: the file is gone");
+    let blind = Verdict::Inconclusive(crate::domain::outcome::Cause::Ours(blind));
+    let started_at = at("2026-11-24T09:00:07Z");
+    let name = key("hourly", "logs-roundtrip");
+    overview.runs.insert(name.clone(), vec![RunSummary { started_at, duration_ms: 0.0, verdict: blind.word() }]);
+    overview.last.insert(name, run("hourly", "logs-roundtrip", started_at, 0, blind));
+    let slots = overview.slots.get_mut(&key("reachability", "api-health")).unwrap();
+    slots.extend([(SlotOutcome::Skipped, 1), (SlotOutcome::Gap, 4)]);
+    overview.open = vec![incident()];
+    let mut over = incident();
+    over.id = IncidentId(Arc::from("01KB2GHAAN0000000000000000"));
+    over.probe = ProbeName::parse("auth").unwrap();
+    over.severity = Severity::P2;
+    over.resolved_at = Some(at("2026-11-24T09:17:01Z"));
+    over.since = at("2026-11-24T08:01:01Z");
+    overview.resolved = vec![over];
+    overview
+}
+
+fn slow() -> Failure {
+    Failure::of_assertion(Explanation {
+        expression: "total_ms < 30".to_owned(),
+        parts: vec![Part { expression: "total_ms".to_owned(), value: "39.7".to_owned() }],
+        reason: None,
+    })
+}

@@ -1,0 +1,111 @@
+//! Text of a target is text: whatever it says, a page has the same elements with the same attributes.
+
+use super::fixture::{broken, incident, plan, story, view};
+use crate::domain::expression::{Explanation, Part};
+use crate::domain::outcome::{Failure, FailureKind, Verdict};
+use crate::web::frame::Place;
+use crate::web::{incident as incident_page, status};
+
+/// Ways out of a text, an attribute, a title, a style, a terminal, a template.
+const PAYLOADS: [&str; 24] = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "</title><script>alert(1)</script>",
+    "</style><img src=x onerror=alert(1)>",
+    "\"><img src=x onerror=alert(1)>",
+    "' onmouseover='alert(1)",
+    "\" onmouseover=\"alert(1)",
+    "<svg/onload=alert(1)>",
+    "<iframe srcdoc='<script>alert(1)</script>'>",
+    "<meta http-equiv=refresh content='0;url=https://evil.example'>",
+    "<base href='https://evil.example/'>",
+    "<!-- ",
+    "--> <b>",
+    "]]><b>",
+    "<![CDATA[<b>",
+    "&lt;script&gt;",
+    "&#60;script&#62;",
+    "<a href=javascript:alert(1)>x</a>",
+    "javascript:alert(1)",
+    "\u{1b}[31mred\u{1b}[0m",
+    "a\r\nSet-Cookie: x=1\r\n\r\n<b>",
+    "\u{202e}gnp.exe\u{2066}",
+    "<!channel> ${{secrets.x}} {{ run.id }}",
+    "\0<\0s\0c\0r\0i\0p\0t>",
+];
+
+/// The elements of a page and the names of their attributes, in their order, without any text.
+fn skeleton(page: &str) -> Vec<String> {
+    let mut skeleton = Vec::new();
+    let mut rest = page;
+    while let Some(start) = rest.find('<') {
+        let tag = &rest[start..];
+        let mut quoted = false;
+        let end = tag.find(|c| {
+            quoted ^= c == '"';
+            c == '>' && !quoted
+        });
+        let tag = &tag[..end.expect("every tag is closed")];
+        // Of a tag only what is outside of quotes.
+        skeleton.push(tag.split('"').step_by(2).collect());
+        rest = &rest[start + tag.len()..];
+    }
+    skeleton
+}
+
+fn pages(text: &str) -> Vec<String> {
+    let mut plan = plan();
+    plan.site = text.to_owned();
+    let probe = plan.probes.get_mut("api-health").and_then(std::sync::Arc::get_mut).unwrap();
+    probe.labels.insert("service".to_owned(), text.to_owned());
+    let assertion = Failure::of_assertion(Explanation {
+        expression: text.to_owned(),
+        parts: vec![Part { expression: text.to_owned(), value: text.to_owned() }],
+        reason: Some(text.to_owned()),
+    });
+    let failures = vec![assertion, Failure::new(FailureKind::TlsWrongName, text).with(text, text)];
+    let mut open = incident();
+    open.first_failures = vec![Failure::new(FailureKind::ProtocolInvalid, text)];
+    open.latest_failures = failures.clone();
+    open.labels.insert("note".to_owned(), text.to_owned());
+    open.runbook = Some(format!("https://wiki.example/{text}"));
+    let mut overview = broken();
+    let key = ("reachability".parse().unwrap(), "api-health".parse().unwrap());
+    overview.last.get_mut(&key).unwrap().verdict = Verdict::Failed(failures);
+    overview.open = vec![open.clone()];
+    overview.resolved[0].resolved_because = Some(text.to_owned());
+    let mut told = story(open);
+    told.moments[0].text = text.to_owned();
+    told.moments[1].what = text.to_owned();
+    told.told[0].2 = text.to_owned();
+    let mut by_path = told.clone();
+    by_path.incident.runbook = Some(text.to_owned());
+    let view = view(&plan);
+    vec![
+        status::status(&view, &overview).0,
+        status::unreadable(&view, Place::Status, text).0,
+        incident_page::incident(&view, &told).0,
+        incident_page::incident(&view, &by_path).0,
+    ]
+}
+
+#[test]
+fn text_of_a_target_adds_no_element_and_no_attribute() {
+    let plain = pages("plain");
+    for payload in PAYLOADS {
+        for (page, plain) in pages(payload).iter().zip(&plain) {
+            assert_eq!(skeleton(page), skeleton(plain), "{payload:?}");
+            assert!(!page.contains("href=\"javascript:"), "{payload:?}");
+            let invisible = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || c == '\u{2066}';
+            assert_eq!(page.find(invisible), None, "{payload:?}");
+        }
+    }
+}
+
+#[test]
+fn the_skeleton_sees_an_element_that_was_smuggled_in() {
+    let clean = r#"<p class="x">text</p>"#;
+    assert_eq!(skeleton(clean), ["<p class=", "</p"]);
+    assert_ne!(skeleton(clean), skeleton(r#"<p class="x">te<b>xt</p>"#));
+    assert_ne!(skeleton(clean), skeleton(r#"<p class="x" on="y">text</p>"#));
+}

@@ -1,0 +1,119 @@
+//! What a round costs: 2,000 probes every 30 s against nginx on loopback for two minutes, by the built binary. Prints how
+//! late runs were, what became of every slot, and how much of one core the daemon took. Asserts only the account of slots:
+//! times are measured, not tested. `PROBES` and `SECONDS` change the size.
+//!
+//! Run it by `cargo bench --bench rounds`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::time::Duration;
+
+#[path = "../real/servers/mod.rs"]
+#[expect(dead_code, reason = "the tests need more of the servers than this benchmark")]
+mod servers;
+
+use servers::nginx::Nginx;
+use servers::roundsman::Daemon;
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn main() {
+    let (probes, seconds) = (number("PROBES", 2_000), number("SECONDS", 120));
+    let nginx = Nginx::start();
+    let directory = tempfile::tempdir().expect("a directory");
+    let each = (0..probes).fold(String::new(), |mut each, n| {
+        let _ = write!(each, "n{n}: x, ");
+        each
+    });
+    for folder in ["probes", "schedules"] {
+        fs::create_dir(directory.path().join(folder)).expect("a directory");
+    }
+    let files = [
+        (
+            "roundsman.yaml",
+            "web: { listen: \"${env:ROUNDSMAN_LISTEN}\" }\npublish: { prometheus: {} }\n".to_owned(),
+        ),
+        ("probes/p.yaml", format!("many: {{ each: {{ {each} }}, http: \"{}\" }}\n", nginx.url("/"))),
+        ("schedules/s.yaml", "often: { every: 30s, probes: [\"*\"] }\n".to_owned()),
+    ];
+    for (name, text) in files {
+        fs::write(directory.path().join(name), text).expect("a file");
+    }
+
+    let daemon = Daemon::run(directory.path(), &[]);
+    let before = cpu_seconds(daemon.id());
+    std::thread::sleep(Duration::from_secs(seconds));
+    let cpu = cpu_seconds(daemon.id()) - before;
+    let resident = resident_mib(daemon.id());
+    let page = metrics(daemon.address);
+
+    let slots: BTreeMap<_, _> = page
+        .lines()
+        .filter(|line| line.starts_with("roundsman_slots_total{"))
+        .filter_map(|line| {
+            let outcome = line.split("outcome=\"").nth(1)?.split('"').next()?;
+            Some((outcome.to_owned(), value(line)))
+        })
+        .fold(BTreeMap::new(), |mut sums, (outcome, count)| {
+            *sums.entry(outcome).or_insert(0.0) += count;
+            sums
+        });
+    let passed: f64 =
+        page.lines().filter(|line| line.starts_with("probe_success{")).map(value).sum();
+    println!("{probes} probes every 30 s for {seconds} s, against nginx on loopback");
+    println!("slots by outcome: {slots:?}; probes whose last run passed: {passed}");
+    println!("lateness p99: {}", lateness(&page, 0.99));
+    println!("CPU: {:.1} % of one core; resident: {resident:.0} MiB", cpu / seconds as f64 * 100.0);
+    let (status, said) = daemon.terminate();
+    assert!(status.success(), "{said}");
+
+    let store = rusqlite::Connection::open(directory.path().join("state/roundsman.db")).expect("the store");
+    let unaccounted: i64 = store
+        .query_row(
+            "SELECT count(*) FROM (SELECT schedule, probe FROM slots GROUP BY schedule, probe HAVING count(*) > 0)",
+            [],
+            |row| row.get(0),
+        )
+        .expect("the slots");
+    assert_eq!(u64::try_from(unaccounted).expect("a count"), probes, "every probe has its account");
+}
+
+fn value(line: &str) -> f64 {
+    line.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0.0)
+}
+
+/// The bound of the bucket in which the quantile lies.
+fn lateness(page: &str, quantile: f64) -> String {
+    let buckets: Vec<(f64, f64)> = page
+        .lines()
+        .filter(|line| line.starts_with("roundsman_run_lateness_seconds_bucket{"))
+        .filter_map(|line| Some((line.split("le=\"").nth(1)?.split('"').next()?.parse().ok()?, value(line))))
+        .collect();
+    let all = buckets.last().map_or(0.0, |(_, count)| *count);
+    let found = buckets.iter().find(|(_, count)| *count >= all * quantile);
+    found.map_or("unknown".to_owned(), |(bound, _)| format!("at most {} ms ({all} runs)", bound * 1e3))
+}
+
+fn metrics(address: std::net::SocketAddr) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let get = async { reqwest::get(format!("http://{address}/metrics")).await?.text().await };
+    runtime.block_on(get).expect("the page of metrics")
+}
+
+/// User and system time of a process, from `/proc`.
+fn cpu_seconds(process: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("the process");
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |n: usize| fields.get(n).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    // 100 ticks a second on every Linux that people run.
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+fn resident_mib(process: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}

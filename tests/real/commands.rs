@@ -1,0 +1,230 @@
+//! The commands as a user meets them: output, exit codes, and what is said when something is wrong.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use tempfile::TempDir;
+
+use crate::servers::roundsman::{Daemon, output};
+
+/// A configuration of these files.
+pub fn configuration(files: &[(&str, &str)]) -> TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs::write(path, text).expect("a file");
+    }
+    directory
+}
+
+fn path(directory: &TempDir) -> &str {
+    directory.path().to_str().expect("a path in UTF-8")
+}
+
+fn text(output: &[u8]) -> String {
+    String::from_utf8(output.to_vec()).expect("text")
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+const SMALL: &[(&str, &str)] = &[
+    ("roundsman.yaml", "web: { listen: \"${env:ROUNDSMAN_LISTEN:-127.0.0.1:0}\" }\n"),
+    ("probes/p.yaml", "here: { tcp: \"127.0.0.1:9\" }\n"),
+    ("schedules/s.yaml", "often: { every: 1s, probes: [here] }\n"),
+];
+
+#[test]
+fn nine_mistakes_are_named_at_their_places_in_one_pass() {
+    let directory = configuration(&[
+        (
+            "roundsman.yaml",
+            "retention: 30\nchannels:\n  ops: { webhok: \"http://127.0.0.1/\" }\nroutes:\n  - { to: [opps] }\n",
+        ),
+        (
+            "probes/p.yaml",
+            "home: { http: \"https://shop.example.com\", expct: status == 200 }\n\
+             api: { http: \"https://api.example.com\", expect: stauts == 200 }\n\
+             cert: { tls: \"shop.example.com\" }\n\
+             later: { http: \"https://api.example.com/{{token}}\" }\n",
+        ),
+        ("schedules/s.yaml", "tier: { every: 7s, probes: [home, hoem] }\n"),
+    ]);
+    let validated = output(&["validate", "--config", path(&directory)], &[]);
+    assert_eq!(code(&validated), Some(2));
+    insta::assert_snapshot!(text(&validated.stdout));
+
+    let json = output(&["validate", "--format", "json", "--config", path(&directory)], &[]);
+    let problems: Vec<serde_json::Value> = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(problems.iter().filter(|problem| problem["level"] == "error").count(), 9);
+    assert!(problems.iter().all(|problem| problem["line"].is_u64() && problem["column"].is_u64()));
+
+    let ran = output(&["run", "--config", path(&directory)], &[]);
+    assert_eq!(code(&ran), Some(2));
+    assert!(!directory.path().join("state").exists(), "nothing was started");
+}
+
+#[test]
+fn the_repository_itself_is_valid() {
+    let validated = output(&["validate", "--config", env!("CARGO_MANIFEST_DIR")], &[]);
+    assert_eq!(text(&validated.stdout), "valid: 8 probes, 3 schedules\n");
+    assert_eq!(code(&validated), Some(0));
+}
+
+#[test]
+fn editors_get_the_schemas_that_the_files_name() {
+    for file in ["roundsman", "probes", "schedules"] {
+        let printed = text(&output(&["schema", file], &[]).stdout);
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schema/{file}.json"));
+        let kept = fs::read_to_string(&kept).unwrap_or_default();
+        assert!(printed == kept, "docs/schema/{file}.json is old: roundsman schema {file} > docs/schema/{file}.json");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = holder.local_addr().expect("an address").to_string();
+    let directory = configuration(SMALL);
+    let ran = output(&["run", "--config", path(&directory)], &[("ROUNDSMAN_LISTEN", &address)]);
+    assert_eq!(code(&ran), Some(3));
+    let port = holder.local_addr().expect("an address").port();
+    let expected = format!("error: the page cannot listen at {address}: port {port} is in use\n");
+    assert_eq!(text(&ran.stderr), expected);
+    assert!(!directory.path().join("state").exists(), "nothing was started");
+}
+
+#[test]
+fn a_store_has_one_owner() {
+    let directory = configuration(SMALL);
+    let first = Daemon::run(directory.path(), &[]);
+    let second = output(&["run", "--config", path(&directory)], &[]);
+    assert_eq!(code(&second), Some(3));
+    let said = text(&second.stderr);
+    assert!(said.contains(&format!("belongs to another process (pid {})", first.id())), "{said}");
+}
+
+#[test]
+fn a_store_that_cannot_be_is_exit_3_with_path_and_reason() {
+    let directory = configuration(SMALL);
+    fs::write(directory.path().join("state"), "a file where the directory should be").expect("a file");
+    let ran = output(&["run", "--config", path(&directory)], &[]);
+    assert_eq!(code(&ran), Some(3));
+    let said = text(&ran.stderr);
+    assert!(said.contains("state/roundsman.db cannot be opened: "), "{said}");
+}
+
+#[test]
+fn a_secret_that_is_not_there_is_named_before_anything_starts() {
+    let directory = configuration(&[
+        ("roundsman.yaml", "secrets: { key: { env: NOT_SET_ANYWHERE } }\n"),
+        ("probes/p.yaml", "api: { http: { url: \"http://127.0.0.1:9/\", bearer: \"${secret:key}\" } }\n"),
+        ("schedules/s.yaml", "often: { every: 1s, probes: [api] }\n"),
+    ]);
+    assert_eq!(code(&output(&["validate", "--config", path(&directory)], &[])), Some(0), "it is declared");
+    let ran = output(&["run", "--config", path(&directory)], &[]);
+    assert_eq!(code(&ran), Some(2));
+    assert_eq!(
+        text(&ran.stderr),
+        "error: the secret `key` cannot be read: the environment variable NOT_SET_ANYWHERE is not set, or empty\n"
+    );
+}
+
+#[test]
+fn health_asks_the_daemon_and_time_ends_it() {
+    let directory = configuration(SMALL);
+    let mut daemon =
+        Daemon::start(&["run", "--for", "3s", "--config", path(&directory)], &[]);
+    let url = format!("http://{}", daemon.address);
+    assert_eq!(code(&output(&["health", "--url", &url], &[])), Some(0));
+    assert_eq!(daemon.ended().code(), Some(0));
+    let asked = output(&["health", "--url", &url], &[]);
+    assert_eq!(code(&asked), Some(1));
+    assert!(text(&asked.stderr).contains("does not answer"), "{}", text(&asked.stderr));
+}
+
+#[test]
+fn a_reload_is_whole_or_not_at_all() {
+    let directory = configuration(SMALL);
+    let daemon = Daemon::run(directory.path(), &[]);
+    let probes = directory.path().join("probes/p.yaml");
+    fs::write(&probes, "here: { tcp: \"127.0.0.1:9\" }\nthere: { tcp: \"127.0.0.1\" }\n").expect("a file");
+    daemon.signal("HUP");
+    daemon.wait_for("the configuration was refused whole");
+    assert!(daemon.said().contains("probes/p.yaml:2:"), "{}", daemon.said());
+    fs::write(&probes, "here: { tcp: \"127.0.0.1:9\" }\nthere: { tcp: \"127.0.0.1:10\", schedule: often }\n")
+        .expect("a file");
+    daemon.signal("HUP");
+    daemon.wait_for("the configuration was loaded again: probe there added");
+    let (status, _) = daemon.terminate();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn once_reports_to_people_to_programs_and_to_readers_of_tests() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let open = listener.local_addr().expect("an address");
+    let directory = configuration(&[
+        (
+            "probes/p.yaml",
+            &format!("open: {{ tcp: \"{open}\" }}\nshut: {{ tcp: \"127.0.0.1:9\" }}\n"),
+        ),
+        ("schedules/s.yaml", "often: { every: 1s, probes: [open, shut] }\n"),
+    ]);
+    let both = output(&["once", "--config", path(&directory)], &[]);
+    assert_eq!(code(&both), Some(1));
+    let said = text(&both.stdout);
+    assert!(said.starts_with("● open passed in "), "{said}");
+    assert!(said.contains("✕ shut failed in ") && said.contains("connect.refused: "), "{said}");
+    assert!(said.contains("2 probes: 1 passed, 1 failed"), "{said}");
+    assert_eq!(code(&output(&["once", "open", "--config", path(&directory)], &[])), Some(0));
+
+    let json = output(&["once", "--format", "json", "--schedule", "often", "--config", path(&directory)], &[]);
+    let runs: Vec<serde_json::Value> = serde_json::from_slice(&json.stdout).expect("JSON");
+    let verdicts: Vec<_> = runs.iter().map(|run| (run["probe"].as_str(), run["verdict"].as_str())).collect();
+    assert_eq!(verdicts, [(Some("open"), Some("passed")), (Some("shut"), Some("failed"))]);
+
+    let unknown = output(&["once", "opne", "--config", path(&directory)], &[]);
+    assert_eq!(code(&unknown), Some(2));
+    assert_eq!(text(&unknown.stderr), "error: there is no probe `opne`: did you mean `open`?\n");
+    assert!(!directory.path().join("state").exists(), "nothing is stored");
+
+    let junit = output(&["once", "--format", "junit", "--config", path(&directory)], &[]);
+    let file = directory.path().join("junit.xml");
+    fs::write(&file, &junit.stdout).expect("a file");
+    let read = crate::servers::python::run(
+        "import sys, junitparser\n\
+         xml = junitparser.JUnitXml.fromfile(sys.argv[1])\n\
+         for suite in xml:\n\
+         \x20   for case in suite:\n\
+         \x20       print(suite.name, case.name, case.classname, [type(r).__name__ for r in case.result])\n",
+        &[file.to_str().expect("a path in UTF-8")],
+    );
+    assert_eq!(read, "open tcp open []\nshut tcp shut ['Failure']\n");
+}
+
+#[test]
+fn once_takes_a_bare_url_without_any_configuration() {
+    let server = crate::servers::nginx_for_url();
+    let empty = tempfile::tempdir().expect("a directory");
+    let asked = output(&["once", &server.url, "--config", path(&empty)], &[]);
+    assert_eq!(code(&asked), Some(0), "{}{}", text(&asked.stdout), text(&asked.stderr));
+    assert!(text(&asked.stdout).starts_with("● 127-0-0-1-"), "{}", text(&asked.stdout));
+    let wrong = output(&["once", "ftp://shop.example.com", "--config", path(&empty)], &[]);
+    assert_eq!(code(&wrong), Some(2));
+}
+
+#[test]
+fn output_that_nobody_reads_is_no_error() {
+    let mut child = crate::servers::roundsman::command(&["schema", "probes"], &[])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().expect("it is our child");
+    assert_eq!((ended.status.code(), text(&ended.stderr)), (Some(0), String::new()));
+}
