@@ -5,10 +5,10 @@
 //! [`certificates`] says what a chain is about. A [`stopwatch`] tells how long each part took and ends it in time.
 
 pub mod addresses;
-pub mod certificates;
-pub mod dial;
 pub mod aws;
+pub mod certificates;
 pub mod client;
+pub mod dial;
 pub mod redaction;
 pub mod resolver;
 pub mod stopwatch;

@@ -8,6 +8,8 @@ use aws_sdk_sns::config::{Credentials, SharedCredentialsProvider};
 use roundsman::net::aws::Access;
 use serde_json::{Value, json};
 
+use super::python::interpreter;
+
 /// The region of every test.
 pub const REGION: &str = "us-east-1";
 
@@ -25,15 +27,8 @@ pub struct Moto {
 impl Moto {
     /// Starts one on a free port.
     pub fn start() -> Self {
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-        let python = tests.join(".venv/bin/python");
-        assert!(
-            python.exists(),
-            "this test needs moto: run `./tests/run`, or make {} with `python3 -m venv` and install `moto[server] cbor2 boto3`",
-            tests.join(".venv").display()
-        );
-        let mut child = Command::new(python)
-            .arg(tests.join("moto/server.py"))
+        let mut child = Command::new(interpreter())
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/moto/server.py"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -87,7 +82,7 @@ impl Moto {
     pub async fn topic_and_queue(&self, name: &str) -> (String, String) {
         let topic = format!("arn:aws:sns:{REGION}:{ACCOUNT}:{name}");
         let queue = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}");
-        let is_fifo = name.ends_with(".fifo");
+        let is_fifo = name.strip_suffix(".fifo").is_some();
         let mut create = vec![("Action", "CreateTopic"), ("Name", name)];
         if is_fifo {
             create.extend([("Attributes.entry.1.key", "FifoTopic"), ("Attributes.entry.1.value", "true")]);
