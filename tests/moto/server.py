@@ -8,7 +8,7 @@
       {"operation": "PutMetricData", "fault": "throttle", "times": 3}
 
   `operation`  whom it befalls
-  `fault`      throttle | error | garbage | forbidden | reject | drop | delay
+  `fault`      throttle | error | garbage | lie | forbidden | reject | too_large | drop | delay
   `times`      how often; for ever when left out
   `naming`     only requests that hold this text as a metric name or a dimension's value
   `seconds`    how long `delay` lasts, after which the request is served
@@ -26,6 +26,7 @@ import sys
 import threading
 import time
 import urllib.parse
+import uuid
 
 import botocore.session
 import cbor2
@@ -218,6 +219,10 @@ class Layer:
             raise Refused(500, "InternalFailure", "an internal error")
         if kind == "garbage":
             raise Refused(400, None, "<html>this is a proxy</html>")
+        if kind == "lie":
+            raise Refused(200, None, "<html>log in to this network</html>")
+        if kind == "too_large":
+            raise Refused(413, None, "<html>too large</html>")
         if kind == "forbidden":
             raise Refused(403, "AccessDenied", "not authorized to perform this")
         if kind == "reject":
@@ -282,7 +287,7 @@ def refuse(start_response, request, refused):
 
 
 def cbor(start_response, status, value):
-    headers = [("smithy-protocol", "rpc-v2-cbor")]
+    headers = [("smithy-protocol", "rpc-v2-cbor"), ("x-amzn-requestid", str(uuid.uuid4()))]
     return answer(start_response, status, "application/cbor", cbor2.dumps(value), headers)
 
 

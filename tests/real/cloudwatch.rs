@@ -174,6 +174,7 @@ async fn what_is_not_our_fault_waits_and_is_delivered() {
         ("error", "InternalFailure: an internal error"),
         ("forbidden", "AccessDenied: not authorized to perform this"),
         ("garbage", "an answer that is not from AWS, with status 400"),
+        ("lie", "an answer that is not from AWS, with status 200"),
         ("drop", "dispatch failure"),
     ] {
         let clock = HandClock::new();

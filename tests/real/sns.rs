@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use aws_credential_types::credential_fn::provide_credentials_fn;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::error::CredentialsError;
 use chrono::DateTime;
 use roundsman::domain::incident::{Event, Incident, IncidentId, Severity};
 use roundsman::domain::judge::Aspect;
 use roundsman::domain::names::{ProbeName, ScheduleName};
 use roundsman::domain::outcome::{Failure, FailureKind, RunId};
+use roundsman::net::aws::Access;
 use roundsman::notifiers::sns::Sns;
 use roundsman::ports::{Notification, Notifier as _, NotifyError};
 use serde_json::{Value, json};
@@ -140,6 +144,8 @@ async fn each_fault_has_its_own_answer() {
         ("error", "again"),
         ("drop", "again"),
         ("garbage", "again"),
+        ("lie", "again"),
+        ("too_large", "rejected"),
         ("reject", "rejected"),
         ("forbidden", "unauthorized"),
     ] {
@@ -157,4 +163,16 @@ async fn each_fault_has_its_own_answer() {
     moto.faults(json!([])).await;
     sns.notify(&opened("inc-1")).await.unwrap();
     assert_eq!(moto.messages(&queue).await.len(), 1);
+}
+
+#[tokio::test]
+async fn missing_credentials_are_named_and_looked_for_again() {
+    let moto = Moto::start();
+    let nobody = provide_credentials_fn(|| async { Err(CredentialsError::not_loaded_no_source()) });
+    let access = Access { credentials: Some(SharedCredentialsProvider::new(nobody)), ..moto.access() };
+    let sns = Sns::new("arn:aws:sns:us-east-1:123456789012:ops".to_owned().try_into().unwrap(), access);
+    let error = sns.notify(&opened("inc-1")).await.unwrap_err();
+    let message = "no AWS credentials: none in the environment, the profile, the container or the machine".to_owned();
+    assert_eq!(error, NotifyError::Transient { message, retry_after: None });
+    assert!(moto.log("Publish").await.is_empty());
 }

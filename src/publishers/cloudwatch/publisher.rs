@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::operation::RequestId as _;
 use aws_sdk_cloudwatch::types::MetricDatum;
 use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
@@ -88,7 +89,13 @@ impl CloudWatch {
             retry_after: None,
         })?;
         let request = client.put_metric_data().namespace(self.namespace.as_str()).set_metric_data(Some(data));
-        request.send().await.map(drop).map_err(|error| trouble(&error))
+        let answer = request.send().await.map_err(|error| trouble(&error))?;
+        // The SDK takes any 200 for a success. Every answer of the service has an id; a login page on the way has none.
+        if answer.request_id().is_none() {
+            let message = "an answer that is not from AWS, with status 200".to_owned();
+            return Err(Trouble { kind: TroubleKind::Transient, message, retry_after: None });
+        }
+        Ok(())
     }
 
     fn fail(&mut self, trouble: Trouble) {
