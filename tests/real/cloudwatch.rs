@@ -147,6 +147,19 @@ async fn every_request_is_within_the_limits_of_the_service() {
 }
 
 #[tokio::test]
+async fn a_tick_sends_a_few_requests_and_then_takes_in_samples() {
+    let moto = Moto::start();
+    let clock = HandClock::new();
+    let mut cloudwatch = publisher(&moto.url, &clock);
+    cloudwatch.publish(&durations(4_500, clock.now())).await.unwrap();
+    clock.advance(60);
+    cloudwatch.tick().await.unwrap();
+    assert_eq!(cloudwatch.account(), account(4_000, 500, 0));
+    cloudwatch.tick().await.unwrap();
+    assert_eq!(cloudwatch.account(), account(4_500, 0, 0));
+}
+
+#[tokio::test]
 async fn a_rejected_batch_loses_only_its_bad_datum() {
     let moto = Moto::start();
     let clock = HandClock::new();
