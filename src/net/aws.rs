@@ -10,8 +10,7 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
-use aws_sdk_sns::config::ProvideCredentials as _;
-use aws_sdk_sns::config::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use tokio::sync::OnceCell;
 
 pub use trouble::{Trouble, TroubleKind, trouble};
@@ -97,7 +96,7 @@ impl Aws {
             return Err(AwsError::NoCredentials("no source of them is configured".to_owned()));
         };
         let found = provider.provide_credentials().await;
-        found.map(drop).map_err(|error| AwsError::NoCredentials(trouble::chain(&error)))
+        found.map(drop).map_err(|error| AwsError::NoCredentials(trouble::credentials(&error)))
     }
 
     async fn load(&self) -> Result<SdkConfig, AwsError> {
@@ -156,7 +155,9 @@ pub fn is_region(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_sns::config::Credentials;
+    use aws_credential_types::Credentials;
+    use aws_credential_types::credential_fn::provide_credentials_fn;
+    use aws_credential_types::provider::error::CredentialsError;
 
     #[test]
     fn regions_have_a_form() {
@@ -194,19 +195,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn credentials_that_never_come_are_told_in_time() {
-        #[derive(Debug)]
-        struct Silent;
-        impl aws_sdk_sns::config::ProvideCredentials for Silent {
-            fn provide_credentials<'a>(&'a self) -> aws_credential_types::provider::future::ProvideCredentials<'a>
-            where
-                Self: 'a,
-            {
-                aws_credential_types::provider::future::ProvideCredentials::new(std::future::pending())
-            }
-        }
+        let silent = provide_credentials_fn(std::future::pending::<Result<Credentials, CredentialsError>>);
         let access = Access {
             region: Some("eu-west-1".to_owned()),
-            credentials: Some(SharedCredentialsProvider::new(Silent)),
+            credentials: Some(SharedCredentialsProvider::new(silent)),
             ..Access::default()
         };
         let error = Aws::new(access).check().await.unwrap_err();

@@ -65,13 +65,13 @@ impl TryFrom<String> for Topic {
         if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(wrong(&format!("`{account}` is not an account of 12 digits")));
         }
-        let is_fifo = name.ends_with(".fifo");
-        let stem = name.strip_suffix(".fifo").unwrap_or(name);
+        let fifo = name.strip_suffix(".fifo");
+        let stem = fifo.unwrap_or(name);
         let is_safe = stem.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if stem.is_empty() || name.len() > TOPIC_NAME_MAX || !is_safe {
             return Err(wrong(&format!("`{name}` is not the name of a topic")));
         }
-        Ok(Self { region: (*region).to_owned(), is_fifo, arn })
+        Ok(Self { region: (*region).to_owned(), is_fifo: fifo.is_some(), arn })
     }
 }
 
@@ -104,7 +104,7 @@ impl Sns {
 
     async fn publish(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
         let client = self.client.get_or_try_init(|| async { self.aws.config().await.map(Client::new) });
-        let client = client.await.map_err(of_machine)?;
+        let client = client.await.map_err(|error| of_machine(&error))?;
         let mut request = client.publish().topic_arn(&self.topic.arn);
         request = if notification.plain {
             request.message(piece(&notification.summary()))
@@ -142,7 +142,7 @@ impl Notifier for Sns {
     }
 }
 
-fn of_machine(error: AwsError) -> NotifyError {
+fn of_machine(error: &AwsError) -> NotifyError {
     let message = error.to_string();
     match error {
         AwsError::NoRoots | AwsError::NoRegion => NotifyError::Unauthorized(message),
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_the_machine_is_told_apart() {
-        assert!(matches!(of_machine(AwsError::NoRoots), NotifyError::Unauthorized(_)));
-        assert!(matches!(of_machine(AwsError::ConfigurationTimeout), NotifyError::Transient { .. }));
+        assert!(matches!(of_machine(&AwsError::NoRoots), NotifyError::Unauthorized(_)));
+        assert!(matches!(of_machine(&AwsError::ConfigurationTimeout), NotifyError::Transient { .. }));
     }
 }

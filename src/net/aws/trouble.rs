@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sns::config::http::HttpResponse;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 
@@ -108,7 +109,7 @@ where
         (None, Some(status)) if error.as_service_error().is_some() => {
             format!("an answer that is not from AWS, with status {status}")
         }
-        _ => chain(error),
+        _ => credentials_in(error).map_or_else(|| chain(error), |why| format!("no AWS credentials: {why}")),
     };
     Trouble { kind: kind(code, status), message: line(&message), retry_after }
 }
@@ -124,6 +125,28 @@ fn kind(code: Option<&str>, status: Option<u16>) -> TroubleKind {
         (_, Some(413)) | (Some(_), Some(400..=499)) => TroubleKind::Refused,
         _ => TroubleKind::Transient,
     }
+}
+
+/// Why there are no credentials. The SDK lists every place that it looked into, which says less.
+pub fn credentials(error: &CredentialsError) -> String {
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => {
+            "none in the environment, the profile, the container or the machine".to_owned()
+        }
+        other => chain(other),
+    }
+}
+
+/// The same, where that is why a call could not be made.
+fn credentials_in(error: &dyn Error) -> Option<String> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref() {
+            return Some(credentials(error));
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// An error with its causes on one line, each said once.

@@ -168,5 +168,4 @@ fn is_in_time(minute: Timestamp, now: Timestamp) -> bool {
 }
 
 #[cfg(test)]
-#[path = "backlog_tests.rs"]
 mod tests;

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::operation::RequestId as _;
+use aws_sdk_cloudwatch::types::MetricDatum;
 use futures::future::BoxFuture;
+use tokio::sync::OnceCell;
 
 use super::backlog::Backlog;
 use super::packet::Packet;
@@ -21,14 +24,14 @@ const REQUESTS_PER_TICK: usize = 4;
 const REST_MIN: Duration = Duration::from_secs(1);
 
 /// … to here.
-const REST_MAX: Duration = Duration::from_secs(60);
+const REST_MAX: Duration = Duration::from_mins(1);
 
 /// CloudWatch of one region, under one namespace.
 pub struct CloudWatch {
     namespace: Namespace,
     aws: Arc<Aws>,
     /// Made at the first request.
-    client: Option<Client>,
+    client: OnceCell<Client>,
     clock: Arc<dyn Clock>,
     backlog: Backlog,
     /// Present while requests fail.
@@ -45,7 +48,7 @@ struct Rest {
 impl CloudWatch {
     /// A publisher that has done nothing yet.
     pub fn new(namespace: Namespace, aws: Arc<Aws>, clock: Arc<dyn Clock>) -> Self {
-        Self { namespace, aws, client: None, clock, backlog: Backlog::default(), rest: None }
+        Self { namespace, aws, client: OnceCell::new(), clock, backlog: Backlog::default(), rest: None }
     }
 
     /// Sends at most so many requests. It ends at the first that fails; what is refused is taken apart.
@@ -78,20 +81,21 @@ impl CloudWatch {
         self.state(refusal)
     }
 
-    async fn put(&mut self, data: Vec<aws_sdk_cloudwatch::types::MetricDatum>) -> Result<(), Trouble> {
-        let client = match &self.client {
-            Some(client) => client,
-            None => {
-                let config = self.aws.config().await.map_err(|error| Trouble {
-                    kind: TroubleKind::Transient,
-                    message: error.to_string(),
-                    retry_after: None,
-                })?;
-                self.client.insert(Client::new(config))
-            }
-        };
+    async fn put(&self, data: Vec<MetricDatum>) -> Result<(), Trouble> {
+        let client = self.client.get_or_try_init(|| async { self.aws.config().await.map(Client::new) });
+        let client = client.await.map_err(|error| Trouble {
+            kind: TroubleKind::Transient,
+            message: error.to_string(),
+            retry_after: None,
+        })?;
         let request = client.put_metric_data().namespace(self.namespace.as_str()).set_metric_data(Some(data));
-        request.send().await.map(drop).map_err(|error| trouble(&error))
+        let answer = request.send().await.map_err(|error| trouble(&error))?;
+        // The SDK takes any 200 for a success. Every answer of the service has an id; a login page on the way has none.
+        if answer.request_id().is_none() {
+            let message = "an answer that is not from AWS, with status 200".to_owned();
+            return Err(Trouble { kind: TroubleKind::Transient, message, retry_after: None });
+        }
+        Ok(())
     }
 
     fn fail(&mut self, trouble: Trouble) {

@@ -28,7 +28,7 @@ const NAMESPACE_MAX: usize = 255;
 pub struct CloudWatchSettings {
     /// Under which namespace the metrics stand: up to 255 letters, digits and `. - _ / # :`, not beginning with `AWS/`.
     pub namespace: Namespace,
-    /// The region, like `us-east-1`; without it the one of AWS_REGION, of the profile or of the machine.
+    /// The region, like `us-east-1`; without it the one of `AWS_REGION`, of the profile or of the machine.
     pub region: Option<Region>,
 }
 

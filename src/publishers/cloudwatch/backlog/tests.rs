@@ -1,3 +1,5 @@
+//! Traces of single samples, and the account as a property of any trace.
+
 use super::*;
 use crate::domain::metric::{MetricName, SampleLabels};
 use crate::domain::names::ProbeName;
@@ -97,6 +99,25 @@ fn one_bad_datum_loses_only_itself() {
     assert_eq!(blamed.len(), 1);
     assert_eq!(blamed[0].probe.as_str(), "probe-700");
     assert!(requests <= 21, "{requests} requests for one of 1,000");
+}
+
+#[test]
+fn a_part_of_a_refused_request_stays_by_itself_while_the_network_is_away() {
+    let now = at(NOON);
+    let mut backlog = Backlog::default();
+    backlog.take(&durations(4, now), now);
+    backlog.close();
+    backlog.next_request(now);
+    assert_eq!(backlog.refused(), None);
+    let half = backlog.next_request(now).unwrap().to_vec();
+    backlog.kept();
+    backlog.take(&durations(9, now), now);
+    backlog.close();
+    assert_eq!((half.len(), backlog.next_request(now)), (2, Some(&half[..])));
+    backlog.delivered();
+    assert_eq!(backlog.next_request(now).map(<[Packet]>::len), Some(2), "the other half");
+    backlog.delivered();
+    assert_eq!(backlog.next_request(now).map(<[Packet]>::len), Some(9), "and then what came since");
 }
 
 #[test]
