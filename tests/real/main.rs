@@ -5,7 +5,6 @@
 mod cloudwatch;
 mod commands;
 mod demo;
-mod dns;
 mod http;
 mod http_hostile;
 mod http_session;

@@ -1,7 +1,7 @@
 //! Servers that tests start, one file each. A server ends when its guard is dropped.
 
 pub mod certificates;
-pub mod dns;
+pub mod clients_only;
 pub mod hostile;
 pub mod moto;
 pub mod nginx;
