@@ -54,7 +54,7 @@ impl Resolver {
         if let Ok(address) = bare.parse() {
             return Ok(vec![address]);
         }
-        let name = Name::from_utf8(host).ok().filter(|name| !name.is_root());
+        let name = Name::from_utf8(host).ok().filter(|name| name.num_labels() > 0);
         let name = name.ok_or_else(|| Failure::new(FailureKind::DnsInvalid, format!("`{host}` is not a DNS name")))?;
         let local = if self.servers.is_none() { of_hosts_file(&name) } else { Vec::new() };
         if !local.is_empty() {
