@@ -61,7 +61,7 @@ async fn the_resolver_finds_both_families_and_says_what_is_missing() {
     let resolver = Resolver::of(&[nsd.address]);
     let mut found = resolver.addresses("alias.shop.test").await.unwrap();
     found.sort();
-    assert_eq!(found, ["192.0.2.1", "192.0.2.2", "2001:db8::1"].map(|text| text.parse().unwrap()));
+    assert_eq!(found, ["192.0.2.1", "192.0.2.2", "2001:db8::1"].map(|text| text.parse::<std::net::IpAddr>().unwrap()));
     assert_eq!(resolver.addresses("four.shop.test").await.unwrap().len(), 1);
     for (name, kind) in [
         ("gone.shop.test", FailureKind::DnsNxdomain),
