@@ -199,7 +199,6 @@ fn kinds_have_their_example_and_their_page() {
 fn the_rules_find_what_they_forbid() {
     for (file, line, is_right) in [
         ("probers/tcp.rs", "use crate::net::dial::dial;", true),
-        ("domain/outcome.rs", "what came of a probe, from the facts to the run, on one page"),
         ("ports.rs", "use crate::settings::Node;", true),
         ("engine/runner.rs", "/// See crate::store.", true),
         ("probers/tcp.rs", "use crate::store::open;", false),
