@@ -65,10 +65,8 @@ impl Resolver {
         }
         let asker = self.asker().map_err(|error| failure_of(&error, host))?;
         let (a, aaaa) = (pin!(ask(&asker, &name, RecordType::A)), pin!(ask(&asker, &name, RecordType::AAAA)));
-        let answers = match select(a, aaaa).await {
-            Either::Left((first, other)) => both(first, other).await,
-            Either::Right((first, other)) => both(first, other).await,
-        };
+        let (Either::Left((first, other)) | Either::Right((first, other))) = select(a, aaaa).await;
+        let answers = both(first, other).await;
         answers.map_err(|error| failure_of(&error, host))
     }
 
@@ -136,7 +134,7 @@ fn of_hosts_file(name: &Name) -> Vec<IpAddr> {
 
 /// `localhost` and all below it never leave the machine (RFC 6761, section 6.3).
 fn is_localhost(name: &Name) -> bool {
-    name.iter().last().is_some_and(|label| label.eq_ignore_ascii_case(b"localhost"))
+    name.iter().next_back().is_some_and(|label| label.eq_ignore_ascii_case(b"localhost"))
 }
 
 fn response_code(error: &NetError) -> Option<ResponseCode> {
