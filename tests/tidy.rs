@@ -1,5 +1,7 @@
 //! The rules of the house, read from the source tree: each failure names a file and a line.
 
+#![cfg(test)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -46,13 +48,13 @@ fn files(below: &Path, ending: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut open = vec![below.to_owned()];
     while let Some(directory) = open.pop() {
-        for entry in fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display())) {
-            let path = entry.unwrap().path();
+        for entry in fs::read_dir(&directory).expect("a directory") {
+            let path = entry.expect("an entry").path();
             if path.is_dir() {
                 open.push(path);
             } else if path.extension().is_some_and(|extension| extension == ending) {
-                let name = path.strip_prefix(below).unwrap().to_string_lossy().into_owned();
-                found.push((name, fs::read_to_string(&path).unwrap()));
+                let name = path.strip_prefix(below).expect("a path below").to_string_lossy().into_owned();
+                found.push((name, fs::read_to_string(&path).expect("text")));
             }
         }
     }

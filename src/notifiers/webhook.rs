@@ -150,7 +150,7 @@ impl Webhook {
                 ""
             }
             fn secret(&self, name: &SecretName) -> Option<&str> {
-                self.0.get(name).map(|secret| secret.expose_secret())
+                self.0.get(name).map(secrecy::SecretString::expose_secret)
             }
         }
         // A secret may be away for the moment in which it is rotated, so a page does not wait long for it.

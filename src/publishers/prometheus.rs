@@ -225,7 +225,9 @@ fn labels(sample: &Sample) -> Labels {
 
 impl Publisher for Prometheus {
     fn publish<'a>(&'a mut self, samples: &'a [Sample]) -> BoxFuture<'a, Result<(), PublishError>> {
-        samples.iter().for_each(|sample| self.take(sample));
+        for sample in samples {
+            self.take(sample);
+        }
         Box::pin(std::future::ready(Ok(())))
     }
 
