@@ -40,10 +40,12 @@ static CONFIG: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
 });
 
 /// The roots of the machine, read at the first handshake: building a probe does no I/O.
-static MACHINE: LazyLock<Result<Arc<WebPkiServerVerifier>, String>> = LazyLock::new(|| {
-    let native = rustls_native_certs::load_native_certs();
-    verifier(roots(native.certs))
-});
+static MACHINE: LazyLock<Result<Arc<WebPkiServerVerifier>, String>> = LazyLock::new(|| verifier(machine_roots()));
+
+/// The roots of the machine, or the built-in ones when it has none. Reads files.
+pub fn machine_roots() -> RootCertStore {
+    roots(rustls_native_certs::load_native_certs().certs)
+}
 
 /// The machine's certificates, or the built-in ones when it has none.
 fn roots(native: Vec<CertificateDer<'static>>) -> RootCertStore {
