@@ -131,7 +131,7 @@ pub(crate) mod tests {
     use crate::domain::outcome::{FailureKind, RunId};
     use std::sync::Arc;
 
-    fn at(text: &str) -> Timestamp {
+    fn at(text: &str) -> crate::domain::time::Timestamp {
         text.parse().unwrap()
     }
 
