@@ -5,10 +5,7 @@
 
 #![cfg(test)]
 
-<<<<<<< HEAD
-=======
 use std::collections::BTreeSet;
->>>>>>> ship
 use std::fs;
 use std::ops::Range;
 
@@ -93,28 +90,7 @@ struct Room {
     pages: &'static str,
 }
 
-<<<<<<< HEAD
-/// Every file below with that ending, as its path from there and its text.
-fn files(below: &Path, ending: &str) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let mut open = vec![below.to_owned()];
-    while let Some(directory) = open.pop() {
-        for entry in fs::read_dir(&directory).expect("a directory") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.extension().is_some_and(|extension| extension == ending) {
-                let name = path.strip_prefix(below).expect("a path below").to_string_lossy().into_owned();
-                found.push((name, fs::read_to_string(&path).expect("text")));
-            }
-        }
-    }
-    found.sort();
-    found
-}
-=======
 // ---- The rules -----------------------------------------------------------------------------------------------------------
->>>>>>> ship
 
 /// Arrows between floors go down. A path that climbs out of its room with `super` is an arrow as well.
 fn wrong_arrows(source: &Source, tests_only: bool) -> Vec<String> {
