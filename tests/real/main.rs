@@ -5,6 +5,7 @@
 mod cloudwatch;
 mod commands;
 mod demo;
+mod dns;
 mod http;
 mod http_hostile;
 mod http_session;

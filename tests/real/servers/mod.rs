@@ -2,6 +2,7 @@
 
 pub mod certificates;
 pub mod clients_only;
+pub mod dns;
 pub mod hostile;
 pub mod moto;
 pub mod nginx;
