@@ -37,6 +37,7 @@ async fn records_are_as_in_the_zone() {
         assert_eq!(seen.facts["rcode"], "NOERROR", "{name}");
         assert_eq!(seen.facts["answers"], answers, "{name}");
         assert_eq!(seen.facts["ttl"], ttl, "{name}");
+        assert_eq!(seen.facts["authenticated"], false, "{name}");
         assert!(seen.phases.dns_ms.is_some(), "{name}");
     }
 }

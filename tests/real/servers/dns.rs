@@ -142,12 +142,12 @@ async fn answer_datagrams(socket: tokio::net::UdpSocket, mut answer: impl FnMut(
     }
 }
 
-/// The question as an answer with these bits set in the second pair of octets (RFC 1035, section 4.1.1).
-pub fn answered(question: &[u8], bits: u16) -> Vec<u8> {
+/// The question as an answer with these flags and this code, and what was asked for repeated (RFC 1035, section 4.1.1).
+pub fn answered(question: &[u8], flags: u16) -> Vec<u8> {
     let mut answer = question.to_vec();
-    for (octet, bits) in answer[2..4].iter_mut().zip((bits | 0x8000).to_be_bytes()) {
-        *octet |= bits;
-    }
+    let [high, low] = (flags | 0x8000).to_be_bytes();
+    answer[2] |= high;
+    answer[3] = low;
     answer
 }
 
