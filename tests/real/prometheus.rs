@@ -11,10 +11,7 @@ use crate::servers::roundsman::Daemon;
 fn prometheus_reads_the_page_whole() {
     let target = Target::start();
     let directory = configuration(&[
-        (
-            "roundsman.yaml",
-            "web: { listen: \"${env:ROUNDSMAN_LISTEN}\" }\npublish: { prometheus: {} }\n",
-        ),
+        ("roundsman.yaml", "web: { listen: \"${env:ROUNDSMAN_LISTEN}\" }\npublish: { prometheus: {} }\n"),
         ("probes/p.yaml", &format!("well: {{ http: \"{}\" }}\nshut: {{ tcp: \"127.0.0.1:9\" }}\n", target.url)),
         ("schedules/s.yaml", "often: { every: 1s, probes: [\"*\"] }\n"),
     ]);
@@ -22,7 +19,11 @@ fn prometheus_reads_the_page_whole() {
     let prometheus = Prometheus::start(&[daemon.address]);
     let phases = prometheus.wait_for("probe_http_duration_seconds{probe=\"well\"}");
     let named: BTreeSet<_> = phases.iter().filter_map(|(labels, _)| labels["phase"].as_str()).collect();
-    assert_eq!(named, BTreeSet::from(["connect", "processing", "transfer"]), "an address needs no look-up, plain HTTP no TLS");
+    assert_eq!(
+        named,
+        BTreeSet::from(["connect", "processing", "transfer"]),
+        "an address needs no look-up, plain HTTP no TLS"
+    );
     prometheus.wait_for("probe_success{probe=\"well\", schedule=\"often\"} == 1");
     prometheus.wait_for("probe_success{probe=\"shut\", schedule=\"often\"} == 0");
     prometheus.wait_for("probe_http_status_code{probe=\"well\"} == 200");

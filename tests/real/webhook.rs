@@ -88,7 +88,8 @@ fn notification() -> Notification {
 }
 
 async fn answered(head: &str) -> Result<(), NotifyError> {
-    let receiver = Hostile::answering(format!("HTTP/1.1 {head}\r\nconnection: close\r\n\r\nno \u{1b}[2J{SECRET}")).await;
+    let receiver =
+        Hostile::answering(format!("HTTP/1.1 {head}\r\nconnection: close\r\n\r\nno \u{1b}[2J{SECRET}")).await;
     let notifier = webhook(&format!("url: \"{}${{secret:path}}\"\n", receiver.url()));
     notifier.notify(&notification()).await.map(drop)
 }
@@ -130,10 +131,8 @@ async fn a_secret_in_the_url_is_in_no_error() {
 #[test]
 fn what_is_sent_has_its_key_and_its_headers() {
     let receiver = Receiver::start();
-    let notifier = webhook(&format!(
-        "url: \"{}\"\nheaders: {{ authorization: \"Bearer ${{secret:path}}\" }}\n",
-        receiver.url
-    ));
+    let notifier =
+        webhook(&format!("url: \"{}\"\nheaders: {{ authorization: \"Bearer ${{secret:path}}\" }}\n", receiver.url));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let receipt = runtime.block_on(notifier.notify(&notification())).expect("it is taken");
     assert_eq!(receipt.id.as_deref(), Some("204"));

@@ -38,7 +38,8 @@ impl Nsd {
              zonelistfile: \"{path}/zone.list\"\n  xfrdir: \"{path}\"\n  server-count: 1\n\
              remote-control:\n  control-enable: no\nzone:\n  name: shop.test\n  zonefile: shop.zone\n"
         );
-        let many: String = (0..MANY).map(|n| format!("many TXT \"{n:02}\"\nmany A 192.0.2.{n}\n")).collect();
+        let many: Vec<_> = (0..MANY).map(|n| format!("many TXT \"{n:02}\"\nmany A 192.0.2.{n}\n")).collect();
+        let many = many.concat();
         let zone = format!(
             "$ORIGIN shop.test.\n$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.1\n\
              www 60 A 192.0.2.1\nwww 120 A 192.0.2.2\nwww AAAA 2001:db8::1\nfour A 192.0.2.4\nalias CNAME www\n\
