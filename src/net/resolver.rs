@@ -5,7 +5,7 @@
 //! praising a name that has gone.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,14 +63,17 @@ impl Resolver {
         if is_localhost(&name) {
             return Ok(vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]);
         }
-        let asker = self.asker().map_err(|error| failure_of(&error, host))?;
+        let (config, options) = self.config().map_err(|error| failure_of(&error, host, &[]))?;
+        let servers: Vec<IpAddr> = config.name_servers().iter().map(|server| server.ip).collect();
+        let asker = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
+        let asker = asker.build().map_err(|error| failure_of(&error, host, &servers))?;
         let (a, aaaa) = (pin!(ask(&asker, &name, RecordType::A)), pin!(ask(&asker, &name, RecordType::AAAA)));
         let (Either::Left((first, other)) | Either::Right((first, other))) = select(a, aaaa).await;
         let answers = both(first, other).await;
-        answers.map_err(|error| failure_of(&error, host))
+        answers.map_err(|error| failure_of(&error, host, &servers))
     }
 
-    fn asker(&self) -> Result<TokioResolver, NetError> {
+    fn config(&self) -> Result<(ResolverConfig, ResolverOpts), NetError> {
         let (config, mut options) = match &self.servers {
             Some(servers) => {
                 let servers = servers.iter().map(|server| {
@@ -87,7 +90,7 @@ impl Resolver {
         options.attempts = 0;
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never;
-        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options).build()
+        Ok((config, options))
     }
 }
 
@@ -103,6 +106,8 @@ async fn both(
             }
             Ok(found)
         }
+        // The name is gone for every family.
+        Err(error) if response_code(&error) == Some(ResponseCode::NXDomain) => Err(error),
         // That there is none of one family says less than what went wrong with the other.
         Err(error) => other.await.map_err(|later| if lacks_records(&error) { later } else { error }),
     }
@@ -149,20 +154,31 @@ fn lacks_records(error: &NetError) -> bool {
     response_code(error) == Some(ResponseCode::NoError)
 }
 
-fn failure_of(error: &NetError, host: &str) -> Failure {
+fn failure_of(error: &NetError, host: &str, servers: &[IpAddr]) -> Failure {
     let (kind, message) = match (response_code(error), error) {
         (Some(ResponseCode::NXDomain), _) => (FailureKind::DnsNxdomain, format!("{host} does not exist")),
         (Some(ResponseCode::NoError), _) => (FailureKind::DnsNoRecords, format!("{host} has no address")),
         (Some(code), _) => (FailureKind::DnsServer, format!("the name server could not answer for {host}: {code}")),
         (None, NetError::Timeout) => (FailureKind::TimeoutDns, format!("no name server answered for {host}")),
         (None, NetError::Io(error)) => of_io(error, host),
-        (None, NetError::NoConnections) => {
-            (FailureKind::DnsServer, format!("no name server could be asked for {host}"))
-        }
+        (None, NetError::NoConnections) => unsent(servers, host),
         (None, NetError::Busy) => (FailureKind::LocalResources, "too many names are looked up at once".to_owned()),
         (None, other) => (FailureKind::DnsInvalid, format!("the answer for {host} cannot be understood: {other}")),
     };
     Failure::new(kind, message)
+}
+
+/// Why nothing could be sent to any server, which is all that hickory says. A datagram socket that is connected sends
+/// nothing, and meets the same errors.
+fn unsent(servers: &[IpAddr], host: &str) -> (FailureKind, String) {
+    let try_one = |server: &IpAddr| {
+        let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        UdpSocket::bind((any, 0)).and_then(|socket| socket.connect((*server, 53)))
+    };
+    match servers.iter().find_map(|server| try_one(server).err()) {
+        Some(error) => of_io(&error, host),
+        None => (FailureKind::LocalNetwork, format!("this machine could send no question for {host}")),
+    }
 }
 
 fn of_io(error: &io::Error, host: &str) -> (FailureKind, String) {
@@ -209,6 +225,29 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn what_cannot_be_sent_is_our_own_network() {
+        // The system refuses to send to the broadcast address.
+        let resolver = Resolver::of(&[SocketAddr::from(([255, 255, 255, 255], 53))]);
+        let failure = resolver.addresses("a.example").await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::LocalNetwork, "{failure}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_family_does_not_hold_up_the_other() {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let none = |code| Err(NoRecords::new(Query::new(), code).into());
+        let silent = std::future::pending;
+        assert_eq!(both(Ok(vec![address]), silent()).await.unwrap(), [address]);
+        assert!(both(none(ResponseCode::NXDomain), silent()).await.unwrap_err().is_nx_domain());
+        let later = async { Ok(vec![address]) };
+        assert_eq!(both(none(ResponseCode::NoError), later).await.unwrap(), [address]);
+        let told = both(none(ResponseCode::NoError), async { none(ResponseCode::ServFail) }).await.unwrap_err();
+        assert_eq!(response_code(&told), Some(ResponseCode::ServFail));
+        let told = both(none(ResponseCode::ServFail), async { none(ResponseCode::NoError) }).await.unwrap_err();
+        assert_eq!(response_code(&told), Some(ResponseCode::ServFail));
+    }
+
     #[test]
     fn errors_have_their_kind() {
         let io = |kind: io::ErrorKind| NetError::from(io::Error::from(kind));
@@ -219,12 +258,13 @@ mod tests {
             (code(ResponseCode::ServFail), FailureKind::DnsServer),
             (NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)), FailureKind::DnsServer),
             (NetError::Timeout, FailureKind::TimeoutDns),
+            (NetError::NoConnections, FailureKind::LocalNetwork),
             (NetError::QueryCaseMismatch, FailureKind::DnsInvalid),
             (io(io::ErrorKind::NetworkUnreachable), FailureKind::LocalNetwork),
             (io(io::ErrorKind::ConnectionRefused), FailureKind::DnsServer),
             (io(io::ErrorKind::NotFound), FailureKind::LocalResources),
         ] {
-            assert_eq!(failure_of(&error, "a.example").kind, kind, "{error}");
+            assert_eq!(failure_of(&error, "a.example", &[]).kind, kind, "{error}");
         }
     }
 }
