@@ -9,7 +9,7 @@ use super::resolve::identity;
 use crate::domain::names::ChannelName;
 use crate::engine::plan::Route;
 use crate::ports::{Building, ChannelKind, Notifier, PublisherFactory, PublisherKind};
-use crate::settings::{Key, Node, Problem, Problems, Spanned, Value, suggest};
+use crate::settings::{Key, Node, Problems, Spanned, Value, suggest};
 
 /// The channels; those with mistakes are left out.
 pub fn channels(
@@ -47,10 +47,8 @@ pub fn routes(written: &[RawRoute], channels: &BTreeSet<ChannelName>, problems: 
             }
         }
         if raw.to.is_empty() {
-            problems.push(Problem::placeless(
-                crate::settings::Level::Error,
-                "a route names no channel: write `to: [name]`",
-            ));
+            problems.error(raw.to.span.clone(), "a route names no channel").help =
+                Some("write `to: [name]`".to_owned());
         }
         if let Some(fallback) =
             raw.fallback.as_ref().filter(|fallback| raw.to.iter().any(|to| to.value == fallback.value))

@@ -10,14 +10,15 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::destinations;
-use super::probes::{Expanded, ProbeMaker, WrittenProbe, expand};
+use super::probes::{Expanded, ProbeMaker, WrittenProbe, check_budget, check_labels, expand};
 use super::raw::{RawRoot, RawSchedule, RawWeb};
 use super::resolve::{self, Environment, References, identity};
-use super::schedules::{self, WrittenSchedule};
+use super::schedules::{self, Scheduling, WrittenSchedule};
 use super::secrets::DeclaredSecrets;
 use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
 use crate::domain::template::{Piece, canonical};
-use crate::engine::plan::{Plan, WebPlan};
+use crate::domain::time::Length;
+use crate::engine::plan::{Plan, TIMEOUT, WebPlan};
 use crate::ports::{Building, Clock, Kinds, Secrets};
 use crate::settings::{Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
 
@@ -26,6 +27,9 @@ pub const ROOT_FILE: &str = "roundsman.yaml";
 
 /// How long runs are kept.
 const RETENTION: Duration = Duration::from_secs(90 * 86_400);
+
+/// The shortest time for which runs can be kept: alerts look back, and the page shows the last hour.
+const RETENTION_MIN: Duration = Duration::from_secs(3_600);
 
 /// Where the page listens.
 const LISTEN: &str = "127.0.0.1:8080";
@@ -189,6 +193,10 @@ fn plan_of(
     let declared = written_root.get("secrets").map(Node::entries).unwrap_or_default();
     references.secrets = declared.iter().map(|entry| entry.key.text.clone()).collect();
     if let Some(vars) = written_root.get("vars") {
+        if !matches!(vars.value, Value::Map(_) | Value::Null | Value::Broken) {
+            problems.error(vars.span.clone(), "`vars` is a mapping from a name to a value").help =
+                Some("write it like `vars: { api: https://api.example.com }`".to_owned());
+        }
         references.take_vars(vars, problems);
     }
     let root = references.resolve(written_root, problems);
@@ -209,20 +217,27 @@ fn plan_of(
         site: site.clone(),
         location: Arc::clone(&location),
     };
-    let maker = ProbeMaker {
-        kinds: surroundings.kinds.probers,
-        building: &building,
-        labels: &raw.defaults.labels,
-        timeout: raw.defaults.timeout.as_ref().map(|limit| limit.value.0.0),
-    };
+    let maker = ProbeMaker { kinds: surroundings.kinds.probers, building: &building, labels: &raw.defaults.labels };
+    check_labels(root.get("defaults").and_then(|defaults| defaults.get("labels")), problems);
+    check_budget(raw.defaults.timeout.as_ref(), problems);
+    if let Some(kept) = raw.retention.as_ref().filter(|kept| kept.value.0.0 < RETENTION_MIN) {
+        let message = format!("runs are kept for at least {}, not {}", Length(RETENTION_MIN), kept.value.0);
+        problems.error(kept.span.clone(), message);
+    }
     let (probes, broken) = probes(files, &maker, &mut references, problems);
-    let schedules = schedules(files, &probes, &broken, &references, now, problems);
+    let timeout = raw.defaults.timeout.as_ref().map_or(TIMEOUT, |limit| limit.value.0.0);
+    let all = Scheduling { probes: &probes, broken: &broken, timeout, now };
+    let schedules = schedules(files, &all, &references, problems);
     check_probes(&probes, &broken, &schedules, files, problems);
 
     let channels = destinations::channels(&raw.channels, surroundings.kinds.channels, &building, problems);
     let declared: BTreeSet<_> = raw.channels.keys().map(|name| name.value.clone()).collect();
+    let before = problems.len();
     let routes = destinations::routes(&raw.routes, &declared, problems);
-    for name in raw.channels.keys() {
+    // A route with a mistake may have been meant for any channel.
+    let routes_written = root.get("routes").map_or(0, |routes| routes.children().len());
+    let routes_well = problems.len() == before && routes.len() == routes_written;
+    for name in raw.channels.keys().filter(|_| routes_well) {
         let used =
             routes.iter().any(|route| route.to.contains(&name.value) || route.fallback.as_ref() == Some(&name.value));
         if !used {
@@ -244,6 +259,7 @@ fn plan_of(
         location,
         store,
         retention: raw.retention.as_ref().map_or(RETENTION, |kept| kept.value.0.0),
+        timeout,
         web,
         schedules: schedules::by_name(schedules.into_iter().map(|(schedule, _)| schedule).collect()),
         probes: probes.into_iter().map(|(name, probe)| (name, probe.probe)).collect(),
@@ -307,14 +323,7 @@ fn entries<'a>(file: &'a Node, what: &str, problems: &mut Problems) -> &'a [crat
 
 type Schedules = Vec<(crate::domain::schedule::Schedule, String)>;
 
-fn schedules(
-    files: &Files,
-    probes: &BTreeMap<ProbeName, WrittenProbe>,
-    broken: &BTreeSet<String>,
-    references: &References<'_>,
-    now: crate::domain::time::Timestamp,
-    problems: &mut Problems,
-) -> Schedules {
+fn schedules(files: &Files, all: &Scheduling<'_>, references: &References<'_>, problems: &mut Problems) -> Schedules {
     let mut seen: BTreeMap<ScheduleName, Span> = BTreeMap::new();
     let mut made = Vec::new();
     for file in &files.schedules {
@@ -333,13 +342,13 @@ fn schedules(
             }
             let node = references.resolve(&entry.value, problems);
             let Some(raw) = read::<RawSchedule>(&node, problems) else { continue };
-            let written = WrittenSchedule { name, key: entry.key.clone(), raw };
-            let schedule = schedules::make(&written, probes, broken, now, problems);
-            made.extend(schedule.map(|schedule| (schedule, identity(&node))));
+            let written = WrittenSchedule { name, key: entry.key.clone(), raw, node };
+            let schedule = schedules::make(&written, all, problems);
+            made.extend(schedule.map(|schedule| (schedule, identity(&written.node))));
         }
     }
     let names = || seen.keys().map(ScheduleName::as_str).collect::<Vec<_>>();
-    for probe in probes.values() {
+    for probe in all.probes.values() {
         if let Some(schedule) = probe.schedule.as_ref().filter(|schedule| !seen.contains_key(&schedule.value)) {
             problems.error(schedule.span.clone(), format!("there is no schedule `{}`", schedule.value)).help =
                 suggest(schedule.value.as_str(), names());

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::names::{CaptureName, SecretName};
-use crate::domain::template::{Fill, Template};
+use crate::domain::template::{Fill, Piece, Template, pieces};
 use crate::domain::time::rfc3339;
 use crate::ports::{Building, ChannelKind, Clock, Notification, Notifier, NotifyError, Receipt, Secrets};
 use crate::settings::problem::harmless;
@@ -59,16 +59,30 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
         problems.error(settings.url.span.clone(), format!("this is not the URL of a webhook: {why}")).help =
             Some("write it like `https://hooks.example.com/roundsman`".to_owned());
     }
-    let fields = [&settings.url].into_iter().chain(settings.headers.values());
-    for (field, name) in fields.filter_map(|field| Some((field, field.value.captures().next()?))) {
-        problems.error(field.span.clone(), format!("`{{{{{name}}}}}` is a capture, and a channel belongs to no run"));
+    for field in [&settings.url].into_iter().chain(settings.headers.values()) {
+        let literal = pieces(&field.value.to_string()).unwrap_or_default();
+        let hole = literal.iter().find_map(|piece| match piece {
+            Piece::Capture(name) => Some(name.as_str()),
+            Piece::RunId => Some("run.id"),
+            _ => None,
+        });
+        if let Some(name) = hole {
+            problems.error(field.span.clone(), format!("`{{{{{name}}}}}` belongs to a run, and a channel has none"));
+        }
     }
     let mut headers = Vec::new();
     for (name, value) in settings.headers {
         match HeaderName::from_bytes(name.value.as_bytes()) {
-            Ok(header) => headers.push((header, value.value)),
+            Ok(header) => {
+                if value.value.as_literal().is_some_and(|text| HeaderValue::from_str(text).is_err()) {
+                    problems
+                        .error(value.span.clone(), "a header cannot hold a line break or another control character");
+                }
+                headers.push((header, value.value));
+            }
             Err(_) => {
-                problems.error(name.span.clone(), format!("`{}` is not the name of a header", name.value));
+                problems.error(name.span.clone(), format!("`{}` is not the name of a header", name.value)).help =
+                    Some("a name has letters, digits and `-`, like `X-Request-Id`".to_owned());
             }
         }
     }
@@ -84,9 +98,15 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
 }
 
 fn usable(text: &str) -> Result<reqwest::Url, String> {
-    let url: reqwest::Url = text.parse().map_err(|error: url::ParseError| error.to_string())?;
+    let url: reqwest::Url = text.parse().map_err(|error: url::ParseError| match error {
+        url::ParseError::RelativeUrlWithoutBase => "it begins with neither `https://` nor `http://`".to_owned(),
+        error => error.to_string(),
+    })?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("it begins with `{}:`", url.scheme()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("it holds a user and a password, which belong into the header `authorization`".to_owned());
     }
     Ok(url)
 }

@@ -80,6 +80,10 @@ fn check(text: &str, begins_with_hole: bool) -> Result<Url, Mistake> {
             "remove them and write `basic: { user: …, password: \"${secret:…}\" }`",
         );
     }
+    // The parser of WHATWG takes the first part of the path for a host where there is none.
+    if authority.is_empty() {
+        return fail(format!("`{text}` has no host"), "write it like `https://shop.example.com/path`");
+    }
     match Url::parse(text) {
         Ok(url) if url.port() == Some(0) => fail("`0` is not a port".to_owned(), "a port is a number from 1 to 65535"),
         Ok(url) if origin_form(&url).parse::<http::Uri>().is_err() => {
@@ -116,6 +120,7 @@ mod tests {
             ("https://a.example:99999/", "`99999` is not a port"),
             ("https://a.example:0/", "`0` is not a port"),
             ("https://", "`https://` has no host"),
+            ("https:///cart", "`https:///cart` has no host"),
             ("https://user:pw@a.example/", "a URL does not hold a user and a password"),
             ("https://[::1/", "`https://[::1/` is not a URL: invalid IPv6 address"),
         ] {
