@@ -54,7 +54,8 @@ pub fn routes(written: &[RawRoute], channels: &BTreeSet<ChannelName>, problems: 
             raw.fallback.as_ref().filter(|fallback| raw.to.iter().any(|to| to.value == fallback.value))
         {
             problems
-                .error(fallback.span.clone(), format!("`{}` cannot take what it gave up on itself", fallback.value));
+                .error(fallback.span.clone(), format!("`{}` cannot take what it gave up on itself", fallback.value))
+                .help = Some("name another channel, or remove `fallback`".to_owned());
         }
         let severities: BTreeSet<_> = raw.severity.iter().copied().collect();
         let shadow = |earlier: &Route| {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::destinations;
+use super::filled::Filled;
 use super::probes::{Expanded, ProbeMaker, WrittenProbe, check_budget, check_labels, expand};
 use super::raw::{RawRoot, RawSchedule, RawWeb};
 use super::resolve::{self, Environment, References, identity};
@@ -20,7 +21,7 @@ use crate::domain::template::{Piece, canonical};
 use crate::domain::time::Length;
 use crate::engine::plan::{Plan, TIMEOUT, WebPlan};
 use crate::ports::{Building, Clock, Kinds, Secrets};
-use crate::settings::{Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
+use crate::settings::{Entry, Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
 
 /// The file that may be absent.
 pub const ROOT_FILE: &str = "roundsman.yaml";
@@ -187,6 +188,7 @@ fn plan_of(
         vars: BTreeMap::new(),
         secrets: BTreeSet::new(),
         each: None,
+        filled: Filled::default(),
     };
     let empty = Node { span: Span::new(&Source::new(ROOT_FILE, ""), 0..0), value: Value::Map(Vec::new()) };
     let written_root = files.root.as_ref().unwrap_or(&empty);
@@ -199,7 +201,8 @@ fn plan_of(
         }
         references.take_vars(vars, problems);
     }
-    let root = references.resolve(written_root, problems);
+    let mut root = references.resolve(written_root, problems);
+    take_literal_secrets(&mut root, problems);
     let raw: RawRoot = read(&root, problems).unwrap_or_default();
 
     let secrets: Arc<dyn Secrets> = Arc::new(DeclaredSecrets::new(
@@ -270,7 +273,26 @@ fn plan_of(
         secrets_used,
         written,
     });
+    references.filled.mask(problems);
     (plan, listen)
+}
+
+/// Whoever writes a secret itself under `secrets:` is told so, and does not see it again.
+fn take_literal_secrets(root: &mut Node, problems: &mut Problems) {
+    let Value::Map(entries) = &mut root.value else { return };
+    let Some(Value::Map(secrets)) =
+        entries.iter_mut().find(|entry| entry.key.text == "secrets").map(|entry| &mut entry.value.value)
+    else {
+        return;
+    };
+    for Entry { key, value } in secrets {
+        if matches!(value.value, Value::Text(_) | Value::Bool(_) | Value::Int(_) | Value::Float(_)) {
+            let problem = problems.error(value.span.clone(), "under `secrets` stands where a secret is, not the secret");
+            problem.help = Some(format!("write `{0}: {{ env: NAME }}` or `{0}: {{ file: path }}`", key.text));
+            problem.hidden = true;
+            value.value = Value::Broken;
+        }
+    }
 }
 
 fn directory_name(directory: &Path) -> String {
@@ -314,7 +336,7 @@ fn probes(
     (made, broken)
 }
 
-fn entries<'a>(file: &'a Node, what: &str, problems: &mut Problems) -> &'a [crate::settings::Entry] {
+fn entries<'a>(file: &'a Node, what: &str, problems: &mut Problems) -> &'a [Entry] {
     if !matches!(file.value, Value::Map(_) | Value::Broken | Value::Null) {
         problems.error(file.span.clone(), format!("a file in `{what}/` is a mapping from a name to what it names"));
     }
@@ -419,7 +441,7 @@ fn store(directory: &Path, raw: &RawRoot, problems: &mut Problems) -> Option<Pat
 
 fn web(raw: &RawWeb, problems: &mut Problems) -> Option<WebPlan> {
     let mut well = true;
-    let text = raw.listen.as_ref().map_or(LISTEN, |listen| listen.value.as_str());
+    let text = raw.listen.as_ref().map_or(LISTEN, |listen| listen.value.0.as_str());
     let listen = text.parse::<SocketAddr>().ok();
     if let (None, Some(written)) = (listen, &raw.listen) {
         problems.error(written.span.clone(), format!("`{text}` is not an address to listen at")).help =
@@ -427,7 +449,7 @@ fn web(raw: &RawWeb, problems: &mut Problems) -> Option<WebPlan> {
     }
     let url = raw.url.as_ref().map(|url| (url, url.value.trim_end_matches('/').to_owned()));
     if let Some((written, _)) =
-        url.as_ref().filter(|(_, url)| !url.starts_with("http://") && !url.starts_with("https://"))
+        url.as_ref().filter(|(_, url)| !is_url(url))
     {
         problems.error(written.span.clone(), format!("`{}` is not a URL", written.value)).help =
             Some("write it like `https://rounds.example.com`".to_owned());
@@ -437,8 +459,9 @@ fn web(raw: &RawWeb, problems: &mut Problems) -> Option<WebPlan> {
     if let Some(written) = &raw.token {
         token = written.value.secrets().next().cloned();
         if token.as_ref().is_none_or(|name: &SecretName| written.value.to_string() != format!("${{secret:{name}}}")) {
-            problems.error(written.span.clone(), "the token stands in the file").help =
-                Some("declare it under `secrets:` and write `token: \"${secret:name}\"`".to_owned());
+            let problem = problems.error(written.span.clone(), "a token is a secret, and nothing else");
+            problem.help = Some("declare it under `secrets:` and write `token: \"${secret:name}\"`".to_owned());
+            problem.hidden = true;
             well = false;
         }
     }
@@ -450,6 +473,12 @@ fn web(raw: &RawWeb, problems: &mut Problems) -> Option<WebPlan> {
         well = false;
     }
     well.then(|| WebPlan { listen, url: url.map(|(_, url)| url), token })
+}
+
+/// What a browser opens.
+fn is_url(text: &str) -> bool {
+    let well = |url: url::Url| ["http", "https"].contains(&url.scheme()) && url.username().is_empty();
+    text.contains("://") && !text.contains(char::is_whitespace) && text.parse().is_ok_and(well)
 }
 
 fn written(root: &Node, probes: &BTreeMap<ProbeName, WrittenProbe>, schedules: &Schedules) -> BTreeMap<String, String> {

@@ -55,7 +55,7 @@ pub struct RawRoot {
 pub struct RawWeb {
     /// Where it listens. Default: `127.0.0.1:8080`.
     #[schemars(with = "Option<String>")]
-    pub listen: Option<Spanned<String>>,
+    pub listen: Option<Spanned<RawListen>>,
     /// How people reach it, for links in messages.
     #[schemars(with = "Option<String>")]
     pub url: Option<Spanned<String>>,
@@ -253,6 +253,16 @@ impl<'de> Deserialize<'de> for RawLength {
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// An address to listen at as written; whether it is one shows later, with what to write.
+#[derive(Clone, Debug)]
+pub struct RawListen(pub String);
+
+impl<'de> Deserialize<'de> for RawListen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer, "an address like `127.0.0.1:8080`").map(Self)
     }
 }
 

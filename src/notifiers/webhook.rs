@@ -56,8 +56,11 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
     if let Some(url) = settings.url.value.as_literal()
         && let Err(why) = usable(url)
     {
-        problems.error(settings.url.span.clone(), format!("this is not the URL of a webhook: {why}")).help =
-            Some("write it like `https://hooks.example.com/roundsman`".to_owned());
+        let problem =
+            problems.error(settings.url.span.clone(), format!("this is not the URL of a webhook: {why}"));
+        problem.help = Some("write it like `https://hooks.example.com/roundsman`".to_owned());
+        // Whoever knows the URL of a webhook can write to it; a reference says nothing.
+        problem.hidden = !settings.url.span.text().contains("${");
     }
     for field in [&settings.url].into_iter().chain(settings.headers.values()) {
         let literal = pieces(&field.value.to_string()).unwrap_or_default();
@@ -106,7 +109,7 @@ fn usable(text: &str) -> Result<reqwest::Url, String> {
         return Err(format!("it begins with `{}:`", url.scheme()));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("it holds a user and a password, which belong into the header `authorization`".to_owned());
+        return Err("it holds a user and a password, which belong in the header `authorization`".to_owned());
     }
     Ok(url)
 }

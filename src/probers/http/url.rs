@@ -29,7 +29,9 @@ impl UrlDraft {
             Ok(url) if written.value.as_literal().is_some() => Some(Self::Known(url)),
             Ok(_) => Some(Self::Later(written.value.clone())),
             Err((message, help)) => {
-                problems.error(written.span.clone(), message).help = Some(help);
+                let problem = problems.error(written.span.clone(), message);
+                problem.hidden = problem.message == USER_IN_URL;
+                problem.help = Some(help);
                 None
             }
         }
@@ -51,6 +53,9 @@ impl UrlDraft {
 fn encode(value: &str) -> Option<String> {
     (value != "." && value != "..").then(|| utf8_percent_encode(value, ENCODED).to_string())
 }
+
+/// What is said of a URL with a password, which is not shown again.
+const USER_IN_URL: &str = "a URL does not hold a user and a password";
 
 /// The message and the help of a mistake.
 type Mistake = (String, String);
@@ -76,7 +81,7 @@ fn check(text: &str, begins_with_hole: bool) -> Result<Url, Mistake> {
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
     if authority.contains('@') {
         return fail(
-            "a URL does not hold a user and a password".to_owned(),
+            USER_IN_URL.to_owned(),
             "remove them and write `basic: { user: …, password: \"${secret:…}\" }`",
         );
     }
