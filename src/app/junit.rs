@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn steps_are_cases_and_control_characters_do_not_break_the_xml() {
         let mut out = Vec::new();
-        write(&[crate::app::report::tests::journey()], &mut out).unwrap();
+        write(&[crate::app::testing::journey()], &mut out).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap());
     }
 }

@@ -17,4 +17,7 @@ pub mod schema;
 pub mod validate;
 pub mod wiring;
 
+#[cfg(test)]
+mod testing;
+
 pub use cli::main;

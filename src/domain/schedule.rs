@@ -313,7 +313,7 @@ mod tests {
         let mut tenths = [0_u32; 10];
         for n in 0..10_000 {
             assert!(place(n) < Duration::from_secs(19));
-            tenths[(place(n).as_secs_f64() / 1.9) as usize] += 1;
+            tenths[usize::try_from(place(n).as_millis() / 1_900).unwrap()] += 1;
         }
         assert!(tenths.iter().all(|&count| (900..1_100).contains(&count)), "{tenths:?}");
         // These figures may never change: a restart with another release keeps the phase.

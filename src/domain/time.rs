@@ -52,6 +52,11 @@ pub fn rfc3339(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// `2026-11-24 10:00:31 UTC`: how instants are written for people.
+pub fn clock(at: Timestamp) -> String {
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
 /// A length of time as people write it: `30s`, `5m`, `1h 30m`, `250ms`, `90d`; always with its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -140,7 +140,7 @@ async fn serve(
                     "metrics cannot be published: {error}"
                 );
             }
-            Ok(()) if !well && publisher.account().waiting == 0 => {
+            Ok(()) if !well => {
                 well = true;
                 tracing::info!(publisher = name, "metrics are published again");
             }

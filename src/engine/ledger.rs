@@ -44,6 +44,7 @@ impl Ledger {
         let gone: BTreeSet<AlertKey> = self.states.keys().filter(|key| !self.is_watched(key)).cloned().collect();
         for key in gone {
             self.states.remove(&key);
+            commit.states.retain(|(known, _)| *known != key);
             commit.forgotten.push(key);
         }
         let unheld: Vec<_> = self.open.keys().cloned().collect();
@@ -87,6 +88,9 @@ impl Ledger {
             let (after, transition) = judge(policy, aspect, &before, &run);
             let firing = matches!(after, AlertState::Firing { .. });
             if after != before {
+                // While the store rests a commit grows, and the last word on a state is the one that counts.
+                commit.states.retain(|(known, _)| *known != key);
+                commit.forgotten.retain(|known| *known != key);
                 commit.states.push((key.clone(), after.clone()));
                 if after == AlertState::Healthy {
                     self.states.remove(&key)

@@ -146,13 +146,13 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         probes,
         channels: BTreeMap::new(),
         routes: vec![Route {
-            severities: Default::default(),
+            severities: std::collections::BTreeSet::new(),
             to: vec![crate::domain::names::ChannelName::parse("ops").unwrap()],
             fallback: None,
         }],
         publishers: BTreeMap::new(),
         secrets: Arc::new(NoSecrets),
-        secrets_used: Default::default(),
+        secrets_used: std::collections::BTreeSet::new(),
         written: BTreeMap::new(),
     }
 }

@@ -1,26 +1,270 @@
-//! Names to addresses.
+//! Names to addresses, asked freshly each time.
+//!
+//! Nothing is kept between two look-ups: no answer, no connection, no opinion about a name server, and `/etc/hosts` and
+//! `/etc/resolv.conf` are read again, so that a change is seen at once. A probe whose look-ups were remembered would go on
+//! praising a name that has gone.
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError, NoRecords};
+use hickory_resolver::proto::op::{Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::{Hosts, TokioResolver, system_conf};
 
 use crate::domain::outcome::{Failure, FailureKind};
 
-/// Looks names up.
+/// A packet that is lost is sent again after this long.
+const ATTEMPT: Duration = Duration::from_secs(3);
+/// How often it is sent again. Together with [`ATTEMPT`] longer than any sensible step: it is the caller who ends a look-up.
+const RETRIES: usize = 99;
+/// How long the other family is waited for when one has answered: RFC 8305, section 3, has 50 ms; a step can wait longer
+/// than a person, and a name server that drops questions for AAAA must not cost the step.
+const OTHER_FAMILY: Duration = Duration::from_millis(500);
+
+/// Looks names up. A clone is as good as the original.
 #[derive(Clone, Debug)]
-pub struct Resolver;
+pub struct Resolver {
+    /// The servers to ask; none for those of the machine.
+    servers: Option<Arc<[SocketAddr]>>,
+}
 
 impl Resolver {
-    /// The resolver of this machine.
+    /// The resolver of this machine: `/etc/hosts`, then what `/etc/resolv.conf` says, its search domains included; a name
+    /// that ends in a dot is never searched.
     pub fn system() -> Self {
-        Self
+        Self { servers: None }
     }
 
-    /// The addresses of a host; an address is itself.
+    /// A resolver that asks these servers and knows nothing of the machine's files.
+    pub fn of(servers: &[SocketAddr]) -> Self {
+        Self { servers: Some(servers.into()) }
+    }
+
+    /// The addresses of a host, of both families, as they were found; an address, also one in brackets, is itself. There is
+    /// no deadline here: the caller has one.
     pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Failure> {
-        if let Ok(address) = host.parse() {
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        if let Ok(address) = bare.parse() {
             return Ok(vec![address]);
         }
-        let found = tokio::net::lookup_host((host, 0)).await;
-        let found = found.map_err(|_| Failure::new(FailureKind::DnsNxdomain, format!("{host} does not exist")))?;
-        Ok(found.map(|address| address.ip()).collect())
+        let name = Name::from_utf8(host).ok().filter(|name| name.num_labels() > 0);
+        let name = name.ok_or_else(|| Failure::new(FailureKind::DnsInvalid, format!("`{host}` is not a DNS name")))?;
+        let local = if self.servers.is_none() { of_hosts_file(&name) } else { Vec::new() };
+        if !local.is_empty() {
+            return Ok(local);
+        }
+        if is_localhost(&name) {
+            return Ok(vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]);
+        }
+        let (config, options) = self.config().map_err(|error| failure_of(&error, host, &[]))?;
+        let servers: Vec<IpAddr> = config.name_servers().iter().map(|server| server.ip).collect();
+        let asker = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
+        let asker = asker.build().map_err(|error| failure_of(&error, host, &servers))?;
+        let (a, aaaa) = (pin!(ask(&asker, &name, RecordType::A)), pin!(ask(&asker, &name, RecordType::AAAA)));
+        let (Either::Left((first, other)) | Either::Right((first, other))) = select(a, aaaa).await;
+        let answers = both(first, other).await;
+        answers.map_err(|error| failure_of(&error, host, &servers))
+    }
+
+    fn config(&self) -> Result<(ResolverConfig, ResolverOpts), NetError> {
+        let (config, mut options) = match &self.servers {
+            Some(servers) => {
+                let servers = servers.iter().map(|server| {
+                    let mut config = NameServerConfig::udp_and_tcp(server.ip());
+                    config.connections.iter_mut().for_each(|connection| connection.port = server.port());
+                    config
+                });
+                (ResolverConfig::from_parts(None, Vec::new(), servers.collect()), ResolverOpts::default())
+            }
+            None => system_conf::read_system_conf()?,
+        };
+        options.timeout = ATTEMPT;
+        // What hickory would try again includes a refusal, at once; see `ask` for what is.
+        options.attempts = 0;
+        options.cache_size = 0;
+        options.use_hosts_file = ResolveHosts::Never;
+        Ok((config, options))
+    }
+}
+
+/// What the first answer and the other family's give together.
+async fn both(
+    first: Result<Vec<IpAddr>, NetError>,
+    other: impl Future<Output = Result<Vec<IpAddr>, NetError>>,
+) -> Result<Vec<IpAddr>, NetError> {
+    match first {
+        Ok(mut found) => {
+            if let Ok(Ok(more)) = tokio::time::timeout(OTHER_FAMILY, other).await {
+                found.extend(more);
+            }
+            Ok(found)
+        }
+        // The name is gone for every family.
+        Err(error) if response_code(&error) == Some(ResponseCode::NXDomain) => Err(error),
+        // That there is none of one family says less than what went wrong with the other.
+        Err(error) => other.await.map_err(|later| if lacks_records(&error) { later } else { error }),
+    }
+}
+
+async fn ask(asker: &TokioResolver, name: &Name, family: RecordType) -> Result<Vec<IpAddr>, NetError> {
+    let mut answer = asker.lookup(name.clone(), family).await;
+    for _ in 0..RETRIES {
+        if !matches!(answer, Err(NetError::Timeout)) {
+            break;
+        }
+        answer = asker.lookup(name.clone(), family).await;
+    }
+    let answer = answer?;
+    let found: Vec<_> = answer.answers().iter().filter_map(|record| record.data.ip_addr()).collect();
+    if found.is_empty() {
+        return Err(NoRecords::new(Query::query(name.clone(), family), ResponseCode::NoError).into());
+    }
+    Ok(found)
+}
+
+fn of_hosts_file(name: &Name) -> Vec<IpAddr> {
+    // A machine without the file has no entries.
+    let hosts = Hosts::from_system().unwrap_or_default();
+    let of = |family| hosts.lookup_static_host(&Query::query(name.clone(), family));
+    let lookups = [RecordType::AAAA, RecordType::A].into_iter().filter_map(of);
+    lookups.flat_map(|found| found.answers().iter().filter_map(|r| r.data.ip_addr()).collect::<Vec<_>>()).collect()
+}
+
+/// `localhost` and all below it never leave the machine (RFC 6761, section 6.3).
+fn is_localhost(name: &Name) -> bool {
+    name.iter().next_back().is_some_and(|label| label.eq_ignore_ascii_case(b"localhost"))
+}
+
+fn response_code(error: &NetError) -> Option<ResponseCode> {
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => Some(none.response_code),
+        NetError::Dns(DnsError::ResponseCode(code)) => Some(*code),
+        _ => None,
+    }
+}
+
+fn lacks_records(error: &NetError) -> bool {
+    response_code(error) == Some(ResponseCode::NoError)
+}
+
+fn failure_of(error: &NetError, host: &str, servers: &[IpAddr]) -> Failure {
+    let (kind, message) = match (response_code(error), error) {
+        (Some(ResponseCode::NXDomain), _) => (FailureKind::DnsNxdomain, format!("{host} does not exist")),
+        (Some(ResponseCode::NoError), _) => (FailureKind::DnsNoRecords, format!("{host} has no address")),
+        (Some(code), _) => (FailureKind::DnsServer, format!("the name server could not answer for {host}: {code}")),
+        (None, NetError::Timeout) => (FailureKind::TimeoutDns, format!("no name server answered for {host}")),
+        (None, NetError::Io(error)) => of_io(error, host),
+        (None, NetError::NoConnections) => unsent(servers, host),
+        (None, NetError::Busy) => (FailureKind::LocalResources, "too many names are looked up at once".to_owned()),
+        (None, other) => (FailureKind::DnsInvalid, format!("the answer for {host} cannot be understood: {other}")),
+    };
+    Failure::new(kind, message)
+}
+
+/// Why nothing could be sent to any server, which is all that hickory says. A datagram socket that is connected sends
+/// nothing, and meets the same errors.
+fn unsent(servers: &[IpAddr], host: &str) -> (FailureKind, String) {
+    let try_one = |server: &IpAddr| {
+        let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        UdpSocket::bind((any, 0)).and_then(|socket| socket.connect((*server, 53)))
+    };
+    match servers.iter().find_map(|server| try_one(server).err()) {
+        Some(error) => of_io(&error, host),
+        None => (FailureKind::LocalNetwork, format!("this machine could send no question for {host}")),
+    }
+}
+
+fn of_io(error: &io::Error, host: &str) -> (FailureKind, String) {
+    use io::ErrorKind as Is;
+    match error.kind() {
+        Is::NetworkUnreachable | Is::NetworkDown | Is::HostUnreachable | Is::PermissionDenied => {
+            (FailureKind::LocalNetwork, format!("this machine reaches no name server to ask for {host}"))
+        }
+        Is::ConnectionRefused | Is::ConnectionReset | Is::ConnectionAborted | Is::UnexpectedEof | Is::BrokenPipe => {
+            (FailureKind::DnsServer, format!("the name server was not there to be asked for {host}: {error}"))
+        }
+        // What is left is about sockets and files of our own: no descriptors, no ports, no resolv.conf.
+        _ => (FailureKind::LocalResources, format!("{host} could not be looked up: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_is_itself() {
+        // Nothing listens there: whoever asked would fail.
+        let resolver = Resolver::of(&[SocketAddr::from(([127, 0, 0, 1], 1))]);
+        for (host, address) in [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("[2001:db8::1]", "2001:db8::1")] {
+            assert_eq!(resolver.addresses(host).await, Ok(vec![address.parse().unwrap()]), "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn localhost_needs_no_server() {
+        for host in ["localhost", "LOCALHOST.", "shop.localhost"] {
+            let found = Resolver::system().addresses(host).await.unwrap();
+            assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{host}: {found:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_name_is_not_asked() {
+        let long = "a".repeat(64);
+        for host in ["", ".", "a..b", long.as_str()] {
+            let failure = Resolver::system().addresses(host).await.unwrap_err();
+            assert_eq!(failure.kind, FailureKind::DnsInvalid, "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_sent_is_our_own_network() {
+        // The system refuses to send to the broadcast address.
+        let resolver = Resolver::of(&[SocketAddr::from(([255, 255, 255, 255], 53))]);
+        let failure = resolver.addresses("a.example").await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::LocalNetwork, "{failure}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_family_does_not_hold_up_the_other() {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let none = |code| Err(NoRecords::new(Query::new(), code).into());
+        let silent = std::future::pending;
+        assert_eq!(both(Ok(vec![address]), silent()).await.unwrap(), [address]);
+        assert!(both(none(ResponseCode::NXDomain), silent()).await.unwrap_err().is_nx_domain());
+        let later = async { Ok(vec![address]) };
+        assert_eq!(both(none(ResponseCode::NoError), later).await.unwrap(), [address]);
+        let told = both(none(ResponseCode::NoError), async { none(ResponseCode::ServFail) }).await.unwrap_err();
+        assert_eq!(response_code(&told), Some(ResponseCode::ServFail));
+        let told = both(none(ResponseCode::ServFail), async { none(ResponseCode::NoError) }).await.unwrap_err();
+        assert_eq!(response_code(&told), Some(ResponseCode::ServFail));
+    }
+
+    #[test]
+    fn errors_have_their_kind() {
+        let io = |kind: io::ErrorKind| NetError::from(io::Error::from(kind));
+        let code = |code| NetError::from(NoRecords::new(Query::new(), code));
+        for (error, kind) in [
+            (code(ResponseCode::NXDomain), FailureKind::DnsNxdomain),
+            (code(ResponseCode::NoError), FailureKind::DnsNoRecords),
+            (code(ResponseCode::ServFail), FailureKind::DnsServer),
+            (NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)), FailureKind::DnsServer),
+            (NetError::Timeout, FailureKind::TimeoutDns),
+            (NetError::NoConnections, FailureKind::LocalNetwork),
+            (NetError::QueryCaseMismatch, FailureKind::DnsInvalid),
+            (io(io::ErrorKind::NetworkUnreachable), FailureKind::LocalNetwork),
+            (io(io::ErrorKind::ConnectionRefused), FailureKind::DnsServer),
+            (io(io::ErrorKind::NotFound), FailureKind::LocalResources),
+        ] {
+            assert_eq!(failure_of(&error, "a.example", &[]).kind, kind, "{error}");
+        }
     }
 }

@@ -40,10 +40,12 @@ static CONFIG: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
 });
 
 /// The roots of the machine, read at the first handshake: building a probe does no I/O.
-static MACHINE: LazyLock<Result<Arc<WebPkiServerVerifier>, String>> = LazyLock::new(|| {
-    let native = rustls_native_certs::load_native_certs();
-    verifier(roots(native.certs))
-});
+static MACHINE: LazyLock<Result<Arc<WebPkiServerVerifier>, String>> = LazyLock::new(|| verifier(machine_roots()));
+
+/// The roots of the machine, or the built-in ones when it has none. Reads files.
+pub fn machine_roots() -> RootCertStore {
+    roots(rustls_native_certs::load_native_certs().certs)
+}
 
 /// The machine's certificates, or the built-in ones when it has none.
 fn roots(native: Vec<CertificateDer<'static>>) -> RootCertStore {
@@ -80,8 +82,12 @@ impl PartialEq for Trust {
 }
 
 impl Trust {
-    /// Trusts the certificates of a PEM text too. The error says what is wrong with the text.
+    /// Trusts the certificates of a PEM text too. The error says what is wrong with the text. An empty text adds nothing,
+    /// so that a configuration may leave it to the environment whether there is more to trust.
     pub fn with_pem(pem: &str) -> Result<Self, String> {
+        if pem.trim().is_empty() {
+            return Ok(Self::default());
+        }
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
             let certificate = certificate.map_err(|error| format!("the PEM text cannot be read: {error}"))?;
@@ -205,6 +211,7 @@ mod tests {
 
     #[test]
     fn a_text_without_certificates_is_refused() {
+        assert!(Trust::with_pem(" \n").unwrap().pem().is_none());
         assert_eq!(Trust::with_pem("hello").unwrap_err(), "there is no certificate in it");
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(Trust::with_pem(broken).unwrap_err().starts_with("a certificate of the PEM text cannot be used"));

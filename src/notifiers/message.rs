@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::domain::incident::{Event, Incident};
 use crate::domain::outcome::Failure;
-use crate::domain::time::{Timestamp, between, words};
+use crate::domain::time::{between, clock, words};
 use crate::ports::Notification;
 use crate::settings::problem::harmless;
 
@@ -86,9 +86,9 @@ fn facts(notification: &Notification, incident: &Incident) -> Vec<(&'static str,
     let schedules: Vec<_> = incident.schedules.iter().map(ToString::to_string).collect();
     let labels: Vec<_> = incident.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let since = match incident.resolved_at {
-        Some(end) => format!("{} to {}", moment(incident.since), moment(end)),
+        Some(end) => format!("{} to {}", clock(incident.since), clock(end)),
         None => {
-            format!("{} ({} ago)", moment(incident.since), words(between(incident.since, notification.at)))
+            format!("{} ({} ago)", clock(incident.since), words(between(incident.since, notification.at)))
         }
     };
     let late = "the incident was over before this message could be delivered";
@@ -105,10 +105,6 @@ fn facts(notification: &Notification, incident: &Incident) -> Vec<(&'static str,
         ("incident", Some(incident.id.to_string())),
     ];
     all.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?))).collect()
-}
-
-fn moment(at: Timestamp) -> String {
-    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// What somebody else wrote, on one line and of bounded length.
@@ -135,7 +131,7 @@ pub(crate) mod tests {
     use crate::domain::outcome::{FailureKind, RunId};
     use std::sync::Arc;
 
-    fn at(text: &str) -> Timestamp {
+    fn at(text: &str) -> crate::domain::time::Timestamp {
         text.parse().unwrap()
     }
 

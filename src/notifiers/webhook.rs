@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use reqwest::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{self, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
@@ -13,8 +13,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::names::{CaptureName, SecretName};
+use crate::domain::outcome::Failure;
 use crate::domain::template::{Fill, Piece, Template, pieces};
 use crate::domain::time::rfc3339;
+use crate::notifiers::message::piece;
 use crate::ports::{Building, ChannelKind, Clock, Notification, Notifier, NotifyError, Receipt, Secrets};
 use crate::settings::problem::harmless;
 use crate::settings::{Node, Problems, Spanned, read};
@@ -27,6 +29,19 @@ pub const CHANNEL: ChannelKind = ChannelKind {
     schema: WebhookSettings::json_schema,
     build,
 };
+
+/// How many failures are told.
+const FAILURES_MAX: usize = 10;
+
+/// What is ours to say; another of the same name would stand beside it.
+const OURS: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::HOST,
+    header::TRANSFER_ENCODING,
+    HeaderName::from_static("idempotency-key"),
+];
 
 /// How much of a refusal is read.
 const ANSWER_BYTES_MAX: usize = 4 * 1024;
@@ -53,41 +68,34 @@ pub struct WebhookSettings {
 fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Arc<dyn Notifier>> {
     let settings: WebhookSettings = read(node, problems)?;
     let before = problems.len();
-    if let Some(url) = settings.url.value.as_literal()
-        && let Err(why) = usable(url)
-    {
-        let problem =
-            problems.error(settings.url.span.clone(), format!("this is not the URL of a webhook: {why}"));
+    if let Some(Err(why)) = known(&settings.url.value).map(|url| usable(&url)) {
+        let problem = problems.error(settings.url.span.clone(), format!("this is not the URL of a webhook: {why}"));
         problem.help = Some("write it like `https://hooks.example.com/roundsman`".to_owned());
         // Whoever knows the URL of a webhook can write to it; a reference says nothing.
         problem.hidden = !settings.url.span.text().contains("${");
     }
-    for field in [&settings.url].into_iter().chain(settings.headers.values()) {
-        let literal = pieces(&field.value.to_string()).unwrap_or_default();
-        let hole = literal.iter().find_map(|piece| match piece {
-            Piece::Capture(name) => Some(name.as_str()),
-            Piece::RunId => Some("run.id"),
-            _ => None,
-        });
-        if let Some(name) = hole {
-            problems.error(field.span.clone(), format!("`{{{{{name}}}}}` belongs to a run, and a channel has none"));
-        }
+    let fields = [&settings.url].into_iter().chain(settings.headers.values());
+    for (field, name) in fields.filter_map(|field| Some((field, of_run(&field.value)?))) {
+        problems.error(field.span.clone(), format!("`{{{{{name}}}}}` is of a run, and a channel belongs to none"));
     }
-    let mut headers = Vec::new();
+    let mut headers: Vec<(HeaderName, Template)> = Vec::new();
     for (name, value) in settings.headers {
-        match HeaderName::from_bytes(name.value.as_bytes()) {
+        let why = match HeaderName::from_bytes(name.value.as_bytes()) {
+            Err(_) => format!("`{}` is not the name of a header", name.value),
+            Ok(header) if OURS.contains(&header) => format!("the header `{header}` is set by Roundsman"),
+            Ok(header) if headers.iter().any(|(other, _)| *other == header) => {
+                format!("the header `{header}` is given twice")
+            }
             Ok(header) => {
-                if value.value.as_literal().is_some_and(|text| HeaderValue::from_str(text).is_err()) {
+                if known(&value.value).is_some_and(|text| HeaderValue::try_from(text).is_err()) {
                     problems
                         .error(value.span.clone(), "a header cannot hold a line break or another control character");
                 }
                 headers.push((header, value.value));
+                continue;
             }
-            Err(_) => {
-                problems.error(name.span.clone(), format!("`{}` is not the name of a header", name.value)).help =
-                    Some("a name has letters, digits and `-`, like `X-Request-Id`".to_owned());
-            }
-        }
+        };
+        problems.error(name.span.clone(), why);
     }
     (problems.len() == before).then(|| {
         Arc::new(Webhook {
@@ -97,6 +105,24 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
             secrets: Arc::clone(&building.secrets),
             clock: Arc::clone(&building.clock),
         }) as Arc<dyn Notifier>
+    })
+}
+
+/// What is known of a text before secrets are; nothing where it begins with one. A digit stands for a secret, since it can
+/// stand in a host, a port, a path and a header.
+fn known(template: &Template) -> Option<String> {
+    let parts = pieces(&template.to_string()).ok()?;
+    let begins_with_secret = matches!(parts.first(), Some(Piece::Secret(_)));
+    let text = |part| if let Piece::Literal(text) = part { text } else { "1".to_owned() };
+    (!begins_with_secret).then(|| parts.into_iter().map(text).collect())
+}
+
+/// What of a text is known in a run only.
+fn of_run(template: &Template) -> Option<String> {
+    pieces(&template.to_string()).ok()?.into_iter().find_map(|part| match part {
+        Piece::Capture(name) => Some(name.to_string()),
+        Piece::RunId => Some("run.id".to_owned()),
+        _ => None,
     })
 }
 
@@ -148,7 +174,7 @@ impl Webhook {
             return Ok(Receipt { id: Some(status.as_str().to_owned()) });
         }
         let retry_after = self.retry_after(&answer);
-        let message = format!("{status}{}", quote(&self.secrets.redact(&beginning(answer).await)));
+        let message = format!("{status}{}", quote(&self.secrets.redact(&text_of(answer).await)));
         Err(match status {
             StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
                 NotifyError::Rejected(message)
@@ -173,7 +199,7 @@ impl Webhook {
                 ""
             }
             fn secret(&self, name: &SecretName) -> Option<&str> {
-                self.0.get(name).map(|secret| secret.expose_secret())
+                self.0.get(name).map(secrecy::SecretString::expose_secret)
             }
         }
         // A secret may be away for the moment in which it is rotated, so a page does not wait long for it.
@@ -218,11 +244,11 @@ fn body(notification: &Notification) -> Value {
         "schedules": incident.schedules,
         "severity": incident.severity,
         "since": rfc3339(incident.since),
-        "summary": notification.summary(),
+        "summary": piece(&notification.summary()),
     });
     if let (false, Value::Object(fields)) = (notification.plain, &mut body) {
         let more = [
-            ("failures", json!(incident.latest_failures)),
+            ("failures", incident.latest_failures.iter().take(FAILURES_MAX).map(told).collect()),
             ("labels", json!(incident.labels)),
             ("url", json!(notification.url)),
             ("runbook", json!(incident.runbook)),
@@ -236,6 +262,16 @@ fn body(notification: &Notification) -> Value {
     body
 }
 
+/// A target wrote much of it, so nothing of it may be long or do more than be read.
+fn told(failure: &Failure) -> Value {
+    json!(Failure {
+        message: piece(&failure.message),
+        expected: failure.expected.as_deref().map(piece),
+        actual: failure.actual.as_deref().map(piece),
+        ..failure.clone()
+    })
+}
+
 /// The reason in the words of whoever knew it: the outermost says that something failed, the innermost what.
 fn reason(error: &reqwest::Error) -> String {
     let what = if error.is_timeout() { "no answer in time" } else { "the receiver could not be reached" };
@@ -247,17 +283,18 @@ fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() { what.to_owned() } else { format!("{what}: {why}") }
 }
 
-/// The beginning of an answer, as text.
-async fn beginning(mut answer: Response) -> String {
+/// An answer as text. One that is too long is not repeated at all: its cut end could be a part of a secret, which nobody
+/// would recognise.
+async fn text_of(mut answer: Response) -> String {
     let mut bytes = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
-        let room = ANSWER_BYTES_MAX - bytes.len();
-        bytes.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-        if bytes.len() >= ANSWER_BYTES_MAX {
-            break;
+    loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) if bytes.len() + chunk.len() <= ANSWER_BYTES_MAX => bytes.extend_from_slice(&chunk),
+            Ok(Some(_)) => return "(an answer of more than 4 KiB)".to_owned(),
+            Ok(None) => return String::from_utf8_lossy(&bytes).into_owned(),
+            Err(_) => return "(an answer without an end)".to_owned(),
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn quote(text: &str) -> String {
@@ -276,7 +313,8 @@ mod tests {
     use crate::domain::judge::Aspect;
     use crate::domain::names::{ProbeName, ScheduleName};
     use crate::domain::outcome::{Failure, FailureKind, RunId};
-    use crate::engine::testing::at;
+    use crate::engine::testing::{NoSecrets, at};
+    use crate::settings::{Source, parse};
 
     fn notification(plain: bool) -> Notification {
         let since = at("2026-11-24T10:00:00Z");
@@ -316,6 +354,57 @@ mod tests {
     #[test]
     fn the_body_is_the_contract() {
         insta::assert_snapshot!(format!("{:#}\n{:#}", body(&notification(false)), body(&notification(true))));
+    }
+
+    #[test]
+    fn a_target_cannot_make_the_body_long() {
+        let mut notification = notification(false);
+        let hostile = "\u{1b}[2J\u{202e}".to_owned() + &"x".repeat(100_000);
+        let failure = Failure::new(FailureKind::Expect, hostile.clone()).with(hostile.clone(), hostile);
+        notification.incident.latest_failures = vec![failure; 500];
+        let text = body(&notification).to_string();
+        assert!(text.len() < 40_000, "{}", text.len());
+        assert!(!text.contains("\\u001b") && !text.contains('\u{202e}'));
+    }
+
+    #[test]
+    fn mistakes_are_found_before_anybody_must_be_told() {
+        let messages = |yaml: &str| {
+            let mut problems = Problems::new();
+            let node = parse(Source::new("roundsman.yaml", yaml), &mut problems).unwrap();
+            let building = Building {
+                secrets: Arc::new(NoSecrets),
+                http: crate::net::client::shared().unwrap(),
+                clock: Arc::new(crate::clock::SystemClock::start()),
+                cleanup: false,
+                site: String::new(),
+                location: Arc::from("here"),
+            };
+            assert_eq!(build(&node, &building, &mut problems).is_some(), problems.is_empty(), "{yaml}");
+            problems.sorted().iter().map(|problem| problem.message.clone()).collect::<Vec<_>>()
+        };
+        for (yaml, why) in [
+            ("{ url: hooks.example }", "this is not the URL of a webhook: relative URL without a base"),
+            ("{ url: 'ftp://h.example/${secret:a}' }", "this is not the URL of a webhook: it begins with `ftp:`"),
+            ("{ url: 'https://h.example/{{token}}' }", "`{{token}}` is of a run, and a channel belongs to none"),
+            ("{ url: 'https://h.example/{{run.id}}' }", "`{{run.id}}` is of a run, and a channel belongs to none"),
+            ("{ url: 'https://h.example', headers: { 'a b': c } }", "`a b` is not the name of a header"),
+            ("{ url: 'https://h.example', headers: { Host: c } }", "the header `host` is set by Roundsman"),
+            ("{ url: 'https://h.example', headers: { X-A: a, x-a: b } }", "the header `x-a` is given twice"),
+            (
+                "{ url: 'https://h.example', headers: { X-A: \"a\\nb${secret:c}\" } }",
+                "a header cannot hold a line break or another control character",
+            ),
+        ] {
+            assert_eq!(messages(yaml), [why], "{yaml}");
+        }
+        for yaml in [
+            "{ url: '${secret:hook}' }",
+            "{ url: 'https://${secret:host}:${secret:port}/x?key=${secret:key}' }",
+            "{ url: 'https://h.example', headers: { Authorization: 'Bearer ${secret:key}', X-A: '${secret:a}' } }",
+        ] {
+            assert_eq!(messages(yaml), [""; 0], "{yaml}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! any I/O, every mistake at its place, and lives as long as its plan. What the steps of one run share (connections,
 //! cookies) is in the run's [`crate::ports::Session`].
 
+mod dns;
 mod http;
 mod names;
 mod place;
@@ -13,4 +14,4 @@ mod tls;
 use crate::ports::Kind;
 
 /// Every kind of probe.
-pub static KINDS: &[Kind] = &[http::KIND, tcp::KIND, tls::KIND];
+pub static KINDS: &[Kind] = &[dns::KIND, http::KIND, tcp::KIND, tls::KIND];

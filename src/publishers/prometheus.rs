@@ -1,6 +1,6 @@
 //! Prometheus: the values stand on a page, `/metrics`, until somebody reads them. Nothing is sent, so nothing can be late.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -31,10 +31,11 @@ pub const PUBLISHER: PublisherKind = PublisherKind {
     build,
 };
 
-/// A probe that had no run for this long leaves the page: it was removed, since the longest cadence is a day.
+/// A gauge that had no new value for this long leaves the page, since the longest cadence is a day: its probe, schedule or
+/// step was removed. Counters leave with the last sample of their probe.
 const SILENCE_MAX: Duration = Duration::from_secs(25 * 3_600);
 
-/// How often the page is looked through for such probes.
+/// How often the page is looked through for such values.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// The bounds of the buckets of a histogram, in seconds.
@@ -142,11 +143,8 @@ impl Exposition for Page {
     }
 }
 
-/// What is known of a probe's series.
-struct OfProbe {
-    seen_at: Timestamp,
-    series: HashSet<(MetricName, Labels)>,
-}
+/// The series of a probe, with the last sample of each.
+type OfProbe = HashMap<(MetricName, Labels), Timestamp>;
 
 /// The publisher.
 struct Prometheus {
@@ -183,29 +181,25 @@ impl Prometheus {
         }
         self.account.delivered += 1;
         if let Some(probe) = &sample.labels.probe {
-            let known = self
-                .probes
-                .entry(probe.clone())
-                .or_insert_with(|| OfProbe { seen_at: sample.at, series: HashSet::new() });
-            known.seen_at = known.seen_at.max(sample.at);
-            known.series.insert((sample.name, labels));
+            self.probes.entry(probe.clone()).or_default().insert((sample.name, labels), sample.at);
         }
     }
 
-    /// Takes probes off the page that are gone.
+    /// Takes off the page what is gone.
     fn sweep(&mut self, now: Timestamp) {
         self.swept_at = now;
         let metrics = &self.metrics;
-        self.probes.retain(|_, known| {
-            let stays = between(known.seen_at, now) < SILENCE_MAX;
-            if !stays {
-                for (name, labels) in &known.series {
-                    if let Some(series) = metrics.get(name) {
-                        series.remove(labels);
-                    }
+        let is_fresh = |seen_at: &Timestamp| between(*seen_at, now) < SILENCE_MAX;
+        self.probes.retain(|_, series| {
+            let is_there = series.values().any(is_fresh);
+            series.retain(|(name, labels), seen_at| {
+                let stays = is_fresh(seen_at) || (is_there && name.metric_type() != MetricType::Gauge);
+                if let (false, Some(of_metric)) = (stays, metrics.get(name)) {
+                    of_metric.remove(labels);
                 }
-            }
-            stays
+                stays
+            });
+            is_there
         });
     }
 }
@@ -225,8 +219,15 @@ fn labels(sample: &Sample) -> Labels {
 
 impl Publisher for Prometheus {
     fn publish<'a>(&'a mut self, samples: &'a [Sample]) -> BoxFuture<'a, Result<(), PublishError>> {
-        samples.iter().for_each(|sample| self.take(sample));
-        Box::pin(std::future::ready(Ok(())))
+        let before = self.account.dropped;
+        for sample in samples {
+            self.take(sample);
+        }
+        let result = match self.account.dropped - before {
+            0 => Ok(()),
+            dropped => Err(PublishError(format!("{dropped} samples were dropped: no page can show their value"))),
+        };
+        Box::pin(std::future::ready(result))
     }
 
     fn flush(&mut self) -> BoxFuture<'_, Result<(), PublishError>> {
@@ -283,7 +284,8 @@ mod tests {
             sample(MetricName::ProbeDuration, "api", now, f64::NAN),
             sample(MetricName::Runs, "api", now, -1.0),
         ];
-        prometheus.publish(&samples).await.unwrap();
+        let refused = prometheus.publish(&samples).await.unwrap_err();
+        assert_eq!(refused.to_string(), "2 samples were dropped: no page can show their value");
         assert_eq!(prometheus.account(), PublisherAccount { delivered: 6, waiting: 0, dropped: 2 });
         insta::assert_snapshot!(prometheus.page.text());
     }
@@ -309,6 +311,30 @@ mod tests {
         prometheus.tick().await.unwrap();
         let page = prometheus.page.text();
         assert!(!page.contains("gone") && page.contains("roundsman_runs_total{probe=\"stays\",schedule=\"often\"} 2"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_schedule_that_is_gone_leaves_no_old_verdict() {
+        let clock = TestClock::starting("2026-11-24T10:00:00Z");
+        let mut prometheus = Prometheus::new(clock.clone());
+        let mut old = sample(MetricName::ProbeSuccess, "api", clock.now(), 0.0);
+        old.labels.schedule = Some(ScheduleName::parse("gone").unwrap());
+        let counted = Sample { name: MetricName::Runs, ..old.clone() };
+        let reload = Sample { name: MetricName::ReloadSuccess, labels: SampleLabels::default(), ..old.clone() };
+        prometheus.publish(&[old, counted, reload]).await.unwrap();
+        clock.step(25 * 3_600);
+        prometheus.publish(&[sample(MetricName::ProbeSuccess, "api", clock.now(), 1.0)]).await.unwrap();
+        prometheus.tick().await.unwrap();
+        let page = prometheus.page.text();
+        let values: Vec<_> = page.lines().filter(|line| !line.starts_with('#') && !line.contains("_info")).collect();
+        assert_eq!(
+            values,
+            [
+                "probe_success{probe=\"api\",schedule=\"often\"} 1.0",
+                "roundsman_runs_total{probe=\"api\",schedule=\"gone\"} 0.0",
+                "roundsman_config_last_reload_successful 0.0",
+            ]
+        );
     }
 
     #[test]

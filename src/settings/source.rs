@@ -125,7 +125,7 @@ impl Span {
 
     /// A part of this place, in bytes from its beginning: an error inside a text has a place of its own.
     ///
-    /// Only right where text and source agree byte for byte, which [`Scalar::plain`] without line breaks promises.
+    /// Only right where text and source agree byte for byte, which `Scalar::plain` without line breaks promises.
     #[must_use]
     pub fn part(&self, bytes: Range<usize>) -> Self {
         let start = self.bytes.start;

@@ -18,8 +18,20 @@ macro_rules! first {
     };
 }
 
-/// Puts a delivery into the outbox; one that is there already stays as it is.
+/// Puts a delivery into the outbox; one that is there already stays as it is. Word of the end goes to whoever took word of
+/// the beginning: where a channel's opening was given up on, that is its fallback.
 pub fn write(connection: &Connection, delivery: &Delivery) -> Result<()> {
+    let (incident, channel) = (&*delivery.notification.incident.id.0, delivery.channel.as_str());
+    if delivery.notification.event == Event::Resolved
+        && let Some(heir) = heir(connection, incident, channel)?
+    {
+        let is_told = hears(connection, &delivery.notification, &heir)?;
+        return if is_told { Ok(()) } else { insert(connection, delivery, &heir, None) };
+    }
+    insert(connection, delivery, channel, delivery.fallback.as_ref().map(ChannelName::as_str))
+}
+
+fn insert(connection: &Connection, delivery: &Delivery, channel: &str, fallback: Option<&str>) -> Result<()> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO outbox (id, channel, fallback, incident, event, transition, created_at, next_attempt_at, attempts,
              plain, state, notification)
@@ -29,8 +41,8 @@ pub fn write(connection: &Connection, delivery: &Delivery) -> Result<()> {
     let notification = &delivery.notification;
     insert.execute(params![
         delivery.id,
-        delivery.channel.as_str(),
-        delivery.fallback.as_ref().map(ChannelName::as_str),
+        channel,
+        fallback,
         &*notification.incident.id.0,
         notification.event.as_str(),
         notification.transition,
@@ -40,6 +52,51 @@ pub fn write(connection: &Connection, delivery: &Delivery) -> Result<()> {
         notification.plain,
         json(notification)?,
     ])?;
+    Ok(())
+}
+
+/// The fallback that took an incident's opening in the place of a channel that was never told of it.
+fn heir(connection: &Connection, incident: &str, channel: &str) -> Result<Option<String>> {
+    let mut select = connection.prepare_cached(
+        "SELECT fallback FROM outbox
+         WHERE incident = ?1 AND channel = ?2 AND event = 'opened' AND state = 'dead' AND fallback IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM outbox t
+               WHERE t.incident = ?1 AND t.channel = ?2 AND t.event = 'opened' AND t.state IN ('pending', 'delivered'))
+         ORDER BY transition LIMIT 1",
+    )?;
+    select.query_row(params![incident, channel], |row| row.get(0)).optional()
+}
+
+/// Whether a channel has heard, or will hear, of a transition by a row of its own.
+fn hears(connection: &Connection, notification: &Notification, channel: &str) -> Result<bool> {
+    let mut select = connection.prepare_cached(
+        "SELECT 1 FROM outbox
+         WHERE incident = ?1 AND channel = ?2 AND event = ?3 AND (?3 = 'resolved' OR transition = ?4)
+           AND state IN ('pending', 'delivered')",
+    )?;
+    let event = notification.event.as_str();
+    select.exists(params![&*notification.incident.id.0, channel, event, notification.transition])
+}
+
+/// Hands what was given up on to the fallback, unless that has it already, and with an opening the resolve that waits
+/// behind it.
+fn hand_over(connection: &Connection, from: &Delivery, fallback: &Delivery, at: Timestamp) -> Result<()> {
+    let notification = &fallback.notification;
+    let (incident, to) = (&*notification.incident.id.0, fallback.channel.as_str());
+    if !hears(connection, notification, to)? {
+        insert(connection, fallback, to, None)?;
+    }
+    if notification.event == Event::Opened && heir(connection, incident, from.channel.as_str())?.is_some() {
+        let resolve = Notification { event: Event::Resolved, ..notification.clone() };
+        let mut update = connection.prepare_cached(if hears(connection, &resolve, to)? {
+            "UPDATE outbox SET state = 'merged', settled_at = ?3
+             WHERE incident = ?1 AND channel = ?2 AND event = 'resolved' AND state = 'pending' AND ?4 IS NOT NULL"
+        } else {
+            "UPDATE outbox SET channel = ?4, fallback = NULL, next_attempt_at = min(next_attempt_at, ?3)
+             WHERE incident = ?1 AND channel = ?2 AND event = 'resolved' AND state = 'pending'"
+        })?;
+        update.execute(params![incident, from.channel.as_str(), micros(at), to])?;
+    }
     Ok(())
 }
 
@@ -123,7 +180,7 @@ pub fn settle(connection: &Connection, delivery: &Delivery, settlement: &Settlem
             )?;
             let settled = update.execute(params![delivery.id, micros(*at), attempts, error])?;
             if let Some(fallback) = fallback.as_deref().filter(|_| settled > 0) {
-                write(connection, fallback)?;
+                hand_over(connection, delivery, fallback, *at)?;
             }
         }
         Settlement::Merged { at } => {
@@ -139,7 +196,7 @@ pub fn settle(connection: &Connection, delivery: &Delivery, settlement: &Settlem
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::incident::Severity;
+    use crate::domain::incident::{Incident, Severity};
     use crate::ports::{Commit, Receipt, Store as _};
     use crate::store::testing::{Kept, channel, delivery as message, incident, kept, opening, resolving, second};
 
@@ -213,8 +270,48 @@ mod tests {
         settle_as(&kept, &first[0], dead(Some(Box::new(fallback.clone())))).await;
         kept.store.commit(resolving(&one, &["team"], 10)).await.unwrap();
         let due = due_at(&kept, 10).await;
-        assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["F"], vec![]));
-        assert_eq!(due.now[0], fallback);
+        assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["I1-2-team"], vec![]), "it has heard of the opening");
+    }
+
+    #[tokio::test]
+    async fn who_took_the_opening_takes_the_resolve() {
+        let dead = |of: &Incident| {
+            let fallback =
+                Delivery { id: format!("{}-F", of.id), fallback: None, ..message(of, 1, Event::Opened, "team", 2) };
+            Settlement::Dead { at: second(2), error: "400".to_owned(), fallback: Some(Box::new(fallback)) }
+        };
+        let kept = kept();
+        let (before, after) = (incident("I1", Severity::P1, 0), incident("I2", Severity::P1, 0));
+        kept.store.commit(opening(&before, &["ops"], 0)).await.unwrap();
+        kept.store.commit(opening(&after, &["ops"], 0)).await.unwrap();
+        let given_up = due_at(&kept, 0).await.now;
+        // One incident is over before its opening is given up on, the other after.
+        kept.store.commit(resolving(&before, &["ops"], 1)).await.unwrap();
+        settle_as(&kept, &given_up[0], dead(&before)).await;
+        settle_as(&kept, &given_up[1], dead(&after)).await;
+        kept.store.commit(resolving(&after, &["ops"], 3)).await.unwrap();
+        let due = due_at(&kept, 10).await;
+        assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["I1-F", "I2-F"], vec!["I1-2-ops", "I2-2-ops"]));
+        settle_as(&kept, &due.now[0], delivered(11)).await;
+        let due = due_at(&kept, 12).await;
+        assert_eq!(ids(&due.now), ["I1-2-ops", "I2-F"]);
+        assert_eq!((due.now[0].channel.as_str(), &due.now[0].fallback), ("team", &None));
+    }
+
+    #[tokio::test]
+    async fn a_fallback_hears_each_thing_once() {
+        let kept = kept();
+        let one = incident("I1", Severity::P1, 0);
+        kept.store.commit(opening(&one, &["ops", "team"], 0)).await.unwrap();
+        let first = due_at(&kept, 0).await.now;
+        kept.store.commit(resolving(&one, &["ops", "team"], 1)).await.unwrap();
+        let fallback = Delivery { id: "F".to_owned(), fallback: None, ..message(&one, 1, Event::Opened, "team", 2) };
+        let dead = Settlement::Dead { at: second(2), error: "400".to_owned(), fallback: Some(Box::new(fallback)) };
+        settle_as(&kept, &first[0], dead).await;
+        settle_as(&kept, &first[1], delivered(3)).await;
+        assert_eq!(ids(&due_at(&kept, 10).await.now), ["I1-2-team"]);
+        settle_as(&kept, &due_at(&kept, 10).await.now[0], delivered(10)).await;
+        assert_eq!(due_at(&kept, 99).await.oldest, None, "nothing waits for ever");
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use crate::domain::incident::{Event, Incident, IncidentId, Moment};
 use crate::domain::judge::{AlertKey, Aspect};
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
 use crate::domain::outcome::{Run, RunId, SlotOutcome};
-use crate::domain::time::{Timestamp, rfc3339};
+use crate::domain::time::{Timestamp, clock};
 use crate::ports::{IncidentStory, Loaded, Overview, RunSummary};
 
 /// How many resolved incidents are shown.
@@ -169,16 +169,16 @@ fn became(row: &Row<'_>) -> Result<String> {
         attempts => format!("{attempts} attempts"),
     };
     let error = row.get::<_, Option<String>>("error")?.map(|error| format!(": {error}")).unwrap_or_default();
-    let settled_at = row.get::<_, Option<i64>>("settled_at")?.and_then(to_instant).map(rfc3339).unwrap_or_default();
+    let settled_at = row.get::<_, Option<i64>>("settled_at")?.and_then(to_instant).map(clock).unwrap_or_default();
     Ok(match row.get_ref("state")?.as_str()? {
         "pending" if error.is_empty() => "waits for its first attempt".to_owned(),
         "pending" => {
-            let next = rfc3339(instant(row, "next_attempt_at")?);
+            let next = clock(instant(row, "next_attempt_at")?);
             format!("waits after {attempts}, the next not before {next}{error}")
         }
         "delivered" => {
-            let receipt = row.get::<_, Option<String>>("receipt")?.map(|id| format!(" as {id}")).unwrap_or_default();
-            format!("delivered {settled_at} with {attempts}{receipt}")
+            let receipt = row.get::<_, Option<String>>("receipt")?.map(|id| format!(" ({id})")).unwrap_or_default();
+            format!("delivered {settled_at}, {attempts}{receipt}")
         }
         "merged" => format!("told by the resolve, {settled_at}"),
         _ => format!("given up {settled_at} after {attempts}{error}"),
@@ -267,11 +267,11 @@ mod tests {
         assert_eq!(
             told,
             [
-                "dead opened: given up 2026-11-24T10:01:10.000Z after 1 attempt: 503",
-                "late opened: waits after 1 attempt, the next not before 2026-11-24T10:01:15.000Z: 503",
-                "merged opened: told by the resolve, 2026-11-24T10:01:10.000Z",
+                "dead opened: given up 2026-11-24 10:01:10 UTC after 1 attempt: 503",
+                "late opened: waits after 1 attempt, the next not before 2026-11-24 10:01:15 UTC: 503",
+                "merged opened: told by the resolve, 2026-11-24 10:01:10 UTC",
                 "new opened: waits for its first attempt",
-                "ok opened: delivered 2026-11-24T10:01:10.000Z with 1 attempt as m-1",
+                "ok opened: delivered 2026-11-24 10:01:10 UTC, 1 attempt (m-1)",
                 "ok resolved: waits for its first attempt",
             ]
         );

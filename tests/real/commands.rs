@@ -137,8 +137,7 @@ fn a_secret_that_is_not_there_is_named_before_anything_starts() {
 #[test]
 fn health_asks_the_daemon_and_time_ends_it() {
     let directory = configuration(SMALL);
-    let mut daemon =
-        Daemon::start(&["run", "--for", "3s", "--config", path(&directory)], &[]);
+    let mut daemon = Daemon::start(&["run", "--for", "3s", "--config", path(&directory)], &[]);
     let url = format!("http://{}", daemon.address);
     assert_eq!(code(&output(&["health", "--url", &url], &[])), Some(0));
     assert_eq!(daemon.ended().code(), Some(0));
@@ -169,10 +168,7 @@ fn once_reports_to_people_to_programs_and_to_readers_of_tests() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let open = listener.local_addr().expect("an address");
     let directory = configuration(&[
-        (
-            "probes/p.yaml",
-            &format!("open: {{ tcp: \"{open}\" }}\nshut: {{ tcp: \"127.0.0.1:9\" }}\n"),
-        ),
+        ("probes/p.yaml", &format!("open: {{ tcp: \"{open}\" }}\nshut: {{ tcp: \"127.0.0.1:9\" }}\n")),
         ("schedules/s.yaml", "often: { every: 1s, probes: [open, shut] }\n"),
     ]);
     let both = output(&["once", "--config", path(&directory)], &[]);

@@ -6,8 +6,7 @@ use crate::servers::roundsman::command;
 fn a_broken_database_is_noticed_explained_and_told_to_be_over() {
     let home = tempfile::tempdir().expect("a directory");
     let state = home.path().to_str().expect("a path in UTF-8");
-    let arguments =
-        ["demo", "--break", "database", "--for", "3m", "--config", env!("CARGO_MANIFEST_DIR")];
+    let arguments = ["demo", "--break", "database", "--for", "3m", "--config", env!("CARGO_MANIFEST_DIR")];
     let environment = [("STATE_DIRECTORY", state), ("ROUNDSMAN_LISTEN", "127.0.0.1:0")];
     let demo = command(&arguments, &environment).output().expect("the binary starts");
     let (out, log) = (String::from_utf8_lossy(&demo.stdout), String::from_utf8_lossy(&demo.stderr));

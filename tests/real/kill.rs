@@ -76,7 +76,9 @@ fn fifty_pulled_plugs_lose_no_alert_and_no_resolve() {
     let committed = incidents(&directory);
     let told = receiver.wait_until(|taken| {
         committed.iter().all(|incident| {
-            taken.iter().any(|message| message.text("incident") == &*incident.id.0 && message.text("event") == "resolved")
+            taken
+                .iter()
+                .any(|message| message.text("incident") == &*incident.id.0 && message.text("event") == "resolved")
         })
     });
     drop(daemon);

@@ -68,10 +68,7 @@ fn a_result_goes_the_whole_way() {
                 nginx.port(0)
             ),
         ),
-        (
-            "schedules/s.yaml",
-            "often: { every: 1s, probes: [\"*\"], alert: { after: 2, recover: 2, severity: P2 } }\n",
-        ),
+        ("schedules/s.yaml", "often: { every: 1s, probes: [\"*\"], alert: { after: 2, recover: 2, severity: P2 } }\n"),
     ]);
     let aws = [
         ("AWS_ENDPOINT_URL", moto.url.as_str()),

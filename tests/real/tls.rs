@@ -113,6 +113,17 @@ async fn a_server_that_wants_to_know_us_breaks_off_in_its_own_words() {
 }
 
 #[tokio::test]
+async fn the_trust_of_one_step_is_not_lent_to_another() {
+    let authority = Authority::new("Test CA");
+    let nginx = serving(&[&authority.issue(&["127.0.0.1"], |_| {})]);
+    let url = format!("url: \"https://127.0.0.1:{}/\"", nginx.port(0));
+    let run = Run::new();
+    run.step("http", &format!("{{ {url}, ca: {} }}", quoted(&authority.pem))).await.unwrap();
+    let failure = run.step("http", &format!("{{ {url} }}")).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::TlsUnknownIssuer, "{failure}");
+}
+
+#[tokio::test]
 async fn what_speaks_no_tls_is_named() {
     let old_only = b"\x15\x03\x01\x00\x02\x02\x46".to_vec();
     let gives_up = b"\x15\x03\x03\x00\x02\x02\x28".to_vec();

@@ -20,10 +20,8 @@ use crate::net::stopwatch::Stopwatch;
 use crate::net::tls::{Trust, handshake};
 use crate::ports::Clock;
 
-/// The head of an answer may be this large.
+/// The head of an answer may be this large; it may also have no more than hyper's 100 headers.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// And have so many headers.
-const HEADERS_MAX: usize = 256;
 
 /// Where a connection leads; connections with the same key can stand for each other within a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,12 +75,12 @@ impl Connection {
         };
         let log = Log::default();
         let wire = Wire::new(socket, Arc::clone(clock), log.clone());
-        let (sender, driver) = http1::Builder::new()
-            .max_buf_size(HEAD_BYTES_MAX)
-            .max_headers(HEADERS_MAX)
-            .handshake(TokioIo::new(wire))
-            .await
-            .map_err(|error| Failure::new(FailureKind::Internal, format!("no HTTP connection: {error}")))?;
+        let (sender, driver) =
+            http1::Builder::new()
+                .max_buf_size(HEAD_BYTES_MAX)
+                .handshake(TokioIo::new(wire))
+                .await
+                .map_err(|error| Failure::new(FailureKind::Internal, format!("no HTTP connection: {error}")))?;
         Ok(Self { sender, driver: Driver(Some(driver)), log, remote: remote.ip(), shown })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::header::{self, HeaderName, HeaderValue};
 
 use crate::domain::outcome::{Failure, FailureKind};
-use crate::domain::template::{Template, pieces};
+use crate::domain::template::{Piece, Template, pieces};
 use crate::ports::StepContext;
 use crate::settings::{Problems, Spanned};
 
@@ -46,21 +46,17 @@ pub fn read(written: &BTreeMap<Spanned<String>, Spanned<Template>>, problems: &m
             problems.error(name.span.clone(), message).help =
                 Some("upper and lower case make no difference; put both values in one, with a comma".to_owned());
         }
-        check(&value.value, value, problems);
+        check(value, problems);
         drafts.push(HeaderDraft { name: parsed, value: value.value.clone() });
     }
     drafts
 }
 
 /// Looks at the literal parts of what will stand in a header.
-pub fn check<T>(template: &Template, at: &Spanned<T>, problems: &mut Problems) {
-    let literal = pieces(&template.to_string()).unwrap_or_default();
-    let texts = literal.iter().filter_map(|piece| match piece {
-        crate::domain::template::Piece::Literal(text) => Some(text.as_str()),
-        _ => None,
-    });
-    if texts.map(fit).any(|fits| fits.is_none()) {
-        problems.error(at.span.clone(), "a header cannot hold a line break or another control character").help =
+pub fn check(written: &Spanned<Template>, problems: &mut Problems) {
+    let fits = |piece: &Piece| if let Piece::Literal(text) = piece { fit(text).is_some() } else { true };
+    if !pieces(&written.value.to_string()).unwrap_or_default().iter().all(fits) {
+        problems.error(written.span.clone(), "a header cannot hold a line break or another control character").help =
             Some("write it on one line; a `|` block ends with a line break, `|-` does not".to_owned());
     }
 }

@@ -165,7 +165,7 @@ fn credentials(settings: &HttpSettings, headers: &[HeaderDraft], problems: &mut 
             return None;
         }
         (Some(bearer), None) => {
-            headers::check(&bearer.value, bearer, problems);
+            headers::check(bearer, problems);
             (Credentials::Bearer(bearer.value.clone()), &bearer.span)
         }
         (None, Some(basic)) => {

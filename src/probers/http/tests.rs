@@ -56,8 +56,14 @@ fn mistakes_have_a_place_and_a_cure() {
         (
             "{ url: \"{{next}}\" }",
             "\"{{next",
-            "a URL cannot begin with a captured value",
-            "write scheme and host, like `https://shop.example.com/{{path}}`: what was captured is encoded",
+            "a URL cannot begin with what is filled in later",
+            "write scheme and host, like `https://shop.example.com/{{path}}`: a value is encoded",
+        ),
+        (
+            "{ url: \"${secret:hook}\" }",
+            "\"${secret",
+            "a URL cannot begin with what is filled in later",
+            "write scheme and host",
         ),
         (&format!("{{ {url}, method: get }}"), "get", "`get` is not a method", "write `GET`"),
         (&format!("{{ {url}, method: CONNECT }}"), "CONNECT", "`CONNECT` is not a method", "it is one of `GET`"),

@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use crate::domain::outcome::{Failure, FailureKind};
-use crate::domain::template::Template;
+use crate::domain::template::{Piece, Template, pieces};
 use crate::ports::StepContext;
 use crate::probers::place::with_holes_filled;
 use crate::settings::{Problems, Spanned};
@@ -25,7 +25,13 @@ pub enum UrlDraft {
 impl UrlDraft {
     /// Reads the setting; what can be known to be wrong is a problem.
     pub fn read(written: &Spanned<Template>, problems: &mut Problems) -> Option<Self> {
-        match check(&with_holes_filled(&written.value), written.value.to_string().starts_with("{{")) {
+        let pieces = pieces(&written.value.to_string()).unwrap_or_default();
+        if pieces.first().is_some_and(|first| !matches!(first, Piece::Literal(_))) {
+            problems.error(written.span.clone(), "a URL cannot begin with what is filled in later").help =
+                Some("write scheme and host, like `https://shop.example.com/{{path}}`: a value is encoded".to_owned());
+            return None;
+        }
+        match check(&with_holes_filled(&written.value)) {
             Ok(url) if written.value.as_literal().is_some() => Some(Self::Known(url)),
             Ok(_) => Some(Self::Later(written.value.clone())),
             Err((message, help)) => {
@@ -43,7 +49,7 @@ impl UrlDraft {
             Self::Known(url) => Ok(url.clone()),
             Self::Later(template) => {
                 let text = cx.fill(template, encode).await?;
-                check(&text, false).map_err(|(message, _)| Failure::new(FailureKind::Capture, message))
+                check(&text).map_err(|(message, _)| Failure::new(FailureKind::Capture, message))
             }
         }
     }
@@ -60,14 +66,8 @@ const USER_IN_URL: &str = "a URL does not hold a user and a password";
 /// The message and the help of a mistake.
 type Mistake = (String, String);
 
-fn check(text: &str, begins_with_hole: bool) -> Result<Url, Mistake> {
+fn check(text: &str) -> Result<Url, Mistake> {
     let fail = |message: String, help: &str| Err((message, help.to_owned()));
-    if begins_with_hole {
-        return fail(
-            "a URL cannot begin with a captured value".to_owned(),
-            "write scheme and host, like `https://shop.example.com/{{path}}`: what was captured is encoded",
-        );
-    }
     if let Some(bad) = text.chars().find(|c| c.is_whitespace() || c.is_control()) {
         return fail(format!("{bad:?} cannot stand in a URL"), "write `%20` for a space");
     }
@@ -129,16 +129,16 @@ mod tests {
             ("https://user:pw@a.example/", "a URL does not hold a user and a password"),
             ("https://[::1/", "`https://[::1/` is not a URL: invalid IPv6 address"),
         ] {
-            assert_eq!(check(text, false).unwrap_err().0, message);
+            assert_eq!(check(text).unwrap_err().0, message);
         }
-        assert!(check("http://127.0.0.1:80/a@b?c=d@e#f", false).is_ok());
+        assert!(check("http://127.0.0.1:80/a@b?c=d@e#f").is_ok());
     }
 
     proptest! {
         #[test]
         fn a_value_stays_within_its_segment(value in "\\PC{1,30}") {
             let Some(encoded) = encode(&value) else { return Ok(()) };
-            let url = check(&format!("http://a.example/x/{encoded}/y?q={encoded}"), false).unwrap();
+            let url = check(&format!("http://a.example/x/{encoded}/y?q={encoded}")).unwrap();
             let segments: Vec<&str> = url.path_segments().unwrap().collect();
             prop_assert_eq!(segments.len(), 3);
             let decoded = percent_encoding::percent_decode_str(segments[1]).decode_utf8().unwrap();

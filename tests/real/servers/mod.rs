@@ -1,6 +1,7 @@
 //! Servers that tests start, one file each. A server ends when its guard is dropped.
 
 pub mod certificates;
+pub mod clients_only;
 pub mod dns;
 pub mod hostile;
 pub mod moto;

@@ -23,6 +23,8 @@ const COMING_MAX: Duration = Duration::from_secs(60);
 pub struct Taken {
     /// Its `Idempotency-Key`.
     pub key: String,
+    /// Its `Authorization`.
+    pub authorization: String,
     /// Its body.
     pub body: Value,
 }
@@ -86,9 +88,10 @@ impl Receiver {
 }
 
 async fn take(State(inbox): State<Arc<Inbox>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default().to_owned();
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let (key, authorization) = (header("idempotency-key"), header("authorization"));
     let Ok(body) = serde_json::from_slice(&body) else { return StatusCode::BAD_REQUEST };
-    inbox.taken.lock().expect("no reader panics").push(Taken { key, body });
+    inbox.taken.lock().expect("no reader panics").push(Taken { key, authorization, body });
     inbox.news.notify_all();
     StatusCode::NO_CONTENT
 }

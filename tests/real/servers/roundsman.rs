@@ -14,7 +14,8 @@ const LINE_MAX: Duration = Duration::from_secs(60);
 /// A command of the binary in an environment of its own: nothing of this machine's AWS or Roundsman settings leaks in.
 pub fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_roundsman"));
-    let ours = ["AWS_", "ROUNDSMAN_", "API_", "SHOP", "DNS_", "PAGER_", "STATE_", "LOCATION", "http_proxy", "HTTP_PROXY"];
+    let ours =
+        ["AWS_", "ROUNDSMAN_", "API_", "SHOP", "DNS_", "PAGER_", "STATE_", "LOCATION", "http_proxy", "HTTP_PROXY"];
     for (name, _) in std::env::vars().filter(|(name, _)| ours.iter().any(|prefix| name.starts_with(prefix))) {
         command.env_remove(name);
     }
@@ -109,11 +110,8 @@ impl Daemon {
         self.signal("TERM");
         let status = self.child.wait().expect("it is our child");
         let seen = self.lines.seen.lock().expect("no reader panics");
-        let (seen, _) = self
-            .lines
-            .news
-            .wait_timeout_while(seen, LINE_MAX, |(_, ended)| !*ended)
-            .expect("no reader panics");
+        let (seen, _) =
+            self.lines.news.wait_timeout_while(seen, LINE_MAX, |(_, ended)| !*ended).expect("no reader panics");
         (status, seen.0.join("\n"))
     }
 

@@ -1,0 +1,220 @@
+//! Kind `dns`: what does a name server say?
+//!
+//! The question is asked by hand ([`exchange`]) and not by a resolver, which would hide the response code and the flags.
+//! An answer such as NXDOMAIN is an observation; a failure is when no answer came that could be understood.
+
+mod exchange;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use hickory_resolver::proto::op::{Message, Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name as DnsName, RecordType};
+use hickory_resolver::system_conf;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::place::with_holes_filled;
+use crate::domain::expression::{Name, Names, Shape};
+use crate::domain::outcome::{Failure, FailureKind, Observation};
+use crate::domain::template::Template;
+use crate::net::stopwatch::{Part, Stopwatch};
+use crate::ports::{Building, BuiltProber, Implied, Kind, Prober, StepContext};
+use crate::settings::{Node, Problems, Spanned, read};
+
+/// The port of name servers.
+const PORT: u16 = 53;
+/// At most this many answers are kept.
+const ANSWERS_MAX: usize = 1_000;
+/// At most this many characters of an answer are kept.
+const ANSWER_CHARS_MAX: usize = 4_096;
+
+const NAMES: &[Name] = &[
+    Name::known("rcode", Shape::Text, "how the server answered: `NOERROR`, `NXDOMAIN`, `SERVFAIL`, …"),
+    Name::known("answers", Shape::List(&Shape::Text), "the data of the records of that type, as in a zone file"),
+    Name::known("ttl", Shape::Number, "the smallest time to live among the answers, in seconds; absent without any"),
+    Name::known("authenticated", Shape::Bool, "whether the server says that it has checked DNSSEC"),
+    Name::known("dns_ms", Shape::Number, "from the question to its answer, in milliseconds"),
+    Name::known("total_ms", Shape::Number, "the whole step, in milliseconds"),
+];
+
+/// The row of this kind.
+pub const KIND: Kind = Kind {
+    name: "dns",
+    about: "asks a name server for the records of a name",
+    main: "name",
+    schema: DnsSettings::json_schema,
+    names: || Names::new().with_all(NAMES),
+    build,
+};
+
+/// A question to a name server.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DnsSettings {
+    /// The name to ask for; search domains are never added. For PTR an address will do.
+    #[schemars(with = "Template")]
+    name: Spanned<Template>,
+    /// The type of the records. Default: A.
+    #[serde(default, rename = "type")]
+    asked: Asked,
+    /// The name server: an address, with a port if it is not 53. Default: the first of this machine.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    server: Option<Spanned<String>>,
+}
+
+/// A type of records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+enum Asked {
+    /// IPv4 addresses.
+    #[default]
+    A,
+    /// IPv6 addresses.
+    Aaaa,
+    /// The name that this one stands for.
+    Cname,
+    /// Mail servers.
+    Mx,
+    /// Name servers.
+    Ns,
+    /// Texts.
+    Txt,
+    /// The start of the zone.
+    Soa,
+    /// Services.
+    Srv,
+    /// Who may issue certificates.
+    Caa,
+    /// The name of an address.
+    Ptr,
+}
+
+impl From<Asked> for RecordType {
+    fn from(asked: Asked) -> Self {
+        match asked {
+            Asked::A => Self::A,
+            Asked::Aaaa => Self::AAAA,
+            Asked::Cname => Self::CNAME,
+            Asked::Mx => Self::MX,
+            Asked::Ns => Self::NS,
+            Asked::Txt => Self::TXT,
+            Asked::Soa => Self::SOA,
+            Asked::Srv => Self::SRV,
+            Asked::Caa => Self::CAA,
+            Asked::Ptr => Self::PTR,
+        }
+    }
+}
+
+fn build(node: &Node, _: &Building, problems: &mut Problems) -> Option<BuiltProber> {
+    let settings: DnsSettings = read(node, problems)?;
+    let mut is_sound = true;
+    if let Err(why) = asked_name(&with_holes_filled(&settings.name.value), settings.asked) {
+        problems.error(settings.name.span.clone(), why);
+        is_sound = false;
+    }
+    let server = settings.server.as_ref().and_then(|written| {
+        let server = server_of(&written.value);
+        if server.is_none() {
+            let message = format!("`{}` is not the address of a name server", written.value);
+            let help =
+                "write an address, with a port if it is not 53: `192.0.2.53`, `192.0.2.53:5353`, `[2001:db8::53]:53`";
+            problems.error(written.span.clone(), message).help = Some(help.to_owned());
+            is_sound = false;
+        }
+        server
+    });
+    let prober = Arc::new(DnsProber { name: settings.name.value, asked: settings.asked, server });
+    let answered = Implied { unless_mentioned: "rcode", expect: "rcode == \"NOERROR\" && size(answers) > 0" };
+    is_sound.then(|| BuiltProber { prober, implied: vec![answered] })
+}
+
+/// The name as it is asked for, or what is wrong with it.
+fn asked_name(text: &str, asked: Asked) -> Result<DnsName, String> {
+    let address = text.parse::<IpAddr>().ok();
+    let mut name = match address {
+        Some(address) if asked == Asked::Ptr => DnsName::from(address),
+        Some(_) => return Err(format!("`{text}` is an address and no name: only PTR can be asked for it")),
+        None if text.is_empty() => return Err("the name is empty: write `.` for the root".to_owned()),
+        None => DnsName::from_utf8(text).map_err(|error| format!("`{text}` is not a DNS name: {error}"))?,
+    };
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+fn server_of(text: &str) -> Option<SocketAddr> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().map(|address: IpAddr| SocketAddr::new(address, PORT));
+    address.or_else(|_| text.parse()).ok().filter(|server| server.port() > 0)
+}
+
+struct DnsProber {
+    name: Template,
+    asked: Asked,
+    server: Option<SocketAddr>,
+}
+
+impl Prober for DnsProber {
+    fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
+        Box::pin(async move {
+            let text = cx.fill(&self.name, |value| Some(value.to_owned())).await?;
+            let name = asked_name(&text, self.asked).map_err(|message| Failure::new(FailureKind::Capture, message))?;
+            let mut watch = Stopwatch::start(cx.clock, cx.deadline);
+            let server = self.server.map_or_else(first_of_machine, Ok)?;
+            let record_type = RecordType::from(self.asked);
+            let answer = watch.time(Part::Dns, exchange::ask(server, Query::query(name, record_type))).await?;
+            let facts = facts(&answer, record_type);
+            Ok(Observation { facts, phases: watch.phases(), ..Observation::default() })
+        })
+    }
+}
+
+/// The first name server of this machine, as it is configured now.
+fn first_of_machine() -> Result<SocketAddr, Failure> {
+    let config = system_conf::read_system_conf().map(|(config, _)| config);
+    let first = config.ok().and_then(|config| config.name_servers.first().map(|server| server.ip));
+    let first = first.ok_or_else(|| {
+        Failure::new(FailureKind::LocalNetwork, "this machine has no name server in /etc/resolv.conf")
+    })?;
+    Ok(SocketAddr::new(first, PORT))
+}
+
+fn facts(answer: &Message, asked: RecordType) -> Map<String, Value> {
+    let of_type = || answer.answers.iter().filter(|record| record.record_type() == asked).take(ANSWERS_MAX);
+    let answers: Vec<Value> = of_type()
+        .map(|record| record.data.to_string().chars().take(ANSWER_CHARS_MAX).collect::<String>().into())
+        .collect();
+    let mut facts = Map::new();
+    facts.insert("rcode".to_owned(), word(answer.metadata.response_code).into());
+    facts.insert("answers".to_owned(), answers.into());
+    facts.insert("authenticated".to_owned(), answer.metadata.authentic_data.into());
+    if let Some(ttl) = of_type().map(|record| record.ttl).min() {
+        facts.insert("ttl".to_owned(), ttl.into());
+    }
+    facts
+}
+
+/// The mnemonic of IANA's registry, or the number where we know none.
+fn word(code: ResponseCode) -> String {
+    let word = match code {
+        ResponseCode::NoError => "NOERROR",
+        ResponseCode::FormErr => "FORMERR",
+        ResponseCode::ServFail => "SERVFAIL",
+        ResponseCode::NXDomain => "NXDOMAIN",
+        ResponseCode::NotImp => "NOTIMP",
+        ResponseCode::Refused => "REFUSED",
+        ResponseCode::NotAuth => "NOTAUTH",
+        ResponseCode::NotZone => "NOTZONE",
+        ResponseCode::BADVERS => "BADVERS",
+        ResponseCode::BADCOOKIE => "BADCOOKIE",
+        other => return format!("RCODE{}", u16::from(other)),
+    };
+    word.to_owned()
+}
+
+#[cfg(test)]
+mod tests;

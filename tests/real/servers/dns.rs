@@ -1,0 +1,163 @@
+//! NSD with a small zone, and servers that answer as a test wants.
+
+use std::fs;
+use std::net::{SocketAddr, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinSet;
+
+/// More than fits into one datagram, for the way over TCP.
+const MANY: usize = 100;
+
+/// NSD, authoritative for `shop.test`.
+pub struct Nsd {
+    /// Where it listens.
+    pub address: SocketAddr,
+    process: Child,
+    _directory: TempDir,
+}
+
+impl Nsd {
+    /// Starts it and waits until it answers. A port that was free may be taken before nsd has it: then once more.
+    pub fn start() -> Self {
+        (0..5).find_map(|_| Self::try_start()).expect("nsd answers")
+    }
+
+    fn try_start() -> Option<Self> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().display();
+        // Given back at once: nsd cannot be asked for a port that is free.
+        let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+        let port = free.port();
+        let config = format!(
+            "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{path}\"\n  \
+             database: \"\"\n  pidfile: \"{path}/nsd.pid\"\n  xfrdfile: \"{path}/xfrd.state\"\n  \
+             zonelistfile: \"{path}/zone.list\"\n  xfrdir: \"{path}\"\n  server-count: 1\n\
+             remote-control:\n  control-enable: no\nzone:\n  name: shop.test\n  zonefile: shop.zone\n"
+        );
+        let many: Vec<_> = (0..MANY).map(|n| format!("many TXT \"{n:02}\"\nmany A 192.0.2.{n}\n")).collect();
+        let many = many.concat();
+        let zone = format!(
+            "$ORIGIN shop.test.\n$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.1\n\
+             www 60 A 192.0.2.1\nwww 120 A 192.0.2.2\nwww AAAA 2001:db8::1\nfour A 192.0.2.4\nalias CNAME www\n\
+             @ MX 10 mail\n@ CAA 0 issue \"ca.example\"\ntext TXT \"one \" \"two\"\n_sip._tcp SRV 1 2 5060 www\nback PTR www\n{many}"
+        );
+        fs::write(directory.path().join("nsd.conf"), config).expect("written");
+        fs::write(directory.path().join("shop.zone"), zone).expect("written");
+        let program = ["/usr/sbin/nsd", "/sbin/nsd"].into_iter().find(|path| fs::exists(path).unwrap_or(false));
+        let process = Command::new(program.expect("nsd is not installed: apt-get install nsd"))
+            .args(["-d", "-c"])
+            .arg(directory.path().join("nsd.conf"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nsd starts");
+        let mut nsd = Self { address: SocketAddr::from(([127, 0, 0, 1], port)), process, _directory: directory };
+        nsd.answers().then_some(nsd)
+    }
+
+    /// Whether it comes to answer; not when it has ended.
+    fn answers(&mut self) -> bool {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.connect(self.address).expect("connected");
+        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("set");
+        // The question for the SOA of shop.test, by hand.
+        let question = b"\0\x01\0\0\0\x01\0\0\0\0\0\0\x04shop\x04test\0\0\x06\0\x01";
+        for _ in 0..500 {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return false;
+            }
+            let answered = socket.send(question).and_then(|_| socket.recv(&mut [0; 512]));
+            if answered.is_ok() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+}
+
+impl Drop for Nsd {
+    fn drop(&mut self) {
+        // Asked to end, it ends its children too; killed, it would leave them.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
+    }
+}
+
+/// A server that is gone when this is dropped.
+pub struct Answering {
+    /// Where it listens.
+    pub address: SocketAddr,
+    _tasks: JoinSet<()>,
+}
+
+impl Answering {
+    /// Sends the datagrams that `udp` makes of each question.
+    pub async fn over_udp(udp: impl FnMut(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> Self {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        let address = socket.local_addr().expect("an address");
+        let mut tasks = JoinSet::new();
+        tasks.spawn(answer_datagrams(socket, udp));
+        Self { address, _tasks: tasks }
+    }
+
+    /// Over UDP says that the answer does not fit; over TCP sends what `tcp` makes of the question, with its length before
+    /// it, and closes when that is nothing.
+    pub async fn over_tcp(tcp: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> Self {
+        let (listener, socket, address) = loop {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+            let address = listener.local_addr().expect("an address");
+            // Somebody else may have the port of that number.
+            if let Ok(socket) = tokio::net::UdpSocket::bind(address).await {
+                break (listener, socket, address);
+            }
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(answer_datagrams(socket, |question| vec![truncated(question)]));
+        tasks.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let length = stream.read_u16().await.expect("a length");
+                let mut question = vec![0; usize::from(length)];
+                stream.read_exact(&mut question).await.expect("a question");
+                let answer = tcp(&question);
+                if !answer.is_empty() {
+                    stream.write_u16(u16::try_from(answer.len()).expect("short")).await.expect("written");
+                    stream.write_all(&answer).await.expect("written");
+                }
+            }
+        });
+        Self { address, _tasks: tasks }
+    }
+}
+
+async fn answer_datagrams(socket: tokio::net::UdpSocket, mut answer: impl FnMut(&[u8]) -> Vec<Vec<u8>>) {
+    let mut buffer = [0; 4_096];
+    while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+        for datagram in answer(&buffer[..length]) {
+            let _ = socket.send_to(&datagram, from).await;
+        }
+    }
+}
+
+/// The question as an answer with these flags and this code, and what was asked for repeated (RFC 1035, section 4.1.1).
+pub fn answered(question: &[u8], flags: u16) -> Vec<u8> {
+    let mut answer = question.to_vec();
+    let [high, low] = (flags | 0x8000).to_be_bytes();
+    answer[2] |= high;
+    answer[3] = low;
+    answer
+}
+
+/// An answer that did not fit.
+pub fn truncated(question: &[u8]) -> Vec<u8> {
+    answered(question, 0x0200)
+}
+
+/// An answer that says SERVFAIL.
+pub fn failed(question: &[u8]) -> Vec<u8> {
+    answered(question, 0x0002)
+}
