@@ -86,6 +86,20 @@ fn the_rest_beside_the_mistakes_is_valid() {
     assert!(loaded.plan.is_some());
 }
 
+#[test]
+fn the_files_of_the_repository_are_valid() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["probes", "schedules"] {
+        fs::create_dir(directory.path().join(folder)).unwrap();
+        copy(&root.join(folder), &directory.path().join(folder));
+    }
+    fs::copy(root.join("roundsman.yaml"), directory.path().join("roundsman.yaml")).unwrap();
+    let loaded = load(directory.path(), &surroundings());
+    assert_eq!(loaded.problems.render(false), "");
+    assert!(loaded.plan.is_some());
+}
+
 fn check(case: &Case, surroundings: &Surroundings) -> Result<(), String> {
     let directory = tempfile::tempdir().unwrap();
     lay(case, directory.path());

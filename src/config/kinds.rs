@@ -51,7 +51,8 @@ pub fn part<'a, K: Row>(
         Value::Map(entries) => entries,
         Value::Broken => return None,
         _ => {
-            let example = table.first().map_or("http", Row::name);
+            // Whoever writes a URL alone means a kind that takes one.
+            let example = table.iter().find(|kind| kind.main() == "url").or(table.first()).map_or("http", Row::name);
             // What is absent has no width: its key is shown.
             let absent = matches!(node.value, Value::Null) && node.span.bytes.is_empty();
             let at = key.filter(|_| absent).map_or(&node.span, |key| &key.span);

@@ -235,11 +235,12 @@ fn plan_of(
 
     let channels = destinations::channels(&raw.channels, surroundings.kinds.channels, &building, problems);
     let declared: BTreeSet<_> = raw.channels.keys().map(|name| name.value.clone()).collect();
-    let before = problems.len();
-    let routes = destinations::routes(&raw.routes, &declared, problems);
+    let mut of_routes = Problems::new();
+    let routes = destinations::routes(&raw.routes, &declared, &mut of_routes);
     // A route with a mistake may have been meant for any channel.
     let routes_written = root.get("routes").map_or(0, |routes| routes.children().len());
-    let routes_well = problems.len() == before && routes.len() == routes_written;
+    let routes_well = !of_routes.has_errors() && routes.len() == routes_written;
+    problems.extend(of_routes);
     for name in raw.channels.keys().filter(|_| routes_well) {
         let used =
             routes.iter().any(|route| route.to.contains(&name.value) || route.fallback.as_ref() == Some(&name.value));
@@ -287,7 +288,8 @@ fn take_literal_secrets(root: &mut Node, problems: &mut Problems) {
     };
     for Entry { key, value } in secrets {
         if matches!(value.value, Value::Text(_) | Value::Bool(_) | Value::Int(_) | Value::Float(_)) {
-            let problem = problems.error(value.span.clone(), "under `secrets` stands where a secret is, not the secret");
+            let problem =
+                problems.error(value.span.clone(), "under `secrets` stands where a secret is, not the secret");
             problem.help = Some(format!("write `{0}: {{ env: NAME }}` or `{0}: {{ file: path }}`", key.text));
             problem.hidden = true;
             value.value = Value::Broken;
@@ -448,9 +450,7 @@ fn web(raw: &RawWeb, problems: &mut Problems) -> Option<WebPlan> {
             Some("write it like `127.0.0.1:8080`, `0.0.0.0:8080` or `[::]:8080`".to_owned());
     }
     let url = raw.url.as_ref().map(|url| (url, url.value.trim_end_matches('/').to_owned()));
-    if let Some((written, _)) =
-        url.as_ref().filter(|(_, url)| !is_url(url))
-    {
+    if let Some((written, _)) = url.as_ref().filter(|(_, url)| !is_url(url)) {
         problems.error(written.span.clone(), format!("`{}` is not a URL", written.value)).help =
             Some("write it like `https://rounds.example.com`".to_owned());
         well = false;

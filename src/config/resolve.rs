@@ -246,10 +246,11 @@ pub fn part(node: &Node, bytes: std::ops::Range<usize>) -> Span {
     }
     // Else the part is looked for: it is the n-th of its like, in the text as in the file.
     let like = scalar.text.get(bytes.clone()).filter(|part| !part.is_empty() && !part.contains('\n'));
-    let found = like.filter(|part| scalar.text.matches(part).count() == written.matches(part).count()).and_then(|part| {
-        let before = scalar.text[..bytes.start].matches(part).count();
-        written.match_indices(part).nth(before).map(|(start, part)| start..start + part.len())
-    });
+    let found =
+        like.filter(|part| scalar.text.matches(part).count() == written.matches(part).count()).and_then(|part| {
+            let before = scalar.text[..bytes.start].matches(part).count();
+            written.match_indices(part).nth(before).map(|(start, part)| start..start + part.len())
+        });
     found.map_or_else(|| node.span.clone(), |found| node.span.part(found))
 }
 

@@ -81,7 +81,7 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
     let mut headers: Vec<(HeaderName, Template)> = Vec::new();
     for (name, value) in settings.headers {
         let why = match HeaderName::from_bytes(name.value.as_bytes()) {
-            Err(_) => format!("`{}` is not the name of a header", name.value),
+            Err(_) => format!("`{}` is not the name of a header: write it like `X-Request-Id`", name.value),
             Ok(header) if OURS.contains(&header) => format!("the header `{header}` is set by Roundsman"),
             Ok(header) if headers.iter().any(|(other, _)| *other == header) => {
                 format!("the header `{header}` is given twice")
@@ -384,11 +384,17 @@ mod tests {
             problems.sorted().iter().map(|problem| problem.message.clone()).collect::<Vec<_>>()
         };
         for (yaml, why) in [
-            ("{ url: hooks.example }", "this is not the URL of a webhook: relative URL without a base"),
+            (
+                "{ url: hooks.example }",
+                "this is not the URL of a webhook: it begins with neither `https://` nor `http://`",
+            ),
             ("{ url: 'ftp://h.example/${secret:a}' }", "this is not the URL of a webhook: it begins with `ftp:`"),
             ("{ url: 'https://h.example/{{token}}' }", "`{{token}}` is of a run, and a channel belongs to none"),
             ("{ url: 'https://h.example/{{run.id}}' }", "`{{run.id}}` is of a run, and a channel belongs to none"),
-            ("{ url: 'https://h.example', headers: { 'a b': c } }", "`a b` is not the name of a header"),
+            (
+                "{ url: 'https://h.example', headers: { 'a b': c } }",
+                "`a b` is not the name of a header: write it like `X-Request-Id`",
+            ),
             ("{ url: 'https://h.example', headers: { Host: c } }", "the header `host` is set by Roundsman"),
             ("{ url: 'https://h.example', headers: { X-A: a, x-a: b } }", "the header `x-a` is given twice"),
             (

@@ -80,10 +80,7 @@ fn check(text: &str) -> Result<Url, Mistake> {
     }
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
     if authority.contains('@') {
-        return fail(
-            USER_IN_URL.to_owned(),
-            "remove them and write `basic: { user: …, password: \"${secret:…}\" }`",
-        );
+        return fail(USER_IN_URL.to_owned(), "remove them and write `basic: { user: …, password: \"${secret:…}\" }`");
     }
     // The parser of WHATWG takes the first part of the path for a host where there is none.
     if authority.is_empty() {
