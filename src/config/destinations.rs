@@ -9,7 +9,7 @@ use super::resolve::identity;
 use crate::domain::names::ChannelName;
 use crate::engine::plan::Route;
 use crate::ports::{Building, ChannelKind, Notifier, PublisherFactory, PublisherKind};
-use crate::settings::{Key, Node, Problem, Problems, Spanned, Value, suggest};
+use crate::settings::{Key, Node, Problems, Spanned, Value, suggest};
 
 /// The channels; those with mistakes are left out.
 pub fn channels(
@@ -47,16 +47,15 @@ pub fn routes(written: &[RawRoute], channels: &BTreeSet<ChannelName>, problems: 
             }
         }
         if raw.to.is_empty() {
-            problems.push(Problem::placeless(
-                crate::settings::Level::Error,
-                "a route names no channel: write `to: [name]`",
-            ));
+            problems.error(raw.to.span.clone(), "a route names no channel").help =
+                Some("write `to: [name]`".to_owned());
         }
         if let Some(fallback) =
             raw.fallback.as_ref().filter(|fallback| raw.to.iter().any(|to| to.value == fallback.value))
         {
             problems
-                .error(fallback.span.clone(), format!("`{}` cannot take what it gave up on itself", fallback.value));
+                .error(fallback.span.clone(), format!("`{}` cannot take what it gave up on itself", fallback.value))
+                .help = Some("name another channel, or remove `fallback`".to_owned());
         }
         let severities: BTreeSet<_> = raw.severity.iter().copied().collect();
         let shadow = |earlier: &Route| {

@@ -51,11 +51,15 @@ pub fn part<'a, K: Row>(
         Value::Map(entries) => entries,
         Value::Broken => return None,
         _ => {
-            let example = table.first().map_or("http", Row::name);
-            problems.error(
-                node.span.clone(),
-                format!("{what} is a mapping with its kind as a key, like `{{ {example}: … }}`"),
-            );
+            // Whoever writes a URL alone means a kind that takes one.
+            let example = table.iter().find(|kind| kind.main() == "url").or(table.first()).map_or("http", Row::name);
+            // What is absent has no width: its key is shown.
+            let absent = matches!(node.value, Value::Null) && node.span.bytes.is_empty();
+            let at = key.filter(|_| absent).map_or(&node.span, |key| &key.span);
+            let problem = problems
+                .error(at.clone(), format!("{what} is a mapping with its kind as a key, like `{{ {example}: … }}`"));
+            let cramped = node.span.text().split_once(':').filter(|(name, _)| row(table, name).is_some());
+            problem.help = cramped.map(|(name, value)| format!("put a space behind the `:`: `{name}: {value}`"));
             return None;
         }
     };
@@ -108,6 +112,10 @@ fn no_kind<K: Row>(
     entries: &[Entry],
     problems: &mut Problems,
 ) {
+    // A merge key was refused before, and may have been meant to bring the kind.
+    if entries.iter().any(|entry| matches!(entry.value.value, Value::Broken)) {
+        return;
+    }
     let names = || table.iter().map(Row::name);
     let strange = entries.iter().filter(|entry| !others.contains(&entry.key.text.as_str()));
     // A key that is nearly a kind is a slip of the pen, and the only thing worth saying.

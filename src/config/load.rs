@@ -10,22 +10,27 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::destinations;
-use super::probes::{Expanded, ProbeMaker, WrittenProbe, expand};
+use super::filled::Filled;
+use super::probes::{Expanded, ProbeMaker, WrittenProbe, check_budget, check_labels, expand};
 use super::raw::{RawRoot, RawSchedule, RawWeb};
 use super::resolve::{self, Environment, References, identity};
-use super::schedules::{self, WrittenSchedule};
+use super::schedules::{self, Scheduling, WrittenSchedule};
 use super::secrets::DeclaredSecrets;
 use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
 use crate::domain::template::{Piece, canonical};
-use crate::engine::plan::{Plan, WebPlan};
+use crate::domain::time::Length;
+use crate::engine::plan::{Plan, TIMEOUT, WebPlan};
 use crate::ports::{Building, Clock, Kinds, Secrets};
-use crate::settings::{Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
+use crate::settings::{Entry, Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
 
 /// The file that may be absent.
 pub const ROOT_FILE: &str = "roundsman.yaml";
 
 /// How long runs are kept.
 const RETENTION: Duration = Duration::from_secs(90 * 86_400);
+
+/// The shortest time for which runs can be kept: alerts look back, and the page shows the last hour.
+const RETENTION_MIN: Duration = Duration::from_secs(3_600);
 
 /// Where the page listens.
 const LISTEN: &str = "127.0.0.1:8080";
@@ -183,15 +188,21 @@ fn plan_of(
         vars: BTreeMap::new(),
         secrets: BTreeSet::new(),
         each: None,
+        filled: Filled::default(),
     };
     let empty = Node { span: Span::new(&Source::new(ROOT_FILE, ""), 0..0), value: Value::Map(Vec::new()) };
     let written_root = files.root.as_ref().unwrap_or(&empty);
     let declared = written_root.get("secrets").map(Node::entries).unwrap_or_default();
     references.secrets = declared.iter().map(|entry| entry.key.text.clone()).collect();
     if let Some(vars) = written_root.get("vars") {
+        if !matches!(vars.value, Value::Map(_) | Value::Null | Value::Broken) {
+            problems.error(vars.span.clone(), "`vars` is a mapping from a name to a value").help =
+                Some("write it like `vars: { api: https://api.example.com }`".to_owned());
+        }
         references.take_vars(vars, problems);
     }
-    let root = references.resolve(written_root, problems);
+    let mut root = references.resolve(written_root, problems);
+    take_literal_secrets(&mut root, problems);
     let raw: RawRoot = read(&root, problems).unwrap_or_default();
 
     let secrets: Arc<dyn Secrets> = Arc::new(DeclaredSecrets::new(
@@ -209,20 +220,28 @@ fn plan_of(
         site: site.clone(),
         location: Arc::clone(&location),
     };
-    let maker = ProbeMaker {
-        kinds: surroundings.kinds.probers,
-        building: &building,
-        labels: &raw.defaults.labels,
-        timeout: raw.defaults.timeout.as_ref().map(|limit| limit.value.0.0),
-    };
+    let maker = ProbeMaker { kinds: surroundings.kinds.probers, building: &building, labels: &raw.defaults.labels };
+    check_labels(root.get("defaults").and_then(|defaults| defaults.get("labels")), problems);
+    check_budget(raw.defaults.timeout.as_ref(), problems);
+    if let Some(kept) = raw.retention.as_ref().filter(|kept| kept.value.0.0 < RETENTION_MIN) {
+        let message = format!("runs are kept for at least {}, not {}", Length(RETENTION_MIN), kept.value.0);
+        problems.error(kept.span.clone(), message);
+    }
     let (probes, broken) = probes(files, &maker, &mut references, problems);
-    let schedules = schedules(files, &probes, &broken, &references, now, problems);
+    let timeout = raw.defaults.timeout.as_ref().map_or(TIMEOUT, |limit| limit.value.0.0);
+    let all = Scheduling { probes: &probes, broken: &broken, timeout, now };
+    let schedules = schedules(files, &all, &references, problems);
     check_probes(&probes, &broken, &schedules, files, problems);
 
     let channels = destinations::channels(&raw.channels, surroundings.kinds.channels, &building, problems);
     let declared: BTreeSet<_> = raw.channels.keys().map(|name| name.value.clone()).collect();
-    let routes = destinations::routes(&raw.routes, &declared, problems);
-    for name in raw.channels.keys() {
+    let mut of_routes = Problems::new();
+    let routes = destinations::routes(&raw.routes, &declared, &mut of_routes);
+    // A route with a mistake may have been meant for any channel.
+    let routes_written = root.get("routes").map_or(0, |routes| routes.children().len());
+    let routes_well = !of_routes.has_errors() && routes.len() == routes_written;
+    problems.extend(of_routes);
+    for name in raw.channels.keys().filter(|_| routes_well) {
         let used =
             routes.iter().any(|route| route.to.contains(&name.value) || route.fallback.as_ref() == Some(&name.value));
         if !used {
@@ -244,6 +263,7 @@ fn plan_of(
         location,
         store,
         retention: raw.retention.as_ref().map_or(RETENTION, |kept| kept.value.0.0),
+        timeout,
         web,
         schedules: schedules::by_name(schedules.into_iter().map(|(schedule, _)| schedule).collect()),
         probes: probes.into_iter().map(|(name, probe)| (name, probe.probe)).collect(),
@@ -254,7 +274,27 @@ fn plan_of(
         secrets_used,
         written,
     });
+    references.filled.mask(problems);
     (plan, listen)
+}
+
+/// Whoever writes a secret itself under `secrets:` is told so, and does not see it again.
+fn take_literal_secrets(root: &mut Node, problems: &mut Problems) {
+    let Value::Map(entries) = &mut root.value else { return };
+    let Some(Value::Map(secrets)) =
+        entries.iter_mut().find(|entry| entry.key.text == "secrets").map(|entry| &mut entry.value.value)
+    else {
+        return;
+    };
+    for Entry { key, value } in secrets {
+        if matches!(value.value, Value::Text(_) | Value::Bool(_) | Value::Int(_) | Value::Float(_)) {
+            let problem =
+                problems.error(value.span.clone(), "under `secrets` stands where a secret is, not the secret");
+            problem.help = Some(format!("write `{0}: {{ env: NAME }}` or `{0}: {{ file: path }}`", key.text));
+            problem.hidden = true;
+            value.value = Value::Broken;
+        }
+    }
 }
 
 fn directory_name(directory: &Path) -> String {
@@ -298,7 +338,7 @@ fn probes(
     (made, broken)
 }
 
-fn entries<'a>(file: &'a Node, what: &str, problems: &mut Problems) -> &'a [crate::settings::Entry] {
+fn entries<'a>(file: &'a Node, what: &str, problems: &mut Problems) -> &'a [Entry] {
     if !matches!(file.value, Value::Map(_) | Value::Broken | Value::Null) {
         problems.error(file.span.clone(), format!("a file in `{what}/` is a mapping from a name to what it names"));
     }
@@ -307,14 +347,7 @@ fn entries<'a>(file: &'a Node, what: &str, problems: &mut Problems) -> &'a [crat
 
 type Schedules = Vec<(crate::domain::schedule::Schedule, String)>;
 
-fn schedules(
-    files: &Files,
-    probes: &BTreeMap<ProbeName, WrittenProbe>,
-    broken: &BTreeSet<String>,
-    references: &References<'_>,
-    now: crate::domain::time::Timestamp,
-    problems: &mut Problems,
-) -> Schedules {
+fn schedules(files: &Files, all: &Scheduling<'_>, references: &References<'_>, problems: &mut Problems) -> Schedules {
     let mut seen: BTreeMap<ScheduleName, Span> = BTreeMap::new();
     let mut made = Vec::new();
     for file in &files.schedules {
@@ -333,13 +366,13 @@ fn schedules(
             }
             let node = references.resolve(&entry.value, problems);
             let Some(raw) = read::<RawSchedule>(&node, problems) else { continue };
-            let written = WrittenSchedule { name, key: entry.key.clone(), raw };
-            let schedule = schedules::make(&written, probes, broken, now, problems);
-            made.extend(schedule.map(|schedule| (schedule, identity(&node))));
+            let written = WrittenSchedule { name, key: entry.key.clone(), raw, node };
+            let schedule = schedules::make(&written, all, problems);
+            made.extend(schedule.map(|schedule| (schedule, identity(&written.node))));
         }
     }
     let names = || seen.keys().map(ScheduleName::as_str).collect::<Vec<_>>();
-    for probe in probes.values() {
+    for probe in all.probes.values() {
         if let Some(schedule) = probe.schedule.as_ref().filter(|schedule| !seen.contains_key(&schedule.value)) {
             problems.error(schedule.span.clone(), format!("there is no schedule `{}`", schedule.value)).help =
                 suggest(schedule.value.as_str(), names());
@@ -410,16 +443,14 @@ fn store(directory: &Path, raw: &RawRoot, problems: &mut Problems) -> Option<Pat
 
 fn web(raw: &RawWeb, problems: &mut Problems) -> Option<WebPlan> {
     let mut well = true;
-    let text = raw.listen.as_ref().map_or(LISTEN, |listen| listen.value.as_str());
+    let text = raw.listen.as_ref().map_or(LISTEN, |listen| listen.value.0.as_str());
     let listen = text.parse::<SocketAddr>().ok();
     if let (None, Some(written)) = (listen, &raw.listen) {
         problems.error(written.span.clone(), format!("`{text}` is not an address to listen at")).help =
             Some("write it like `127.0.0.1:8080`, `0.0.0.0:8080` or `[::]:8080`".to_owned());
     }
     let url = raw.url.as_ref().map(|url| (url, url.value.trim_end_matches('/').to_owned()));
-    if let Some((written, _)) =
-        url.as_ref().filter(|(_, url)| !url.starts_with("http://") && !url.starts_with("https://"))
-    {
+    if let Some((written, _)) = url.as_ref().filter(|(_, url)| !is_url(url)) {
         problems.error(written.span.clone(), format!("`{}` is not a URL", written.value)).help =
             Some("write it like `https://rounds.example.com`".to_owned());
         well = false;
@@ -428,8 +459,9 @@ fn web(raw: &RawWeb, problems: &mut Problems) -> Option<WebPlan> {
     if let Some(written) = &raw.token {
         token = written.value.secrets().next().cloned();
         if token.as_ref().is_none_or(|name: &SecretName| written.value.to_string() != format!("${{secret:{name}}}")) {
-            problems.error(written.span.clone(), "the token stands in the file").help =
-                Some("declare it under `secrets:` and write `token: \"${secret:name}\"`".to_owned());
+            let problem = problems.error(written.span.clone(), "a token is a secret, and nothing else");
+            problem.help = Some("declare it under `secrets:` and write `token: \"${secret:name}\"`".to_owned());
+            problem.hidden = true;
             well = false;
         }
     }
@@ -441,6 +473,12 @@ fn web(raw: &RawWeb, problems: &mut Problems) -> Option<WebPlan> {
         well = false;
     }
     well.then(|| WebPlan { listen, url: url.map(|(_, url)| url), token })
+}
+
+/// What a browser opens.
+fn is_url(text: &str) -> bool {
+    let well = |url: url::Url| ["http", "https"].contains(&url.scheme()) && url.username().is_empty();
+    text.contains("://") && !text.contains(char::is_whitespace) && text.parse().is_ok_and(well)
 }
 
 fn written(root: &Node, probes: &BTreeMap<ProbeName, WrittenProbe>, schedules: &Schedules) -> BTreeMap<String, String> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::kinds::{Parted, part};
-use super::raw::{RawAlert, RawProbe, RawStep};
+use super::raw::{RawAlert, RawLength, RawProbe, RawStep};
 use super::resolve::{self, References, identity};
 use crate::domain::expression::{Expression, Name, Names, Shape};
 use crate::domain::incident::Severity;
@@ -63,8 +63,6 @@ pub struct ProbeMaker<'a> {
     pub building: &'a Building,
     /// Labels that every probe has unless it says otherwise.
     pub labels: &'a BTreeMap<String, String>,
-    /// The budget of a probe that names none.
-    pub timeout: Option<Duration>,
 }
 
 /// One probe of a file, or one of its expansions.
@@ -196,15 +194,22 @@ impl ProbeMaker<'_> {
                 }
                 self.steps(&steps.value, each, &mut names, &mut captured, false, problems)
             }
-            (None, None) => Vec::new(),
+            (None, None) => {
+                let steps = node.entries().iter().find(|entry| entry.key.text == "steps");
+                // A list that is wrong was reported.
+                if let Some(empty) = steps.filter(|entry| matches!(entry.value.value, Value::Null)) {
+                    problems.error(empty.key.span.clone(), "a journey needs at least one step");
+                }
+                Vec::new()
+            }
         };
         let cleanup = self.steps(&raw.cleanup, each, &mut names, &mut captured, true, problems);
         let mut labels: Labels = self.labels.clone();
         labels.extend(raw.labels.clone());
-        check_labels(&labels, node, problems);
+        check_labels(node.get("labels"), problems);
         let timeout = raw.timeout.as_ref().map(|limit| Spanned { value: limit.value.0.0, span: limit.span.clone() });
-        if let Some(zero) = timeout.as_ref().filter(|limit| limit.value.is_zero()) {
-            problems.error(zero.span.clone(), "a budget of nothing lets nothing run");
+        for limit in [&raw.timeout, &raw.cleanup_timeout] {
+            check_budget(limit.as_ref(), problems);
         }
         let (_, secrets) = resolve::needs(node);
         let probe = PlannedProbe {
@@ -214,7 +219,7 @@ impl ProbeMaker<'_> {
             needs: raw.needs.iter().map(|needed| needed.value.clone()).collect(),
             steps,
             cleanup,
-            timeout: timeout.as_ref().map(|limit| limit.value).or(self.timeout),
+            timeout: timeout.as_ref().map(|limit| limit.value),
             cleanup_timeout: raw.cleanup_timeout.as_ref().map_or(CLEANUP_TIMEOUT, |limit| limit.value.0.0),
             each: each.clone(),
             alert: raw.alert.as_ref().and_then(|alert| policy(alert, problems)),
@@ -270,6 +275,7 @@ impl ProbeMaker<'_> {
                         .with_also(first, "the first one"),
                 );
             }
+            check_budget(raw.timeout.as_ref(), problems);
             let written = Written {
                 name: raw.name,
                 when: raw.when.as_ref(),
@@ -402,17 +408,26 @@ fn not_captured(name: &CaptureName, at: Span, captured: &BTreeSet<CaptureName>) 
     problem.with_help(help)
 }
 
-fn check_labels(labels: &Labels, node: &Node, problems: &mut Problems) {
+/// A limit of nothing lets nothing run.
+pub fn check_budget(limit: Option<&Spanned<RawLength>>, problems: &mut Problems) {
+    if let Some(zero) = limit.filter(|limit| limit.value.0.0.is_zero()) {
+        problems.error(zero.span.clone(), "a budget of nothing lets nothing run").help =
+            Some("write a length like `10s`, or remove the key".to_owned());
+    }
+}
+
+/// The names of the labels that are written in a mapping.
+pub fn check_labels(written: Option<&Node>, problems: &mut Problems) {
     let is_name = |key: &str| {
         key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
             && !key.starts_with("__")
     };
-    let written = node.get("labels").map(Node::entries).unwrap_or_default();
-    for key in labels.keys().filter(|key| !is_name(key)) {
-        let at = written.iter().find(|entry| entry.key.text == **key).map_or(&node.span, |entry| &entry.key.span);
-        problems.error(at.clone(), format!("the label `{key}` is not a name")).help =
-            Some("labels have letters, digits and `_`, and begin with a letter".to_owned());
+    for key in written.map(Node::entries).unwrap_or_default().iter().map(|entry| &entry.key) {
+        if !is_name(&key.text) {
+            problems.error(key.span.clone(), format!("the label `{}` is not a name", key.text)).help =
+                Some("labels have letters, digits and `_`, and begin with a letter, or with one `_`".to_owned());
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub struct RawRoot {
 pub struct RawWeb {
     /// Where it listens. Default: `127.0.0.1:8080`.
     #[schemars(with = "Option<String>")]
-    pub listen: Option<Spanned<String>>,
+    pub listen: Option<Spanned<RawListen>>,
     /// How people reach it, for links in messages.
     #[schemars(with = "Option<String>")]
     pub url: Option<Spanned<String>>,
@@ -68,7 +68,7 @@ pub struct RawWeb {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawDefaults {
-    /// The budget of a run.
+    /// The budget of a run whose probe and schedule name none, or 80 % of the cadence where that is less. Default: 10 s.
     #[schemars(with = "Option<String>")]
     pub timeout: Option<Spanned<RawLength>>,
     /// Labels.
@@ -95,7 +95,7 @@ pub struct RawRoute {
     pub severity: OneOrMany<Severity>,
     /// The channels, all of which are told.
     #[schemars(with = "Vec<String>")]
-    pub to: OneOrMany<Spanned<ChannelName>>,
+    pub to: Spanned<OneOrMany<Spanned<ChannelName>>>,
     /// The channel that takes what one of them gave up on.
     #[schemars(with = "Option<String>")]
     pub fallback: Option<Spanned<ChannelName>>,
@@ -239,7 +239,30 @@ pub struct RawLength(pub Length);
 
 impl<'de> Deserialize<'de> for RawLength {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text(deserializer, "a length of time like `30s`").map(Self)
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = RawLength;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a length of time like `30s`")
+            }
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<RawLength, E> {
+                self.visit_str(&number.to_string())
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RawLength, E> {
+                text.parse().map(RawLength).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// An address to listen at as written; whether it is one shows later, with what to write.
+#[derive(Clone, Debug)]
+pub struct RawListen(pub String);
+
+impl<'de> Deserialize<'de> for RawListen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer, "an address like `127.0.0.1:8080`").map(Self)
     }
 }
 

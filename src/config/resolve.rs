@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::filled::Filled;
 use crate::domain::names::{CaptureName, SecretName};
 use crate::domain::template::{Piece, canonical, pieces};
 use crate::settings::{Holes, Node, Problem, Problems, Scalar, Span, Value, suggest};
@@ -26,6 +27,8 @@ pub struct References<'a> {
     pub secrets: BTreeSet<String>,
     /// Inside an expansion: `key`, `value` and the fields.
     pub each: Option<BTreeMap<String, String>>,
+    /// What was filled in from outside.
+    pub filled: Filled,
 }
 
 impl References<'_> {
@@ -127,7 +130,10 @@ impl References<'_> {
         for piece in found {
             match piece {
                 Piece::Reference { source, name, default, span } => match self.reference(&source, &name) {
-                    Ok(Some(value)) => resolved.extend(value),
+                    Ok(Some(value)) => {
+                        self.note(node, &source, &name, &value);
+                        resolved.extend(value);
+                    }
                     Ok(None) => match default {
                         Some(default) => resolved.push(Piece::Literal(default)),
                         None => problems.push(missing(part(node, span), &source, &name)),
@@ -144,6 +150,18 @@ impl References<'_> {
             }
         }
         resolved
+    }
+
+    fn note(&self, node: &Node, source: &str, name: &str, value: &[Piece]) {
+        for piece in value {
+            match piece {
+                Piece::Literal(text) if matches!(source, "env" | "file") => {
+                    self.filled.note(&node.span, format!("${{{source}:{name}}}"), text);
+                }
+                Piece::Literal(text) => self.filled.pass_on(&node.span, text),
+                _ => {}
+            }
+        }
     }
 
     fn undeclared(&self, node: &Node, name: &SecretName) -> Problem {
@@ -172,7 +190,9 @@ impl References<'_> {
                     ))
                 }
             },
-            "file" => self.file(name).map(literal).map_err(wrong),
+            "file" => self.file(name).map(literal).map_err(|why| {
+                Box::new(wrong(why).with_help("a relative path begins at the directory of the configuration"))
+            }),
             "each" => match &self.each {
                 None => Err(wrong(format!("`${{each:{name}}}` stands only in a probe that has `each:`"))),
                 Some(each) => match each.get(name) {
@@ -224,7 +244,14 @@ pub fn part(node: &Node, bytes: std::ops::Range<usize>) -> Span {
     if inside == Some(scalar.text.as_str()) {
         return node.span.part(bytes.start + 1..bytes.end + 1);
     }
-    node.span.clone()
+    // Else the part is looked for: it is the n-th of its like, in the text as in the file.
+    let like = scalar.text.get(bytes.clone()).filter(|part| !part.is_empty() && !part.contains('\n'));
+    let found =
+        like.filter(|part| scalar.text.matches(part).count() == written.matches(part).count()).and_then(|part| {
+            let before = scalar.text[..bytes.start].matches(part).count();
+            written.match_indices(part).nth(before).map(|(start, part)| start..start + part.len())
+        });
+    found.map_or_else(|| node.span.clone(), |found| node.span.part(found))
 }
 
 /// What the templates of a tree still need, each with the place where it stands.

@@ -9,10 +9,12 @@ use chrono_tz::Tz;
 use super::probes::{WrittenProbe, policy};
 use super::raw::RawSchedule;
 use crate::domain::names::{ProbeName, ScheduleName};
-use crate::domain::schedule::{Cadence, Schedule};
+use crate::domain::schedule::{Cadence, CadenceError, Schedule};
 use crate::domain::time::{Length, Timestamp};
-use crate::engine::plan::TIMEOUT;
-use crate::settings::{Key, Problem, Problems, Spanned, suggest};
+use crate::settings::{Key, Node, Problem, Problems, Spanned, Value, suggest};
+
+/// The help for a cron line that cannot be read.
+const CRON_FIELDS: &str = "the fields are minute, hour, day of the month, month and day of the week: `0 8 * * 1-5` is 8:00 from Monday to Friday";
 
 /// A schedule as written, with where it is.
 pub struct WrittenSchedule {
@@ -22,22 +24,36 @@ pub struct WrittenSchedule {
     pub key: Key,
     /// What is written.
     pub raw: RawSchedule,
+    /// The same as a tree: what was wrong is missing in `raw`.
+    pub node: Node,
 }
 
-/// Makes a schedule. `probes` are all there are; `broken` are the names whose probe has mistakes of its own.
-pub fn make(
-    written: &WrittenSchedule,
-    probes: &BTreeMap<ProbeName, WrittenProbe>,
-    broken: &BTreeSet<String>,
-    now: Timestamp,
-    problems: &mut Problems,
-) -> Option<Schedule> {
-    let WrittenSchedule { name, key, raw } = written;
+/// What schedules are made with.
+pub struct Scheduling<'a> {
+    /// All probes.
+    pub probes: &'a BTreeMap<ProbeName, WrittenProbe>,
+    /// The names whose probe has mistakes of its own.
+    pub broken: &'a BTreeSet<String>,
+    /// The budget of a run where neither schedule nor probe names one, as far as the cadence leaves room for it.
+    pub timeout: Duration,
+    /// When the search for the next occurrence of a cron line begins.
+    pub now: Timestamp,
+}
+
+/// Makes a schedule.
+pub fn make(written: &WrittenSchedule, all: &Scheduling<'_>, problems: &mut Problems) -> Option<Schedule> {
+    let Scheduling { probes, broken, timeout, now } = *all;
+    let WrittenSchedule { name, key, raw, .. } = written;
+    let before = problems.len();
     let members = members(written, probes, broken, problems);
+    if members.is_empty() && problems.len() == before && broken.is_empty() {
+        problems.warning(key.span.clone(), format!("the schedule `{name}` runs no probe")).help =
+            Some("name probes in it: `probes: [name]`".to_owned());
+    }
     let alert = raw.alert.as_ref().map(|alert| policy(alert, problems));
-    let cadence = cadence(key, raw, now, problems)?;
+    let cadence = cadence(written, now, problems)?;
     let period = cadence.shortest_period(now);
-    let default = TIMEOUT.min(period.mul_f64(0.8));
+    let default = timeout.min(period.mul_f64(0.8));
     let timeout = raw.timeout.as_ref().map_or(default, |limit| limit.value.0.0);
     if let Some(limit) = &raw.timeout
         && (limit.value.0.0 >= period || limit.value.0.0.is_zero())
@@ -58,12 +74,14 @@ fn too_long(limit: Length, period: Duration) -> String {
     format!("a budget of {limit} does not fit into a cadence of {}", Length(period))
 }
 
-fn cadence(key: &Key, raw: &RawSchedule, now: Timestamp, problems: &mut Problems) -> Option<Cadence> {
+fn cadence(written: &WrittenSchedule, now: Timestamp, problems: &mut Problems) -> Option<Cadence> {
+    let WrittenSchedule { key, raw, node, .. } = written;
     let timezone = raw.timezone.as_ref().map(|written| zone(written, problems));
     match (&raw.every, &raw.cron) {
         (Some(every), None) => {
             if let Some(timezone) = &raw.timezone {
-                problems.error(timezone.span.clone(), "`every` counts from midnight UTC and takes no time zone");
+                problems.error(timezone.span.clone(), "`every` counts from midnight UTC and takes no time zone").help =
+                    Some("remove it, or write a `cron` line instead of `every`".to_owned());
             }
             let made = Cadence::every(every.value.0.0);
             made.map_err(|error| problems.error(every.span.clone(), error.to_string()).help = None).ok()
@@ -71,13 +89,19 @@ fn cadence(key: &Key, raw: &RawSchedule, now: Timestamp, problems: &mut Problems
         (None, Some(line)) => {
             let timezone = timezone.unwrap_or(Some(Tz::UTC))?;
             let made = Cadence::cron(&line.value, timezone, now);
-            made.map_err(|error| problems.error(line.span.clone(), error.to_string()).help = None).ok()
+            made.map_err(|error| {
+                let is_form = matches!(error, CadenceError::Cron(..) | CadenceError::Fields(..));
+                problems.error(line.span.clone(), error.to_string()).help = is_form.then(|| CRON_FIELDS.to_owned());
+            })
+            .ok()
         }
         (Some(every), Some(cron)) => {
             let problem = Problem::error(cron.span.clone(), "a schedule has `every` or `cron`, not both");
             problems.push(problem.with_also(every.span.clone(), "the other one"));
             None
         }
+        // What is there and wrong was reported.
+        (None, None) if ["every", "cron"].iter().any(|key| node.get(key).is_some_and(|node| !is_null(node))) => None,
         (None, None) => {
             problems
                 .error(key.span.clone(), format!("the schedule `{}` says neither `every` nor `cron`", key.text))
@@ -85,6 +109,10 @@ fn cadence(key: &Key, raw: &RawSchedule, now: Timestamp, problems: &mut Problems
             None
         }
     }
+}
+
+fn is_null(node: &Node) -> bool {
+    matches!(node.value, Value::Null)
 }
 
 fn zone(written: &Spanned<String>, problems: &mut Problems) -> Option<Tz> {
@@ -133,9 +161,14 @@ fn members(
             } else {
                 format!("there is no probe `{text}`")
             };
-            let names = probes.keys().map(ProbeName::as_str);
-            problems.error(selector.span.clone(), message).help =
-                suggest(text, names.collect::<Vec<_>>()).filter(|_| !text.starts_with("label:"));
+            let known: Vec<String> = if text.starts_with("label:") {
+                let labels = probes.values().flat_map(|probe| &probe.probe.labels);
+                let labels: BTreeSet<_> = labels.map(|(key, value)| format!("label:{key}={value}")).collect();
+                labels.into_iter().collect()
+            } else {
+                probes.keys().map(ToString::to_string).collect()
+            };
+            problems.error(selector.span.clone(), message).help = suggest(text, known.iter().map(String::as_str));
         }
         members.extend(chosen);
     }

@@ -78,6 +78,14 @@ fn is_even(seconds: u64) -> bool {
     [60, 3_600, DAY].iter().any(|whole| whole % seconds == 0)
 }
 
+/// What croner says, without the part of it that speaks.
+fn in_words(error: &str) -> String {
+    let said = ["Component error: ", "Invalid pattern: "].iter().find_map(|part| error.strip_prefix(part));
+    let said = said.unwrap_or(error).trim_end_matches('.');
+    let mut letters = said.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
 impl Cadence {
     /// A cadence by length; it must divide a minute, an hour or a day evenly.
     pub fn every(length: Duration) -> Result<Self, CadenceError> {
@@ -105,7 +113,7 @@ impl Cadence {
             .year(Year::Disallowed)
             .build()
             .parse(line)
-            .map_err(|error| CadenceError::Cron(line.to_owned(), error.to_string()))?;
+            .map_err(|error| CadenceError::Cron(line.to_owned(), in_words(&error.to_string())))?;
         let cadence = Self::Cron { line: Arc::from(line), timezone, cron: Box::new(cron) };
         if cadence.next_after(now).is_none() { Err(CadenceError::Never(line.to_owned())) } else { Ok(cadence) }
     }

@@ -16,7 +16,7 @@ use crate::ports::{Known, Notifier, Prober, PublisherFactory, Secrets};
 /// A probe with what performs its steps.
 pub type PlannedProbe = Probe<Arc<dyn Prober>>;
 
-/// The budget of the steps of a run that no schedule started.
+/// The budget of the steps of a run where nothing else is said.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Everything that was declared.
@@ -30,6 +30,8 @@ pub struct Plan {
     pub store: PathBuf,
     /// How long runs and closed incidents are kept.
     pub retention: Duration,
+    /// The budget of a run that no schedule started and whose probe names none.
+    pub timeout: Duration,
     /// The page.
     pub web: WebPlan,
     /// The tiers.

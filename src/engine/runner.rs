@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::calendar::timeout;
 use super::facts::{Facts, capture};
-use super::plan::{Plan, PlannedProbe, TIMEOUT};
+use super::plan::{Plan, PlannedProbe};
 use crate::domain::expression::{Explanation, Expression};
 use crate::domain::names::CaptureName;
 use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Phases, Run, RunId, StepOutcome, Verdict};
@@ -75,7 +75,7 @@ impl Runner {
         let probe = &order.probe;
         let budget = match &order.schedule {
             Some(schedule) => timeout(schedule, probe),
-            None => probe.timeout.unwrap_or(TIMEOUT),
+            None => probe.timeout.unwrap_or(order.plan.timeout),
         };
         let mut progress = Progress {
             order: &order,

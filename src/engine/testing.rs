@@ -140,6 +140,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         location: Arc::from("here"),
         store: PathBuf::new(),
         retention: Duration::from_secs(86_400),
+        timeout: crate::engine::plan::TIMEOUT,
         web: WebPlan { listen: "127.0.0.1:0".parse().unwrap(), url: None, token: None },
         schedules: schedules.into_iter().map(|schedule| (schedule.name.clone(), Arc::new(schedule))).collect(),
         probes,

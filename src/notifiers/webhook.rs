@@ -69,8 +69,10 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
     let settings: WebhookSettings = read(node, problems)?;
     let before = problems.len();
     if let Some(Err(why)) = known(&settings.url.value).map(|url| usable(&url)) {
-        problems.error(settings.url.span.clone(), format!("this is not the URL of a webhook: {why}")).help =
-            Some("write it like `https://hooks.example.com/roundsman`".to_owned());
+        let problem = problems.error(settings.url.span.clone(), format!("this is not the URL of a webhook: {why}"));
+        problem.help = Some("write it like `https://hooks.example.com/roundsman`".to_owned());
+        // Whoever knows the URL of a webhook can write to it; a reference says nothing.
+        problem.hidden = !settings.url.span.text().contains("${");
     }
     let fields = [&settings.url].into_iter().chain(settings.headers.values());
     for (field, name) in fields.filter_map(|field| Some((field, of_run(&field.value)?))) {
@@ -79,7 +81,7 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
     let mut headers: Vec<(HeaderName, Template)> = Vec::new();
     for (name, value) in settings.headers {
         let why = match HeaderName::from_bytes(name.value.as_bytes()) {
-            Err(_) => format!("`{}` is not the name of a header", name.value),
+            Err(_) => format!("`{}` is not the name of a header: write it like `X-Request-Id`", name.value),
             Ok(header) if OURS.contains(&header) => format!("the header `{header}` is set by Roundsman"),
             Ok(header) if headers.iter().any(|(other, _)| *other == header) => {
                 format!("the header `{header}` is given twice")
@@ -125,9 +127,15 @@ fn of_run(template: &Template) -> Option<String> {
 }
 
 fn usable(text: &str) -> Result<reqwest::Url, String> {
-    let url: reqwest::Url = text.parse().map_err(|error: url::ParseError| error.to_string())?;
+    let url: reqwest::Url = text.parse().map_err(|error: url::ParseError| match error {
+        url::ParseError::RelativeUrlWithoutBase => "it begins with neither `https://` nor `http://`".to_owned(),
+        error => error.to_string(),
+    })?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("it begins with `{}:`", url.scheme()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("it holds a user and a password, which belong in the header `authorization`".to_owned());
     }
     Ok(url)
 }
@@ -376,11 +384,17 @@ mod tests {
             problems.sorted().iter().map(|problem| problem.message.clone()).collect::<Vec<_>>()
         };
         for (yaml, why) in [
-            ("{ url: hooks.example }", "this is not the URL of a webhook: relative URL without a base"),
+            (
+                "{ url: hooks.example }",
+                "this is not the URL of a webhook: it begins with neither `https://` nor `http://`",
+            ),
             ("{ url: 'ftp://h.example/${secret:a}' }", "this is not the URL of a webhook: it begins with `ftp:`"),
             ("{ url: 'https://h.example/{{token}}' }", "`{{token}}` is of a run, and a channel belongs to none"),
             ("{ url: 'https://h.example/{{run.id}}' }", "`{{run.id}}` is of a run, and a channel belongs to none"),
-            ("{ url: 'https://h.example', headers: { 'a b': c } }", "`a b` is not the name of a header"),
+            (
+                "{ url: 'https://h.example', headers: { 'a b': c } }",
+                "`a b` is not the name of a header: write it like `X-Request-Id`",
+            ),
             ("{ url: 'https://h.example', headers: { Host: c } }", "the header `host` is set by Roundsman"),
             ("{ url: 'https://h.example', headers: { X-A: a, x-a: b } }", "the header `x-a` is given twice"),
             (

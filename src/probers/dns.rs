@@ -140,7 +140,11 @@ fn asked_name(text: &str, asked: Asked) -> Result<DnsName, String> {
         Some(address) if asked == Asked::Ptr => DnsName::from(address),
         Some(_) => return Err(format!("`{text}` is an address and no name: only PTR can be asked for it")),
         None if text.is_empty() => return Err("the name is empty: write `.` for the root".to_owned()),
-        None => DnsName::from_utf8(text).map_err(|error| format!("`{text}` is not a DNS name: {error}"))?,
+        None => DnsName::from_utf8(text).map_err(|_| {
+            format!(
+                "`{text}` is not a DNS name: write it like `shop.example.com`, with at most 63 bytes between the dots"
+            )
+        })?,
     };
     name.set_fqdn(true);
     Ok(name)

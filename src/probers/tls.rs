@@ -46,7 +46,8 @@ struct TlsSettings {
     /// The name that is asked for, and that the certificate must have. Default: the host.
     #[schemars(with = "Option<String>")]
     server_name: Option<Spanned<String>>,
-    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`.
+    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`. Default, and what an
+    /// empty text means: none.
     #[schemars(with = "Option<String>")]
     ca: Option<Spanned<String>>,
 }
@@ -65,7 +66,8 @@ fn build(node: &Node, _: &Building, problems: &mut Problems) -> Option<BuiltProb
 
 /// Reads the setting `ca`.
 pub fn trust(ca: Option<&Spanned<String>>, problems: &mut Problems) -> Option<Trust> {
-    let Some(ca) = ca else { return Some(Trust::default()) };
+    // Empty is how `"${env:CA:-}"` says that there is none here.
+    let Some(ca) = ca.filter(|ca| !ca.value.is_empty()) else { return Some(Trust::default()) };
     match Trust::with_pem(&ca.value) {
         Ok(trust) => Some(trust),
         Err(why) => {

@@ -199,6 +199,9 @@ impl serde::de::Error for Failure {
 fn unknown(at: Span, what: &str, word: &str, known: &'static [&'static str]) -> Problem {
     let mut problem = Problem::error(at, format!("unknown {what}{}", repeated(word).unwrap_or_default()));
     problem.help = suggest(word, known.iter().copied());
+    if known.is_empty() {
+        problem.help = Some("nothing can be set here: write `{}`".to_owned());
+    }
     problem
 }
 
@@ -212,6 +215,7 @@ fn mismatch(at: Span, node: &Node, expected: &str, fits_type: bool) -> Problem {
     let problem = Problem::error(at, format!("expected {wanted}, found {found}"));
     match &node.value {
         Value::Null if wanted == "a mapping" => problem.with_help("write `{}` for a mapping without keys"),
+        Value::Map(_) if wanted == "a list" => problem.with_help("begin each item with `- `, or put it in `[…]`"),
         Value::Null if wanted == "a list" => problem.with_help("write `[]` for an empty list"),
         Value::Text(scalar) if scalar.plain && wanted == "a mapping" && is_cramped(&scalar.text) => {
             problem.with_help("put a space behind the `:`")

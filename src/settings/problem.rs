@@ -19,6 +19,8 @@ const WIDTH: usize = 120;
 const AROUND_MARK_BYTES: usize = 240;
 /// Two places of one file are drawn in one excerpt when at most this many lines lie between them.
 const EXCERPT_LINES_MAX: usize = 1_000;
+/// What is drawn where something may be secret.
+const MASK: &str = "•••";
 /// How many known words are listed when none resembles what was written.
 const KNOWN_LISTED_MAX: usize = 12;
 
@@ -47,6 +49,8 @@ pub struct Problem {
     pub also: Vec<(Span, String)>,
     /// What to write instead.
     pub help: Option<String>,
+    /// What stands there may be secret, and is not drawn.
+    pub hidden: bool,
 }
 
 impl Problem {
@@ -62,7 +66,7 @@ impl Problem {
 
     /// A problem that belongs to no place in a file.
     pub fn placeless(level: Level, message: impl Into<String>) -> Self {
-        Self { level, message: message.into(), at: None, label: None, also: Vec::new(), help: None }
+        Self { level, message: message.into(), at: None, label: None, also: Vec::new(), help: None, hidden: false }
     }
 
     /// Adds what to write instead.
@@ -121,7 +125,8 @@ impl Problem {
             Level::Warning => DrawnLevel::WARNING,
         };
         let mut group = Group::with_level(drawn);
-        if let Some(at) = &self.at {
+        let masked = self.at.as_ref().filter(|_| self.hidden).map(masked);
+        if let Some(at) = masked.as_ref().or(self.at.as_ref()) {
             let mut near = vec![Mark { span: at, label: self.label.as_deref(), primary: true }];
             let mut far = Vec::new();
             for (span, label) in &self.also {
@@ -188,6 +193,11 @@ impl Problems {
     /// Adds a warning at a place; what is returned takes a help or a label.
     pub fn warning(&mut self, at: Span, message: impl Into<String>) -> &mut Problem {
         self.0.push_mut(Problem::warning(at, message))
+    }
+
+    /// The problems, to be worded anew.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Problem> {
+        self.0.iter_mut()
     }
 
     /// Adds the problems of another collection.
@@ -329,6 +339,14 @@ fn address(span: &Span) -> String {
 
 fn path_of(span: &Span) -> String {
     harmless(&span.source.path.display().to_string()).into_owned()
+}
+
+/// The place in a source that no longer holds what stood there.
+fn masked(at: &Span) -> Span {
+    let bytes = at.source.fit(at.bytes.clone());
+    let mut text = at.source.text.clone();
+    text.replace_range(bytes.clone(), MASK);
+    Span::new(&Source::new(at.source.path.clone(), text), bytes.start..bytes.start + MASK.len())
 }
 
 #[derive(Clone, Copy)]

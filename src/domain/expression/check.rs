@@ -196,6 +196,12 @@ impl<'n, 's> Checker<'n, 's> {
                     return Ok(Known::shape(&name.shape));
                 }
                 let error = ExpressionError::new(format!("`{}` has no `{field}`", self.text(operand)), span);
+                // `a.b-c` is a subtraction: a name with a dash is asked for in brackets.
+                let dashed =
+                    fields.iter().find(|name| name.name.strip_prefix(field).is_some_and(|rest| rest.starts_with('-')));
+                if let Some(dashed) = dashed {
+                    return Err(error.help(format!("write `{}[\"{}\"]`", self.text(operand), dashed.name)));
+                }
                 Err(match suggest(field, fields.iter().map(|name| name.name.as_ref()), "it has") {
                     Some(help) => error.help(help),
                     None => error,

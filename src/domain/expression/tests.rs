@@ -427,7 +427,7 @@ fn too_long_and_too_deep_are_errors_with_words() {
     let long = Expression::compile(&"x".repeat(2049), &names()).expect_err("too long");
     assert_eq!(long.message, "this expression is 2049 bytes long, more than 2048");
     let deep = Expression::compile(&format!("{}true", "!(".repeat(40)), &names()).expect_err("too deep");
-    assert_eq!(deep.message, "has more than 24 brackets inside each other");
+    assert_eq!(deep.message, "this expression has more than 24 brackets inside each other");
     let chain = Expression::compile(&"1+".repeat(50), &names()).expect_err("too deep");
     assert_eq!(chain.message, "this expression ends too early");
     let chain = Expression::compile(&format!("1{} > 0", "+1".repeat(70)), &names()).expect_err("too deep");

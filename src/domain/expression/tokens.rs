@@ -184,7 +184,7 @@ fn pair_brackets(source: &str, tokens: &mut [Token]) -> Result<(), ExpressionErr
             open.push(index);
             if open.len() > BRACKETS_MAX {
                 return Err(ExpressionError::new(
-                    format!("has more than {BRACKETS_MAX} brackets inside each other"),
+                    format!("this expression has more than {BRACKETS_MAX} brackets inside each other"),
                     span,
                 ));
             }

@@ -91,7 +91,8 @@ struct HttpSettings {
     /// How many bytes of a body are read; a larger one is a failure. Default: 1048576 (1 MiB), at most 10485760.
     #[schemars(with = "Option<u64>")]
     max_body: Option<Spanned<u64>>,
-    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`.
+    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`. Default, and what an
+    /// empty text means: none.
     #[schemars(with = "Option<String>")]
     ca: Option<Spanned<String>>,
 }

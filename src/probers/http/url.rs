@@ -35,7 +35,9 @@ impl UrlDraft {
             Ok(url) if written.value.as_literal().is_some() => Some(Self::Known(url)),
             Ok(_) => Some(Self::Later(written.value.clone())),
             Err((message, help)) => {
-                problems.error(written.span.clone(), message).help = Some(help);
+                let problem = problems.error(written.span.clone(), message);
+                problem.hidden = problem.message == USER_IN_URL;
+                problem.help = Some(help);
                 None
             }
         }
@@ -58,6 +60,9 @@ fn encode(value: &str) -> Option<String> {
     (value != "." && value != "..").then(|| utf8_percent_encode(value, ENCODED).to_string())
 }
 
+/// What is said of a URL with a password, which is not shown again.
+const USER_IN_URL: &str = "a URL does not hold a user and a password";
+
 /// The message and the help of a mistake.
 type Mistake = (String, String);
 
@@ -75,10 +80,11 @@ fn check(text: &str) -> Result<Url, Mistake> {
     }
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
     if authority.contains('@') {
-        return fail(
-            "a URL does not hold a user and a password".to_owned(),
-            "remove them and write `basic: { user: …, password: \"${secret:…}\" }`",
-        );
+        return fail(USER_IN_URL.to_owned(), "remove them and write `basic: { user: …, password: \"${secret:…}\" }`");
+    }
+    // The parser of WHATWG takes the first part of the path for a host where there is none.
+    if authority.is_empty() {
+        return fail(format!("`{text}` has no host"), "write it like `https://shop.example.com/path`");
     }
     match Url::parse(text) {
         Ok(url) if url.port() == Some(0) => fail("`0` is not a port".to_owned(), "a port is a number from 1 to 65535"),
@@ -116,6 +122,7 @@ mod tests {
             ("https://a.example:99999/", "`99999` is not a port"),
             ("https://a.example:0/", "`0` is not a port"),
             ("https://", "`https://` has no host"),
+            ("https:///cart", "`https:///cart` has no host"),
             ("https://user:pw@a.example/", "a URL does not hold a user and a password"),
             ("https://[::1/", "`https://[::1/` is not a URL: invalid IPv6 address"),
         ] {
