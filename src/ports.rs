@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::expression::Names;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment};
-use crate::domain::judge::{AlertKey, AlertState};
+use crate::domain::judge::{AlertKey, AlertState, Aspect};
 use crate::domain::metric::{Sample, SampleLabels};
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Observation, Run, RunId, SlotAccount, SlotOutcome};
@@ -236,10 +236,14 @@ impl Notification {
                     .resolved_at
                     .map_or(Duration::ZERO, |at| crate::domain::time::between(self.incident.since, at));
                 let words = crate::domain::time::words(length);
-                let because =
-                    self.incident.resolved_because.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
+                let probe = &self.incident.probe;
                 let late = if self.late { ", told late" } else { "" };
-                format!("{} is well again after {words}{because}{late}", self.incident.probe)
+                match (&self.incident.resolved_because, self.incident.aspect) {
+                    (Some(why), _) => format!("the incident of {probe} is closed after {words} ({why}){late}"),
+                    (None, Aspect::Failing) => format!("{probe} is well again after {words}{late}"),
+                    // That we can look again says nothing of what there is to see.
+                    (None, Aspect::Blind) => format!("Roundsman sees {probe} again after {words}{late}"),
+                }
             }
         }
     }
