@@ -104,11 +104,6 @@ impl StepContext<'_> {
             Failure::new(kind, error.to_string())
         })
     }
-
-    /// How long the step still has.
-    pub fn left(&self) -> Duration {
-        self.deadline.since(self.clock.monotonic())
-    }
 }
 
 /// What the steps of one run share, by type: each prober keeps what it wants under a type of its own.

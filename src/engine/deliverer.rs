@@ -418,7 +418,7 @@ mod tests {
     }
 
     impl crate::ports::Notifier for Channel {
-        fn notify<'a>(&'a self, _: &'a Notification) -> futures::future::BoxFuture<'a, Result<Receipt, NotifyError>> {
+        fn notify<'a>(&'a self, _: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
             Box::pin(async move {
                 match self {
                     Self::Hangs => std::future::pending().await,
