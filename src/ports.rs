@@ -2,7 +2,7 @@
 //! knows its neighbours by nothing else.
 
 use std::any::{Any, TypeId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::expression::Names;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment};
-use crate::domain::judge::{AlertKey, AlertState};
-use crate::domain::metric::Sample;
-use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName};
+use crate::domain::judge::{AlertKey, AlertState, Aspect};
+use crate::domain::metric::{Sample, SampleLabels};
+use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Observation, Run, RunId, SlotAccount, SlotOutcome};
 use crate::domain::schedule::Schedule;
 use crate::domain::template::{Fill, FillError, Template};
@@ -132,8 +132,43 @@ pub trait Publisher: Send {
     fn flush(&mut self) -> BoxFuture<'_, Result<(), PublishError>>;
     /// Called at a steady pace, so that what waits for a minute to be full goes out without a new sample.
     fn tick(&mut self) -> BoxFuture<'_, Result<(), PublishError>>;
+    /// What is configured from now on. Who shows values until they are taken away takes away the others; who sends them
+    /// has nothing to do.
+    fn keep(&mut self, _known: &Arc<Known>) {}
     /// How many samples it took, and what became of them.
     fn account(&self) -> PublisherAccount;
+}
+
+/// The names that labels may have under a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The probes.
+    pub probes: BTreeSet<ProbeName>,
+    /// The schedules.
+    pub schedules: BTreeSet<ScheduleName>,
+    /// Their steps.
+    pub steps: BTreeSet<(ProbeName, StepName)>,
+    /// Which probe is on which schedule.
+    pub rounds: BTreeSet<(ScheduleName, ProbeName)>,
+    /// The channels.
+    pub channels: BTreeSet<ChannelName>,
+}
+
+impl Known {
+    /// Whether everything that labels name is configured.
+    pub fn has(&self, labels: &SampleLabels) -> bool {
+        let of_round = match (&labels.schedule, &labels.probe) {
+            (None, None) => true,
+            (Some(schedule), None) => self.schedules.contains(schedule),
+            (None, Some(probe)) => self.probes.contains(probe),
+            (Some(schedule), Some(probe)) => self.rounds.contains(&(schedule.clone(), probe.clone())),
+        };
+        let of_step = match (&labels.probe, &labels.step) {
+            (Some(probe), Some(step)) => self.steps.contains(&(probe.clone(), step.clone())),
+            _ => true,
+        };
+        of_round && of_step && labels.channel.as_ref().is_none_or(|channel| self.channels.contains(channel))
+    }
 }
 
 /// What a publisher did with the samples that it was given: `taken = delivered + waiting + dropped`.
@@ -201,10 +236,14 @@ impl Notification {
                     .resolved_at
                     .map_or(Duration::ZERO, |at| crate::domain::time::between(self.incident.since, at));
                 let words = crate::domain::time::words(length);
-                let because =
-                    self.incident.resolved_because.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
+                let probe = &self.incident.probe;
                 let late = if self.late { ", told late" } else { "" };
-                format!("{} is well again after {words}{because}{late}", self.incident.probe)
+                match (&self.incident.resolved_because, self.incident.aspect) {
+                    (Some(why), _) => format!("the incident of {probe} is closed after {words} ({why}){late}"),
+                    (None, Aspect::Failing) => format!("{probe} is well again after {words}{late}"),
+                    // That we can look again says nothing of what there is to see.
+                    (None, Aspect::Blind) => format!("Roundsman sees {probe} again after {words}{late}"),
+                }
             }
         }
     }

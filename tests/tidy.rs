@@ -380,6 +380,26 @@ fn no_file_has_outgrown_its_noun() {
     hold(breaches.into_iter().chain(gone.map(|(path, _)| format!("{path}: is gone: take the exception back"))));
 }
 
+/// Two of these in one binary disagree sooner or later: about roots, about what is safe, about who owns a connection.
+#[test]
+fn there_is_one_tls_and_one_http() {
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .current_dir(root())
+        .output()
+        .expect("cargo starts");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).expect("text");
+    let packages: BTreeSet<_> = tree.lines().filter_map(|line| line.trim_end_matches(" (*)").split_once(' ')).collect();
+    let versions = |name: &str| packages.iter().filter(|(package, _)| *package == name).count();
+    for one in ["rustls", "aws-lc-rs", "tokio-rustls", "hyper", "tokio"] {
+        assert_eq!(versions(one), 1, "{one}");
+    }
+    for none in ["ring", "openssl", "openssl-sys", "native-tls"] {
+        assert_eq!(versions(none), 0, "{none}");
+    }
+}
+
 fn hold(breaches: impl IntoIterator<Item = String>) {
     let breaches: Vec<String> = breaches.into_iter().collect();
     assert!(breaches.is_empty(), "\n{}", breaches.join("\n"));

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::plan::Plan;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::time::Monotonic;
-use crate::ports::{Clock, Exposition, Publisher, PublisherAccount};
+use crate::ports::{Clock, Exposition, Known, Publisher, PublisherAccount};
 
 /// How many samples wait for one publisher. At 2,000 probes each 30 s that is more than a minute of them.
 const SAMPLES_WAITING_MAX: usize = 65_536;
@@ -29,6 +29,7 @@ struct Outlet {
     identity: String,
     samples: mpsc::Sender<Sample>,
     page: Option<Arc<dyn Exposition>>,
+    known: watch::Sender<Arc<Known>>,
 }
 
 /// Hands samples to every publisher. Clones share the outlets.
@@ -63,14 +64,17 @@ impl Fanout {
         outlets.retain(|name, outlet| {
             plan.publishers.get(name).is_some_and(|factory| factory.identity() == outlet.identity)
         });
+        let known = Arc::new(plan.known());
         for (name, factory) in &plan.publishers {
-            if outlets.contains_key(name) {
+            if let Some(outlet) = outlets.get(name) {
+                outlet.known.send_replace(Arc::clone(&known));
                 continue;
             }
             let (publisher, page) = factory.start();
             let (sender, receiver) = mpsc::channel(SAMPLES_WAITING_MAX);
-            tasks.spawn(serve(name, publisher, receiver, Arc::clone(clock), self.clone()));
-            outlets.insert(name, Outlet { identity: factory.identity(), samples: sender, page });
+            let (known, configured) = watch::channel(Arc::clone(&known));
+            tasks.spawn(serve(name, publisher, receiver, configured, Arc::clone(clock), self.clone()));
+            outlets.insert(name, Outlet { identity: factory.identity(), samples: sender, page, known });
         }
     }
 
@@ -98,6 +102,7 @@ async fn serve(
     name: &'static str,
     mut publisher: Box<dyn Publisher>,
     mut samples: mpsc::Receiver<Sample>,
+    mut known: watch::Receiver<Arc<Known>>,
     clock: Arc<dyn Clock>,
     fanout: Fanout,
 ) {
@@ -105,8 +110,13 @@ async fn serve(
     let mut told = PublisherAccount::default();
     let mut well = true;
     let mut next_tick: Monotonic = clock.monotonic() + TICK;
+    publisher.keep(&known.borrow_and_update());
     loop {
         let result = tokio::select! {
+            Ok(()) = known.changed() => {
+                publisher.keep(&known.borrow_and_update());
+                continue;
+            }
             received = samples.recv_many(&mut batch, BATCH_MAX) => {
                 if received == 0 {
                     break;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::plan::Plan;
 use super::runner::new_id;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity};
-use crate::domain::judge::{AlertKey, AlertState, Aspect, Transition, judge};
-use crate::domain::names::{ChannelName, ProbeName};
+use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Transition, judge};
+use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
 use crate::domain::outcome::{Run, Verdict};
 use crate::domain::quiet::why_quiet;
+use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, words};
 use crate::ports::{Commit, Delivery, Loaded, Notification};
 
@@ -41,7 +42,7 @@ impl Ledger {
     /// holds open is resolved with that reason. The rest keeps its counts.
     pub fn take(&mut self, plan: Arc<Plan>, now: Timestamp, commit: &mut Commit) {
         self.plan = plan;
-        let gone: BTreeSet<AlertKey> = self.states.keys().filter(|key| !self.is_watched(key)).cloned().collect();
+        let gone: BTreeSet<AlertKey> = self.states.keys().filter(|key| watched(&self.plan, &key.schedule, &key.probe).is_none()).cloned().collect();
         for key in gone {
             self.states.remove(&key);
             commit.states.retain(|(known, _)| *known != key);
@@ -61,23 +62,28 @@ impl Ledger {
             }
         }
         self.reconsider_quiet(now, commit);
+        self.tell_who_was_missed(now, commit);
     }
 
-    fn is_watched(&self, key: &AlertKey) -> bool {
-        let schedule = self.plan.schedules.get(&key.schedule);
-        let probe = self.plan.probes.get(&key.probe);
-        schedule.zip(probe).is_some_and(|(schedule, probe)| {
-            schedule.probes.contains(&key.probe) && self.plan.alert(schedule, probe).is_some()
-        })
+    /// Where no route took an incident when it opened, one that has come since does.
+    fn tell_who_was_missed(&mut self, now: Timestamp, commit: &mut Commit) {
+        let untold = |incident: &Incident| incident.told.is_empty() && incident.quiet.is_none();
+        let missed: Vec<_> =
+            self.open.iter().filter(|(_, incident)| untold(incident)).map(|(of, _)| of.clone()).collect();
+        for of in missed {
+            let Some(mut incident) = self.open.remove(&of) else { continue };
+            if self.plan.route(incident.severity).is_some() {
+                self.tell_opened(&mut incident, now, commit);
+                commit.incidents.push(incident.clone());
+            }
+            self.open.insert(of, incident);
+        }
     }
 
     /// Takes in one run: its verdict moves the states, the states move the incidents, the incidents are told.
     pub fn take_run(&mut self, run: Run, now: Timestamp, commit: &mut Commit) {
         let plan = Arc::clone(&self.plan);
-        let watched = run.schedule.as_ref().and_then(|name| {
-            let (schedule, probe) = (plan.schedules.get(name)?, plan.probes.get(&run.probe)?);
-            Some((schedule, plan.alert(schedule, probe)?))
-        });
+        let watched = run.schedule.as_ref().and_then(|name| watched(&plan, name, &run.probe));
         let Some((schedule, policy)) = watched else {
             commit.runs.push(run);
             return;
@@ -135,7 +141,9 @@ impl Ledger {
                     format!("{} becomes {severity}", incident.severity),
                 ));
                 incident.severity = severity;
-                self.tell_opened(&mut incident, now, commit);
+                if incident.quiet.is_none() {
+                    self.tell_opened(&mut incident, now, commit);
+                }
             }
             commit.incidents.push(incident.clone());
             self.open.insert(of, incident);
@@ -165,7 +173,7 @@ impl Ledger {
         commit.moments.push(moment(&incident, since, run.verdict.word(), first_words(&run.verdict)));
         commit.moments.push(moment(&incident, now, "opened", format!("{severity}, by {}", key.schedule)));
         let needs = probe.map(|probe| probe.needs.clone()).unwrap_or_default();
-        incident.quiet = why_quiet(&needs, |needed| self.is_unwell(needed));
+        incident.quiet = why_quiet(&needs, |needed| self.is_unwell(needed, &incident));
         match &incident.quiet {
             Some(reason) => commit.moments.push(moment(&incident, now, "muted", reason.to_string())),
             None => self.tell_opened(&mut incident, now, commit),
@@ -214,8 +222,8 @@ impl Ledger {
             self.open.iter().filter(|(_, incident)| incident.quiet.is_some()).map(|(of, _)| of.clone()).collect();
         for of in quiet {
             let needs = self.plan.probes.get(&of.0).map(|probe| probe.needs.clone()).unwrap_or_default();
-            let reason = why_quiet(&needs, |needed| self.is_unwell(needed));
             let Some(mut incident) = self.open.remove(&of) else { continue };
+            let reason = why_quiet(&needs, |needed| self.is_unwell(needed, &incident));
             if reason != incident.quiet {
                 incident.quiet.clone_from(&reason);
                 match reason {
@@ -228,8 +236,15 @@ impl Ledger {
         }
     }
 
-    fn is_unwell(&self, probe: &ProbeName) -> bool {
-        self.states.keys().any(|key| key.probe == *probe && key.aspect == Aspect::Failing)
+    /// Whether a probe is failing, so that what needs it may be quiet. Where both are on one schedule a first failure
+    /// counts too, since both are seen to fail in one round and the one that is needed may be judged later; elsewhere it
+    /// would keep a page back until a slower schedule has made up its mind.
+    fn is_unwell(&self, probe: &ProbeName, dependant: &Incident) -> bool {
+        self.states.iter().any(|(key, state)| {
+            key.probe == *probe
+                && key.aspect == Aspect::Failing
+                && (matches!(state, AlertState::Firing { .. }) || dependant.firing.contains_key(&key.schedule))
+        })
     }
 
     /// Tells the channels of the severity's route that were not told yet.
@@ -278,6 +293,13 @@ impl Ledger {
             next_attempt_at: now,
         }));
     }
+}
+
+/// The schedule and the policy by which runs of a probe on it are judged; none where nothing watches them, as after a
+/// reload that came while a run was going on.
+fn watched<'a>(plan: &'a Plan, schedule: &ScheduleName, probe: &ProbeName) -> Option<(&'a Schedule, &'a AlertPolicy)> {
+    let schedule = plan.schedules.get(schedule).filter(|schedule| schedule.probes.contains(probe))?;
+    Some((schedule, plan.alert(schedule, plan.probes.get(probe)?)?))
 }
 
 fn moment(incident: &Incident, at: Timestamp, what: &str, text: String) -> Moment {
@@ -417,7 +439,7 @@ mod tests {
             [
                 "ops opened P2 #1 probe-0 is failing: connect.refused: nobody listens",
                 "ops opened P2 #1 Roundsman cannot see probe-0: local.network: no route",
-                "ops resolved P2 #2 probe-0 is well again after 3 s",
+                "ops resolved P2 #2 Roundsman sees probe-0 again after 3 s",
             ]
         );
         assert_eq!(story.ledger.incidents_open(), 1, "the target's incident is still open");
@@ -501,8 +523,63 @@ mod tests {
         story.note(commit);
         assert_eq!(
             story.told[1],
-            "ops resolved P2 #2 probe-0 is well again after 59 s (removed from the configuration)"
+            "ops resolved P2 #2 the incident of probe-0 is closed after 59 s (removed from the configuration)"
         );
+    }
+
+    #[test]
+    fn a_first_failure_of_what_is_needed_mutes_on_its_own_schedule_only() {
+        let mut plan = plan_with_need();
+        let slow = schedule_of("slow", "1h", 1);
+        plan.schedules.insert(slow.name.clone(), Arc::new(slow));
+        let mut story = Story::of(plan);
+        // The needed probe has failed once on a schedule that will not know more for an hour.
+        story.runs("slow", "probe-0", "x").runs("tier", "probe-1", "xx");
+        assert_eq!(story.told, ["ops opened P2 #1 probe-1 is failing: connect.refused: nobody listens"]);
+        // Failing on any schedule mutes, and so does a first failure on the same one.
+        let mut story = Story::of(plan_with_need());
+        story.runs("tier", "probe-0", "x").runs("tier", "probe-1", "xx");
+        assert!(story.told.is_empty());
+    }
+
+    #[test]
+    fn a_severity_that_is_raised_pages_nobody_while_it_is_quiet() {
+        let mut plan = plan_with_need();
+        let mut grave = schedule_of("grave", "1m", 2);
+        grave.alert.as_mut().unwrap().severity = Severity::P1;
+        plan.schedules.insert(grave.name.clone(), Arc::new(grave));
+        let mut story = Story::of(plan);
+        story.runs("tier", "probe-0", "xx").runs("tier", "probe-1", "xx").runs("grave", "probe-1", "xx");
+        assert_eq!(story.told, ["ops opened P2 #1 probe-0 is failing: connect.refused: nobody listens"]);
+        assert_eq!(story.last.incidents.last().unwrap().severity, Severity::P1, "it is known all the same");
+    }
+
+    #[test]
+    fn a_run_that_ends_after_its_probe_has_left_the_schedule_is_kept_and_not_judged() {
+        let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 1)]));
+        story.runs("tier", "probe-0", "x");
+        let mut plan = plan_of(vec![schedule_of("tier", "30s", 0)]);
+        plan.probes.insert(name("probe-0"), Arc::new(crate::engine::testing::probe("probe-0")));
+        story.ledger.take(Arc::new(plan), at("2026-11-24T10:01:00Z"), &mut Commit::default());
+        story.runs("tier", "probe-0", "x");
+        assert!(story.told.is_empty() && story.ledger.states.is_empty());
+        assert_eq!(story.last.runs.len(), 1);
+    }
+
+    #[test]
+    fn a_route_that_comes_later_tells_what_is_open() {
+        let mut plan = plan_of(vec![schedule_of("tier", "30s", 1)]);
+        plan.routes.clear();
+        let mut story = Story::of(plan);
+        story.runs("tier", "probe-0", "xx");
+        let mut commit = Commit::default();
+        let plan = Arc::new(plan_of(vec![schedule_of("tier", "30s", 1)]));
+        story.ledger.take(Arc::clone(&plan), at("2026-11-24T10:01:00Z"), &mut commit);
+        story.note(commit);
+        assert_eq!(story.told, ["ops opened P2 #1 probe-0 is failing: connect.refused: nobody listens"]);
+        let mut again = Commit::default();
+        story.ledger.take(plan, at("2026-11-24T10:02:00Z"), &mut again);
+        assert!(again.deliveries.is_empty());
     }
 
     #[test]

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::domain::incident::Severity;
 use crate::domain::judge::AlertPolicy;
-use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName};
+use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::probe::Probe;
 use crate::domain::schedule::Schedule;
-use crate::ports::{Notifier, Prober, PublisherFactory, Secrets};
+use crate::ports::{Known, Notifier, Prober, PublisherFactory, Secrets};
 
 /// A probe with what performs its steps.
 pub type PlannedProbe = Probe<Arc<dyn Prober>>;
@@ -86,6 +86,21 @@ impl Plan {
         self.routes.iter().find(|route| route.severities.is_empty() || route.severities.contains(&severity))
     }
 
+    /// The names that labels of samples may have.
+    pub fn known(&self) -> Known {
+        let of_schedule = |schedule: &Arc<Schedule>| {
+            let name = schedule.name.clone();
+            schedule.probes.iter().map(|probe| (name.clone(), probe.clone())).collect::<Vec<_>>()
+        };
+        Known {
+            probes: self.probes.keys().cloned().collect(),
+            steps: self.probes.values().flat_map(|probe| steps_of(probe)).collect(),
+            schedules: self.schedules.keys().cloned().collect(),
+            rounds: self.schedules.values().flat_map(of_schedule).collect(),
+            channels: self.channels.keys().cloned().collect(),
+        }
+    }
+
     /// What differs in another plan, in words: `probe api-health changed`, `schedule hourly added`.
     pub fn changes(&self, next: &Self) -> Vec<String> {
         let names: BTreeSet<_> = self.written.keys().chain(next.written.keys()).collect();
@@ -97,4 +112,8 @@ impl Plan {
         };
         names.iter().filter_map(change).collect()
     }
+}
+
+fn steps_of(probe: &PlannedProbe) -> Vec<(ProbeName, StepName)> {
+    probe.steps.iter().chain(&probe.cleanup).map(|step| (probe.name.clone(), step.name.clone())).collect()
 }

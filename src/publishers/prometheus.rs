@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use prometheus_client::metrics::counter::Counter;
@@ -15,11 +14,9 @@ use prometheus_client::registry::Registry;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::domain::metric::{MetricName, MetricType, Sample};
-use crate::domain::names::ProbeName;
-use crate::domain::time::{Timestamp, between};
+use crate::domain::metric::{MetricName, MetricType, Sample, SampleLabels};
 use crate::ports::{
-    Building, Clock, Exposition, PublishError, Publisher, PublisherAccount, PublisherFactory, PublisherKind,
+    Building, Exposition, Known, PublishError, Publisher, PublisherAccount, PublisherFactory, PublisherKind,
 };
 use crate::settings::{Node, Problems, read};
 
@@ -31,13 +28,6 @@ pub const PUBLISHER: PublisherKind = PublisherKind {
     build,
 };
 
-/// A gauge that had no new value for this long leaves the page, since the longest cadence is a day: its probe, schedule or
-/// step was removed. Counters leave with the last sample of their probe.
-const SILENCE_MAX: Duration = Duration::from_secs(25 * 3_600);
-
-/// How often the page is looked through for such values.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
-
 /// The bounds of the buckets of a histogram, in seconds.
 const BUCKETS: [f64; 13] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
@@ -46,14 +36,12 @@ const BUCKETS: [f64; 13] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5
 #[serde(deny_unknown_fields, default)]
 pub struct PrometheusSettings {}
 
-fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Arc<dyn PublisherFactory>> {
+fn build(node: &Node, _: &Building, problems: &mut Problems) -> Option<Arc<dyn PublisherFactory>> {
     let PrometheusSettings {} = read(node, problems)?;
-    Some(Arc::new(Factory { clock: Arc::clone(&building.clock) }))
+    Some(Arc::new(Factory))
 }
 
-struct Factory {
-    clock: Arc<dyn Clock>,
-}
+struct Factory;
 
 impl PublisherFactory for Factory {
     fn identity(&self) -> String {
@@ -61,7 +49,7 @@ impl PublisherFactory for Factory {
     }
 
     fn start(&self) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>) {
-        let prometheus = Prometheus::new(Arc::clone(&self.clock));
+        let prometheus = Prometheus::new();
         let page = Arc::clone(&prometheus.page);
         (Box::new(prometheus), Some(page))
     }
@@ -143,64 +131,48 @@ impl Exposition for Page {
     }
 }
 
-/// The series of a probe, with the last sample of each.
-type OfProbe = HashMap<(MetricName, Labels), Timestamp>;
-
 /// The publisher.
 struct Prometheus {
-    clock: Arc<dyn Clock>,
     page: Arc<Page>,
     metrics: BTreeMap<MetricName, Series>,
-    probes: HashMap<ProbeName, OfProbe>,
-    swept_at: Timestamp,
+    /// What stands on the page, and of whom it is.
+    shown: HashMap<(MetricName, Labels), SampleLabels>,
+    /// What is configured; until somebody has said so, everything.
+    known: Option<Arc<Known>>,
     account: PublisherAccount,
 }
 
 impl Prometheus {
-    fn new(clock: Arc<dyn Clock>) -> Self {
+    fn new() -> Self {
         let mut registry = Registry::default();
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("roundsman_build", "The version that runs", version);
         let metrics = MetricName::ALL.iter().map(|name| (*name, Series::register(&mut registry, *name))).collect();
         Self {
-            swept_at: clock.now(),
-            clock,
             page: Arc::new(Page(RwLock::new(registry))),
             metrics,
-            probes: HashMap::new(),
+            shown: HashMap::new(),
+            known: None,
             account: PublisherAccount::default(),
         }
     }
 
-    fn take(&mut self, sample: &Sample) {
-        let labels = labels(sample);
-        let taken = self.metrics.get(&sample.name).is_some_and(|series| series.take(&labels, sample.value));
-        if !taken {
+    /// Takes a sample; one that no page can show is refused.
+    fn take(&mut self, sample: &Sample) -> bool {
+        // The last run of a probe that was removed meanwhile must not bring it back.
+        if self.known.as_ref().is_some_and(|known| !known.has(&sample.labels)) {
             self.account.dropped += 1;
-            return;
+            return true;
         }
-        self.account.delivered += 1;
-        if let Some(probe) = &sample.labels.probe {
-            self.probes.entry(probe.clone()).or_default().insert((sample.name, labels), sample.at);
+        let key = (sample.name, labels(sample));
+        let taken = self.metrics.get(&sample.name).is_some_and(|series| series.take(&key.1, sample.value));
+        if taken {
+            self.account.delivered += 1;
+            self.shown.entry(key).or_insert_with(|| sample.labels.clone());
+        } else {
+            self.account.dropped += 1;
         }
-    }
-
-    /// Takes off the page what is gone.
-    fn sweep(&mut self, now: Timestamp) {
-        self.swept_at = now;
-        let metrics = &self.metrics;
-        let is_fresh = |seen_at: &Timestamp| between(*seen_at, now) < SILENCE_MAX;
-        self.probes.retain(|_, series| {
-            let is_there = series.values().any(is_fresh);
-            series.retain(|(name, labels), seen_at| {
-                let stays = is_fresh(seen_at) || (is_there && name.metric_type() != MetricType::Gauge);
-                if let (false, Some(of_metric)) = (stays, metrics.get(name)) {
-                    of_metric.remove(labels);
-                }
-                stays
-            });
-            is_there
-        });
+        taken
     }
 }
 
@@ -219,11 +191,8 @@ fn labels(sample: &Sample) -> Labels {
 
 impl Publisher for Prometheus {
     fn publish<'a>(&'a mut self, samples: &'a [Sample]) -> BoxFuture<'a, Result<(), PublishError>> {
-        let before = self.account.dropped;
-        for sample in samples {
-            self.take(sample);
-        }
-        let result = match self.account.dropped - before {
+        let refused = samples.iter().filter(|sample| !self.take(sample)).count();
+        let result = match refused {
             0 => Ok(()),
             dropped => Err(PublishError(format!("{dropped} samples were dropped: no page can show their value"))),
         };
@@ -235,11 +204,19 @@ impl Publisher for Prometheus {
     }
 
     fn tick(&mut self) -> BoxFuture<'_, Result<(), PublishError>> {
-        let now = self.clock.now();
-        if between(self.swept_at, now) >= SWEEP_EVERY || now < self.swept_at {
-            self.sweep(now);
-        }
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn keep(&mut self, known: &Arc<Known>) {
+        self.known = Some(Arc::clone(known));
+        let metrics = &self.metrics;
+        self.shown.retain(|(name, labels), of| {
+            let stays = known.has(of);
+            if let (false, Some(series)) = (stays, metrics.get(name)) {
+                series.remove(labels);
+            }
+            stays
+        });
     }
 
     fn account(&self) -> PublisherAccount {
@@ -250,9 +227,9 @@ impl Publisher for Prometheus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::metric::SampleLabels;
-    use crate::domain::names::ScheduleName;
-    use crate::engine::testing::{TestClock, at};
+    use crate::domain::names::{ProbeName, ScheduleName};
+    use crate::domain::time::Timestamp;
+    use crate::engine::testing::at;
 
     fn sample(name: MetricName, probe: &str, at: Timestamp, value: f64) -> Sample {
         let labels = SampleLabels {
@@ -263,9 +240,9 @@ mod tests {
         Sample { name, at, value, labels }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_page_has_the_names_that_dashboards_know() {
-        let mut prometheus = Prometheus::new(TestClock::starting("2026-11-24T10:00:00Z"));
+        let mut prometheus = Prometheus::new();
         let now = at("2026-11-24T10:00:00Z");
         let phase = Sample {
             labels: SampleLabels {
@@ -290,48 +267,49 @@ mod tests {
         insta::assert_snapshot!(prometheus.page.text());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_probe_that_is_gone_leaves_the_page_after_a_day() {
-        let clock = TestClock::starting("2026-11-24T10:00:00Z");
-        let mut prometheus = Prometheus::new(clock.clone());
+    #[tokio::test]
+    async fn what_is_no_longer_configured_leaves_the_page_and_stays_away() {
+        let mut prometheus = Prometheus::new();
         let now = at("2026-11-24T10:00:00Z");
-        prometheus
-            .publish(&[
-                sample(MetricName::ProbeSuccess, "gone", now, 1.0),
-                sample(MetricName::Runs, "gone", now, 1.0),
-                sample(MetricName::Runs, "stays", now, 1.0),
-            ])
-            .await
-            .unwrap();
-        clock.step(24 * 3_600);
-        prometheus.publish(&[sample(MetricName::Runs, "stays", clock.now(), 1.0)]).await.unwrap();
-        prometheus.tick().await.unwrap();
-        assert!(prometheus.page.text().contains("probe=\"gone\""));
-        clock.step(2 * 3_600);
-        prometheus.tick().await.unwrap();
+        let global = Sample {
+            name: MetricName::ReloadSuccess,
+            labels: SampleLabels::default(),
+            ..sample(MetricName::Runs, "api", now, 0.0)
+        };
+        let of_schedule = |name: &str| Sample {
+            labels: SampleLabels { schedule: Some(ScheduleName::parse(name).unwrap()), ..SampleLabels::default() },
+            ..sample(MetricName::Lateness, "api", now, 0.1)
+        };
+        let mut moved = sample(MetricName::ProbeSuccess, "api", now, 0.0);
+        moved.labels.schedule = Some(ScheduleName::parse("gone").unwrap());
+        let samples = [
+            sample(MetricName::ProbeSuccess, "gone", now, 0.0),
+            sample(MetricName::Runs, "gone", now, 1.0),
+            sample(MetricName::ProbeSuccess, "api", now, 1.0),
+            moved,
+            of_schedule("gone"),
+            of_schedule("often"),
+            global,
+        ];
+        prometheus.publish(&samples).await.unwrap();
+        let (probe, schedule) = (ProbeName::parse("api").unwrap(), ScheduleName::parse("often").unwrap());
+        prometheus.keep(&Arc::new(Known {
+            probes: [probe.clone()].into(),
+            schedules: [schedule.clone()].into(),
+            rounds: [(schedule, probe)].into(),
+            ..Known::default()
+        }));
+        prometheus.publish(&samples[..2]).await.unwrap();
         let page = prometheus.page.text();
-        assert!(!page.contains("gone") && page.contains("roundsman_runs_total{probe=\"stays\",schedule=\"often\"} 2"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_schedule_that_is_gone_leaves_no_old_verdict() {
-        let clock = TestClock::starting("2026-11-24T10:00:00Z");
-        let mut prometheus = Prometheus::new(clock.clone());
-        let mut old = sample(MetricName::ProbeSuccess, "api", clock.now(), 0.0);
-        old.labels.schedule = Some(ScheduleName::parse("gone").unwrap());
-        let counted = Sample { name: MetricName::Runs, ..old.clone() };
-        let reload = Sample { name: MetricName::ReloadSuccess, labels: SampleLabels::default(), ..old.clone() };
-        prometheus.publish(&[old, counted, reload]).await.unwrap();
-        clock.step(25 * 3_600);
-        prometheus.publish(&[sample(MetricName::ProbeSuccess, "api", clock.now(), 1.0)]).await.unwrap();
-        prometheus.tick().await.unwrap();
-        let page = prometheus.page.text();
-        let values: Vec<_> = page.lines().filter(|line| !line.starts_with('#') && !line.contains("_info")).collect();
+        assert!(!page.contains("gone"), "{page}");
+        let values =
+            page.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket") && !line.contains("_info"));
         assert_eq!(
-            values,
+            values.collect::<Vec<_>>(),
             [
                 "probe_success{probe=\"api\",schedule=\"often\"} 1.0",
-                "roundsman_runs_total{probe=\"api\",schedule=\"gone\"} 0.0",
+                "roundsman_run_lateness_seconds_sum{schedule=\"often\"} 0.1",
+                "roundsman_run_lateness_seconds_count{schedule=\"often\"} 1",
                 "roundsman_config_last_reload_successful 0.0",
             ]
         );

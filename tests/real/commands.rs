@@ -86,6 +86,28 @@ fn editors_get_the_schemas_that_the_files_name() {
 }
 
 #[test]
+fn the_repository_fits_the_schemas_that_editors_use() {
+    let said = crate::servers::python::run(
+        "import glob, json, jsonschema, os, sys, yaml\n\
+         os.chdir(sys.argv[1])\n\
+         for schema, pattern in ('roundsman', 'roundsman.yaml'), ('probes', 'probes/*'), ('schedules', 'schedules/*'):\n\
+         \x20   path = f'docs/schema/{schema}.json'\n\
+         \x20   validator = jsonschema.Draft7Validator(json.load(open(path)))\n\
+         \x20   for file in glob.glob(pattern):\n\
+         \x20       text = open(file).read()\n\
+         \x20       named = text.splitlines()[0].removeprefix('# yaml-language-server: $schema=')\n\
+         \x20       if os.path.normpath(os.path.join(os.path.dirname(file), named)) != path:\n\
+         \x20           print(file, 'does not name', path)\n\
+         \x20       for error in validator.iter_errors(yaml.safe_load(text)):\n\
+         \x20           print(file, list(error.absolute_path), error.message)\n\
+         \x20       wrong = {'nothing': {'that': 'exists'}} if schema == 'roundsman' else {'x': {'nothing': 'that exists'}}\n\
+         \x20       assert list(validator.iter_errors(wrong)), schema\n",
+        &[env!("CARGO_MANIFEST_DIR")],
+    );
+    assert_eq!(said, "");
+}
+
+#[test]
 fn a_port_in_use_is_named() {
     let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = holder.local_addr().expect("an address").to_string();

@@ -141,3 +141,37 @@ fn without_credentials_probing_goes_on_and_the_reason_is_named() {
     assert_eq!(status.code(), Some(0), "{said}");
     assert!(!said.contains("panicked"), "{said}");
 }
+
+#[test]
+fn told_to_stop_it_puts_away_what_it_began() {
+    // It accepts, since the kernel does, and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent_at = silent.local_addr().expect("an address");
+    let shop = crate::servers::receiver::Receiver::start();
+    let directory = configuration(&[
+        ("roundsman.yaml", "web: { listen: \"${env:ROUNDSMAN_LISTEN}\" }\n"),
+        (
+            "probes/p.yaml",
+            &format!(
+                "journey:\n\
+                 \x20 steps:\n\
+                 \x20   - {{ name: begin, http: {{ method: POST, url: \"{0}\", json: {{ did: begin }} }} }}\n\
+                 \x20   - {{ name: hang, http: \"http://{silent_at}/\" }}\n\
+                 \x20 cleanup:\n\
+                 \x20   - {{ name: put-away, http: {{ method: POST, url: \"{0}\", json: {{ did: \"put away\" }} }} }}\n",
+                shop.url
+            ),
+        ),
+        (
+            "schedules/s.yaml",
+            "often: { every: 10s, timeout: 9s, probes: [journey], alert: { after: 1, severity: P1 } }\n",
+        ),
+    ]);
+    let daemon = Daemon::run(directory.path(), &[]);
+    shop.wait_until(|taken| !taken.is_empty());
+    let (status, said) = daemon.terminate();
+    assert_eq!(status.code(), Some(0), "{said}");
+    let did: Vec<_> = shop.taken().iter().map(|taken| taken.text("did").to_owned()).collect();
+    assert_eq!(did, ["begin", "put away"]);
+    assert!(!said.contains("opened: "), "our own end is not the target's failure: {said}");
+}
