@@ -17,7 +17,7 @@ use super::runner::{Order, Runner};
 use super::slots::{SlotBook, SlotKey};
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::names::{ProbeName, ScheduleName};
-use crate::domain::outcome::{Run, SlotAccount, SlotOutcome};
+use crate::domain::outcome::{Failure, FailureKind, Run, SlotAccount, SlotOutcome};
 use crate::domain::schedule::LEAD;
 use crate::domain::time::{Monotonic, Timestamp, between, earlier, later};
 use crate::ports::{Clock, TickSource};
@@ -325,7 +325,11 @@ impl Scheduler {
                     drop(permit);
                     Some((SlotOutcome::Ran, Some(run)))
                 }
-                () = clock.sleep_until(give_up) => Some((SlotOutcome::Saturated, None)),
+                // We did not look, which is a verdict too: when it lasts, it is an incident of its own.
+                () = clock.sleep_until(give_up) => {
+                    let why = Failure::new(FailureKind::LocalResources, "no permit came free before the next slot");
+                    Some((SlotOutcome::Saturated, Some(runner.blind(&order, why))))
+                }
             };
             Finished { key: Some(key), slot, result }
         });
@@ -361,7 +365,7 @@ impl Scheduler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::outcome::{Observation, Verdict};
+    use crate::domain::outcome::{Cause, Observation, Verdict};
     use crate::engine::testing::{TestClock, at, plan_of, probe, schedule_of, step};
     use crate::ports::TickError;
     use futures::future::BoxFuture;
@@ -490,6 +494,9 @@ mod tests {
         assert!(quick.iter().all(|run| run.lateness <= Duration::from_secs(1)));
         let total = |outcome| slots.values().filter_map(|outcomes| outcomes.get(&outcome)).sum::<u64>();
         assert!(total(SlotOutcome::Saturated) > 0 && total(SlotOutcome::Ran) > 0);
+        let blind =
+            runs.iter().filter(|run| matches!(run.verdict, Verdict::Inconclusive(Cause::Ours(_)))).count() as u64;
+        assert_eq!(blind, total(SlotOutcome::Saturated), "who did not look says so");
         // A hung target is told as a timeout of its own, never as waiting for a permit.
         assert!(
             runs.iter()
