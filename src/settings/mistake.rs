@@ -215,7 +215,9 @@ fn mismatch(at: Span, node: &Node, expected: &str, fits_type: bool) -> Problem {
     let problem = Problem::error(at, format!("expected {wanted}, found {found}"));
     match &node.value {
         Value::Null if wanted == "a mapping" => problem.with_help("write `{}` for a mapping without keys"),
-        Value::Map(_) if wanted == "a list" => problem.with_help("begin each item with `- `, or put it in `[…]`"),
+        Value::Map(_) if wanted == "a list" => {
+            problem.with_help("begin each item with `- `, or put all of them in `[…]`")
+        }
         Value::Null if wanted == "a list" => problem.with_help("write `[]` for an empty list"),
         Value::Text(scalar) if scalar.plain && wanted == "a mapping" && is_cramped(&scalar.text) => {
             problem.with_help("put a space behind the `:`")
