@@ -13,11 +13,17 @@ const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// Asks; not well is exit 1 with the reason on standard error.
 pub async fn health(directory: PathBuf, surroundings: Surroundings, url: Option<String>) -> Result<Answer, Stop> {
     let url = match url {
-        Some(url) => format!("{}/healthz", url.trim_end_matches('/')),
+        Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
+            format!("{}/healthz", url.trim_end_matches('/'))
+        }
+        Some(url) => return Err(Stop::Usage(format!("`{url}` is not a URL: write it like `http://127.0.0.1:8080`"))),
+        None if !directory.is_dir() => {
+            return Err(Stop::Usage(format!("there is no directory {}: name it with `--config`", directory.display())));
+        }
         None => {
             // What the daemon runs on may be older and whole when the files have a mistake, so only this key counts.
             let listen = load(&directory, &surroundings).listen;
-            let listen = listen.ok_or_else(|| {
+            let listen = listen.filter(|listen| listen.port() != 0).ok_or_else(|| {
                 Stop::Usage("the configuration does not say where the daemon listens: name it with `--url`".to_owned())
             })?;
             format!("http://{}/healthz", reachable(listen))

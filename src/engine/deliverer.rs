@@ -415,6 +415,7 @@ mod tests {
         Hangs,
         Panics,
         Takes,
+        Counts(Arc<AtomicUsize>),
     }
 
     impl crate::ports::Notifier for Channel {
@@ -424,6 +425,10 @@ mod tests {
                     Self::Hangs => std::future::pending().await,
                     Self::Panics => panic!("a bug"),
                     Self::Takes => Ok(Receipt::default()),
+                    Self::Counts(sent) => {
+                        sent.fetch_add(1, SeqCst);
+                        Ok(Receipt::default())
+                    }
                 }
             })
         }
@@ -480,18 +485,13 @@ mod tests {
         }
     }
 
-    async fn deliver(outbox: Outbox, channels: Vec<(&str, Channel)>) -> Vec<(String, &'static str)> {
-        deliver_to(outbox, channels.into_iter().map(|(name, channel)| (name, Arc::new(channel) as _)).collect()).await
-    }
-
     /// Delivers for a minute, and says what came of it.
-    async fn deliver_to(
-        outbox: Outbox,
-        channels: Vec<(&str, Arc<dyn crate::ports::Notifier>)>,
-    ) -> Vec<(String, &'static str)> {
+    async fn deliver(outbox: Outbox, channels: Vec<(&str, Channel)>) -> Vec<(String, &'static str)> {
         let clock = TestClock::starting("2026-11-24T10:00:00Z");
         let mut plan = plan_of(Vec::new());
-        let named = channels.into_iter().map(|(name, channel)| (ChannelName::parse(name).unwrap(), channel));
+        let named = channels.into_iter().map(|(name, channel)| {
+            (ChannelName::parse(name).unwrap(), Arc::new(channel) as Arc<dyn crate::ports::Notifier>)
+        });
         plan.channels = named.collect();
         let (outbox, (_plan, plan)) = (Arc::new(outbox), watch::channel(Arc::new(plan)));
         let stop = CancellationToken::new();
@@ -542,14 +542,7 @@ mod tests {
         let outbox =
             Outbox { pending: Mutex::new(vec![to("takes", "t")]), failures: AtomicUsize::new(20), ..Outbox::default() };
         let sent = Arc::new(AtomicUsize::new(0));
-        struct Counts(Arc<AtomicUsize>);
-        impl crate::ports::Notifier for Counts {
-            fn notify<'a>(&'a self, _: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
-                self.0.fetch_add(1, SeqCst);
-                Box::pin(std::future::ready(Ok(Receipt::default())))
-            }
-        }
-        let settled = deliver_to(outbox, vec![("takes", Arc::new(Counts(Arc::clone(&sent))))]).await;
+        let settled = deliver(outbox, vec![("takes", Channel::Counts(Arc::clone(&sent)))]).await;
         assert_eq!((sent.load(SeqCst), settled), (1, vec![("t".to_owned(), "delivered")]));
     }
 }

@@ -304,6 +304,11 @@ impl Progress<'_> {
     ) {
         let secrets = &*self.order.plan.secrets;
         let several = self.order.probe.journey;
+        let ours = match &mut outcome.ours {
+            Some(Cause::Ours(failure)) => Some(failure),
+            _ => None,
+        };
+        let until_failure = outcome.failures.iter_mut().chain(ours).find_map(|failure| failure.phases.take());
         for failure in outcome.failures.iter_mut().chain(&mut outcome.warnings) {
             redact(failure, secrets);
             failure.step = several.then(|| step.name.clone());
@@ -324,7 +329,11 @@ impl Progress<'_> {
             cleanup: part == Part::Cleanup,
             verdict: Some(verdict),
             offset_ms: milliseconds(time.start.since(self.begun)),
-            phases: observation.map_or_else(|| unseen(time.end.since(time.start)), |seen| seen.phases),
+            phases: match (observation, until_failure) {
+                (Some(seen), _) => seen.phases,
+                (None, Some(phases)) => *phases,
+                (None, None) => unseen(time.end.since(time.start)),
+            },
             certificate_expires: observation.and_then(|seen| seen.certificate_expires),
             status: observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_i64),
         });

@@ -146,7 +146,7 @@ impl Engine {
                     return;
                 }
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             _ = self.scheduler.join_next() => "the scheduler",

@@ -102,6 +102,13 @@ impl Problem {
         text
     }
 
+    /// The problem on one line, for logs: `path:line:column: message (help)`.
+    pub fn line(&self) -> String {
+        let place = self.at.as_ref().map(|span| format!("{}: ", address(span))).unwrap_or_default();
+        let help = self.help.as_ref().map(|help| format!(" ({})", harmless(help))).unwrap_or_default();
+        format!("{place}{}{help}", harmless(&self.message))
+    }
+
     /// The first line: `path:line:column: error: message`, which terminals and editors turn into a link.
     pub fn headline(&self, colour: bool) -> String {
         let (name, shade) = match self.level {
