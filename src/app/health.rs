@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::answer::{Answer, Stop, say};
 use crate::config::load::{Surroundings, load};
+use crate::net::client::innermost;
 
 /// How long the daemon may take; its answer needs nothing but itself.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -36,19 +37,10 @@ pub async fn health(directory: PathBuf, surroundings: Surroundings, url: Option<
             Ok(Answer::Unwell)
         }
         Err(error) => {
-            say(&format!("{url} does not answer: {}", cause(&error)));
+            say(&format!("{url} does not answer: {}", innermost(&error)));
             Ok(Answer::Unwell)
         }
     }
-}
-
-/// The innermost reason, which is the one that people understand: "Connection refused".
-fn cause(error: &dyn std::error::Error) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }
 
 /// Where a listener on every address is reached from its own machine.

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::validate::counted;
 use crate::domain::outcome::{Failure, Run, StepOutcome, Verdict};
+use crate::domain::text::harmless;
 use crate::domain::time::{milliseconds, rfc3339};
-use crate::settings::problem::harmless;
 
 /// How many characters the waterfall of a run is wide.
 const WATERFALL_WIDTH: usize = 40;

@@ -11,9 +11,9 @@ use super::ledger::Ledger;
 use super::plan::Plan;
 use super::scheduler::Ended;
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
+use crate::domain::text::harmless;
 use crate::domain::time::Monotonic;
 use crate::ports::{Clock, Commit, Store, StoreError};
-use crate::settings::problem::harmless;
 
 /// How many results one transaction takes; never waited for.
 const BATCH_MAX: usize = 500;

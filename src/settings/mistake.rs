@@ -4,8 +4,9 @@ use std::fmt::{self, Display};
 
 use serde::de::{Expected, Unexpected};
 
+use crate::domain::text::harmless;
 use crate::settings::de::Reader;
-use crate::settings::problem::{Problem, harmless, suggest};
+use crate::settings::problem::{Problem, suggest};
 use crate::settings::scalar::resolve;
 use crate::settings::traps;
 use crate::settings::tree::{Entry, Key, Node, Span, Value};

@@ -12,9 +12,10 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::de::{from_text, read};
-use super::problem::{Level, Problem, Problems, harmless, suggest};
+use super::problem::{Level, Problem, Problems, suggest};
 use super::spanned::{OneOrMany, Spanned};
 use super::tree::{DEPTH_MAX, Node, Source, Span, Value, parse};
+use crate::domain::text::harmless;
 
 /// A text with a grammar, as names and durations are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
