@@ -104,11 +104,6 @@ impl StepContext<'_> {
             Failure::new(kind, error.to_string())
         })
     }
-
-    /// How long the step still has.
-    pub fn left(&self) -> Duration {
-        self.deadline.since(self.clock.monotonic())
-    }
 }
 
 /// What the steps of one run share, by type: each prober keeps what it wants under a type of its own.
@@ -348,6 +343,43 @@ pub struct Commit {
     pub deliveries: Vec<Delivery>,
 }
 
+/// While the store rests a commit grows with what happens, and not with how long it rests: of an account, a state and an
+/// incident only the last word is kept.
+impl Commit {
+    /// Slots that ended.
+    pub fn add_account(&mut self, account: SlotAccount) {
+        let same = |known: &&mut SlotAccount| known.schedule == account.schedule && known.probe == account.probe;
+        let Some(known) = self.accounts.iter_mut().find(same) else { return self.accounts.push(account) };
+        known.through = account.through;
+        for (outcome, count) in account.counts {
+            match known.counts.iter_mut().find(|(of, _)| *of == outcome) {
+                Some((_, sum)) => *sum += count,
+                None => known.counts.push((outcome, count)),
+            }
+        }
+    }
+
+    /// An incident that was opened or changed.
+    pub fn put_incident(&mut self, incident: Incident) {
+        self.incidents.retain(|known| known.id != incident.id);
+        self.incidents.push(incident);
+    }
+
+    /// The last word on a state: this.
+    pub fn remember(&mut self, key: AlertKey, state: AlertState) {
+        self.states.retain(|(known, _)| *known != key);
+        self.forgotten.retain(|known| *known != key);
+        self.states.push((key, state));
+    }
+
+    /// The last word on a state: it is gone.
+    pub fn forget(&mut self, key: AlertKey) {
+        self.states.retain(|(known, _)| *known != key);
+        self.forgotten.retain(|known| *known != key);
+        self.forgotten.push(key);
+    }
+}
+
 /// What a process that starts must know of the one before it.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
@@ -359,17 +391,24 @@ pub struct Loaded {
     pub accounted: Vec<(ScheduleName, ProbeName, Timestamp)>,
 }
 
+/// The longest that a delivery rests between two attempts, whatever its receiver asks for.
+pub const REST_MAX: Duration = Duration::from_secs(3_600);
+
 /// Keeps what must outlive the process.
 pub trait Store: Send + Sync {
     /// One transaction; after it nothing is lost with the process. Many commits may share one.
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<(), StoreError>>;
     /// The state at start.
     fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>>;
-    /// The deliveries to try now: for each channel and incident only the first that is not settled, oldest first; and
-    /// when the next one is due after `now`.
-    fn due_deliveries(&self, now: Timestamp, limit: usize) -> BoxFuture<'_, Result<Due, StoreError>>;
+    /// The deliveries to try now, oldest first: for each channel and incident only the first that is not settled, and for
+    /// each channel at most `per_channel`, so that one that hangs leaves room for the others; and when the next one is due
+    /// after `now`. What would rest for longer than anything does was put down by a clock that has been set back since,
+    /// and is due.
+    fn due_deliveries(&self, now: Timestamp, per_channel: usize) -> BoxFuture<'_, Result<Due, StoreError>>;
     /// Records what came of an attempt.
     fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Makes due what rests until another attempt: after a start or a reload the reason to rest may be gone.
+    fn retry_deliveries(&self, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Erases what is older; open incidents and what waits for delivery stay. Says how many rows went.
     fn purge(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
 }

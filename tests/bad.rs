@@ -4,6 +4,8 @@
 //! with `<what>.txt`; `schedules/` and `root/` (the file `roundsman.yaml`) go the same way, and `whole/<what>/` is a
 //! configuration by itself. To accept the texts as they now are: `BLESS=1 cargo test --test bad`, then read the difference.
 
+#![cfg(test)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,6 +66,7 @@ fn what_is_not_a_file_is_not_waited_for() {
     fs::create_dir(directory.path().join("schedules/folder.yaml")).unwrap();
     fs::remove_file(directory.path().join("roundsman.yaml")).unwrap();
     std::os::unix::fs::symlink("/dev/zero", directory.path().join("roundsman.yaml")).unwrap();
+    std::os::unix::fs::symlink("nowhere", directory.path().join("probes/link.yaml")).unwrap();
     let (tell, told) = mpsc::channel();
     let path = directory.path().to_owned();
     std::thread::spawn(move || tell.send(load(&path, &surroundings()).problems.render(false)));
@@ -71,10 +74,22 @@ fn what_is_not_a_file_is_not_waited_for() {
     let text = told.recv_timeout(Duration::from_secs(30)).expect("it waits for a pipe");
     assert_eq!(
         text,
-        "probes/pipe.yaml:1:1: error: this is not a plain file\n\n\
+        "probes/link.yaml:1:1: error: the file cannot be read: No such file or directory (os error 2)\n\n\
+         probes/pipe.yaml:1:1: error: this is not a plain file\n\n\
          roundsman.yaml:1:1: error: this is not a plain file\n\n\
          schedules/folder.yaml:1:1: error: this is not a plain file\n"
     );
+}
+
+#[test]
+fn a_root_file_that_leads_nowhere_is_not_an_absent_one() {
+    let directory = tempfile::tempdir().unwrap();
+    valid(directory.path());
+    fs::remove_file(directory.path().join("roundsman.yaml")).unwrap();
+    std::os::unix::fs::symlink("nowhere", directory.path().join("roundsman.yaml")).unwrap();
+    let loaded = load(directory.path(), &surroundings());
+    assert!(loaded.plan.is_none());
+    assert!(loaded.problems.render(false).starts_with("roundsman.yaml:1:1: error: the file cannot be read"));
 }
 
 #[test]

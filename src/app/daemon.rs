@@ -24,6 +24,9 @@ use crate::store::{self, Sqlite};
 use crate::ticks::CronTicks;
 use crate::web::{self, Web};
 
+/// How long the store has to end, after what the engine takes; containers kill after ten seconds in all.
+const STORE_END_MAX: Duration = Duration::from_millis(400);
+
 /// How often what is older than the retention is erased.
 const PURGE_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -51,8 +54,13 @@ impl Daemon {
         let listener = bind(&plan).await?;
         let path = self.store.as_ref().unwrap_or(&plan.store);
         let store = store::open(path).map_err(|error| Stop::Fault(error.to_string()))?;
+        let clock = Arc::clone(&self.surroundings.clock);
         let answer = self.serve(plan, listener, Arc::clone(&store), signals).await;
-        store.close().await;
+        let until = clock.monotonic() + STORE_END_MAX;
+        tokio::select! {
+            () = store.close() => {}
+            () = clock.sleep_until(until) => tracing::warn!("the store did not close in time; its log is read at the next start"),
+        }
         answer
     }
 
@@ -93,7 +101,7 @@ impl Daemon {
         check_publishers(&plan, &mut tasks);
         tasks.spawn(purge(Arc::clone(&clock), Arc::clone(&store), engine.plan()));
 
-        let answer = self.until_told(&mut engine, &*clock, &mut signals).await;
+        let answer = self.until_told(&mut engine, &*clock, &mut signals, &mut tasks).await;
         tracing::info!("stopping: runs end with their cleanup, then everything is put away");
         stop_page.cancel();
         tokio::select! {
@@ -107,7 +115,13 @@ impl Daemon {
         answer
     }
 
-    async fn until_told(&self, engine: &mut Engine, clock: &dyn Clock, signals: &mut Signals) -> Result<Answer, Stop> {
+    async fn until_told(
+        &self,
+        engine: &mut Engine,
+        clock: &dyn Clock,
+        signals: &mut Signals,
+        tasks: &mut JoinSet<()>,
+    ) -> Result<Answer, Stop> {
         let end = self.limit.map(|limit| clock.monotonic() + limit.0);
         let over = async {
             match end {
@@ -120,7 +134,7 @@ impl Daemon {
             tokio::select! {
                 told = signals.next() => match told {
                     Told::End => return Ok(Answer::Well),
-                    Told::Reload => self.reload(engine, clock).await,
+                    Told::Reload => self.reload(engine, clock, tasks).await,
                 },
                 () = &mut over => return Ok(Answer::Well),
                 task = engine.failed() => {
@@ -131,11 +145,12 @@ impl Daemon {
     }
 
     /// Takes the files as they are now, if they are whole; else says what is wrong and changes nothing.
-    async fn reload(&self, engine: &mut Engine, clock: &dyn Clock) {
+    async fn reload(&self, engine: &mut Engine, clock: &dyn Clock, tasks: &mut JoinSet<()>) {
         let before = Arc::clone(&engine.plan().borrow());
         let taken = match self.next_plan(&before).await {
             Ok(plan) => {
                 let changes = before.changes(&plan);
+                check_publishers(&plan, tasks);
                 engine.reload(Arc::new(plan)).await;
                 let what = if changes.is_empty() { "nothing changed".to_owned() } else { changes.join(", ") };
                 tracing::info!("the configuration was loaded again: {what}");
@@ -156,7 +171,7 @@ impl Daemon {
     async fn next_plan(&self, before: &Plan) -> Result<Plan, Vec<String>> {
         let loaded = load(&self.directory, &self.surroundings);
         let errors = loaded.problems.sorted().into_iter().filter(|problem| problem.level == Level::Error);
-        let errors: Vec<_> = errors.map(|problem| problem.headline(false)).collect();
+        let errors: Vec<_> = errors.map(crate::settings::Problem::line).collect();
         let plan = loaded.plan.ok_or(errors)?;
         let missing = missing_secrets(&plan).await;
         if !missing.is_empty() {
@@ -165,7 +180,6 @@ impl Daemon {
         if plan.store != before.store || plan.web.listen != before.web.listen {
             tracing::warn!("another `store` or `web.listen` is used from the next start on");
         }
-        check_publishers(&plan, &mut JoinSet::new());
         Ok(plan)
     }
 }
@@ -174,7 +188,9 @@ async fn bind(plan: &Plan) -> Result<TcpListener, Stop> {
     let listen = plan.web.listen;
     TcpListener::bind(listen).await.map_err(|error| {
         let reason = match error.kind() {
-            std::io::ErrorKind::AddrInUse => format!("port {} is in use", listen.port()),
+            std::io::ErrorKind::AddrInUse => {
+                format!("port {} is in use; `web.listen` in roundsman.yaml chooses another", listen.port())
+            }
             _ => error.to_string(),
         };
         Stop::Fault(format!("the page cannot listen at {listen}: {reason}"))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::answer::{Answer, Stop, say};
 use crate::config::load::{Surroundings, load};
+use crate::net::client::innermost;
 
 /// How long the daemon may take; its answer needs nothing but itself.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -13,11 +14,17 @@ const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// Asks; not well is exit 1 with the reason on standard error.
 pub async fn health(directory: PathBuf, surroundings: Surroundings, url: Option<String>) -> Result<Answer, Stop> {
     let url = match url {
-        Some(url) => format!("{}/healthz", url.trim_end_matches('/')),
+        Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
+            format!("{}/healthz", url.trim_end_matches('/'))
+        }
+        Some(url) => return Err(Stop::Usage(format!("`{url}` is not a URL: write it like `http://127.0.0.1:8080`"))),
+        None if !directory.is_dir() => {
+            return Err(Stop::Usage(format!("there is no directory {}: name it with `--config`", directory.display())));
+        }
         None => {
             // What the daemon runs on may be older and whole when the files have a mistake, so only this key counts.
             let listen = load(&directory, &surroundings).listen;
-            let listen = listen.ok_or_else(|| {
+            let listen = listen.filter(|listen| listen.port() != 0).ok_or_else(|| {
                 Stop::Usage("the configuration does not say where the daemon listens: name it with `--url`".to_owned())
             })?;
             format!("http://{}/healthz", reachable(listen))
@@ -30,19 +37,10 @@ pub async fn health(directory: PathBuf, surroundings: Surroundings, url: Option<
             Ok(Answer::Unwell)
         }
         Err(error) => {
-            say(&format!("{url} does not answer: {}", cause(&error)));
+            say(&format!("{url} does not answer: {}", innermost(&error)));
             Ok(Answer::Unwell)
         }
     }
-}
-
-/// The innermost reason, which is the one that people understand: "Connection refused".
-fn cause(error: &dyn std::error::Error) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }
 
 /// Where a listener on every address is reached from its own machine.

@@ -7,8 +7,8 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::domain::outcome::{Failure, Run, StepOutcome, Verdict};
 
-/// Writes the report.
-pub fn write(runs: &[Run], out: &mut impl io::Write) -> io::Result<()> {
+/// The report as a document.
+pub fn document(runs: &[Run]) -> io::Result<Vec<u8>> {
     let mut report = Report::new("roundsman");
     for run in runs {
         let mut suite = TestSuite::new(run.probe.as_str());
@@ -19,8 +19,9 @@ pub fn write(runs: &[Run], out: &mut impl io::Write) -> io::Result<()> {
         suite.add_test_cases(run.steps.iter().map(|step| case(run, step)));
         report.add_test_suite(suite);
     }
-    report.serialize(&mut *out).map_err(io::Error::other)?;
-    writeln!(out)
+    let mut document = Vec::new();
+    report.serialize(&mut document).map_err(io::Error::other)?;
+    Ok(document)
 }
 
 fn case(run: &Run, step: &StepOutcome) -> TestCase {
@@ -60,8 +61,7 @@ mod tests {
 
     #[test]
     fn steps_are_cases_and_control_characters_do_not_break_the_xml() {
-        let mut out = Vec::new();
-        write(&[crate::app::testing::journey()], &mut out).unwrap();
-        insta::assert_snapshot!(String::from_utf8(out).unwrap());
+        let document = document(&[crate::app::testing::journey()]).unwrap();
+        insta::assert_snapshot!(String::from_utf8(document).unwrap());
     }
 }

@@ -1,7 +1,7 @@
 //! `once`: runs probes now and reports. Nothing is stored, nobody is alerted.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -28,6 +28,9 @@ const RUNS_AT_ONCE: usize = 16;
 /// Runs what was asked for. Exit 1 when a run failed; 3 when none failed and one was inconclusive.
 pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArguments) -> Result<Answer, Stop> {
     let (urls, names): (Vec<_>, Vec<_>) = asked.what.iter().partition(|what| what.contains("://"));
+    if let Some(place) = names.iter().find(|name| name.contains(['/', ':'])) {
+        return Err(Stop::Usage(format!("`{place}` is no name of a probe: for a URL write `http://{place}`")));
+    }
     let mut orders = Vec::new();
     for url in &urls {
         let plan = Arc::new(wiring::settled(load_url(url, &surroundings))?);
@@ -49,7 +52,7 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
         Some(async move { runner.run(Order { plan, probe, schedule, slot: now, due_at: now, due }).await })
     });
     let mut runs = std::pin::pin!(futures::stream::iter(runs).buffered(RUNS_AT_ONCE));
-    let mut out = anstream::stdout();
+    let mut out = Reader::default();
     let mut ended = Vec::new();
     loop {
         let run = tokio::select! {
@@ -61,16 +64,38 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
         };
         let Some(run) = run else { break };
         if asked.format == RunFormat::Text {
-            write!(out, "{}", report::text(&run))?;
+            out.write(report::text(&run).as_bytes())?;
         }
         ended.push(run);
     }
     match asked.format {
-        RunFormat::Text => writeln!(out, "{}", report::sentence(&ended))?,
-        RunFormat::Json => writeln!(out, "{:#}", report::json(&ended))?,
-        RunFormat::Junit => junit::write(&ended, &mut out)?,
+        RunFormat::Text => out.write(format!("{}\n", report::sentence(&ended)).as_bytes())?,
+        RunFormat::Json => out.write(format!("{:#}\n", report::json(&ended)).as_bytes())?,
+        RunFormat::Junit => out.write(&junit::document(&ended)?)?,
     }
     Ok(answer(&ended))
+}
+
+/// Whoever reads the report. One who has left, such as `head`, changes nothing of what the runs say.
+#[derive(Default)]
+struct Reader {
+    has_left: bool,
+}
+
+impl Reader {
+    fn write(&mut self, text: &[u8]) -> io::Result<()> {
+        if self.has_left {
+            return Ok(());
+        }
+        let mut out = anstream::stdout().lock();
+        match out.write_all(text).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.has_left = true;
+                Ok(())
+            }
+            result => result,
+        }
+    }
 }
 
 fn answer(runs: &[Run]) -> Answer {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::validate::counted;
 use crate::domain::outcome::{Failure, Run, StepOutcome, Verdict};
+use crate::domain::text::harmless;
 use crate::domain::time::{milliseconds, rfc3339};
-use crate::settings::problem::harmless;
 
 /// How many characters the waterfall of a run is wide.
 const WATERFALL_WIDTH: usize = 40;
@@ -35,6 +35,11 @@ pub fn text(run: &Run) -> String {
     match &run.verdict {
         Verdict::Inconclusive(cause) => push(&mut text, "    ", &cause.to_string()),
         verdict => verdict.failures().iter().for_each(|failure| explain(&mut text, failure)),
+    }
+    // What could not be put away is a warning, and stands aside where the run has failed; it is told all the same.
+    if matches!(run.verdict, Verdict::Failed(_)) {
+        let cleanup = run.steps.iter().filter(|step| step.cleanup).filter_map(|step| step.verdict.as_ref());
+        cleanup.flat_map(Verdict::failures).for_each(|failure| explain(&mut text, failure));
     }
     let end = run.steps.iter().map(|step| step.offset_ms + step.phases.total_ms).fold(0.0, f64::max);
     let names = run.steps.iter().map(|step| step.name.as_str().chars().count()).max().unwrap_or(0);

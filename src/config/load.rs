@@ -1,6 +1,7 @@
 //! Reads the three places in which everything is declared, and goes through them in order: variables, references,
 //! shapes, probes, schedules, destinations. Goes on after each mistake, so that all are found in one pass.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::destinations;
+use super::each::{Expanded, expand};
+use super::files::{Files, Folder, ROOT_FILE};
 use super::filled::Filled;
-use super::probes::{Expanded, ProbeMaker, WrittenProbe, check_budget, check_labels, expand};
+use super::probes::{ProbeMaker, WrittenProbe, check_budget, check_labels};
 use super::raw::{RawRoot, RawSchedule, RawWeb};
 use super::resolve::{self, Environment, References, identity};
 use super::schedules::{self, Scheduling, WrittenSchedule};
@@ -19,12 +22,9 @@ use super::secrets::DeclaredSecrets;
 use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
 use crate::domain::template::{Piece, canonical};
 use crate::domain::time::Length;
-use crate::engine::plan::{Plan, TIMEOUT, WebPlan};
+use crate::engine::plan::{Plan, Route, TIMEOUT, WebPlan};
 use crate::ports::{Building, Clock, Kinds, Secrets};
 use crate::settings::{Entry, Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
-
-/// The file that may be absent.
-pub const ROOT_FILE: &str = "roundsman.yaml";
 
 /// How long runs are kept.
 const RETENTION: Duration = Duration::from_secs(90 * 86_400);
@@ -78,96 +78,9 @@ pub fn load_url(url: &str, surroundings: &Surroundings) -> Loaded {
     let literal = canonical(&[Piece::Literal(url.to_owned())]);
     let text = format!("{name}: {{ http: {} }}\n", serde_json::Value::from(literal));
     let probes = parse(Source::new("the command line", text), &mut problems);
-    let files = Files { root: None, probes: probes.into_iter().collect(), schedules: Vec::new() };
+    let probes = Folder { trees: probes.into_iter().collect(), lost: false };
+    let files = Files { root: None, root_lost: false, probes, schedules: Folder::default() };
     plan(Path::new("."), &files, surroundings, problems)
-}
-
-/// The trees of the files.
-struct Files {
-    root: Option<Node>,
-    probes: Vec<Node>,
-    schedules: Vec<Node>,
-}
-
-impl Files {
-    fn read(directory: &Path, problems: &mut Problems) -> Self {
-        let failed = |problems: &mut Problems, message: String, help: &str| {
-            problems.push(Problem::placeless(Level::Error, message).with_help(help));
-        };
-        let none = Self { root: None, probes: Vec::new(), schedules: Vec::new() };
-        match std::fs::metadata(directory) {
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => {
-                failed(
-                    problems,
-                    format!("{} is not a directory", directory.display()),
-                    "`--config` names the directory that holds `probes/` and `schedules/`",
-                );
-                return none;
-            }
-            Err(error) => {
-                failed(
-                    problems,
-                    format!("the directory {} cannot be read: {error}", directory.display()),
-                    "name the configuration's directory with `--config DIR`",
-                );
-                return none;
-            }
-        }
-        let root = directory.join(ROOT_FILE);
-        let root = root.exists().then(|| tree(directory, &root, problems)).flatten();
-        let probes = folder(directory, "probes", problems);
-        let schedules = folder(directory, "schedules", problems);
-        let mut said = false;
-        for (name, found) in [("probes", &probes), ("schedules", &schedules)] {
-            if found.is_none() && !said {
-                said = true;
-                failed(
-                    problems,
-                    format!("there is no file {}/{name}/*.yaml", directory.display()),
-                    "name the directory that holds `probes/` and `schedules/` with `--config DIR`",
-                );
-            }
-        }
-        Self { root, probes: probes.unwrap_or_default(), schedules: schedules.unwrap_or_default() }
-    }
-}
-
-/// The trees of a folder's files in the order of their names; `None` when it has no file.
-fn folder(directory: &Path, name: &str, problems: &mut Problems) -> Option<Vec<Node>> {
-    let entries = std::fs::read_dir(directory.join(name)).ok()?;
-    let is_yaml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-    let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-    let mut paths: Vec<_> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| is_yaml(path) && !hidden(path)).collect();
-    if paths.is_empty() {
-        return None;
-    }
-    paths.sort();
-    Some(paths.iter().filter_map(|path| tree(directory, path, problems)).collect())
-}
-
-fn tree(directory: &Path, path: &Path, problems: &mut Problems) -> Option<Node> {
-    let shown = path.strip_prefix(directory).unwrap_or(path);
-    let mut failed = |message: String| {
-        problems.error(Span::new(&Source::new(shown, ""), 0..0), message);
-        None
-    };
-    match std::fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => return failed("this is not a plain file".to_owned()),
-        Ok(metadata) if metadata.len() > crate::settings::source::FILE_BYTES_MAX as u64 => {
-            return failed("the file is larger than 10 MiB".to_owned());
-        }
-        Ok(_) => {}
-        Err(error) => return failed(format!("the file cannot be read: {error}")),
-    }
-    match std::fs::read(path) {
-        Ok(bytes) => {
-            let source = Source::decode(shown, &bytes, problems)?;
-            parse(source, problems)
-        }
-        Err(error) => failed(format!("the file cannot be read: {error}")),
-    }
 }
 
 fn plan(directory: &Path, files: &Files, surroundings: &Surroundings, mut problems: Problems) -> Loaded {
@@ -189,6 +102,8 @@ fn plan_of(
         secrets: BTreeSet::new(),
         each: None,
         filled: Filled::default(),
+        root_lost: files.root_lost,
+        lost: Cell::default(),
     };
     let empty = Node { span: Span::new(&Source::new(ROOT_FILE, ""), 0..0), value: Value::Map(Vec::new()) };
     let written_root = files.root.as_ref().unwrap_or(&empty);
@@ -229,7 +144,8 @@ fn plan_of(
     }
     let (probes, broken) = probes(files, &maker, &mut references, problems);
     let timeout = raw.defaults.timeout.as_ref().map_or(TIMEOUT, |limit| limit.value.0.0);
-    let all = Scheduling { probes: &probes, broken: &broken, timeout, now };
+    let lost = files.probes.lost;
+    let all = Scheduling { probes: &probes, broken: &broken, lost, timeout, now };
     let schedules = schedules(files, &all, &references, problems);
     check_probes(&probes, &broken, &schedules, files, problems);
 
@@ -249,6 +165,9 @@ fn plan_of(
                 Some(format!("add `routes: [{{ to: [{}] }}]`", name.value));
         }
     }
+    if routes_well && !files.root_lost {
+        check_severities(&probes, &schedules, &routes, problems);
+    }
     let publishers = destinations::publishers(&raw.publish, surroundings.kinds.publishers, &building, problems);
     let store = store(directory, &raw, problems);
     let web = web(&raw.web, problems);
@@ -265,7 +184,7 @@ fn plan_of(
         retention: raw.retention.as_ref().map_or(RETENTION, |kept| kept.value.0.0),
         timeout,
         web,
-        schedules: schedules::by_name(schedules.into_iter().map(|(schedule, _)| schedule).collect()),
+        schedules: schedules::by_name(schedules.into_iter().map(|(schedule, ..)| schedule).collect()),
         probes: probes.into_iter().map(|(name, probe)| (name, probe.probe)).collect(),
         channels,
         routes,
@@ -311,7 +230,7 @@ fn probes(
     let mut made: BTreeMap<ProbeName, WrittenProbe> = BTreeMap::new();
     let mut broken = BTreeSet::new();
     let mut seen: BTreeMap<ProbeName, Span> = BTreeMap::new();
-    for file in &files.probes {
+    for file in &files.probes.trees {
         for entry in entries(file, "probes", problems) {
             let expanded: Vec<Expanded> = expand(entry, references, problems);
             if expanded.is_empty() {
@@ -345,12 +264,13 @@ fn entries<'a>(file: &'a Node, what: &str, problems: &mut Problems) -> &'a [Entr
     file.entries()
 }
 
-type Schedules = Vec<(crate::domain::schedule::Schedule, String)>;
+/// Each schedule with where its name is written and its resolved text.
+type Schedules = Vec<(crate::domain::schedule::Schedule, Span, String)>;
 
 fn schedules(files: &Files, all: &Scheduling<'_>, references: &References<'_>, problems: &mut Problems) -> Schedules {
     let mut seen: BTreeMap<ScheduleName, Span> = BTreeMap::new();
     let mut made = Vec::new();
-    for file in &files.schedules {
+    for file in &files.schedules.trees {
         for entry in entries(file, "schedules", problems) {
             let name = match ScheduleName::parse(&entry.key.text) {
                 Ok(name) => name,
@@ -368,11 +288,11 @@ fn schedules(files: &Files, all: &Scheduling<'_>, references: &References<'_>, p
             let Some(raw) = read::<RawSchedule>(&node, problems) else { continue };
             let written = WrittenSchedule { name, key: entry.key.clone(), raw, node };
             let schedule = schedules::make(&written, all, problems);
-            made.extend(schedule.map(|schedule| (schedule, identity(&written.node))));
+            made.extend(schedule.map(|schedule| (schedule, written.key.span.clone(), identity(&written.node))));
         }
     }
     let names = || seen.keys().map(ScheduleName::as_str).collect::<Vec<_>>();
-    for probe in all.probes.values() {
+    for probe in all.probes.values().filter(|_| !files.schedules.lost) {
         if let Some(schedule) = probe.schedule.as_ref().filter(|schedule| !seen.contains_key(&schedule.value)) {
             problems.error(schedule.span.clone(), format!("there is no schedule `{}`", schedule.value)).help =
                 suggest(schedule.value.as_str(), names());
@@ -389,24 +309,53 @@ fn check_probes(
     files: &Files,
     problems: &mut Problems,
 ) {
-    if probes.is_empty() && broken.is_empty() && !files.probes.is_empty() {
+    if probes.is_empty() && broken.is_empty() && !files.probes.trees.is_empty() && !files.probes.lost {
         problems.push(Problem::placeless(Level::Error, "no probe is defined in `probes/`"));
     }
-    let scheduled: BTreeSet<_> = schedules.iter().flat_map(|(schedule, _)| &schedule.probes).collect();
+    let scheduled: BTreeSet<_> = schedules.iter().flat_map(|(schedule, ..)| &schedule.probes).collect();
     for (name, probe) in probes {
-        if !scheduled.contains(name) && probe.schedule.is_none() && !schedules.is_empty() {
+        if !scheduled.contains(name) && probe.schedule.is_none() && !schedules.is_empty() && !files.schedules.lost {
             problems.warning(probe.key.span.clone(), format!("no schedule runs the probe `{name}`")).help =
                 Some("name it in a schedule's `probes`, or give it a `schedule`".to_owned());
         }
         for needed in &probe.needs {
             if needed.value == *name {
                 problems.error(needed.span.clone(), format!("`{name}` needs itself"));
-            } else if !probes.contains_key(&needed.value) && !broken.contains(needed.value.as_str()) {
+            } else if !probes.contains_key(&needed.value) {
+                if files.probes.lost || broken.contains(needed.value.as_str()) {
+                    continue;
+                }
                 problems.error(needed.span.clone(), format!("there is no probe `{}`", needed.value)).help =
                     suggest(needed.value.as_str(), probes.keys().map(ProbeName::as_str).collect::<Vec<_>>());
             } else if let Some(way) = circle(probes, name, &needed.value) {
                 problems.error(needed.span.clone(), format!("the needs go in a circle: {way}"));
             }
+        }
+    }
+}
+
+/// A page that reaches nobody is what an alert must never be.
+fn check_severities(
+    probes: &BTreeMap<ProbeName, WrittenProbe>,
+    schedules: &Schedules,
+    routes: &[Route],
+    problems: &mut Problems,
+) {
+    let of_schedules = schedules.iter().filter_map(|(schedule, key, _)| {
+        // Where every probe has an alert of its own, the schedule's speaks for none.
+        let own = |name: &ProbeName| probes.get(name).is_some_and(|probe| probe.probe.alert.is_some());
+        let speaks = schedule.probes.iter().any(|name| !own(name));
+        Some((schedule.name.as_str(), key, schedule.alert.as_ref().filter(|_| speaks)?.severity))
+    });
+    let of_probes = probes
+        .iter()
+        .filter_map(|(name, probe)| Some((name.as_str(), &probe.key.span, probe.probe.alert.as_ref()?.severity)));
+    for (name, at, severity) in of_schedules.chain(of_probes) {
+        let takes = |route: &Route| route.severities.is_empty() || route.severities.contains(&severity);
+        if !routes.iter().any(takes) {
+            let message = format!("no route takes the alerts of `{name}`, whose severity is {severity}");
+            problems.warning(at.clone(), message).help =
+                Some("add a route to roundsman.yaml: `routes: [{ to: [channel] }]`".to_owned());
         }
     }
 }
@@ -484,8 +433,9 @@ fn is_url(text: &str) -> bool {
 fn written(root: &Node, probes: &BTreeMap<ProbeName, WrittenProbe>, schedules: &Schedules) -> BTreeMap<String, String> {
     let mut written: BTreeMap<_, _> =
         probes.iter().map(|(name, probe)| (format!("probe {name}"), probe.identity.clone())).collect();
-    written
-        .extend(schedules.iter().map(|(schedule, identity)| (format!("schedule {}", schedule.name), identity.clone())));
+    written.extend(
+        schedules.iter().map(|(schedule, _, identity)| (format!("schedule {}", schedule.name), identity.clone())),
+    );
     for entry in root.entries() {
         match entry.key.text.as_str() {
             "channels" | "publish" => {

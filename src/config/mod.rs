@@ -1,11 +1,14 @@
 //! The configuration room: files in, a plan or every problem out.
 //!
-//! [`load`] reads the files and goes through them in order; [`raw`] has the shapes as they are written, [`resolve`] fills
-//! in references, and [`filled`] keeps problems from repeating what was filled in; [`kinds`] finds the key that names a kind; [`probes`], [`schedules`] and [`destinations`] make the parts
-//! of the plan from them. [`secrets`] reads secrets when they are used and takes them out of every text. [`schema`] tells
-//! editors the shapes. Nothing here does I/O beyond reading files.
+//! [`files`] reads the files, and [`load`] goes through them in order; [`raw`] has the shapes as they are written,
+//! [`resolve`] fills in references, and [`filled`] keeps problems from repeating what was filled in; [`kinds`] finds the
+//! key that names a kind; [`each`], [`probes`], [`schedules`] and [`destinations`] make the parts of the plan from them. [`secrets`]
+//! reads secrets when they are used and takes them out of every text. [`schema`] tells editors the shapes. Nothing here
+//! does I/O beyond reading files.
 
 pub mod destinations;
+mod each;
+mod files;
 pub mod filled;
 mod kinds;
 pub mod load;

@@ -26,7 +26,7 @@ pub struct RawRoot {
     /// Where state is kept: `sqlite:` and a path, relative to the configuration. Default: `sqlite:state/roundsman.db`.
     #[schemars(with = "Option<String>")]
     pub store: Option<Spanned<String>>,
-    /// How long runs and closed incidents are kept. Default: `90d`.
+    /// How long runs and closed incidents are kept, at least `1h`. Default: `90d`.
     #[schemars(with = "Option<String>")]
     pub retention: Option<Spanned<RawLength>>,
     /// The page and `/metrics`.

@@ -1,6 +1,7 @@
 //! Fills `${…}` into parsed values: a tree goes in and a tree comes out, in which no reference is left but to secrets,
 //! and what was put in is escaped, so that nobody reads it for holes again.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,10 @@ pub struct References<'a> {
     pub each: Option<BTreeMap<String, String>>,
     /// What was filled in from outside.
     pub filled: Filled,
+    /// Whether nobody knows what is declared, since the file that says it could not be read.
+    pub root_lost: bool,
+    /// Set when a value is lost for that reason, without a problem of its own.
+    pub lost: Cell<bool>,
 }
 
 impl References<'_> {
@@ -103,7 +108,7 @@ impl References<'_> {
     fn text(&self, node: &Node, scalar: &Scalar, problems: &mut Problems) -> Value {
         let before = problems.len();
         let resolved = self.pieces(node, &scalar.text, problems);
-        if problems.len() > before {
+        if self.lost.take() || problems.len() > before {
             return Value::Broken;
         }
         let canonical = canonical(&resolved);
@@ -141,7 +146,7 @@ impl References<'_> {
                     Err(problem) => problems.push(Problem { at: Some(part(node, span)), ..*problem }),
                 },
                 Piece::Secret(name) => {
-                    if !self.secrets.contains(name.as_str()) {
+                    if !self.secrets.contains(name.as_str()) && !self.root_lost {
                         problems.push(self.undeclared(node, &name));
                     }
                     resolved.push(Piece::Secret(name));
@@ -181,6 +186,10 @@ impl References<'_> {
             "env" => Ok((self.environment)(name).filter(|value| !value.is_empty()).and_then(literal)),
             "var" => match self.vars.get(name) {
                 Some(value) => Ok(Some(value.clone())),
+                None if self.root_lost => {
+                    self.lost.set(true);
+                    Ok(Some(Vec::new()))
+                }
                 None => {
                     let problem = wrong(format!("there is no variable `{name}`"));
                     let help = suggest(name, self.vars.keys().map(String::as_str));

@@ -34,6 +34,8 @@ pub struct Scheduling<'a> {
     pub probes: &'a BTreeMap<ProbeName, WrittenProbe>,
     /// The names whose probe has mistakes of its own.
     pub broken: &'a BTreeSet<String>,
+    /// Whether there are probes that could not be read.
+    pub lost: bool,
     /// The budget of a run where neither schedule nor probe names one, as far as the cadence leaves room for it.
     pub timeout: Duration,
     /// When the search for the next occurrence of a cron line begins.
@@ -42,11 +44,11 @@ pub struct Scheduling<'a> {
 
 /// Makes a schedule.
 pub fn make(written: &WrittenSchedule, all: &Scheduling<'_>, problems: &mut Problems) -> Option<Schedule> {
-    let Scheduling { probes, broken, timeout, now } = *all;
+    let Scheduling { probes, timeout, now, .. } = *all;
     let WrittenSchedule { name, key, raw, .. } = written;
     let before = problems.len();
-    let members = members(written, probes, broken, problems);
-    if members.is_empty() && problems.len() == before && broken.is_empty() {
+    let members = members(written, all, problems);
+    if members.is_empty() && problems.len() == before && all.broken.is_empty() && !all.lost {
         problems.warning(key.span.clone(), format!("the schedule `{name}` runs no probe")).help =
             Some("name probes in it: `probes: [name]`".to_owned());
     }
@@ -130,12 +132,8 @@ fn zone(written: &Spanned<String>, problems: &mut Problems) -> Option<Tz> {
     }
 }
 
-fn members(
-    written: &WrittenSchedule,
-    probes: &BTreeMap<ProbeName, WrittenProbe>,
-    broken: &BTreeSet<String>,
-    problems: &mut Problems,
-) -> Vec<ProbeName> {
+fn members(written: &WrittenSchedule, all: &Scheduling<'_>, problems: &mut Problems) -> Vec<ProbeName> {
+    let Scheduling { probes, broken, lost, .. } = *all;
     let mut members = BTreeSet::new();
     for selector in written.raw.probes.iter() {
         let text = selector.value.as_str();
@@ -155,7 +153,7 @@ fn members(
         let is_broken = broken.iter().any(|name| if text.contains('*') { glob(text, name) } else { name == text })
             // Which labels a broken probe would have had nobody knows.
             || (text.starts_with("label:") && !broken.is_empty());
-        if chosen.is_empty() && !is_broken {
+        if chosen.is_empty() && !is_broken && !lost {
             let message = if text.starts_with("label:") || text.contains('*') {
                 format!("`{text}` matches no probe")
             } else {

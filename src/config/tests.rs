@@ -409,10 +409,10 @@ async fn warnings_do_not_stand_in_the_way() {
         (
             "roundsman.yaml",
             "channels:\n  team: { webhook: https://a.example }\n  lost: { webhook: https://b.example }\n\
-             routes:\n  - { to: team }\n  - { severity: P1, to: team }\n",
+             routes:\n  - { severity: [P1, P2], to: team }\n  - { severity: P1, to: team }\n",
         ),
         ("probes/a.yaml", "home: { http: https://a.example }\nalone: { http: https://b.example }\n"),
-        ("schedules/a.yaml", "often: { every: 30s, probes: home }\nidle: { every: 1m }\n"),
+        ("schedules/a.yaml", "often: { every: 30s, probes: home, alert: { severity: P4 } }\nidle: { every: 1m }\n"),
     ]);
     let said: Vec<_> =
         loaded.problems.sorted().into_iter().map(|problem| (problem.level, problem.headline(false))).collect();
@@ -424,6 +424,7 @@ async fn warnings_do_not_stand_in_the_way() {
             "probes/a.yaml:2:1: warning: no schedule runs the probe `alone`",
             "roundsman.yaml:3:3: warning: no route leads to the channel `lost`",
             "roundsman.yaml:6:25: warning: no message reaches this route",
+            "schedules/a.yaml:1:1: warning: no route takes the alerts of `often`, whose severity is P4",
             "schedules/a.yaml:2:1: warning: the schedule `idle` runs no probe",
         ]
     );

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::judge::Aspect;
 use super::names::{ChannelName, ProbeName, ScheduleName};
-use super::outcome::{Failure, RunId};
+use super::outcome::{Failure, FailureKind, RunId};
 use super::probe::Labels;
 use super::quiet::Reason;
 use super::time::Timestamp;
@@ -123,7 +123,12 @@ impl Incident {
     /// One line for people: what is wrong.
     pub fn summary(&self) -> String {
         match (self.aspect, self.latest_failures.first()) {
-            (Aspect::Failing, Some(failure)) => format!("{} is failing: {failure}", self.probe),
+            (Aspect::Failing, Some(failure)) => {
+                // An assertion says what was; against what, its own text says.
+                let expected = failure.expected.as_ref().filter(|_| failure.kind == FailureKind::Expect);
+                let expected = expected.map(|expected| format!(", expected `{expected}`")).unwrap_or_default();
+                format!("{} is failing: {failure}{expected}", self.probe)
+            }
             (Aspect::Failing, None) => format!("{} is failing", self.probe),
             (Aspect::Blind, Some(failure)) => format!("Roundsman cannot see {}: {failure}", self.probe),
             (Aspect::Blind, None) => format!("Roundsman cannot see {}", self.probe),

@@ -10,4 +10,5 @@ pub mod probe;
 pub mod quiet;
 pub mod schedule;
 pub mod template;
+pub mod text;
 pub mod time;

@@ -197,12 +197,24 @@ pub struct Failure {
     /// The parts of the assertion with their values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
+    /// How long each part took until the step failed. On the way from the prober to the runner only, which gives it to the
+    /// step's outcome: two failures are the same whatever time they took.
+    #[serde(skip)]
+    pub phases: Option<Box<Phases>>,
 }
 
 impl Failure {
     /// A failure of that sort, told by one line.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), expected: None, actual: None, step: None, explanation: None }
+        Self {
+            kind,
+            message: message.into(),
+            expected: None,
+            actual: None,
+            step: None,
+            explanation: None,
+            phases: None,
+        }
     }
 
     /// Adds what was wanted and what came.
@@ -210,6 +222,13 @@ impl Failure {
     pub fn with(mut self, expected: impl Into<String>, actual: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
         self.actual = Some(actual.into());
+        self
+    }
+
+    /// Adds how long each part took until then.
+    #[must_use]
+    pub fn after(mut self, phases: Phases) -> Self {
+        self.phases = Some(Box::new(phases));
         self
     }
 

@@ -74,6 +74,9 @@ pub enum CadenceError {
 
 const DAY: u64 = 86_400;
 
+/// The most slots of a cron line that are walked to count them.
+const CRON_SLOTS_WALKED_MAX: usize = 31 * 24 * 60;
+
 fn is_even(seconds: u64) -> bool {
     [60, 3_600, DAY].iter().any(|whole| whole % seconds == 0)
 }
@@ -154,7 +157,8 @@ impl Cadence {
         }
     }
 
-    /// How many slots are in `(after, through]`, counted up to `most`.
+    /// How many slots are in `(after, through]`, counted up to `most`; those of a cron line have to be walked, so no more
+    /// than a month of minutes.
     pub fn count(&self, after: Timestamp, through: Timestamp, most: u64) -> u64 {
         match self {
             Self::Every(length) => {
@@ -163,7 +167,7 @@ impl Cadence {
                 u64::try_from(counted).unwrap_or(0).min(most)
             }
             Self::Cron { .. } => {
-                let most = usize::try_from(most).unwrap_or(usize::MAX);
+                let most = usize::try_from(most).unwrap_or(usize::MAX).min(CRON_SLOTS_WALKED_MAX);
                 self.slots(after, through).take(most).count() as u64
             }
         }

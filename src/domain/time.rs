@@ -27,9 +27,10 @@ impl std::ops::Add<Duration> for Monotonic {
     }
 }
 
-/// Milliseconds with their fraction, as every `_ms` value is given.
+/// Milliseconds with their fraction, as every `_ms` value is given: whole microseconds, since nothing that crosses a network
+/// is known more exactly.
 pub fn milliseconds(length: Duration) -> f64 {
-    length.as_secs_f64() * 1e3
+    (length.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Moves an instant of the wall clock by a length that a [`Duration`] can hold; instants beyond chrono's range stay.

@@ -16,8 +16,7 @@ use crate::domain::time::{Timestamp, earlier, later};
 /// How late a start may be and still count as a start of its slot.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// The most slots that are counted of one stop: more than a year of seconds, so that a clock that was set decades
-/// ahead costs a moment and no more.
+/// The most slots that are counted of one stop: more than a year of seconds.
 const GAP_SLOTS_MAX: u64 = 50_000_000;
 
 /// A slot of a probe that is to be run.
@@ -94,11 +93,14 @@ impl Calendar {
         for (name, schedule) in &plan.schedules {
             let known = before.remove(name).filter(|tier| tier.schedule.cadence == schedule.cadence);
             let cursor = known.as_ref().map_or(now, |tier| tier.cursor);
+            let mut counts = HashMap::new();
             for probe in &schedule.probes {
                 let was_there = known.as_ref().is_some_and(|tier| tier.schedule.probes.contains(probe));
                 let Some(through) = accounted(name, probe).filter(|_| !was_there) else { continue };
                 // What was accounted in the future was so by a clock that has been set back since.
-                self.settle(schedule, probe, through.min(cursor), cursor, now, &mut come);
+                let stretch = (through.min(cursor), cursor);
+                let count = *counts.entry(stretch).or_insert_with(|| count(schedule, stretch));
+                self.settle(schedule, probe, count, cursor, now, &mut come);
             }
             let next = schedule.cadence.next_after(cursor);
             self.tiers.insert(name.clone(), Tier { schedule: Arc::clone(schedule), cursor, next });
@@ -123,8 +125,9 @@ impl Calendar {
             // those slots have been run.
             (now, schedule.cadence.next_after(now))
         } else if next.is_some_and(|slot| slot <= until) {
+            let count = count(&schedule, (cursor, until));
             for probe in &schedule.probes {
-                self.settle(&schedule, probe, cursor, until, now, &mut come);
+                self.settle(&schedule, probe, count, until, now, &mut come);
             }
             come.rounds = 1;
             (until, schedule.cadence.next_after(until))
@@ -154,12 +157,11 @@ impl Calendar {
         &self,
         schedule: &Schedule,
         probe: &ProbeName,
-        after: Timestamp,
+        count: u64,
         until: Timestamp,
         now: Timestamp,
         come: &mut Come,
     ) {
-        let count = schedule.cadence.count(after, until, GAP_SLOTS_MAX);
         let Some(last) = schedule.cadence.last_through(until).filter(|_| count > 0) else { return };
         let key = (schedule.name.clone(), probe.clone());
         let timeout = self.timeouts.get(&key).copied().unwrap_or(schedule.timeout);
@@ -174,6 +176,11 @@ impl Calendar {
             come.entries.push(Entry { schedule: key.0, probe: key.1, slot: last, due_at });
         }
     }
+}
+
+/// How many slots a schedule has in a stretch `(after, through]`: once for all of its probes, since cron lines are walked.
+fn count(schedule: &Schedule, (after, through): (Timestamp, Timestamp)) -> u64 {
+    schedule.cadence.count(after, through, GAP_SLOTS_MAX)
 }
 
 /// The budget of a run: the probe's own, else the schedule's.

@@ -1,24 +1,27 @@
 //! Takes messages from the outbox to their channels. It has no input: it asks the store what is due, so that a restart
 //! needs no code of its own. Serial for each channel and incident, at least once, for as long as it takes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::fanout::Fanout;
 use super::plan::Plan;
-use super::runner::new_id;
+use super::runner::{new_id, said};
 use crate::domain::incident::Event;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
-use crate::domain::time::{Timestamp, between, later};
-use crate::ports::{Clock, Delivery, Due, Notification, NotifyError, Receipt, Settlement, Store};
+use crate::domain::names::ChannelName;
+use crate::domain::time::{Monotonic, Timestamp, between, clock, later};
+use crate::ports::{Clock, Delivery, Due, Notification, NotifyError, REST_MAX, Receipt, Settlement, Store};
 
-/// How many attempts go on at once.
-const ATTEMPTS_MAX: usize = 32;
+/// How many attempts go on at once for one channel: one that hangs takes no place from the others.
+const ATTEMPTS_MAX: usize = 8;
 
 /// How long one attempt may take, whatever the notifier thinks of it.
 const ATTEMPT_MAX: Duration = Duration::from_secs(15);
@@ -60,14 +63,34 @@ struct Attempt {
     result: Result<Receipt, NotifyError>,
 }
 
+/// What is under way.
+#[derive(Default)]
+struct Work {
+    attempts: JoinSet<Attempt>,
+    /// Deliveries that are not to be tried now, with their channel.
+    busy: HashMap<String, ChannelName>,
+    /// What came of attempts and could not be recorded: it is kept, since to try again would be to send again.
+    unrecorded: VecDeque<(Delivery, Settlement)>,
+    /// The store is left alone until then.
+    rest_until: Option<Monotonic>,
+}
+
+impl Work {
+    fn has_room(&self, delivery: &Delivery) -> bool {
+        let of_channel = self.busy.values().filter(|channel| **channel == delivery.channel).count();
+        !self.busy.contains_key(&delivery.id) && of_channel < ATTEMPTS_MAX
+    }
+}
+
 impl Deliverer {
     /// Goes on until it is told to stop.
-    pub async fn run(self) {
-        let mut attempts: JoinSet<Attempt> = JoinSet::new();
-        let mut busy: HashSet<String> = HashSet::new();
+    pub async fn run(mut self) {
+        let mut work = Work::default();
+        self.retry_all().await;
         loop {
+            self.record(&mut work).await;
             let now = self.clock.now();
-            let due = match self.store.due_deliveries(now, ATTEMPTS_MAX * 2).await {
+            let due = match self.store.due_deliveries(now, ATTEMPTS_MAX).await {
                 Ok(due) => due,
                 Err(error) => {
                     tracing::error!("the outbox cannot be read: {error}");
@@ -75,36 +98,48 @@ impl Deliverer {
                 }
             };
             self.tell_age(due.oldest, now);
-            let next_at = due.next_at;
             for delivery in due.now {
-                if attempts.len() >= ATTEMPTS_MAX || busy.contains(&delivery.id) {
-                    continue;
+                if work.has_room(&delivery) {
+                    let of = &delivery.notification.incident.id;
+                    let resolve = due
+                        .resolves
+                        .iter()
+                        .find(|resolve| resolve.channel == delivery.channel && resolve.notification.incident.id == *of);
+                    let resolve = resolve.cloned();
+                    work.busy.insert(delivery.id.clone(), delivery.channel.clone());
+                    self.attempt(&mut work.attempts, delivery, resolve);
                 }
-                let of = &delivery.notification.incident.id;
-                let resolve = due
-                    .resolves
-                    .iter()
-                    .find(|resolve| resolve.channel == delivery.channel && resolve.notification.incident.id == *of);
-                let resolve = resolve.cloned();
-                busy.insert(delivery.id.clone());
-                self.attempt(&mut attempts, delivery, resolve);
             }
-            let wake_at = self.clock.monotonic() + next_at.map_or(LOOK, |at| between(now, at).min(LOOK));
+            let wake_at = self.clock.monotonic() + due.next_at.map_or(LOOK, |at| between(now, at).min(LOOK));
+            let wake_at = work.rest_until.map_or(wake_at, |until| wake_at.min(until));
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
-                Some(ended) = attempts.join_next(), if !attempts.is_empty() => self.settle(ended, &mut busy).await,
+                Some(ended) = work.attempts.join_next(), if !work.attempts.is_empty() => self.settle(ended, &mut work),
+                Ok(()) = self.plan.changed() => self.retry_all().await,
                 () = self.wake.notified() => {}
                 () = self.clock.sleep_until(wake_at) => {}
             }
         }
         // What is under way is nearly there: a second keeps most of it from being sent twice by the next process.
         let until = self.clock.monotonic() + Duration::from_secs(1);
-        while !attempts.is_empty() {
+        while !work.attempts.is_empty() {
             tokio::select! {
-                Some(ended) = attempts.join_next() => self.settle(ended, &mut busy).await,
+                Some(ended) = work.attempts.join_next() => self.settle(ended, &mut work),
                 () = self.clock.sleep_until(until) => break,
             }
+        }
+        work.rest_until = None;
+        self.record(&mut work).await;
+        if !work.unrecorded.is_empty() {
+            tracing::error!(messages = work.busy.len(), "the next process will send again what could not be recorded");
+        }
+    }
+
+    /// A start or a reload may have mended what the messages wait for.
+    async fn retry_all(&self) {
+        if let Err(error) = self.store.retry_deliveries(self.clock.now()).await {
+            tracing::warn!("messages that rest go on resting: {error}");
         }
     }
 
@@ -118,30 +153,28 @@ impl Deliverer {
                 || delivery.notification.clone(),
                 |resolve| Notification { late: true, plain, ..resolve.notification.clone() },
             );
+            let again = |message: &str| NotifyError::Transient { message: message.to_owned(), retry_after: None };
             let result = match notifier {
                 None => {
                     Err(NotifyError::Rejected(format!("the channel {} is not configured any more", delivery.channel)))
                 }
                 Some(notifier) => tokio::select! {
-                    result = notifier.notify(&told) => result,
-                    () = clock.sleep_until(clock.monotonic() + ATTEMPT_MAX) => Err(NotifyError::Transient {
-                        message: "no answer in time".to_owned(),
-                        retry_after: None,
+                    result = AssertUnwindSafe(notifier.notify(&told)).catch_unwind() => result.unwrap_or_else(|panic| {
+                        tracing::error!(channel = %delivery.channel, "a notifier panicked: {}", said(&*panic));
+                        Err(again("a bug of Roundsman ended the attempt"))
                     }),
+                    () = clock.sleep_until(clock.monotonic() + ATTEMPT_MAX) => Err(again("no answer in time")),
                 },
             };
             Attempt { delivery, resolve, result }
         });
     }
 
-    async fn settle(&self, ended: Result<Attempt, tokio::task::JoinError>, busy: &mut HashSet<String>) {
+    fn settle(&self, ended: Result<Attempt, tokio::task::JoinError>, work: &mut Work) {
         let Attempt { delivery, resolve, result } = match ended {
             Ok(attempt) => attempt,
-            Err(error) => {
-                // A notifier panicked: which one it was is lost, so all that are busy may be tried again.
-                busy.clear();
-                return tracing::error!("an attempt at a delivery ended without a result: {error}");
-            }
+            // What a notifier does is caught, so this is an end from outside; the next process tries again.
+            Err(error) => return tracing::error!("an attempt at a delivery ended without a result: {error}"),
         };
         let now = self.clock.now();
         let outcome = match &result {
@@ -153,29 +186,37 @@ impl Deliverer {
         self.count(&delivery, outcome, now);
         let settlement = next(&delivery, resolve.as_ref(), &result, now, rand::random());
         log(&delivery, &settlement);
-        let settled = match (settlement, resolve) {
-            (Settlement::Delivered { at, receipt }, Some(resolve)) => {
-                // In this order a crash between the two repeats the resolve; in the other it would send the opening
-                // after the end.
-                match self.store.settle(&delivery, Settlement::Merged { at }).await {
-                    Ok(()) => self.store.settle(&resolve, Settlement::Delivered { at, receipt }).await,
-                    Err(error) => Err(error),
-                }
+        match (settlement, resolve) {
+            // In this order a crash between the two repeats the resolve; in the other it would send the opening after
+            // the end.
+            (settlement @ (Settlement::Delivered { .. } | Settlement::Dead { .. }), Some(resolve)) => {
+                work.busy.insert(resolve.id.clone(), resolve.channel.clone());
+                work.unrecorded.push_back((delivery, Settlement::Merged { at: now }));
+                work.unrecorded.push_back((resolve, settlement));
             }
-            (Settlement::Dead { at, error, fallback }, Some(resolve)) => {
-                match self.store.settle(&delivery, Settlement::Merged { at }).await {
-                    Ok(()) => self.store.settle(&resolve, Settlement::Dead { at, error, fallback }).await,
-                    Err(error) => Err(error),
-                }
-            }
-            (settlement, _) => self.store.settle(&delivery, settlement).await,
-        };
-        if let Err(error) = settled {
-            tracing::error!(channel = %delivery.channel, "what became of a message could not be recorded, so it may be sent again: {error}");
-            // The store rests as well; without this an unrecordable success would be sent in a tight loop.
-            self.clock.sleep_until(self.clock.monotonic() + BACK_OFF_MIN).await;
+            (settlement, _) => work.unrecorded.push_back((delivery, settlement)),
         }
-        busy.remove(&delivery.id);
+    }
+
+    /// Records what came of attempts. A store that fails is asked again a second later; until then nothing of it is sent
+    /// again.
+    async fn record(&self, work: &mut Work) {
+        if work.rest_until.is_some_and(|until| self.clock.monotonic() < until) {
+            return;
+        }
+        while let Some((delivery, settlement)) = work.unrecorded.front() {
+            if let Err(error) = self.store.settle(delivery, settlement.clone()).await {
+                if work.rest_until.is_none() {
+                    tracing::error!(channel = %delivery.channel, "what became of a message cannot be recorded: {error}");
+                }
+                work.rest_until = Some(self.clock.monotonic() + BACK_OFF_MIN);
+                return;
+            }
+            if let Some((delivery, _)) = work.unrecorded.pop_front() {
+                work.busy.remove(&delivery.id);
+            }
+        }
+        work.rest_until = None;
     }
 
     fn count(&self, delivery: &Delivery, outcome: &'static str, at: Timestamp) {
@@ -220,7 +261,7 @@ fn next(
         NotifyError::Unauthorized(_) => again(UNAUTHORIZED_REST, plain),
         NotifyError::Transient { retry_after, .. } => {
             let ceiling = BACK_OFF_MIN.saturating_mul(1 << delivery.attempts.min(16)).min(BACK_OFF_MAX);
-            again(ceiling.mul_f64(chance).max(retry_after.unwrap_or_default()), plain)
+            again(ceiling.mul_f64(chance).max(retry_after.unwrap_or_default()).min(REST_MAX), plain)
         }
     }
 }
@@ -250,7 +291,7 @@ fn log(delivery: &Delivery, settlement: &Settlement) {
             tracing::info!(%channel, %incident, event, attempts = delivery.attempts + 1, "delivered");
         }
         Settlement::Again { error, at, .. } => {
-            tracing::warn!(%channel, %incident, event, attempts = delivery.attempts + 1, again_at = %at, "not delivered: {error}");
+            tracing::warn!(%channel, %incident, event, attempts = delivery.attempts + 1, again_at = clock(*at), "not delivered: {error}");
         }
         Settlement::Dead { error, fallback, .. } => {
             let fallback = fallback.as_ref().map(|delivery| delivery.channel.to_string());
@@ -264,9 +305,14 @@ mod tests {
     use super::*;
     use crate::domain::incident::{Incident, IncidentId, Severity};
     use crate::domain::judge::Aspect;
-    use crate::domain::names::{ChannelName, ProbeName};
+    use crate::domain::names::ProbeName;
     use crate::domain::outcome::RunId;
-    use crate::engine::testing::at;
+    use crate::engine::testing::{TestClock, at, plan_of};
+    use crate::ports::{Commit, Loaded, StoreError};
+    use futures::future::BoxFuture;
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::SeqCst;
 
     fn delivery(event: Event, attempts: u32) -> Delivery {
         let now = at("2026-11-24T10:00:00Z");
@@ -325,7 +371,7 @@ mod tests {
     fn back_off_doubles_to_a_minute_and_heeds_the_receiver() {
         let now = at("2026-11-24T10:00:00Z");
         for (attempts, retry_after, seconds) in
-            [(0, None, 1), (3, None, 8), (9, None, 60), (60, None, 60), (0, Some(90), 90)]
+            [(0, None, 1), (3, None, 8), (9, None, 60), (60, None, 60), (0, Some(90), 90), (0, Some(u64::MAX), 3_600)]
         {
             let settlement = next(&delivery(Event::Opened, attempts), None, &transient(retry_after), now, 1.0);
             assert_eq!(rest(settlement, now), Duration::from_secs(seconds));
@@ -362,5 +408,141 @@ mod tests {
         let merged = next(&delivery(Event::Opened, 900), Some(&resolve), &transient(None), late, 0.5);
         let Settlement::Dead { fallback: Some(fallback), .. } = merged else { panic!() };
         assert!(fallback.notification.late && fallback.notification.event == Event::Resolved);
+    }
+
+    /// A channel that does as it is told: hangs, panics, or takes everything.
+    enum Channel {
+        Hangs,
+        Panics,
+        Takes,
+        Counts(Arc<AtomicUsize>),
+    }
+
+    impl crate::ports::Notifier for Channel {
+        fn notify<'a>(&'a self, _: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
+            Box::pin(async move {
+                match self {
+                    Self::Hangs => std::future::pending().await,
+                    Self::Panics => panic!("a bug"),
+                    Self::Takes => Ok(Receipt::default()),
+                    Self::Counts(sent) => {
+                        sent.fetch_add(1, SeqCst);
+                        Ok(Receipt::default())
+                    }
+                }
+            })
+        }
+    }
+
+    /// An outbox in memory, whose settlements can be made to fail.
+    #[derive(Default)]
+    struct Outbox {
+        pending: Mutex<Vec<Delivery>>,
+        settled: Mutex<Vec<(String, &'static str)>>,
+        failures: AtomicUsize,
+    }
+
+    impl Store for Outbox {
+        fn commit(&self, _: Commit) -> BoxFuture<'_, Result<(), StoreError>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+        fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {
+            Box::pin(std::future::ready(Ok(Loaded::default())))
+        }
+        fn due_deliveries(&self, now: Timestamp, per_channel: usize) -> BoxFuture<'_, Result<Due, StoreError>> {
+            let mut found: Vec<Delivery> = Vec::new();
+            for delivery in self.pending.lock().unwrap().iter().filter(|delivery| delivery.next_attempt_at <= now) {
+                if found.iter().filter(|other| other.channel == delivery.channel).count() < per_channel {
+                    found.push(delivery.clone());
+                }
+            }
+            Box::pin(std::future::ready(Ok(Due { now: found, ..Due::default() })))
+        }
+        fn settle<'a>(&'a self, of: &'a Delivery, with: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {
+            let fails = self.failures.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+            let word = match with {
+                _ if fails => return Box::pin(std::future::ready(Err(StoreError::Failed("disk full".to_owned())))),
+                Settlement::Delivered { .. } => "delivered",
+                Settlement::Again { at, .. } => {
+                    let mut pending = self.pending.lock().unwrap();
+                    pending.iter_mut().filter(|row| row.id == of.id).for_each(|row| row.next_attempt_at = at);
+                    "again"
+                }
+                Settlement::Dead { .. } => "dead",
+                Settlement::Merged { .. } => "merged",
+            };
+            if word != "again" {
+                self.pending.lock().unwrap().retain(|row| row.id != of.id);
+            }
+            self.settled.lock().unwrap().push((of.id.clone(), word));
+            Box::pin(std::future::ready(Ok(())))
+        }
+        fn retry_deliveries(&self, _: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+        fn purge(&self, _: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+            Box::pin(std::future::ready(Ok(0)))
+        }
+    }
+
+    /// Delivers for a minute, and says what came of it.
+    async fn deliver(outbox: Outbox, channels: Vec<(&str, Channel)>) -> Vec<(String, &'static str)> {
+        let clock = TestClock::starting("2026-11-24T10:00:00Z");
+        let mut plan = plan_of(Vec::new());
+        let named = channels.into_iter().map(|(name, channel)| {
+            (ChannelName::parse(name).unwrap(), Arc::new(channel) as Arc<dyn crate::ports::Notifier>)
+        });
+        plan.channels = named.collect();
+        let (outbox, (_plan, plan)) = (Arc::new(outbox), watch::channel(Arc::new(plan)));
+        let stop = CancellationToken::new();
+        let deliverer = Deliverer {
+            clock: clock.clone(),
+            store: outbox.clone(),
+            plan,
+            fanout: Fanout::default(),
+            wake: Arc::default(),
+            stop: stop.clone(),
+        };
+        let mut task = JoinSet::new();
+        task.spawn(deliverer.run());
+        clock.sleep_until(clock.monotonic() + Duration::from_secs(60)).await;
+        stop.cancel();
+        task.join_next().await.unwrap().unwrap();
+        let settled = outbox.settled.lock().unwrap();
+        settled.clone()
+    }
+
+    fn to(channel: &str, id: &str) -> Delivery {
+        let channel = ChannelName::parse(channel).unwrap();
+        Delivery { id: id.to_owned(), channel, ..delivery(Event::Opened, 0) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_channel_that_hangs_holds_up_no_other() {
+        let hanging = (0..100).map(|n| to("hangs", &format!("h{n:03}")));
+        let others = (0..40).map(|n| to("takes", &format!("t{n:03}")));
+        let outbox = Outbox { pending: Mutex::new(hanging.chain(others).collect()), ..Outbox::default() };
+        let settled = deliver(outbox, vec![("hangs", Channel::Hangs), ("takes", Channel::Takes)]).await;
+        // The first hanging attempts end after fifteen seconds; by then the other channel has everything.
+        let first: Vec<_> = settled.iter().take(40).map(|(id, word)| (&id[..1], *word)).collect();
+        assert_eq!(first, [("t", "delivered"); 40]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_notifier_that_panics_costs_its_own_message_an_attempt() {
+        let outbox = Outbox { pending: Mutex::new(vec![to("panics", "p"), to("takes", "t")]), ..Outbox::default() };
+        let settled = deliver(outbox, vec![("panics", Channel::Panics), ("takes", Channel::Takes)]).await;
+        assert_eq!(settled.iter().filter(|(id, _)| id == "t").count(), 1, "{settled:?}");
+        let again = settled.iter().filter(|(id, word)| id == "p" && *word == "again").count();
+        assert!((3..40).contains(&again), "with back-off: {settled:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_success_that_cannot_be_recorded_is_not_sent_again() {
+        let outbox =
+            Outbox { pending: Mutex::new(vec![to("takes", "t")]), failures: AtomicUsize::new(20), ..Outbox::default() };
+        let sent = Arc::new(AtomicUsize::new(0));
+        let settled = deliver(outbox, vec![("takes", Channel::Counts(Arc::clone(&sent)))]).await;
+        assert_eq!((sent.load(SeqCst), settled), (1, vec![("t".to_owned(), "delivered")]));
     }
 }

@@ -11,9 +11,9 @@ use super::ledger::Ledger;
 use super::plan::Plan;
 use super::scheduler::Ended;
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
+use crate::domain::text::harmless;
 use crate::domain::time::Monotonic;
 use crate::ports::{Clock, Commit, Store, StoreError};
-use crate::settings::problem::harmless;
 
 /// How many results one transaction takes; never waited for.
 const BATCH_MAX: usize = 500;
@@ -21,8 +21,17 @@ const BATCH_MAX: usize = 500;
 /// How many runs are kept while the store does not take them; states, incidents and messages are kept whole.
 const UNRECORDED_RUNS_MAX: usize = 100_000;
 
-/// How long a store that failed is left alone.
-const STORE_REST: Duration = Duration::from_secs(1);
+/// How long a store that failed is left alone at first; doubles …
+const STORE_REST_MIN: Duration = Duration::from_secs(1);
+
+/// … to here, since each attempt hands over all that waits.
+const STORE_REST_MAX: Duration = Duration::from_secs(15);
+
+/// How often it is said that the store still fails.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// How long the dispatcher sleeps when nothing comes.
+const LOOK: Duration = Duration::from_secs(3_600);
 
 /// What the dispatcher is told besides results.
 pub enum Notice {
@@ -50,14 +59,25 @@ pub struct Dispatcher {
     pub unrecorded: Commit,
 }
 
+/// How the store has failed so far.
+#[derive(Clone, Copy)]
+struct Outage {
+    /// The next attempt at it.
+    until: Monotonic,
+    /// How long to wait after that.
+    rest: Duration,
+    told_at: Monotonic,
+}
+
 impl Dispatcher {
     /// Goes on until no result can come any more, then commits what is left.
     pub async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
-        let mut rest_until: Option<Monotonic> = None;
-        self.commit(&mut rest_until).await;
+        let mut outage: Option<Outage> = None;
+        self.commit(&mut outage).await;
         loop {
-            let retry_at = rest_until.unwrap_or_else(|| self.clock.monotonic() + Duration::from_secs(3_600));
+            let retry_at = outage.map_or_else(|| self.clock.monotonic() + LOOK, |outage| outage.until);
+            let mut told = Vec::new();
             tokio::select! {
                 biased;
                 Some(notice) = self.notices.recv() => {
@@ -68,25 +88,36 @@ impl Dispatcher {
                     if received == 0 {
                         break;
                     }
-                    self.take(&mut batch);
+                    told = self.take(&mut batch);
                 }
                 () = self.clock.sleep_until(retry_at) => {}
             }
-            self.commit(&mut rest_until).await;
+            self.commit(&mut outage).await;
+            // After the commit, so that no metric says what the store does not know; where the store fails metrics are all
+            // that is left, so they go all the same.
+            self.fanout.send(&told);
         }
+        if let Some(outage) = &mut outage {
+            outage.until = self.clock.monotonic();
+        }
+        self.commit(&mut outage).await;
         if !is_empty(&self.unrecorded) {
-            rest_until = None;
-            self.commit(&mut rest_until).await;
+            let Commit { runs, deliveries, .. } = &self.unrecorded;
+            tracing::error!(
+                runs = runs.len(),
+                messages = deliveries.len(),
+                "the store took them not, so they are lost"
+            );
         }
     }
 
-    fn take(&mut self, batch: &mut Vec<Ended>) {
+    fn take(&mut self, batch: &mut Vec<Ended>) -> Vec<Sample> {
         let now = self.clock.now();
         let mut told = Vec::new();
         for ended in batch.drain(..) {
             if let Some(account) = ended.account {
                 told.extend(slot_samples(&account, now));
-                self.unrecorded.accounts.push(account);
+                self.unrecorded.add_account(account);
             }
             if let Some(run) = ended.run {
                 told.extend(samples(&run));
@@ -95,41 +126,47 @@ impl Dispatcher {
         }
         let open = self.ledger.incidents_open() as f64;
         told.push(Sample { name: MetricName::IncidentsOpen, at: now, value: open, labels: SampleLabels::default() });
-        self.fanout.send(&told);
+        told
     }
 
-    /// Commits everything that is not recorded. A store that fails is tried again a second later with all that has come
-    /// since: probing goes on, and no message is forgotten.
-    async fn commit(&mut self, rest_until: &mut Option<Monotonic>) {
-        if is_empty(&self.unrecorded) || rest_until.is_some_and(|until| self.clock.monotonic() < until) {
+    /// Commits everything that is not recorded. A store that fails is tried again with all that has come since: probing
+    /// goes on, and no message is forgotten.
+    async fn commit(&mut self, outage: &mut Option<Outage>) {
+        if is_empty(&self.unrecorded) || outage.is_some_and(|outage| self.clock.monotonic() < outage.until) {
             return;
         }
-        let commit = self.unrecorded.clone();
-        let messages = !commit.deliveries.is_empty();
-        match self.store.commit(commit).await {
+        match self.store.commit(self.unrecorded.clone()).await {
             Ok(()) => {
-                log(&std::mem::take(&mut self.unrecorded));
-                if rest_until.take().is_some() {
+                let recorded = std::mem::take(&mut self.unrecorded);
+                if outage.take().is_some() {
                     tracing::info!("the store takes commits again");
                 }
-                if messages {
+                if !recorded.deliveries.is_empty() {
                     self.wake.notify_one();
                 }
+                log(&recorded);
             }
-            Err(error) => self.keep(&error, rest_until),
+            Err(error) => self.keep(&error, outage),
         }
     }
 
-    fn keep(&mut self, error: &StoreError, rest_until: &mut Option<Monotonic>) {
-        if rest_until.is_none() {
-            tracing::error!(
-                messages = self.unrecorded.deliveries.len(),
-                "results wait until they can be recorded: {error}"
-            );
-        }
-        *rest_until = Some(self.clock.monotonic() + STORE_REST);
+    /// Keeps what could not be recorded; says so at once, and again as long as it lasts.
+    fn keep(&mut self, error: &StoreError, outage: &mut Option<Outage>) {
+        let now = self.clock.monotonic();
+        let rest = outage.map_or(STORE_REST_MIN, |outage| (outage.rest * 2).min(STORE_REST_MAX));
+        let told_at = outage.map(|outage| outage.told_at).filter(|told_at| now.since(*told_at) < TELL_EVERY);
         let excess = self.unrecorded.runs.len().saturating_sub(UNRECORDED_RUNS_MAX);
         self.unrecorded.runs.drain(..excess);
+        if told_at.is_none() || excess > 0 {
+            let Commit { runs, deliveries, .. } = &self.unrecorded;
+            tracing::error!(
+                runs = runs.len(),
+                messages = deliveries.len(),
+                given_up = excess,
+                "results and messages wait until they can be recorded: {error}"
+            );
+        }
+        *outage = Some(Outage { until: now + rest, rest, told_at: told_at.unwrap_or(now) });
     }
 }
 

@@ -1,6 +1,8 @@
 //! What expressions and captures see of an observation. Bodies are read only where they are used, and a captured value
 //! is taken from the answer's own text, byte for byte.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
@@ -16,48 +18,61 @@ pub struct Facts<'a> {
     observation: Option<&'a Observation>,
     captures: &'a BTreeMap<CaptureName, String>,
     each: &'a Value,
+    /// The body as JSON: read once for all expressions of the step, since a hostile one costs a lot to read.
+    json: OnceCell<Result<Value, String>>,
 }
 
 impl<'a> Facts<'a> {
     /// Before the step has seen anything: captures and `each` only.
     pub fn before(captures: &'a BTreeMap<CaptureName, String>, each: &'a Value) -> Self {
-        Self { observation: None, captures, each }
+        Self { observation: None, captures, each, json: OnceCell::new() }
     }
 
     /// After the step.
     pub fn of(observation: &'a Observation, captures: &'a BTreeMap<CaptureName, String>, each: &'a Value) -> Self {
-        Self { observation: Some(observation), captures, each }
+        Self { observation: Some(observation), captures, each, json: OnceCell::new() }
     }
 }
 
 impl Scope for Facts<'_> {
-    fn lookup(&self, root: &str) -> Result<Value, String> {
+    fn lookup(&self, root: &str) -> Result<Cow<'_, Value>, String> {
         match root {
             "captures" => {
                 let entries = self.captures.iter().map(|(name, text)| (name.to_string(), Value::String(text.clone())));
-                Ok(Value::Object(entries.collect::<Map<_, _>>()))
+                Ok(Cow::Owned(Value::Object(entries.collect::<Map<_, _>>())))
             }
-            "each" => Ok(self.each.clone()),
+            "each" => Ok(Cow::Borrowed(self.each)),
             _ => {
                 let observation =
                     self.observation.ok_or_else(|| format!("`{root}` is not there before the step has run"))?;
+                if root == "json" && !observation.facts.contains_key(root) {
+                    return self
+                        .json
+                        .get_or_init(|| json(observation))
+                        .as_ref()
+                        .map(Cow::Borrowed)
+                        .map_err(Clone::clone);
+                }
                 fact(observation, root)
             }
         }
     }
 }
 
-fn fact(observation: &Observation, root: &str) -> Result<Value, String> {
+fn json(observation: &Observation) -> Result<Value, String> {
+    serde_json::from_str(body(observation)?).map_err(|error| format!("the body is not JSON: {error}"))
+}
+
+fn fact<'a>(observation: &'a Observation, root: &str) -> Result<Cow<'a, Value>, String> {
     if let Some(value) = observation.facts.get(root) {
-        return Ok(value.clone());
+        return Ok(Cow::Borrowed(value));
     }
     match root {
-        "body" => Ok(Value::String(body(observation)?.to_owned())),
-        "json" => serde_json::from_str(body(observation)?).map_err(|error| format!("the body is not JSON: {error}")),
-        "total_ms" => Ok(Value::from(observation.phases.total_ms)),
+        "body" => Ok(Cow::Owned(Value::String(body(observation)?.to_owned()))),
+        "total_ms" => Ok(Cow::Owned(Value::from(observation.phases.total_ms))),
         _ => {
             let part = observation.phases.parts().into_iter().find(|(name, _)| *name == root).and_then(|(_, ms)| ms);
-            part.map(Value::from).ok_or_else(|| format!("`{root}` is not there"))
+            part.map(|ms| Cow::Owned(Value::from(ms))).ok_or_else(|| format!("`{root}` is not there"))
         }
     }
 }
@@ -88,8 +103,7 @@ fn descend<'a>(mut at: &'a RawValue, path: &CapturePath) -> Result<&'a RawValue,
         let found = match segment {
             Segment::Field(field) => {
                 way = format!("{way}.{field}");
-                let fields: Option<BTreeMap<std::borrow::Cow<'_, str>, &RawValue>> =
-                    serde_json::from_str(at.get()).ok();
+                let fields: Option<BTreeMap<Cow<'_, str>, &RawValue>> = serde_json::from_str(at.get()).ok();
                 fields.and_then(|mut fields| fields.remove(field.as_str()))
             }
             Segment::Index(index) => {
@@ -158,7 +172,7 @@ mod tests {
         let (captures, each) = (BTreeMap::new(), Value::Null);
         let facts = Facts::of(&observation, &captures, &each);
         assert_eq!(facts.lookup("body").unwrap_err(), "the body is not UTF-8: byte 1 is wrong");
-        assert_eq!(facts.lookup("total_ms"), Ok(Value::from(0.0)));
+        assert_eq!(facts.lookup("total_ms").unwrap().as_ref(), &Value::from(0.0));
         assert_eq!(
             Facts::before(&captures, &each).lookup("status").unwrap_err(),
             "`status` is not there before the step has run"

@@ -73,7 +73,8 @@ impl Fanout {
             let (publisher, page) = factory.start();
             let (sender, receiver) = mpsc::channel(SAMPLES_WAITING_MAX);
             let (known, configured) = watch::channel(Arc::clone(&known));
-            tasks.spawn(serve(name, publisher, receiver, configured, Arc::clone(clock), self.clone()));
+            let supply = Supply { samples: receiver, known: configured, has_page: page.is_some() };
+            tasks.spawn(serve(name, publisher, supply, Arc::clone(clock), self.clone()));
             outlets.insert(name, Outlet { identity: factory.identity(), samples: sender, page, known });
         }
     }
@@ -98,14 +99,21 @@ fn of_publisher(
     Sample { name: MetricName::Samples, at, value: count as f64, labels }
 }
 
+/// What a publisher is given.
+struct Supply {
+    samples: mpsc::Receiver<Sample>,
+    known: watch::Receiver<Arc<Known>>,
+    has_page: bool,
+}
+
 async fn serve(
     name: &'static str,
     mut publisher: Box<dyn Publisher>,
-    mut samples: mpsc::Receiver<Sample>,
-    mut known: watch::Receiver<Arc<Known>>,
+    supply: Supply,
     clock: Arc<dyn Clock>,
     fanout: Fanout,
 ) {
+    let Supply { mut samples, mut known, has_page } = supply;
     let mut batch = Vec::with_capacity(BATCH_MAX);
     let mut told = PublisherAccount::default();
     let mut well = true;
@@ -132,7 +140,8 @@ async fn serve(
                 // Only what changed is told, or publishers would keep each other busy.
                 let outcomes = [("delivered", account.delivered, told.delivered), ("dropped", account.dropped, told.dropped)];
                 let now = clock.now();
-                if name != "prometheus" || account.dropped > told.dropped {
+                // Who shows a page has delivered at once, and would for ever count that it was told so.
+                if !has_page || account.dropped > told.dropped {
                     let news = outcomes.iter().filter(|(_, now, before)| now > before);
                     fanout.send(&news.map(|(outcome, count, before)| of_publisher(name, outcome, count - before, now)).collect::<Vec<_>>());
                     told = account;

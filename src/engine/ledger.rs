@@ -42,11 +42,15 @@ impl Ledger {
     /// holds open is resolved with that reason. The rest keeps its counts.
     pub fn take(&mut self, plan: Arc<Plan>, now: Timestamp, commit: &mut Commit) {
         self.plan = plan;
-        let gone: BTreeSet<AlertKey> = self.states.keys().filter(|key| watched(&self.plan, &key.schedule, &key.probe).is_none()).cloned().collect();
+        let gone: BTreeSet<AlertKey> = self
+            .states
+            .keys()
+            .filter(|key| watched(&self.plan, &key.schedule, &key.probe).is_none())
+            .cloned()
+            .collect();
         for key in gone {
             self.states.remove(&key);
-            commit.states.retain(|(known, _)| *known != key);
-            commit.forgotten.push(key);
+            commit.forget(key);
         }
         let unheld: Vec<_> = self.open.keys().cloned().collect();
         for of in unheld {
@@ -74,7 +78,7 @@ impl Ledger {
             let Some(mut incident) = self.open.remove(&of) else { continue };
             if self.plan.route(incident.severity).is_some() {
                 self.tell_opened(&mut incident, now, commit);
-                commit.incidents.push(incident.clone());
+                commit.put_incident(incident.clone());
             }
             self.open.insert(of, incident);
         }
@@ -94,10 +98,7 @@ impl Ledger {
             let (after, transition) = judge(policy, aspect, &before, &run);
             let firing = matches!(after, AlertState::Firing { .. });
             if after != before {
-                // While the store rests a commit grows, and the last word on a state is the one that counts.
-                commit.states.retain(|(known, _)| *known != key);
-                commit.forgotten.retain(|known| *known != key);
-                commit.states.push((key.clone(), after.clone()));
+                commit.remember(key.clone(), after.clone());
                 if after == AlertState::Healthy {
                     self.states.remove(&key)
                 } else {
@@ -145,7 +146,7 @@ impl Ledger {
                     self.tell_opened(&mut incident, now, commit);
                 }
             }
-            commit.incidents.push(incident.clone());
+            commit.put_incident(incident.clone());
             self.open.insert(of, incident);
             return;
         }
@@ -178,7 +179,7 @@ impl Ledger {
             Some(reason) => commit.moments.push(moment(&incident, now, "muted", reason.to_string())),
             None => self.tell_opened(&mut incident, now, commit),
         }
-        commit.incidents.push(incident.clone());
+        commit.put_incident(incident.clone());
         self.open.insert(of, incident);
     }
 
@@ -187,7 +188,7 @@ impl Ledger {
         let failures = run.verdict.failures();
         if incident.latest_failures != failures {
             incident.latest_failures = failures.to_vec();
-            commit.incidents.push(incident.clone());
+            commit.put_incident(incident.clone());
         }
     }
 
@@ -199,7 +200,7 @@ impl Ledger {
         if incident.firing.is_empty() {
             self.resolve(incident, now, None, commit);
         } else {
-            commit.incidents.push(incident.clone());
+            commit.put_incident(incident.clone());
             self.open.insert(of, incident);
         }
     }
@@ -213,7 +214,7 @@ impl Ledger {
         // Whoever was told that it began is told that it is over, and nobody else.
         let told = incident.told.clone();
         self.tell(&mut incident, Event::Resolved, &told, now, commit);
-        commit.incidents.push(incident);
+        commit.put_incident(incident);
     }
 
     /// What was kept quiet is told once its reason is gone and it still lasts.
@@ -230,7 +231,7 @@ impl Ledger {
                     Some(reason) => commit.moments.push(moment(&incident, now, "muted", reason.to_string())),
                     None => self.tell_opened(&mut incident, now, commit),
                 }
-                commit.incidents.push(incident.clone());
+                commit.put_incident(incident.clone());
             }
             self.open.insert(of, incident);
         }

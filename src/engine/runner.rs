@@ -1,6 +1,7 @@
 //! Performs one run: its steps, each within its deadline, then its cleanup, whatever happened. A prober observes; here
 //! the assertions decide.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
@@ -26,6 +27,7 @@ use crate::ports::{Clock, Prober, Secrets, Session, StepContext};
 const OVERTIME: Duration = Duration::from_millis(250);
 
 /// One run to be made.
+#[derive(Clone)]
 pub struct Order {
     /// The plan, for its location and secrets.
     pub plan: Arc<Plan>,
@@ -67,8 +69,37 @@ impl Runner {
         Self { clock, stop }
     }
 
-    /// Makes one run. Never fails: what goes wrong is its verdict.
+    /// Makes one run. Never fails: what goes wrong is its verdict, and a bug of ours too.
     pub async fn run(&self, order: Order) -> Run {
+        let spare = order.clone();
+        match AssertUnwindSafe(self.make(order)).catch_unwind().await {
+            Ok(run) => run,
+            Err(panic) => {
+                tracing::error!(probe = %spare.probe.name, "a run panicked: {}", said(&*panic));
+                self.blind(&spare, Failure::new(FailureKind::Internal, "a bug of Roundsman ended this run"))
+            }
+        }
+    }
+
+    /// The run that could not be made: we were blind, which says nothing of the target.
+    pub fn blind(&self, order: &Order, why: Failure) -> Run {
+        let (now, started_at) = (self.clock.monotonic(), self.clock.now());
+        Run {
+            id: RunId(Arc::from(new_id(started_at).as_str())),
+            location: Arc::clone(&order.plan.location),
+            probe: order.probe.name.clone(),
+            schedule: order.schedule.as_ref().map(|schedule| schedule.name.clone()),
+            slot: order.slot,
+            due_at: order.due_at,
+            started_at,
+            duration: Duration::ZERO,
+            lateness: now.since(order.due),
+            verdict: Verdict::Inconclusive(Cause::Ours(why)),
+            steps: Vec::new(),
+        }
+    }
+
+    async fn make(&self, order: Order) -> Run {
         let begun = self.clock.monotonic();
         let started_at = self.clock.now();
         let id = RunId(Arc::from(new_id(started_at).as_str()));
@@ -183,8 +214,7 @@ impl Runner {
             Ok(Ok(observation)) => Ok(observation),
             Ok(Err(failure)) => Err(Outcome::failed(failure)),
             Err(panic) => {
-                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+                let text = said(&*panic);
                 tracing::error!(probe = %progress.order.probe.name, kind = step.kind, "a prober panicked: {text}");
                 Err(Outcome::failed(Failure::new(FailureKind::Internal, "a bug of Roundsman ended this step")))
             }
@@ -274,6 +304,11 @@ impl Progress<'_> {
     ) {
         let secrets = &*self.order.plan.secrets;
         let several = self.order.probe.journey;
+        let ours = match &mut outcome.ours {
+            Some(Cause::Ours(failure)) => Some(failure),
+            _ => None,
+        };
+        let until_failure = outcome.failures.iter_mut().chain(ours).find_map(|failure| failure.phases.take());
         for failure in outcome.failures.iter_mut().chain(&mut outcome.warnings) {
             redact(failure, secrets);
             failure.step = several.then(|| step.name.clone());
@@ -294,7 +329,11 @@ impl Progress<'_> {
             cleanup: part == Part::Cleanup,
             verdict: Some(verdict),
             offset_ms: milliseconds(time.start.since(self.begun)),
-            phases: observation.map_or_else(|| unseen(time.end.since(time.start)), |seen| seen.phases),
+            phases: match (observation, until_failure) {
+                (Some(seen), _) => seen.phases,
+                (None, Some(phases)) => *phases,
+                (None, None) => unseen(time.end.since(time.start)),
+            },
             certificate_expires: observation.and_then(|seen| seen.certificate_expires),
             status: observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_i64),
         });
@@ -314,6 +353,12 @@ impl Progress<'_> {
             }
         }
     }
+}
+
+/// What a panic said.
+pub fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("nothing")
 }
 
 /// The time of a step that saw nothing: how long it took is known, what took it is what its failure says.

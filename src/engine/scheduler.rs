@@ -2,7 +2,7 @@
 //! the account of slots; runs are its children, and their results leave through one bounded channel.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::runner::{Order, Runner};
 use super::slots::{SlotBook, SlotKey};
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::names::{ProbeName, ScheduleName};
-use crate::domain::outcome::{Run, SlotAccount, SlotOutcome};
+use crate::domain::outcome::{Failure, FailureKind, Run, SlotAccount, SlotOutcome};
 use crate::domain::schedule::LEAD;
 use crate::domain::time::{Monotonic, Timestamp, between, earlier, later};
 use crate::ports::{Clock, TickSource};
@@ -48,8 +48,6 @@ pub struct Ended {
 pub enum Command {
     /// Go on with another plan.
     Reload(Arc<Plan>),
-    /// Probe now, off the slots; the run has no schedule.
-    Trigger(ProbeName),
 }
 
 /// What the scheduler needs of others.
@@ -69,7 +67,7 @@ pub struct Wiring {
 }
 
 struct Finished {
-    key: Option<SlotKey>,
+    key: SlotKey,
     slot: Timestamp,
     /// Absent when the process stopped before there was one; the slot is then a gap of the next process.
     result: Option<(SlotOutcome, Option<Run>)>,
@@ -109,8 +107,8 @@ pub struct Scheduler {
     plan: Arc<Plan>,
     calendar: Calendar,
     queue: BinaryHeap<Reverse<Queued>>,
-    /// Which slot of a probe is being run.
-    in_flight: HashMap<SlotKey, Timestamp>,
+    /// Which probes are being run.
+    in_flight: HashSet<SlotKey>,
     book: SlotBook,
     permits: HashMap<ScheduleName, Arc<Semaphore>>,
     runner: Runner,
@@ -138,7 +136,7 @@ impl Scheduler {
             plan: Arc::clone(plan),
             calendar: Calendar::default(),
             queue: BinaryHeap::new(),
-            in_flight: HashMap::new(),
+            in_flight: HashSet::new(),
             book: SlotBook::default(),
             permits: HashMap::new(),
             runs: JoinSet::new(),
@@ -246,19 +244,6 @@ impl Scheduler {
 
     async fn obey(&mut self, command: Command) -> Come {
         match command {
-            Command::Trigger(probe) => {
-                if let Some(probe) = self.plan.probes.get(&probe) {
-                    let (now, due) = (self.clock.now(), self.clock.monotonic());
-                    let (plan, probe) = (Arc::clone(&self.plan), Arc::clone(probe));
-                    let order = Order { plan, probe, schedule: None, slot: now, due_at: now, due };
-                    let runner = self.runner.clone();
-                    self.runs.spawn(async move {
-                        let run = runner.run(order).await;
-                        Finished { key: None, slot: now, result: Some((SlotOutcome::Ran, Some(run))) }
-                    });
-                }
-                Come::default()
-            }
             Command::Reload(plan) => {
                 self.plan = plan;
                 self.watch().await;
@@ -276,10 +261,10 @@ impl Scheduler {
             let planned = schedule.zip(probe).filter(|(schedule, _)| schedule.probes.contains(&key.1));
             let overdue = self.clock.monotonic().since(due) > GRACE;
             let outcome = match planned {
-                // What a reload removed has no slots any more; what the process slept over is a gap.
+                // What a reload removed has no slots any more; for what the process could not get to in time it is too late.
                 None => Some(SlotOutcome::Gap),
                 Some(_) if overdue => Some(SlotOutcome::Gap),
-                Some(_) if self.in_flight.contains_key(&key) => Some(SlotOutcome::Skipped),
+                Some(_) if self.in_flight.contains(&key) => Some(SlotOutcome::Skipped),
                 Some(_) => None,
             };
             match (outcome, planned) {
@@ -309,7 +294,7 @@ impl Scheduler {
 
     fn start(&mut self, key: SlotKey, order: Order) {
         let slot = order.slot;
-        self.in_flight.insert(key.clone(), slot);
+        self.in_flight.insert(key.clone());
         let permits = self.permits.entry(key.0.clone()).or_insert_with(|| Arc::new(Semaphore::new(PERMITS)));
         let (permits, runner, clock, stop) =
             (Arc::clone(permits), self.runner.clone(), Arc::clone(&self.clock), self.stop.clone());
@@ -325,9 +310,13 @@ impl Scheduler {
                     drop(permit);
                     Some((SlotOutcome::Ran, Some(run)))
                 }
-                () = clock.sleep_until(give_up) => Some((SlotOutcome::Saturated, None)),
+                // We did not look, which is a verdict too: when it lasts, it is an incident of its own.
+                () = clock.sleep_until(give_up) => {
+                    let why = Failure::new(FailureKind::LocalResources, "no permit came free before the next slot");
+                    Some((SlotOutcome::Saturated, Some(runner.blind(&order, why))))
+                }
             };
-            Finished { key: Some(key), slot, result }
+            Finished { key, slot, result }
         });
     }
 
@@ -338,12 +327,9 @@ impl Scheduler {
             // gap of the next process.
             Err(error) => return tracing::error!("a run ended without a result: {error}"),
         };
-        let Some(key) = finished.key else {
-            return self.send(finished.result.and_then(|(_, run)| run), None).await;
-        };
-        self.in_flight.remove(&key);
+        self.in_flight.remove(&finished.key);
         if let Some((outcome, run)) = finished.result {
-            let account = self.book.settle(&key, finished.slot, outcome, 1);
+            let account = self.book.settle(&finished.key, finished.slot, outcome, 1);
             self.send(run, account).await;
         }
     }
@@ -361,7 +347,7 @@ impl Scheduler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::outcome::{Observation, Verdict};
+    use crate::domain::outcome::{Cause, Observation, Verdict};
     use crate::engine::testing::{TestClock, at, plan_of, probe, schedule_of, step};
     use crate::ports::TickError;
     use futures::future::BoxFuture;
@@ -490,6 +476,9 @@ mod tests {
         assert!(quick.iter().all(|run| run.lateness <= Duration::from_secs(1)));
         let total = |outcome| slots.values().filter_map(|outcomes| outcomes.get(&outcome)).sum::<u64>();
         assert!(total(SlotOutcome::Saturated) > 0 && total(SlotOutcome::Ran) > 0);
+        let blind =
+            runs.iter().filter(|run| matches!(run.verdict, Verdict::Inconclusive(Cause::Ours(_)))).count() as u64;
+        assert_eq!(blind, total(SlotOutcome::Saturated), "who did not look says so");
         // A hung target is told as a timeout of its own, never as waiting for a permit.
         assert!(
             runs.iter()
@@ -542,12 +531,10 @@ mod tests {
             .await
             .ok()
             .unwrap();
-        world.commands.send(Command::Trigger(name("probe-0"))).await.ok().unwrap();
         world.advance(300).await;
         let (slots, runs) = world.finish().await;
         assert_eq!(slots[&name("probe-0")][&SlotOutcome::Ran], 19);
         assert!(slots[&name("probe-1")][&SlotOutcome::Ran] <= 10);
-        assert_eq!(runs.iter().filter(|run| run.schedule.is_none()).count(), 1);
         let slots: Vec<_> = runs
             .iter()
             .filter(|run| run.schedule.is_some() && run.probe == name("probe-0"))
@@ -573,7 +560,7 @@ mod tests {
         world.advance(36).await;
         let (_, runs) = world.finish().await;
         assert_eq!(runs.len(), 1);
-        assert_eq!(runs[0].verdict, Verdict::Inconclusive(crate::domain::outcome::Cause::ShutDown));
+        assert_eq!(runs[0].verdict, Verdict::Inconclusive(Cause::ShutDown));
         assert!(cleaned.load(std::sync::atomic::Ordering::SeqCst));
     }
 }

@@ -13,17 +13,16 @@ use super::fanout::{FLUSH_MAX, Fanout};
 use super::ledger::Ledger;
 use super::plan::Plan;
 use super::scheduler::{Command, Ended, Scheduler, Wiring};
-use crate::domain::names::ProbeName;
-use crate::ports::{Clock, Commit, Exposition, Store, StoreError, TickSource};
+use crate::ports::{Clock, Commit, Store, StoreError, TickSource};
 
 /// How many ended runs wait for the dispatcher; beyond it the scheduler waits, which the lateness of runs then shows.
 const ENDED_WAITING_MAX: usize = 16_384;
 
 /// How long runs have to end with their cleanup once the process is told to stop.
-const RUNS_END_MAX: Duration = Duration::from_millis(5_400);
+const RUNS_END_MAX: Duration = Duration::from_millis(5_200);
 
 /// How long the last commit and the last attempts at deliveries have.
-const TELL_END_MAX: Duration = Duration::from_millis(1_000);
+const TELL_END_MAX: Duration = Duration::from_millis(700);
 
 /// What the engine needs of the rooms.
 pub struct Rooms {
@@ -126,11 +125,6 @@ impl Engine {
         &self.fanout
     }
 
-    /// The page of the publisher that has one.
-    pub fn page(&self) -> Option<Arc<dyn Exposition>> {
-        self.fanout.page()
-    }
-
     /// Puts another plan in force, whole. What did not change keeps its phase, its counts and its incidents.
     pub async fn reload(&mut self, plan: Arc<Plan>) {
         self.fanout.take(&plan, &self.clock, &mut self.publishers);
@@ -142,24 +136,28 @@ impl Engine {
         }
     }
 
-    /// Probes once, now, off the slots.
-    pub async fn trigger(&self, probe: ProbeName) {
-        if self.commands.send(Command::Trigger(probe)).await.is_err() {
-            tracing::error!("the engine has ended and takes no command");
-        }
-    }
-
     /// Completes when a task has ended that should not: a bug, after which nobody may believe that all is well.
     pub async fn failed(&mut self) -> &'static str {
+        let publishers = &mut self.publishers;
+        // A publisher ends well when a reload has no use for it; that it panicked is another thing.
+        let publisher_failed = async {
+            while let Some(ended) = publishers.join_next().await {
+                if ended.is_err() {
+                    return;
+                }
+            }
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             _ = self.scheduler.join_next() => "the scheduler",
             _ = self.dispatcher.join_next() => "the dispatcher",
             _ = self.deliverer.join_next() => "the deliverer",
+            () = publisher_failed => "a publisher",
         }
     }
 
     /// Ends everything in its order: no new rounds, runs end with their cleanup, their results are committed, metrics
-    /// are sent. Takes nine seconds at most, because containers kill at ten.
+    /// are sent. Takes nine seconds at most together with the store's end, because containers kill at ten.
     pub async fn stop(mut self) {
         self.stop_runs.cancel();
         end(&*self.clock, "the runs", RUNS_END_MAX, &mut self.scheduler).await;

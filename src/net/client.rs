@@ -52,6 +52,15 @@ pub fn shared() -> Result<reqwest::Client, ClientError> {
     Ok(client.build()?)
 }
 
+/// The innermost reason of an error, which is the one that people understand: "Connection refused".
+pub fn innermost(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -131,7 +131,8 @@ fn failure_of(error: &io::Error, remote: SocketAddr) -> Failure {
         }
         Is::TimedOut => (FailureKind::TimeoutConnect, format!("{remote} did not answer")),
         Is::PermissionDenied => (FailureKind::LocalNetwork, format!("this machine forbids connecting to {remote}")),
-        Is::NetworkUnreachable | Is::HostUnreachable | Is::NetworkDown if !has_route(remote) => {
+        // Without IPv6 on this machine there is no address to come from; that is no want of ports.
+        Is::NetworkUnreachable | Is::HostUnreachable | Is::NetworkDown | Is::AddrNotAvailable if !has_route(remote) => {
             (FailureKind::LocalNetwork, format!("this machine has no route to {remote}"))
         }
         Is::AddrNotAvailable => (FailureKind::LocalResources, "no local port is free".to_owned()),

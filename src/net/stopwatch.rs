@@ -75,7 +75,7 @@ impl<'a> Stopwatch<'a> {
             Either::Left((result, _)) => result,
             Either::Right(((), _)) => {
                 let (kind, what) = part().timeout();
-                let budget = words(whole(self.deadline.since(self.began)));
+                let budget = told(self.deadline.since(self.began));
                 Err(Failure::new(kind, format!("{what} within {budget}")))
             }
         }
@@ -100,9 +100,19 @@ impl<'a> Stopwatch<'a> {
 }
 
 /// The budget as it was written: the little that has passed before the step began would make 9 s of 10 s.
-fn whole(budget: Duration) -> Duration {
-    let unit = if budget < Duration::from_secs(1) { Duration::from_millis(10) } else { Duration::from_secs(1) };
-    unit.mul_f64((budget.as_secs_f64() / unit.as_secs_f64()).round().max(1.0))
+fn told(budget: Duration) -> String {
+    let (unit_ms, seconds) = match budget.as_secs_f64() {
+        seconds if seconds < 0.995 => (10.0, seconds),
+        seconds if seconds < 9.95 => (100.0, seconds),
+        seconds => (1_000.0, seconds),
+    };
+    let whole_ms = ((seconds * 1e3 / unit_ms).round() * unit_ms).max(unit_ms);
+    let whole = Duration::from_secs_f64(whole_ms / 1e3);
+    if whole.as_millis() > 1_000 && whole.subsec_millis() > 0 {
+        format!("{:.1} s", whole.as_secs_f64())
+    } else {
+        words(whole)
+    }
 }
 
 #[cfg(test)]
@@ -131,9 +141,18 @@ mod tests {
 
     #[test]
     fn budgets_are_told_as_they_were_written() {
-        for (budget, told) in [(9_999, "10 s"), (10_000, "10 s"), (249, "250 ms"), (1, "10 ms"), (65_000, "1 min 5 s")]
-        {
-            assert_eq!(words(whole(Duration::from_millis(budget))), told);
+        for (budget, text) in [
+            (9_999, "10 s"),
+            (10_000, "10 s"),
+            (1_599, "1.6 s"),
+            (1_900, "1.9 s"),
+            (1_999, "2 s"),
+            (999, "1 s"),
+            (249, "250 ms"),
+            (1, "10 ms"),
+            (65_000, "1 min 5 s"),
+        ] {
+            assert_eq!(told(Duration::from_millis(budget)), text, "{budget}");
         }
     }
 }

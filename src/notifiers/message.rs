@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use crate::domain::incident::{Event, Incident};
 use crate::domain::outcome::Failure;
+use crate::domain::text::harmless;
 use crate::domain::time::{between, clock, words};
 use crate::ports::Notification;
-use crate::settings::problem::harmless;
 
 /// The longest subject, in characters: SNS takes fewer than 100.
 pub const SUBJECT_MAX: usize = 99;

@@ -15,10 +15,11 @@ use serde_json::{Value, json};
 use crate::domain::names::{CaptureName, SecretName};
 use crate::domain::outcome::Failure;
 use crate::domain::template::{Fill, Piece, Template, pieces};
+use crate::domain::text::harmless;
 use crate::domain::time::rfc3339;
+use crate::net::client::innermost;
 use crate::notifiers::message::piece;
 use crate::ports::{Building, ChannelKind, Clock, Notification, Notifier, NotifyError, Receipt, Secrets};
-use crate::settings::problem::harmless;
 use crate::settings::{Node, Problems, Spanned, read};
 
 /// The row of the table of channels.
@@ -272,15 +273,12 @@ fn told(failure: &Failure) -> Value {
     })
 }
 
-/// The reason in the words of whoever knew it: the outermost says that something failed, the innermost what.
+/// The reason in the words of whoever knew it.
 fn reason(error: &reqwest::Error) -> String {
-    let what = if error.is_timeout() { "no answer in time" } else { "the receiver could not be reached" };
-    let mut deepest: &dyn std::error::Error = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
     }
-    let why = deepest.to_string();
-    if error.is_timeout() { what.to_owned() } else { format!("{what}: {why}") }
+    format!("the receiver could not be reached: {}", innermost(error))
 }
 
 /// An answer as text. One that is too long is not repeated at all: its cut end could be a part of a secret, which nobody

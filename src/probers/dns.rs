@@ -170,7 +170,8 @@ impl Prober for DnsProber {
             let mut watch = Stopwatch::start(cx.clock, cx.deadline);
             let server = self.server.map_or_else(first_of_machine, Ok)?;
             let record_type = RecordType::from(self.asked);
-            let answer = watch.time(Part::Dns, exchange::ask(server, Query::query(name, record_type))).await?;
+            let answer = watch.time(Part::Dns, exchange::ask(server, Query::query(name, record_type))).await;
+            let answer = answer.map_err(|failure| failure.after(watch.phases()))?;
             let facts = facts(&answer, record_type);
             Ok(Observation { facts, phases: watch.phases(), ..Observation::default() })
         })

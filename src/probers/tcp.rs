@@ -53,7 +53,8 @@ impl Prober for TcpProber {
         Box::pin(async move {
             let place = self.target.place(cx).await?;
             let mut watch = Stopwatch::start(cx.clock, cx.deadline);
-            let (_, remote) = dial(&self.resolver, &place.host, place.port, &mut watch).await?;
+            let dialled = dial(&self.resolver, &place.host, place.port, &mut watch).await;
+            let (_, remote) = dialled.map_err(|failure| failure.after(watch.phases()))?;
             let mut observation = Observation { phases: watch.phases(), ..Observation::default() };
             observation.facts.insert("remote_ip".to_owned(), remote.ip().to_string().into());
             Ok(observation)

@@ -99,9 +99,11 @@ impl Prober for TlsProber {
         Box::pin(async move {
             let place = self.target.place(cx).await?;
             let mut watch = Stopwatch::start(cx.clock, cx.deadline);
-            let (tcp, remote) = dial(&self.resolver, &place.host, place.port, &mut watch).await?;
+            let dialled = dial(&self.resolver, &place.host, place.port, &mut watch).await;
+            let (tcp, remote) = dialled.map_err(|failure| failure.after(watch.phases()))?;
             let name = self.server_name.as_deref().unwrap_or(&place.host);
-            let secured = handshake(tcp, name, &self.trust, &mut watch).await?;
+            let secured = handshake(tcp, name, &self.trust, &mut watch).await;
+            let secured = secured.map_err(|failure| failure.after(watch.phases()))?;
             let mut observation = Observation {
                 phases: watch.phases(),
                 certificate_expires: Some(secured.chain.expires()),

@@ -4,8 +4,9 @@ use std::fmt::{self, Display};
 
 use serde::de::{Expected, Unexpected};
 
+use crate::domain::text::harmless;
 use crate::settings::de::Reader;
-use crate::settings::problem::{Problem, harmless, suggest};
+use crate::settings::problem::{Problem, suggest};
 use crate::settings::scalar::resolve;
 use crate::settings::traps;
 use crate::settings::tree::{Entry, Key, Node, Span, Value};
@@ -215,7 +216,9 @@ fn mismatch(at: Span, node: &Node, expected: &str, fits_type: bool) -> Problem {
     let problem = Problem::error(at, format!("expected {wanted}, found {found}"));
     match &node.value {
         Value::Null if wanted == "a mapping" => problem.with_help("write `{}` for a mapping without keys"),
-        Value::Map(_) if wanted == "a list" => problem.with_help("begin each item with `- `, or put it in `[…]`"),
+        Value::Map(_) if wanted == "a list" => {
+            problem.with_help("begin each item with `- `, or put all of them in `[…]`")
+        }
         Value::Null if wanted == "a list" => problem.with_help("write `[]` for an empty list"),
         Value::Text(scalar) if scalar.plain && wanted == "a mapping" && is_cramped(&scalar.text) => {
             problem.with_help("put a space behind the `:`")

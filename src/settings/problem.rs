@@ -3,7 +3,6 @@
 //! Whatever a file contains ends up on a terminal here, so control characters are replaced, long lines are cut around the
 //! mark, and every span is fitted to its text before it is drawn: showing a problem never fails.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
 
@@ -11,6 +10,7 @@ use annotate_snippets::{AnnotationKind, Group, Level as DrawnLevel, Renderer, Sn
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
+use crate::domain::text::harmless;
 use crate::settings::tree::{Source, Span};
 
 /// How many characters a drawn line may take.
@@ -100,6 +100,13 @@ impl Problem {
             text.push('\n');
         }
         text
+    }
+
+    /// The problem on one line, for logs: `path:line:column: message (help)`.
+    pub fn line(&self) -> String {
+        let place = self.at.as_ref().map(|span| format!("{}: ", address(span))).unwrap_or_default();
+        let help = self.help.as_ref().map(|help| format!(" ({})", harmless(help))).unwrap_or_default();
+        format!("{place}{}{help}", harmless(&self.message))
     }
 
     /// The first line: `path:line:column: error: message`, which terminals and editors turn into a link.
@@ -307,28 +314,6 @@ pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone)
             Some(format!("known here: {} and {} more", listed.join(", "), count - KNOWN_LISTED_MAX))
         }
         _ => Some(format!("known here: {}", listed.join(", "))),
-    }
-}
-
-/// Makes text from a file safe to print: control characters, bidirectional marks and invisible ones become visible.
-pub fn harmless(text: &str) -> Cow<'_, str> {
-    if text.chars().all(|c| shown(c) == c) { Cow::Borrowed(text) } else { text.chars().map(shown).collect() }
-}
-
-fn shown(c: char) -> char {
-    match c {
-        '\t' => c,
-        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
-        '\u{7f}' => '␡',
-        '\u{80}'..='\u{9f}'
-        | '\u{ad}'
-        | '\u{61c}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{2069}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}' => '\u{fffd}',
-        _ => c,
     }
 }
 

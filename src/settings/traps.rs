@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use granit_parser::ErrorKind;
 
-use crate::settings::problem::{Problem, harmless};
+use crate::domain::text::harmless;
+use crate::settings::problem::Problem;
 use crate::settings::tree::{DEPTH_MAX, Node, Source, Span, Value};
 
 /// Texts longer than this are not repeated in a help.

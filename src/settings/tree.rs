@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
 
-use crate::settings::problem::{Problem, Problems, harmless};
+use crate::domain::text::harmless;
+use crate::settings::problem::{Problem, Problems};
 use crate::settings::scalar::resolve;
 pub use crate::settings::source::{FILE_BYTES_MAX, Source, Span};
 use crate::settings::{source, traps};

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 use super::columns::{count, from_json, instant, json, micros, parsed, read, to_instant};
 use crate::domain::incident::Event;
 use crate::domain::names::ChannelName;
-use crate::domain::time::Timestamp;
-use crate::ports::{Delivery, Due, Notification, Settlement};
+use crate::domain::time::{Timestamp, later};
+use crate::ports::{Delivery, Due, Notification, REST_MAX, Settlement};
 
 /// That nothing of the same incident and channel is to be told before the row `o`.
 macro_rules! first {
@@ -115,27 +115,45 @@ fn delivery(row: &Row<'_>) -> Result<Delivery> {
 }
 
 /// What is to be tried now, and when to look again.
-pub fn due(connection: &Connection, now: Timestamp, limit: usize) -> Result<Due> {
+pub fn due(connection: &Connection, now: Timestamp, per_channel: usize) -> Result<Due> {
+    let (now, far) = (micros(now), micros(later(now, REST_MAX * 2)));
+    let mut channels = connection.prepare_cached("SELECT DISTINCT channel FROM outbox WHERE state = 'pending'")?;
     let mut select = connection.prepare_cached(concat!(
-        "SELECT * FROM outbox o WHERE state = 'pending' AND next_attempt_at <= ?1 AND ",
+        "SELECT * FROM outbox o
+         WHERE state = 'pending' AND channel = ?1 AND (next_attempt_at <= ?2 OR next_attempt_at > ?3) AND ",
         first!(),
-        " ORDER BY created_at, id LIMIT ?2"
+        " ORDER BY created_at, id LIMIT ?4"
     ))?;
-    let limit = count(limit.try_into().unwrap_or(u64::MAX));
-    let due: Vec<_> = select.query_map(params![micros(now), limit], delivery)?.collect::<Result<_>>()?;
+    let per_channel = count(per_channel.try_into().unwrap_or(u64::MAX));
+    let mut due = Vec::new();
+    for channel in channels.query_map([], |row| row.get::<_, String>(0))? {
+        for delivery in select.query_map(params![channel?, now, far, per_channel], delivery)? {
+            due.push(delivery?);
+        }
+    }
+    due.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
     let mut resolves = Vec::new();
     for opened in due.iter().filter(|delivery| delivery.notification.event == Event::Opened) {
         resolves.extend(resolve_of(connection, opened)?);
     }
     let mut next = connection.prepare_cached(concat!(
-        "SELECT next_attempt_at FROM outbox o WHERE state = 'pending' AND next_attempt_at > ?1 AND ",
+        "SELECT next_attempt_at FROM outbox o
+         WHERE state = 'pending' AND next_attempt_at > ?1 AND next_attempt_at <= ?2 AND ",
         first!(),
         " ORDER BY next_attempt_at LIMIT 1"
     ))?;
-    let next_at = next.query_row([micros(now)], |row| instant(row, "next_attempt_at")).optional()?;
+    let next_at = next.query_row([now, far], |row| instant(row, "next_attempt_at")).optional()?;
     let mut oldest = connection.prepare_cached("SELECT min(created_at) FROM outbox WHERE state = 'pending'")?;
     let oldest = oldest.query_row([], |row| row.get::<_, Option<i64>>(0))?.and_then(to_instant);
     Ok(Due { now: due, resolves, next_at, oldest })
+}
+
+/// Makes due what rests.
+pub fn retry(connection: &Connection, now: Timestamp) -> Result<()> {
+    let mut update = connection
+        .prepare_cached("UPDATE outbox SET next_attempt_at = ?1 WHERE state = 'pending' AND next_attempt_at > ?1")?;
+    update.execute([micros(now)])?;
+    Ok(())
 }
 
 /// The resolve that can tell an opening too. It cannot when this channel was told of the incident already, as a
@@ -232,8 +250,8 @@ mod tests {
         assert_eq!((due.next_at, due.oldest, due.resolves), (None, Some(second(10)), Vec::new()));
         let early = due_at(&kept, 15).await;
         assert_eq!((ids(&early.now), early.next_at), (vec!["I2-1-ops"], Some(second(20))));
-        let few = kept.store.due_deliveries(second(20), 2).await.unwrap();
-        assert_eq!(ids(&few.now), ["I2-1-ops", "I1-1-ops"]);
+        let few = kept.store.due_deliveries(second(20), 1).await.unwrap();
+        assert_eq!(ids(&few.now), ["I2-1-ops", "I1-1-sms"], "no channel takes the place of another");
     }
 
     #[tokio::test]
@@ -328,6 +346,20 @@ mod tests {
         settle_as(&kept, &due.now[0], Settlement::Merged { at: second(10) }).await;
         let due = due_at(&kept, 10).await;
         assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["F"], vec!["I1-2-ops"]));
+    }
+
+    #[tokio::test]
+    async fn what_rests_is_due_again_after_a_start_and_after_a_clock_that_was_set_back() {
+        let kept = kept();
+        kept.store.commit(opening(&incident("I1", Severity::P1, 0), &["ops"], 0)).await.unwrap();
+        let message = due_at(&kept, 0).await.now.remove(0);
+        settle_as(&kept, &message, again(300)).await;
+        assert!(due_at(&kept, 1).await.now.is_empty());
+        kept.store.retry_deliveries(second(1)).await.unwrap();
+        assert_eq!(ids(&due_at(&kept, 1).await.now), ["I1-1-ops"]);
+        settle_as(&kept, &due_at(&kept, 1).await.now[0], again(100_000)).await;
+        let due = due_at(&kept, 2).await;
+        assert_eq!((ids(&due.now), due.next_at), (vec!["I1-1-ops"], None), "nothing rests for a day");
     }
 
     #[tokio::test]

@@ -24,12 +24,12 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     deliveries.iter().try_for_each(|delivery| outbox::write(connection, delivery))
 }
 
-/// The first run of a slot at a location stands; a second one is not taken.
+/// A slot is served once at a location. When a clock that was set back brings it again, the later run stands, because that
+/// is what was seen last.
 fn write_run(connection: &Connection, run: &Run) -> Result<()> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO runs (id, schedule, probe, location, slot, due_at, started_at, duration, lateness, verdict, why, steps)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-         ON CONFLICT DO NOTHING",
+        "INSERT OR REPLACE INTO runs (id, schedule, probe, location, slot, due_at, started_at, duration, lateness, verdict, why, steps)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
     insert.execute(params![
         &*run.id.0,
@@ -222,6 +222,6 @@ mod tests {
         runs.extend(asked_for);
         kept.store.commit(Commit { runs, ..Commit::default() }).await.unwrap();
         assert_eq!(kept.number("SELECT count(*) FROM runs"), 4);
-        assert_eq!(kept.number("SELECT count(*) FROM runs WHERE id = 'other'"), 0);
+        assert_eq!(kept.number("SELECT count(*) FROM runs WHERE id = 'other'"), 1, "the later one stands");
     }
 }

@@ -107,13 +107,17 @@ impl Store for Sqlite {
         Box::pin(self.readers.read(reads::load))
     }
 
-    fn due_deliveries(&self, now: Timestamp, limit: usize) -> BoxFuture<'_, Result<Due, StoreError>> {
-        Box::pin(self.readers.read(move |connection| outbox::due(connection, now, limit)))
+    fn due_deliveries(&self, now: Timestamp, per_channel: usize) -> BoxFuture<'_, Result<Due, StoreError>> {
+        Box::pin(self.readers.read(move |connection| outbox::due(connection, now, per_channel)))
     }
 
     fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {
         let settled = Box::new((delivery.clone(), settlement));
         Box::pin(async move { self.write(Work::Settle(settled)).await.map(|_| ()) })
+    }
+
+    fn retry_deliveries(&self, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.write(Work::Retry(now)).await.map(|_| ()) })
     }
 
     fn purge(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {

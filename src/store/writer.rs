@@ -29,6 +29,8 @@ pub enum Work {
     Commit(Box<Commit>),
     /// What came of an attempt at a delivery.
     Settle(Box<(Delivery, Settlement)>),
+    /// Deliveries that rest are due now.
+    Retry(Timestamp),
     /// A slice of what is older.
     Purge(Timestamp),
     /// A slice of the free pages.
@@ -154,6 +156,7 @@ impl Work {
                 let (delivery, settlement) = &**settled;
                 outbox::settle(connection, delivery, settlement).map(|()| Done::default())
             }
+            Self::Retry(now) => outbox::retry(connection, *now).map(|()| Done::default()),
             Self::Purge(before) => retention::purge(connection, *before),
             Self::Vacuum => retention::vacuum(connection),
             #[cfg(test)]

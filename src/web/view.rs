@@ -1,9 +1,9 @@
 //! What every part of a page needs: the plan, the instant at which it is drawn, and the one way by which text from
 //! elsewhere enters it.
 
+use crate::domain::text::harmless;
 use crate::domain::time::{Timestamp, between, words};
 use crate::engine::plan::Plan;
-use crate::settings::problem::harmless;
 
 /// The longest line within a row.
 pub const LINE_MAX: usize = 240;

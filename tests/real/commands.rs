@@ -115,7 +115,9 @@ fn a_port_in_use_is_named() {
     let ran = output(&["run", "--config", path(&directory)], &[("ROUNDSMAN_LISTEN", &address)]);
     assert_eq!(code(&ran), Some(3));
     let port = holder.local_addr().expect("an address").port();
-    let expected = format!("error: the page cannot listen at {address}: port {port} is in use\n");
+    let expected = format!(
+        "error: the page cannot listen at {address}: port {port} is in use; `web.listen` in roundsman.yaml chooses another\n"
+    );
     assert_eq!(text(&ran.stderr), expected);
     assert!(!directory.path().join("state").exists(), "nothing was started");
 }
@@ -247,4 +249,69 @@ fn output_that_nobody_reads_is_no_error() {
     drop(child.stdout.take());
     let ended = child.wait_with_output().expect("it is our child");
     assert_eq!((ended.status.code(), text(&ended.stderr)), (Some(0), String::new()));
+}
+
+#[test]
+fn a_reader_that_leaves_changes_no_verdict() {
+    let directory = configuration(&[
+        ("probes/p.yaml", "shut: { tcp: \"127.0.0.1:9\" }\n"),
+        ("schedules/s.yaml", "often: { every: 1s, probes: [shut] }\n"),
+    ]);
+    for format in ["text", "json", "junit"] {
+        let arguments = ["once", "--format", format, "--config", path(&directory)];
+        let mut child = crate::servers::roundsman::command(&arguments, &[])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().expect("it is our child");
+        assert_eq!((ended.status.code(), text(&ended.stderr)), (Some(1), String::new()), "{format}");
+    }
+}
+
+#[test]
+fn the_rounds_go_on_when_nobody_reads_the_logs() {
+    use std::io::{BufRead as _, BufReader};
+    let target = crate::servers::receiver::Target::start();
+    let receiver = crate::servers::receiver::Receiver::start();
+    let directory = configuration(&[
+        (
+            "roundsman.yaml",
+            &format!(
+                "web: {{ listen: \"127.0.0.1:0\" }}\nchannels: {{ pager: {{ webhook: \"{}\" }} }}\nroutes: [{{ to: [pager] }}]\n",
+                receiver.url
+            ),
+        ),
+        ("probes/p.yaml", &format!("api: {{ http: \"{}\" }}\n", target.url)),
+        ("schedules/s.yaml", "often: { every: 1s, probes: [api], alert: { after: 1 } }\n"),
+    ]);
+    let mut child = crate::servers::roundsman::command(&["run", "--config", path(&directory)], &[])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut log = BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
+    let first = log.next().expect("a line").expect("a line");
+    assert!(first.contains("the page is at "), "{first}");
+    drop(log);
+    // The alert is logged, and nobody takes the line.
+    target.set(false);
+    receiver.wait_until(|taken| taken.iter().any(|message| message.text("event") == "opened"));
+    target.set(true);
+    receiver.wait_until(|taken| taken.iter().any(|message| message.text("event") == "resolved"));
+    std::process::Command::new("kill").arg(child.id().to_string()).status().expect("kill is there");
+    assert_eq!(child.wait().expect("it is our child").code(), Some(0));
+}
+
+#[test]
+fn what_is_nearly_a_url_is_helped() {
+    let empty = tempfile::tempdir().expect("a directory");
+    let asked = output(&["once", "127.0.0.1:8000", "--config", path(&empty)], &[]);
+    assert_eq!(code(&asked), Some(2));
+    assert_eq!(
+        text(&asked.stderr),
+        "error: `127.0.0.1:8000` is no name of a probe: for a URL write `http://127.0.0.1:8000`\n"
+    );
+    let health = output(&["health", "--url", "127.0.0.1:8080"], &[]);
+    assert_eq!(code(&health), Some(2));
 }

@@ -55,6 +55,7 @@ fn fifty_pulled_plugs_lose_no_alert_and_no_resolve() {
     println!("ROUNDSMAN_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let (target, receiver) = (Target::start(), Receiver::start());
+    receiver.answer_after(Duration::from_millis(100));
     let directory = watching(&target.url, &receiver.url);
 
     let mut well = true;

@@ -9,7 +9,7 @@ use axum::routing::post;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use crate::settings::problem::harmless;
+use crate::domain::text::harmless;
 
 /// Takes messages until it is dropped.
 pub async fn serve(listener: TcpListener) {

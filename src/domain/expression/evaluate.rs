@@ -3,6 +3,7 @@
 //! Left to right, and every error in what was evaluated ends the walk: CEL's own `error || true` is true, which would let
 //! an assertion about a field that is not there pass.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::rc::Rc;
@@ -23,7 +24,7 @@ pub(super) struct Walk<'a> {
     pub(super) compiled: &'a Compiled,
     scope: &'a dyn Scope,
     /// The values of the names in scope, looked up at their first use.
-    cells: &'a [OnceCell<Result<Json, String>>],
+    cells: &'a [OnceCell<Result<Cow<'a, Json>, String>>],
     locals: Vec<Value<'a>>,
     steps: usize,
 }
@@ -32,7 +33,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(
         compiled: &'a Compiled,
         scope: &'a dyn Scope,
-        cells: &'a [OnceCell<Result<Json, String>>],
+        cells: &'a [OnceCell<Result<Cow<'a, Json>, String>>],
     ) -> Self {
         Self { compiled, scope, cells, locals: Vec::new(), steps: 0 }
     }
@@ -139,7 +140,7 @@ impl<'a> Walk<'a> {
             return Ok(Value::Null);
         };
         match cell.get_or_init(|| self.scope.lookup(name)) {
-            Ok(json) => Ok(Value::from(json)),
+            Ok(json) => Ok(Value::from(json.as_ref())),
             Err(reason) => Err(Fault::new(reason.clone())),
         }
     }

@@ -34,6 +34,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
 use std::ops::Range;
@@ -48,7 +49,7 @@ use syntax::Node;
 /// Where names get their values. It is asked only for the names that are used, so that a body is parsed only where it is.
 pub trait Scope {
     /// The value of a name, or why it has none, as a sentence: `the body is not JSON: …`.
-    fn lookup(&self, root: &str) -> Result<serde_json::Value, String>;
+    fn lookup(&self, root: &str) -> Result<Cow<'_, serde_json::Value>, String>;
 }
 
 /// What is wrong with an expression as it is written.

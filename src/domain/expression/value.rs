@@ -9,6 +9,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value as Json;
 
 use super::names::ValueKind;
+use crate::domain::text::is_hidden;
 
 /// How much of a value an explanation shows, in characters.
 const SHOWN_MAX: usize = 200;
@@ -214,9 +215,7 @@ impl<'a> Value<'a> {
         let json = String::from_utf8_lossy(&head.0);
         let mut shown = String::new();
         for c in json.chars() {
-            if c.is_control()
-                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-            {
+            if c.is_control() || is_hidden(c) {
                 shown.extend(format!("\\u{:04x}", u32::from(c)).chars());
             } else {
                 shown.push(c);

@@ -7,7 +7,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sns::config::http::HttpResponse;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 
-use crate::settings::problem::harmless;
+use crate::domain::text::harmless;
 
 /// The longest text, in characters: it stands in a line of the log and in a row of the outbox.
 const TEXT_MAX: usize = 300;

@@ -43,13 +43,24 @@ impl Prober for HttpProber {
 
 impl HttpProber {
     async fn follow(&self, cx: &StepContext<'_>) -> Result<Observation, Failure> {
-        let mut request = self.draft.fill(cx).await?;
-        let shared = cx.session.get::<Shared>();
+        let request = self.draft.fill(cx).await?;
         let mut watch = Stopwatch::start(cx.clock, cx.deadline);
+        let seen = self.exchanges(cx, request, &mut watch).await;
+        seen.map_err(|failure| failure.after(watch.phases()))
+    }
+
+    /// The request and what it is redirected to.
+    async fn exchanges(
+        &self,
+        cx: &StepContext<'_>,
+        mut request: Request,
+        watch: &mut Stopwatch<'_>,
+    ) -> Result<Observation, Failure> {
+        let shared = cx.session.get::<Shared>();
         let mut redirects = 0;
         loop {
             let key = self.key(&request);
-            let (connection, answer) = match self.once(&key, &request, &shared, &mut watch).await {
+            let (connection, answer) = match self.once(&key, &request, &shared, watch).await {
                 Err(failure) if redirects > 0 && failure.kind == FailureKind::ConnectBlocked => {
                     return Err(Failure { kind: FailureKind::RedirectBlocked, ..failure });
                 }

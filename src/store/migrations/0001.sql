@@ -75,5 +75,6 @@ CREATE TABLE outbox (
 ) STRICT;
 -- The order in which a channel is told of an incident.
 CREATE INDEX outbox_by_order ON outbox (incident, channel, transition, created_at, id);
+CREATE INDEX outbox_by_channel ON outbox (channel, created_at, id) WHERE state = 'pending';
 CREATE INDEX outbox_by_age ON outbox (created_at, id) WHERE state = 'pending';
 CREATE INDEX outbox_by_next_attempt ON outbox (next_attempt_at) WHERE state = 'pending';

@@ -40,6 +40,8 @@ impl Taken {
 struct Inbox {
     taken: Mutex<Vec<Taken>>,
     news: Condvar,
+    /// How long the answer comes after the message was taken.
+    pause: Mutex<Duration>,
 }
 
 /// Takes webhooks, for as long as it is held. What it took stays known.
@@ -62,6 +64,11 @@ impl Receiver {
         let router = Router::new().route("/", any(take)).with_state(Arc::clone(&inbox));
         let (runtime, address) = serve(address, router);
         Self { url: format!("http://{address}/"), inbox, _runtime: runtime }
+    }
+
+    /// From now on answers come this long after their message was taken, which is when a plug is best pulled.
+    pub fn answer_after(&self, pause: Duration) {
+        *self.inbox.pause.lock().expect("no reader panics") = pause;
     }
 
     /// Everything that was taken, in its order.
@@ -93,6 +100,8 @@ async fn take(State(inbox): State<Arc<Inbox>>, headers: HeaderMap, body: Bytes) 
     let Ok(body) = serde_json::from_slice(&body) else { return StatusCode::BAD_REQUEST };
     inbox.taken.lock().expect("no reader panics").push(Taken { key, authorization, body });
     inbox.news.notify_all();
+    let pause = *inbox.pause.lock().expect("no reader panics");
+    tokio::time::sleep(pause).await;
     StatusCode::NO_CONTENT
 }
 

@@ -1,0 +1,48 @@
+//! Text that somebody else wrote: a target, a file, a name server. It is shown on terminals, pages and in logs, and must not
+//! steer them.
+
+use std::borrow::Cow;
+
+/// The same text, safe to show: control characters, bidirectional marks and invisible ones become visible.
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    if text.chars().any(is_hidden) { text.chars().map(shown).collect() } else { Cow::Borrowed(text) }
+}
+
+/// Whether a character steers what shows it, or hides from who reads it.
+pub fn is_hidden(c: char) -> bool {
+    shown(c) != c
+}
+
+fn shown(c: char) -> char {
+    match c {
+        '\t' => c,
+        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
+        '\u{7f}' => '␡',
+        '\u{80}'..='\u{9f}'
+        | '\u{ad}'
+        | '\u{61c}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' => '\u{fffd}',
+        _ => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_and_what_hides_becomes_visible() {
+        for (text, shown) in [
+            ("plain ü\t—", "plain ü\t—"),
+            ("\u{1b}[2J\r\n", "␛[2J␍␊"),
+            ("a\u{202e}b\u{200b}c\u{feff}\u{ad}", "a\u{fffd}b\u{fffd}c\u{fffd}\u{fffd}"),
+            ("\u{7f}\u{9b}", "␡\u{fffd}"),
+        ] {
+            assert_eq!(harmless(text), shown);
+        }
+    }
+}
