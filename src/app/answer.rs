@@ -30,8 +30,7 @@ impl From<Answer> for ExitCode {
 /// Why a command could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Stop {
-    /// The command line or the configuration is wrong. The text is whole sentences or lines for people; empty when all
-    /// was said already.
+    /// The command line or the configuration is wrong.
     #[error("{0}")]
     Usage(String),
     /// Our own fault: the machine did not give what we need.
@@ -43,18 +42,42 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// Says it on standard error, and gives the exit code. A reader that has left, such as `head`, is no error.
+    /// Says it on standard error, and gives the exit code.
     pub fn tell(&self) -> Answer {
-        let answer = match self {
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return Answer::Well,
+        say(&format!("error: {self}"));
+        match self {
             Self::Usage(_) => Answer::Usage,
             Self::Fault(_) | Self::Output(_) => Answer::Fault,
-        };
-        let text = self.to_string();
-        if !text.is_empty() {
-            say(&format!("error: {text}"));
         }
-        answer
+    }
+}
+
+/// Standard output. A reader who has left, such as `head`, is no error and changes no answer: what a command found is so,
+/// whoever heard of it.
+#[derive(Default)]
+pub struct Output {
+    has_left: bool,
+}
+
+impl Output {
+    /// Writes a line, or several; colours go where there is no terminal.
+    pub fn line(&mut self, text: impl std::fmt::Display) -> io::Result<()> {
+        self.bytes(format!("{text}\n").as_bytes())
+    }
+
+    /// Writes a document as it is.
+    pub fn bytes(&mut self, document: &[u8]) -> io::Result<()> {
+        if self.has_left {
+            return Ok(());
+        }
+        let mut out = anstream::stdout().lock();
+        match out.write_all(document).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.has_left = true;
+                Ok(())
+            }
+            result => result,
+        }
     }
 }
 

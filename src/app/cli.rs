@@ -147,7 +147,13 @@ impl Cli {
             Command::Validate { format } => validate::validate(&self.config, &surroundings, format),
             Command::Schema { file } => schema::print(file),
             Command::Run(limit) => block_on(
-                daemon::Daemon { directory: self.config, surroundings, store: None, limit: limit.length }.run(),
+                daemon::Daemon {
+                    directory: self.config,
+                    surroundings,
+                    keeping: daemon::Keeping::Everything,
+                    limit: limit.length,
+                }
+                .run(),
             ),
             Command::Demo(arguments) => block_on(demo::demo(self.config, surroundings, arguments)),
             Command::Once(arguments) => block_on(once::once(self.config, surroundings, arguments)),

@@ -1,7 +1,7 @@
 //! `run`: the daemon. Everything that can be refused is refused before anything is started; then it goes on until it is
 //! told to stop, and puts everything away.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::wiring;
 use crate::config::load::{Surroundings, load, missing_secrets};
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::time::{Length, earlier};
+use crate::engine::fanout::Fanout;
 use crate::engine::plan::Plan;
 use crate::engine::start::{Engine, Rooms};
 use crate::ports::{Clock, PublisherFactory, Store};
@@ -30,14 +31,32 @@ const STORE_END_MAX: Duration = Duration::from_millis(400);
 /// How often what is older than the retention is erased.
 const PURGE_EVERY: Duration = Duration::from_secs(3_600);
 
+/// What stays when the daemon ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeping {
+    /// Everything, in the store that the configuration names.
+    Everything,
+    /// Nothing: the store begins empty, beside the configuration's own, which is left alone.
+    Nothing,
+}
+
+impl Keeping {
+    fn path(self, plan: &Plan) -> PathBuf {
+        match self {
+            Self::Everything => plan.store.clone(),
+            Self::Nothing => plan.store.with_file_name(format!("demo-{}.db", std::process::id())),
+        }
+    }
+}
+
 /// The daemon before it runs.
 pub struct Daemon {
     /// Where the configuration is.
     pub directory: PathBuf,
     /// What loading it needs.
     pub surroundings: Surroundings,
-    /// The store, where it is not the one that the configuration names.
-    pub store: Option<PathBuf>,
+    /// What stays when it ends.
+    pub keeping: Keeping,
     /// How long it goes on, if not for ever.
     pub limit: Option<Length>,
 }
@@ -52,14 +71,17 @@ impl Daemon {
             return Err(Stop::Usage(missing.join("\nerror: ")));
         }
         let listener = bind(&plan).await?;
-        let path = self.store.as_ref().unwrap_or(&plan.store);
-        let store = store::open(path).map_err(|error| Stop::Fault(error.to_string()))?;
+        let path = self.keeping.path(&plan);
+        let store = store::open(&path).map_err(|error| Stop::Fault(error.to_string()))?;
         let clock = Arc::clone(&self.surroundings.clock);
         let answer = self.serve(plan, listener, Arc::clone(&store), signals).await;
         let until = clock.monotonic() + STORE_END_MAX;
         tokio::select! {
             () = store.close() => {}
             () = clock.sleep_until(until) => tracing::warn!("the store did not close in time; its log is read at the next start"),
+        }
+        if self.keeping == Keeping::Nothing {
+            store::erase(&path);
         }
         answer
     }
@@ -79,18 +101,25 @@ impl Daemon {
         let stop_page = CancellationToken::new();
         let mut tasks = JoinSet::new();
 
-        let rooms =
-            Rooms { clock: Arc::clone(&clock), ticks: Box::new(ticks), store: Arc::clone(&store) as Arc<dyn Store> };
-        let mut engine = Engine::start(Arc::clone(&plan), rooms).await.map_err(|error| fault(&error))?;
-        let fanout = engine.fanout().clone();
+        // The page is there before the state is loaded, and says so until it is.
+        let (plans, fanout) = (watch::Sender::new(Arc::clone(&plan)), Fanout::default());
+        let page = fanout.clone();
         let page = Web {
             reader: Arc::clone(&store) as _,
             clock: Arc::clone(&clock),
-            plan: engine.plan(),
-            page: Arc::new(move || fanout.page()),
+            plan: plans.subscribe(),
+            page: Arc::new(move || page.page()),
             ready: readiness,
         };
         tasks.spawn(web::serve(listener, page, stop_page.clone()));
+        let rooms = Rooms {
+            clock: Arc::clone(&clock),
+            ticks: Box::new(ticks),
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            plan: plans,
+            fanout,
+        };
+        let mut engine = Engine::start(rooms).await.map_err(|error| fault(&error))?;
         ready.send_replace(true);
         tracing::info!(
             probes = plan.probes.len(),
@@ -267,9 +296,4 @@ pub async fn asked_to_stop() {
             std::future::pending::<()>().await;
         }
     }
-}
-
-/// A directory beside the store of a configuration, for what must not touch it.
-pub fn beside(store: &Path, name: &str) -> PathBuf {
-    store.with_file_name(name)
 }

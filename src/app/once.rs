@@ -1,18 +1,17 @@
 //! `once`: runs probes now and reports. Nothing is stored, nobody is alerted.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{Answer, Stop};
+use super::answer::{Answer, Output, Stop};
 use super::cli::{OnceArguments, RunFormat};
 use super::daemon::asked_to_stop;
 use super::{junit, report, wiring};
-use crate::config::load::{Surroundings, load, load_url};
+use crate::config::load::{Surroundings, load_url};
 use crate::config::schedules::glob;
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::{Run, Verdict};
@@ -37,7 +36,7 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
         orders.extend(plan.probes.keys().map(|probe| (Arc::clone(&plan), probe.clone(), None)));
     }
     if urls.is_empty() || !names.is_empty() {
-        let plan = Arc::new(wiring::settled(load(&directory, &surroundings))?);
+        let plan = Arc::new(wiring::plan(&directory, &surroundings)?);
         let schedule = asked.schedule.as_deref().map(|name| schedule(&plan, name)).transpose()?;
         let chosen = choose(&plan, &names, schedule.as_deref())?;
         orders.extend(chosen.into_iter().map(|probe| (Arc::clone(&plan), probe, schedule.clone())));
@@ -52,7 +51,7 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
         Some(async move { runner.run(Order { plan, probe, schedule, slot: now, due_at: now, due }).await })
     });
     let mut runs = std::pin::pin!(futures::stream::iter(runs).buffered(RUNS_AT_ONCE));
-    let mut out = Reader::default();
+    let mut out = Output::default();
     let mut ended = Vec::new();
     loop {
         let run = tokio::select! {
@@ -64,38 +63,16 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
         };
         let Some(run) = run else { break };
         if asked.format == RunFormat::Text {
-            out.write(report::text(&run).as_bytes())?;
+            out.bytes(report::text(&run).as_bytes())?;
         }
         ended.push(run);
     }
     match asked.format {
-        RunFormat::Text => out.write(format!("{}\n", report::sentence(&ended)).as_bytes())?,
-        RunFormat::Json => out.write(format!("{:#}\n", report::json(&ended)).as_bytes())?,
-        RunFormat::Junit => out.write(&junit::document(&ended)?)?,
+        RunFormat::Text => out.line(report::sentence(&ended))?,
+        RunFormat::Json => out.line(format_args!("{:#}", report::json(&ended)))?,
+        RunFormat::Junit => out.bytes(&junit::document(&ended)?)?,
     }
     Ok(answer(&ended))
-}
-
-/// Whoever reads the report. One who has left, such as `head`, changes nothing of what the runs say.
-#[derive(Default)]
-struct Reader {
-    has_left: bool,
-}
-
-impl Reader {
-    fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        if self.has_left {
-            return Ok(());
-        }
-        let mut out = anstream::stdout().lock();
-        match out.write_all(text).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.has_left = true;
-                Ok(())
-            }
-            result => result,
-        }
-    }
 }
 
 fn answer(runs: &[Run]) -> Answer {

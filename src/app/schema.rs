@@ -1,8 +1,6 @@
 //! `schema`: the JSON Schema of the files, for editors.
 
-use std::io::Write as _;
-
-use super::answer::{Answer, Stop};
+use super::answer::{Answer, Output, Stop};
 use super::cli::SchemaFile;
 use super::wiring::KINDS;
 use crate::config::schema::{File, schema};
@@ -14,6 +12,6 @@ pub fn print(file: SchemaFile) -> Result<Answer, Stop> {
         SchemaFile::Probes => File::Probes,
         SchemaFile::Schedules => File::Schedules,
     };
-    writeln!(anstream::stdout().lock(), "{:#}", schema(file, &KINDS))?;
+    Output::default().line(format_args!("{:#}", schema(file, &KINDS)))?;
     Ok(Answer::Well)
 }

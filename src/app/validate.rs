@@ -1,9 +1,8 @@
 //! `validate`: every problem of the configuration, all at once.
 
-use std::io::Write as _;
 use std::path::Path;
 
-use super::answer::{Answer, Stop};
+use super::answer::{Answer, Output, Stop};
 use super::cli::Format;
 use crate::config::load::{Surroundings, load};
 use crate::engine::plan::Plan;
@@ -12,14 +11,14 @@ use crate::settings::Level;
 /// Reads a directory as the daemon would, and says what is wrong with it. Nothing is started and no secret is read.
 pub fn validate(directory: &Path, surroundings: &Surroundings, format: Format) -> Result<Answer, Stop> {
     let loaded = load(directory, surroundings);
-    let mut out = anstream::stdout().lock();
+    let mut out = Output::default();
     match format {
-        Format::Json => writeln!(out, "{:#}", loaded.problems.to_json())?,
+        Format::Json => out.line(format_args!("{:#}", loaded.problems.to_json()))?,
         Format::Text => {
             if !loaded.problems.is_empty() {
-                writeln!(out, "{}", loaded.problems.render(true))?;
+                out.line(loaded.problems.render(true))?;
             }
-            writeln!(out, "{}", sentence(&loaded.problems, loaded.plan.as_ref()))?;
+            out.line(sentence(&loaded.problems, loaded.plan.as_ref()))?;
         }
     }
     Ok(if loaded.plan.is_some() { Answer::Well } else { Answer::Usage })

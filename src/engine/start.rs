@@ -32,6 +32,10 @@ pub struct Rooms {
     pub ticks: Box<dyn TickSource>,
     /// What outlives the process.
     pub store: Arc<dyn Store>,
+    /// The plan that is in force; a reload sends the next.
+    pub plan: watch::Sender<Arc<Plan>>,
+    /// Where samples go.
+    pub fanout: Fanout,
 }
 
 /// The running engine.
@@ -51,17 +55,16 @@ pub struct Engine {
 
 impl Engine {
     /// Loads the state and starts every task.
-    pub async fn start(plan: Arc<Plan>, rooms: Rooms) -> Result<Self, StoreError> {
-        let Rooms { clock, ticks, store } = rooms;
+    pub async fn start(rooms: Rooms) -> Result<Self, StoreError> {
+        let Rooms { clock, ticks, store, plan: plans, fanout } = rooms;
+        let plan = Arc::clone(&plans.borrow());
         let loaded = store.load().await?;
         let accounted = loaded.accounted.clone();
         let mut unrecorded = Commit::default();
         let ledger = Ledger::open(Arc::clone(&plan), loaded, clock.now(), &mut unrecorded);
 
-        let fanout = Fanout::default();
         let mut publishers = JoinSet::new();
         fanout.take(&plan, &clock, &mut publishers);
-        let (plan_sender, plan_receiver) = watch::channel(Arc::clone(&plan));
         let (ended_sender, ended) = mpsc::channel::<Ended>(ENDED_WAITING_MAX);
         let (commands, commands_receiver) = mpsc::channel(64);
         let (notices, notices_receiver) = mpsc::channel(64);
@@ -92,18 +95,17 @@ impl Engine {
         let delivering = Deliverer {
             clock: Arc::clone(&clock),
             store,
-            plan: plan_receiver,
+            plan: plans.subscribe(),
             fanout: fanout.clone(),
             wake,
             stop: stop_deliverer.clone(),
         };
         deliverer.spawn(delivering.run());
 
-        let plan = plan_sender;
         Ok(Self {
             clock,
             fanout,
-            plan,
+            plan: plans,
             commands,
             notices,
             stop_runs,

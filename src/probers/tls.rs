@@ -66,8 +66,7 @@ fn build(node: &Node, _: &Building, problems: &mut Problems) -> Option<BuiltProb
 
 /// Reads the setting `ca`.
 pub fn trust(ca: Option<&Spanned<String>>, problems: &mut Problems) -> Option<Trust> {
-    // Empty is how `"${env:CA:-}"` says that there is none here.
-    let Some(ca) = ca.filter(|ca| !ca.value.is_empty()) else { return Some(Trust::default()) };
+    let Some(ca) = ca else { return Some(Trust::default()) };
     match Trust::with_pem(&ca.value) {
         Ok(trust) => Some(trust),
         Err(why) => {

@@ -33,4 +33,4 @@ mod testing;
 mod tests;
 mod writer;
 
-pub use sqlite::{Sqlite, open};
+pub use sqlite::{Sqlite, erase, open};

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use super::lock::Lock;
+use super::lock::{self, Lock};
 use super::opening::{self, refused};
 use super::readers::Readers;
 use super::writer::{Done, QUEUE_MAX, Task, Work, Writer};
@@ -43,6 +43,17 @@ pub fn open(path: &Path) -> Result<Arc<Sqlite>, StoreError> {
         readers: Arc::new(Readers::of(path.to_owned())),
         transactions,
     }))
+}
+
+/// Erases a closed store with all that belongs to it. What is not there needs no erasing, and what cannot be erased hurts
+/// nobody.
+pub fn erase(path: &Path) {
+    for end in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(end);
+        let _ = std::fs::remove_file(file);
+    }
+    let _ = std::fs::remove_file(lock::beside(path));
 }
 
 /// An open store. When it is dropped, what is queued is written and the lock released; that blocks for a moment, so

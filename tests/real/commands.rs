@@ -239,16 +239,21 @@ fn once_takes_a_bare_url_without_any_configuration() {
     assert_eq!(code(&wrong), Some(2));
 }
 
-#[test]
-fn output_that_nobody_reads_is_no_error() {
-    let mut child = crate::servers::roundsman::command(&["schema", "probes"], &[])
+/// How a command ends whose reader has left, and what it then says.
+fn unread(arguments: &[&str]) -> (Option<i32>, String) {
+    let mut child = crate::servers::roundsman::command(arguments, &[])
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("the binary starts");
     drop(child.stdout.take());
     let ended = child.wait_with_output().expect("it is our child");
-    assert_eq!((ended.status.code(), text(&ended.stderr)), (Some(0), String::new()));
+    (ended.status.code(), text(&ended.stderr))
+}
+
+#[test]
+fn output_that_nobody_reads_is_no_error() {
+    assert_eq!(unread(&["schema", "probes"]), (Some(0), String::new()));
 }
 
 #[test]
@@ -258,15 +263,13 @@ fn a_reader_that_leaves_changes_no_verdict() {
         ("schedules/s.yaml", "often: { every: 1s, probes: [shut] }\n"),
     ]);
     for format in ["text", "json", "junit"] {
-        let arguments = ["once", "--format", format, "--config", path(&directory)];
-        let mut child = crate::servers::roundsman::command(&arguments, &[])
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        drop(child.stdout.take());
-        let ended = child.wait_with_output().expect("it is our child");
-        assert_eq!((ended.status.code(), text(&ended.stderr)), (Some(1), String::new()), "{format}");
+        let ended = unread(&["once", "--format", format, "--config", path(&directory)]);
+        assert_eq!(ended, (Some(1), String::new()), "{format}");
+    }
+    let wrong = configuration(&[("probes/p.yaml", "shut: { tpc: \"127.0.0.1:9\" }\n")]);
+    for format in ["text", "json"] {
+        let ended = unread(&["validate", "--format", format, "--config", path(&wrong)]);
+        assert_eq!(ended, (Some(2), String::new()), "{format}");
     }
 }
 

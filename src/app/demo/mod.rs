@@ -10,9 +10,8 @@ pub mod pager;
 pub mod shop;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,11 +20,11 @@ use tokio::task::JoinSet;
 
 use self::certificate::Certificate;
 use self::shop::{Breakage, SHOPPER_PASSWORD, Shop};
-use super::answer::{Answer, Stop};
+use super::answer::{Answer, Output, Stop};
 use super::cli::DemoArguments;
-use super::daemon::{Daemon, beside};
+use super::daemon::{Daemon, Keeping};
 use super::wiring;
-use crate::config::load::{Surroundings, load};
+use crate::config::load::Surroundings;
 use crate::ports::Clock;
 
 /// When the shop breaks, so that a newcomer has seen it well before …
@@ -45,41 +44,21 @@ pub async fn demo(directory: PathBuf, surroundings: Surroundings, arguments: Dem
     let environment = places.environment(wiring::environment());
     let surroundings = Surroundings { environment, ..surroundings };
 
-    let store = fresh_store(&directory, &surroundings)?;
-    let mut out = anstream::stdout();
-    writeln!(out, "The shop is at http://{}, and the demo's pager at http://{}.", places.api, places.pager)?;
+    let mut out = Output::default();
+    out.line(format_args!("The shop is at http://{}, and the demo's pager at http://{}.", places.api, places.pager))?;
     match arguments.breakage {
-        Some(what) => writeln!(
-            out,
+        Some(what) => out.line(format_args!(
             "It is {} from second {} to second {}.",
             what.words(),
             BREAK_AFTER.as_secs(),
             MEND_AFTER.as_secs()
-        )?,
-        None => writeln!(out, "Add `--break database` to see an incident open, explain itself and resolve.")?,
+        ))?,
+        None => out.line("Add `--break database` to see an incident open, explain itself and resolve.")?,
     }
     if let Some(what) = arguments.breakage {
         tasks.spawn(break_and_mend(Arc::clone(&surroundings.clock), shop, what));
     }
-    let limit = arguments.limit.length;
-    let answer = Daemon { directory, surroundings, store: Some(store.clone()), limit }.run().await;
-    erase(&store);
-    answer
-}
-
-/// A store that begins empty, beside the configuration's own, which the demo leaves alone.
-fn fresh_store(directory: &Path, surroundings: &Surroundings) -> Result<PathBuf, Stop> {
-    let plan = wiring::settled(load(directory, surroundings))?;
-    Ok(beside(&plan.store, &format!("demo-{}.db", std::process::id())))
-}
-
-fn erase(store: &Path) {
-    for end in ["", "-wal", "-shm", ".lock"] {
-        let mut path = store.as_os_str().to_owned();
-        path.push(end);
-        // What is not there needs no erasing, and what cannot be erased hurts nobody.
-        let _ = std::fs::remove_file(path);
-    }
+    Daemon { directory, surroundings, keeping: Keeping::Nothing, limit: arguments.limit.length }.run().await
 }
 
 async fn break_and_mend(clock: Arc<dyn Clock>, shop: Arc<Shop>, what: Breakage) {

@@ -1,7 +1,5 @@
 //! The demo's pager: takes the webhook's messages and shows on standard output what on-call would read.
 
-use std::io::Write as _;
-
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
@@ -9,6 +7,7 @@ use axum::routing::post;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use crate::app::answer::Output;
 use crate::domain::text::harmless;
 
 /// Takes messages until it is dropped.
@@ -21,8 +20,8 @@ pub async fn serve(listener: TcpListener) {
 
 async fn take(body: Bytes) -> StatusCode {
     let Ok(message) = serde_json::from_slice::<Value>(&body) else { return StatusCode::BAD_REQUEST };
-    // A reader that has left misses the pager, and nothing else.
-    let _ = writeln!(anstream::stdout().lock(), "{}", line(&message));
+    // Whether anybody can read the pager changes nothing for who sends.
+    let _ = Output::default().line(line(&message));
     StatusCode::NO_CONTENT
 }
 
