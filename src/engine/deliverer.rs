@@ -303,11 +303,7 @@ fn log(delivery: &Delivery, settlement: &Settlement) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::incident::{Incident, IncidentId, Severity};
-    use crate::domain::judge::Aspect;
-    use crate::domain::names::ProbeName;
-    use crate::domain::outcome::RunId;
-    use crate::engine::testing::{TestClock, at, plan_of};
+    use crate::engine::testing::{TestClock, at, incident, plan_of};
     use crate::ports::{Commit, Loaded, StoreError};
     use futures::future::BoxFuture;
     use std::sync::Mutex;
@@ -316,33 +312,13 @@ mod tests {
 
     fn delivery(event: Event, attempts: u32) -> Delivery {
         let now = at("2026-11-24T10:00:00Z");
-        let incident = Incident {
-            id: IncidentId(Arc::from("I1")),
-            probe: ProbeName::parse("p").unwrap(),
-            aspect: Aspect::Failing,
-            severity: Severity::P1,
-            since: now,
-            opened_at: now,
-            resolved_at: None,
-            resolved_because: None,
-            firing: std::collections::BTreeMap::new(),
-            schedules: Vec::new(),
-            first_failures: Vec::new(),
-            latest_failures: Vec::new(),
-            opening_run: RunId(Arc::from("r")),
-            labels: std::collections::BTreeMap::new(),
-            runbook: None,
-            quiet: None,
-            told: Vec::new(),
-            transitions: 1,
-        };
         Delivery {
             id: "d".to_owned(),
             channel: ChannelName::parse("ops").unwrap(),
             fallback: Some(ChannelName::parse("team").unwrap()),
             notification: Notification {
                 event,
-                incident,
+                incident: incident("I1", "p", now),
                 transition: 1,
                 at: now,
                 site: "s".to_owned(),

@@ -9,9 +9,10 @@ use futures::future::BoxFuture;
 use secrecy::SecretString;
 
 use super::plan::{Plan, PlannedProbe, Route, WebPlan};
-use crate::domain::judge::AlertPolicy;
+use crate::domain::incident::{Incident, IncidentId, Severity};
+use crate::domain::judge::{AlertPolicy, Aspect};
 use crate::domain::names::{ProbeName, ScheduleName, SecretName, StepName};
-use crate::domain::outcome::{Failure, Observation};
+use crate::domain::outcome::{Failure, Observation, RunId};
 use crate::domain::probe::{Probe, Step};
 use crate::domain::schedule::{Cadence, Schedule};
 use crate::domain::time::{Length, Monotonic, Timestamp};
@@ -123,11 +124,7 @@ pub fn schedule_of(name: &str, every: &str, count: usize) -> Schedule {
         cadence: Cadence::every(every).unwrap(),
         probes: (0..count).map(|n| ProbeName::parse(&format!("probe-{n}")).unwrap()).collect(),
         timeout: Duration::from_secs(10).min(every.mul_f64(0.8)),
-        alert: Some(AlertPolicy {
-            after: "2".parse().unwrap(),
-            recover: 1,
-            severity: crate::domain::incident::Severity::P2,
-        }),
+        alert: Some(AlertPolicy { after: "2".parse().unwrap(), recover: 1, severity: Severity::P2 }),
     }
 }
 
@@ -154,5 +151,29 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         secrets: Arc::new(NoSecrets),
         secrets_used: std::collections::BTreeSet::new(),
         written: BTreeMap::new(),
+    }
+}
+
+/// A bare incident of a probe, P1, open since an instant.
+pub fn incident(id: &str, probe: &str, since: Timestamp) -> Incident {
+    Incident {
+        id: IncidentId(Arc::from(id)),
+        probe: ProbeName::parse(probe).unwrap(),
+        aspect: Aspect::Failing,
+        severity: Severity::P1,
+        since,
+        opened_at: since,
+        resolved_at: None,
+        resolved_because: None,
+        firing: BTreeMap::new(),
+        schedules: Vec::new(),
+        first_failures: Vec::new(),
+        latest_failures: Vec::new(),
+        opening_run: RunId(Arc::from("r")),
+        labels: BTreeMap::new(),
+        runbook: None,
+        quiet: None,
+        told: Vec::new(),
+        transitions: 1,
     }
 }

@@ -125,15 +125,10 @@ fn put(text: &mut String, line: &str) {
 pub(crate) mod tests {
     use super::*;
     use crate::domain::expression::Explanation;
-    use crate::domain::incident::{IncidentId, Severity};
-    use crate::domain::judge::Aspect;
-    use crate::domain::names::{ProbeName, ScheduleName};
-    use crate::domain::outcome::{FailureKind, RunId};
-    use std::sync::Arc;
-
-    fn at(text: &str) -> crate::domain::time::Timestamp {
-        text.parse().unwrap()
-    }
+    use crate::domain::incident::Severity;
+    use crate::domain::names::ScheduleName;
+    use crate::domain::outcome::FailureKind;
+    use crate::engine::testing::{at, incident};
 
     /// The demo's incident, as it opened.
     pub(crate) fn opened() -> Notification {
@@ -149,24 +144,14 @@ pub(crate) mod tests {
         ];
         let schedule = ScheduleName::parse("reachability").unwrap();
         let incident = Incident {
-            id: IncidentId(Arc::from("01K0000000000000000000000A")),
-            probe: ProbeName::parse("api-health").unwrap(),
-            aspect: Aspect::Failing,
-            severity: Severity::P1,
-            since: at("2026-11-24T10:00:01Z"),
             opened_at: at("2026-11-24T10:01:01Z"),
-            resolved_at: None,
-            resolved_because: None,
             firing: [(schedule.clone(), Severity::P1)].into(),
             schedules: vec![schedule],
             first_failures: failures.clone(),
             latest_failures: failures,
-            opening_run: RunId(Arc::from("01K0000000000000000000000R")),
             labels: [("team".to_owned(), "shop".to_owned())].into(),
             runbook: Some("https://wiki.example/api-health".to_owned()),
-            quiet: None,
-            told: Vec::new(),
-            transitions: 1,
+            ..incident("01K0000000000000000000000A", "api-health", at("2026-11-24T10:00:01Z"))
         };
         Notification {
             event: Event::Opened,

@@ -307,11 +307,10 @@ fn quote(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::incident::{Event, Incident, IncidentId, Severity};
-    use crate::domain::judge::Aspect;
-    use crate::domain::names::{ProbeName, ScheduleName};
-    use crate::domain::outcome::{Failure, FailureKind, RunId};
-    use crate::engine::testing::{NoSecrets, at};
+    use crate::domain::incident::{Event, Incident, Severity};
+    use crate::domain::names::ScheduleName;
+    use crate::domain::outcome::{Failure, FailureKind};
+    use crate::engine::testing::{NoSecrets, at, incident};
     use crate::settings::{Source, parse};
 
     fn notification(plain: bool) -> Notification {
@@ -321,24 +320,13 @@ mod tests {
         Notification {
             event: Event::Opened,
             incident: Incident {
-                id: IncidentId(Arc::from("01JDEXAMPLE")),
-                probe: ProbeName::parse("api-health").unwrap(),
-                aspect: Aspect::Failing,
-                severity: Severity::P1,
-                since,
-                opened_at: since,
-                resolved_at: None,
-                resolved_because: None,
                 firing: BTreeMap::from([(schedule.clone(), Severity::P1)]),
                 schedules: vec![schedule],
                 first_failures: vec![failure.clone()],
                 latest_failures: vec![failure.with("a connection", "\u{1b}[2J")],
-                opening_run: RunId(Arc::from("r")),
                 labels: BTreeMap::from([("service".to_owned(), "api".to_owned())]),
                 runbook: Some("runbooks/api.md".to_owned()),
-                quiet: None,
-                told: Vec::new(),
-                transitions: 1,
+                ..incident("01JDEXAMPLE", "api-health", since)
             },
             transition: 1,
             at: at("2026-11-24T10:00:31.482Z"),

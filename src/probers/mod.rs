@@ -11,6 +11,9 @@ mod place;
 mod tcp;
 mod tls;
 
+#[cfg(test)]
+mod testing;
+
 use crate::ports::Kind;
 
 /// Every kind of probe.

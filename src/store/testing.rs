@@ -102,24 +102,13 @@ pub fn failure() -> Failure {
 
 pub fn incident(id: &str, severity: Severity, opened: i64) -> Incident {
     Incident {
-        id: IncidentId(Arc::from(id)),
-        probe: probe("api"),
-        aspect: Aspect::Failing,
         severity,
-        since: second(opened - 30),
         opened_at: second(opened),
-        resolved_at: None,
-        resolved_because: None,
         firing: [(schedule("tier"), severity)].into(),
         schedules: vec![schedule("tier")],
         first_failures: vec![failure()],
         latest_failures: vec![failure()],
-        opening_run: RunId(Arc::from("r")),
-        labels: BTreeMap::new(),
-        runbook: None,
-        quiet: None,
-        told: Vec::new(),
-        transitions: 1,
+        ..crate::engine::testing::incident(id, "api", second(opened - 30))
     }
 }
 

@@ -10,6 +10,7 @@ mod http;
 mod http_hostile;
 mod http_session;
 mod kill;
+mod notification;
 mod probing;
 mod prometheus;
 mod run;

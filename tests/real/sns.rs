@@ -1,55 +1,33 @@
 //! What a queue behind an SNS topic has after we notified.
 
-use std::sync::Arc;
-
 use aws_credential_types::credential_fn::provide_credentials_fn;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::provider::error::CredentialsError;
 use chrono::DateTime;
-use roundsman::domain::incident::{Event, Incident, IncidentId, Severity};
-use roundsman::domain::judge::Aspect;
-use roundsman::domain::names::{ProbeName, ScheduleName};
-use roundsman::domain::outcome::{Failure, FailureKind, RunId};
+use roundsman::domain::incident::{Event, Severity};
+use roundsman::domain::names::ScheduleName;
+use roundsman::domain::outcome::{Failure, FailureKind};
 use roundsman::net::aws::Access;
 use roundsman::notifiers::sns::Sns;
 use roundsman::ports::{Notification, Notifier as _, NotifyError};
 use serde_json::{Value, json};
 
+use crate::notification;
 use crate::servers::moto::Moto;
 
 fn opened(incident: &str) -> Notification {
     let at = DateTime::from_timestamp(1_795_514_461, 0).unwrap();
     let schedule = ScheduleName::parse("reachability").unwrap();
     let failures = vec![Failure::new(FailureKind::ConnectRefused, "nobody listens there\u{1b}[2J")];
-    Notification {
-        event: Event::Opened,
-        incident: Incident {
-            id: IncidentId(Arc::from(incident)),
-            probe: ProbeName::parse("api-health").unwrap(),
-            aspect: Aspect::Failing,
-            severity: Severity::P1,
-            since: at,
-            opened_at: at,
-            resolved_at: None,
-            resolved_because: None,
-            firing: [(schedule.clone(), Severity::P1)].into(),
-            schedules: vec![schedule],
-            first_failures: failures.clone(),
-            latest_failures: failures,
-            opening_run: RunId(Arc::from("run")),
-            labels: [("team".to_owned(), "shop".to_owned())].into(),
-            runbook: Some("https://wiki.example/api".to_owned()),
-            quiet: None,
-            told: Vec::new(),
-            transitions: 1,
-        },
-        transition: 1,
-        at,
-        site: "shop".to_owned(),
-        url: None,
-        late: false,
-        plain: false,
-    }
+    let mut notification = notification::opened(incident, at);
+    let incident = &mut notification.incident;
+    incident.firing = [(schedule.clone(), Severity::P1)].into();
+    incident.schedules = vec![schedule];
+    incident.first_failures.clone_from(&failures);
+    incident.latest_failures = failures;
+    incident.labels = [("team".to_owned(), "shop".to_owned())].into();
+    incident.runbook = Some("https://wiki.example/api".to_owned());
+    notification
 }
 
 fn resolved(incident: &str) -> Notification {

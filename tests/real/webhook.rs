@@ -1,15 +1,11 @@
 //! The webhook against receivers that answer in every way.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use roundsman::clock::SystemClock;
-use roundsman::domain::incident::{Event, Incident, IncidentId, Severity};
-use roundsman::domain::judge::Aspect;
-use roundsman::domain::names::{ProbeName, SecretName};
-use roundsman::domain::outcome::RunId;
+use roundsman::domain::names::SecretName;
 use roundsman::net::client;
 use roundsman::net::redaction::Redactor;
 use roundsman::notifiers::CHANNELS;
@@ -17,6 +13,7 @@ use roundsman::ports::{Building, Notification, Notifier, NotifyError, SecretErro
 use roundsman::settings::{Problems, Source, parse};
 use secrecy::SecretString;
 
+use crate::notification::opened;
 use crate::servers::hostile::{Hostile, Move};
 use crate::servers::receiver::Receiver;
 
@@ -55,36 +52,7 @@ fn webhook(yaml: &str) -> Arc<dyn Notifier> {
 }
 
 fn notification() -> Notification {
-    let since = "2026-11-24T10:00:00Z".parse().expect("an instant");
-    Notification {
-        event: Event::Opened,
-        incident: Incident {
-            id: IncidentId(Arc::from("I1")),
-            probe: ProbeName::parse("api").expect("a name"),
-            aspect: Aspect::Failing,
-            severity: Severity::P1,
-            since,
-            opened_at: since,
-            resolved_at: None,
-            resolved_because: None,
-            firing: BTreeMap::new(),
-            schedules: Vec::new(),
-            first_failures: Vec::new(),
-            latest_failures: Vec::new(),
-            opening_run: RunId(Arc::from("r")),
-            labels: BTreeMap::new(),
-            runbook: None,
-            quiet: None,
-            told: Vec::new(),
-            transitions: 1,
-        },
-        transition: 1,
-        at: since,
-        site: "test".to_owned(),
-        url: None,
-        late: false,
-        plain: false,
-    }
+    opened("I1", "2026-11-24T10:00:00Z".parse().expect("an instant"))
 }
 
 async fn answered(head: &str) -> Result<(), NotifyError> {

@@ -1,39 +1,10 @@
 //! What can be known without a server; `tests/real/dns.rs` has the servers.
 
-use futures::future::BoxFuture;
-use secrecy::SecretString;
-
 use super::*;
-use crate::clock::SystemClock;
-use crate::domain::names::SecretName;
-use crate::ports::{SecretError, Secrets};
-use crate::settings::{Source, parse};
-
-struct NoSecrets;
-
-impl Secrets for NoSecrets {
-    fn resolve<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>> {
-        let error = SecretError { name: name.clone(), reason: "there is none".to_owned() };
-        Box::pin(std::future::ready(Err(error)))
-    }
-    fn redact(&self, text: &str) -> String {
-        text.to_owned()
-    }
-}
+use crate::probers::testing;
 
 fn build(yaml: &str) -> Result<BuiltProber, String> {
-    let mut problems = Problems::new();
-    let node = parse(Source::new("probes/a.yaml", yaml), &mut problems).unwrap();
-    let building = Building {
-        secrets: Arc::new(NoSecrets),
-        http: reqwest::Client::new(),
-        clock: Arc::new(SystemClock::start()),
-        cleanup: false,
-        site: "test".to_owned(),
-        location: Arc::from("here"),
-    };
-    let built = (KIND.build)(&node, &building, &mut problems);
-    built.filter(|_| problems.is_empty()).ok_or_else(|| problems.render(false))
+    testing::build(&KIND, yaml, false)
 }
 
 #[test]

@@ -1,41 +1,11 @@
 //! The settings of kind `http`: every mistake at its place, in words.
 
-use std::sync::Arc;
-
-use futures::future::BoxFuture;
-use secrecy::SecretString;
-
 use super::KIND;
-use crate::clock::SystemClock;
-use crate::domain::names::SecretName;
-use crate::ports::{Building, BuiltProber, SecretError, Secrets};
-use crate::settings::{Problems, Source, parse};
-
-struct NoSecrets;
-
-impl Secrets for NoSecrets {
-    fn resolve<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>> {
-        let error = SecretError { name: name.clone(), reason: "there are none".to_owned() };
-        Box::pin(std::future::ready(Err(error)))
-    }
-    fn redact(&self, text: &str) -> String {
-        text.to_owned()
-    }
-}
+use crate::ports::BuiltProber;
+use crate::probers::testing;
 
 fn build(yaml: &str, cleanup: bool) -> Result<BuiltProber, String> {
-    let mut problems = Problems::new();
-    let node = parse(Source::new("probes/a.yaml", yaml), &mut problems).unwrap();
-    let building = Building {
-        secrets: Arc::new(NoSecrets),
-        http: reqwest::Client::new(),
-        clock: Arc::new(SystemClock::start()),
-        cleanup,
-        site: "test".to_owned(),
-        location: Arc::from("here"),
-    };
-    let built = (KIND.build)(&node, &building, &mut problems);
-    built.filter(|_| problems.is_empty()).ok_or_else(|| problems.render(false))
+    testing::build(&KIND, yaml, cleanup)
 }
 
 fn told(yaml: &str) -> String {

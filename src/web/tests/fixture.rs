@@ -10,7 +10,6 @@ use secrecy::SecretString;
 
 use crate::domain::expression::{Explanation, Part};
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity};
-use crate::domain::judge::Aspect;
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName};
 use crate::domain::outcome::{Failure, FailureKind, Run, RunId, SlotOutcome, Verdict};
 use crate::domain::probe::Labels;
@@ -154,14 +153,7 @@ pub fn database_degraded() -> Failure {
 pub fn incident() -> Incident {
     let schedule = ScheduleName::parse("reachability").unwrap();
     Incident {
-        id: IncidentId(Arc::from(INCIDENT)),
-        probe: ProbeName::parse("api-health").unwrap(),
-        aspect: Aspect::Failing,
-        severity: Severity::P1,
-        since: at("2026-11-24T09:14:01.112Z"),
         opened_at: at("2026-11-24T09:14:31.118Z"),
-        resolved_at: None,
-        resolved_because: None,
         firing: BTreeMap::from([(schedule.clone(), Severity::P1)]),
         schedules: vec![schedule],
         first_failures: vec![
@@ -172,9 +164,8 @@ pub fn incident() -> Incident {
         opening_run: RunId(Arc::from("01KB2H8Q4V000000000000RUN0")),
         labels: Labels::from([("service".to_owned(), "api".to_owned()), ("team".to_owned(), "shop".to_owned())]),
         runbook: Some("https://wiki.example/runbooks/api-health".to_owned()),
-        quiet: None,
         told: ["oncall", "ops"].map(|name| ChannelName::parse(name).unwrap()).into(),
-        transitions: 1,
+        ..crate::engine::testing::incident(INCIDENT, "api-health", at("2026-11-24T09:14:01.112Z"))
     }
 }
 
