@@ -130,11 +130,6 @@ impl Node {
         if let Value::List(items) = &self.value { items } else { &[] }
     }
 
-    /// The text, where this is one.
-    pub fn as_text(&self) -> Option<&str> {
-        if let Value::Text(scalar) = &self.value { Some(&scalar.text) } else { None }
-    }
-
     /// The nodes directly in this one.
     pub(crate) fn children(&self) -> Vec<&Node> {
         match &self.value {
