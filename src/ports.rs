@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::exchange::Exchange;
 use crate::domain::expression::Names;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment};
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
@@ -64,6 +65,8 @@ pub struct StepContext<'a> {
     pub secrets: &'a dyn Secrets,
     /// What the steps of a run share: connections, cookies.
     pub session: &'a Session,
+    /// Where the step puts down what it sent and what came.
+    pub recorder: &'a Recorder,
 }
 
 impl StepContext<'_> {
@@ -116,6 +119,29 @@ impl Session {
         let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let part = parts.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
         Arc::clone(part).downcast().unwrap_or_else(|_| Arc::new(T::default()))
+    }
+}
+
+/// What a step exchanged with its target. Nearly every run is well and nobody reads what it said, so a prober gives a
+/// closure over what it has anyway (shared bytes, heads), and text is made only of what is looked at.
+#[derive(Default)]
+pub struct Recorder(Mutex<Vec<Box<dyn FnOnce() -> Exchange + Send>>>);
+
+impl Recorder {
+    /// At most this many exchanges of one step are kept: more than its redirects.
+    const EXCHANGES_MAX: usize = 16;
+
+    /// Puts down one exchange.
+    pub fn add(&self, exchange: impl FnOnce() -> Exchange + Send + 'static) {
+        let mut exchanges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if exchanges.len() < Self::EXCHANGES_MAX {
+            exchanges.push(Box::new(exchange));
+        }
+    }
+
+    /// What was put down, in its order, as text. Secrets are still in it: who shows or keeps it takes them out.
+    pub fn exchanges(self) -> Vec<Exchange> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().map(|tell| tell()).collect()
     }
 }
 

@@ -23,7 +23,7 @@ use crate::engine::runner::{Order, Runner};
 use crate::engine::testing::TestClock;
 use crate::ports::{
     Building, BuiltProber, ChannelKind, Clock as _, Implied, Kind, Kinds, Notification, Notifier, NotifyError, Prober,
-    Receipt, Session, StepContext,
+    Receipt, Recorder, Session, StepContext,
 };
 use crate::settings::{Level, Node, Problems, Spanned, read};
 
@@ -171,6 +171,7 @@ async fn seen(plan: &Plan, name: &str, step: usize) -> serde_json::Map<String, s
         captures: &BTreeMap::from([(CaptureName::parse("token").unwrap(), HOSTILE.to_owned())]),
         secrets: &*plan.secrets,
         session: &Session::default(),
+        recorder: &Recorder::default(),
     };
     let step = &probe(plan, name).steps[step];
     step.action.probe(&cx).await.unwrap().facts.into_iter().collect()

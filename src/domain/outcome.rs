@@ -24,6 +24,19 @@ pub struct Observation {
     pub phases: Phases,
     /// When the first certificate of the chain that ends first does so, where TLS was spoken.
     pub certificate_expires: Option<Timestamp>,
+    /// What a test runner said of each of its test cases, where the step ran one.
+    pub cases: Vec<Case>,
+}
+
+/// One test case of a step that ran a test runner. Its name is the target's text and never a label.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Case {
+    /// Its name, with that of its class or suite before it.
+    pub name: String,
+    /// What became of it; absent when it was skipped.
+    pub verdict: Option<Verdict>,
+    /// How long it took, in milliseconds, as the runner says.
+    pub took_ms: f64,
 }
 
 /// How long each part of a step took, in milliseconds with their fraction; a part that did not happen is absent. Over

@@ -20,7 +20,7 @@ use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Phases, R
 use crate::domain::probe::Step;
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Monotonic, Timestamp, milliseconds};
-use crate::ports::{Clock, Prober, Secrets, Session, StepContext};
+use crate::ports::{Clock, Prober, Recorder, Secrets, Session, StepContext};
 
 /// How long after its deadline a step is ended from outside: a prober that keeps its deadline names the phase, so it is
 /// given the chance.
@@ -186,6 +186,7 @@ impl Runner {
         deadline: Monotonic,
         part: Part,
     ) -> Result<Observation, Outcome> {
+        let recorder = Recorder::default();
         let cx = StepContext {
             clock: &*self.clock,
             deadline,
@@ -193,6 +194,7 @@ impl Runner {
             captures: &progress.captures,
             secrets: &*progress.order.plan.secrets,
             session: &progress.session,
+            recorder: &recorder,
         };
         let probing = AssertUnwindSafe(step.action.probe(&cx)).catch_unwind();
         let told_to_stop = async {

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use roundsman::clock::SystemClock;
 use roundsman::domain::names::{CaptureName, SecretName};
 use roundsman::domain::outcome::{Failure, Observation, RunId};
-use roundsman::ports::{Building, BuiltProber, Clock, SecretError, Secrets, Session, StepContext};
+use roundsman::ports::{Building, BuiltProber, Clock, Recorder, SecretError, Secrets, Session, StepContext};
 use roundsman::probers::KINDS;
 use roundsman::settings::{Problems, Source, parse};
 use secrecy::SecretString;
@@ -66,6 +66,7 @@ impl Run {
             captures: &self.captures,
             secrets: &OneSecret,
             session: &self.session,
+            recorder: &Recorder::default(),
         };
         built.prober.probe(&context).await
     }
