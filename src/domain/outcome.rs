@@ -58,6 +58,14 @@ pub struct Phases {
     /// From the answer's first byte to its last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer_ms: Option<f64>,
+    /// By how much [`Self::connect_ms`] may be too long: next to nothing where the kernel says how long the handshake
+    /// took, all of it where only our own clock does, since nobody knows when we were let to look at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_error_ms: Option<f64>,
+    /// By how much [`Self::first_byte_ms`] may be wrong: with the kernel's stamp of the byte what sending took, and
+    /// without one the time since we last looked and found nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte_error_ms: Option<f64>,
     /// From the beginning to the end, including what is between the parts.
     pub total_ms: f64,
 }
@@ -74,6 +82,11 @@ impl Phases {
         ]
     }
 
+    /// How far those parts may be off that the kernel can tell exactly, with the name that expressions use.
+    pub fn errors(&self) -> [(&'static str, Option<f64>); 2] {
+        [("connect_error_ms", self.connect_error_ms), ("first_byte_error_ms", self.first_byte_error_ms)]
+    }
+
     /// Adds the parts of a further exchange, e.g. after a redirect.
     pub fn add(&mut self, other: &Self) {
         for (mine, theirs) in [
@@ -82,6 +95,8 @@ impl Phases {
             (&mut self.tls_ms, other.tls_ms),
             (&mut self.first_byte_ms, other.first_byte_ms),
             (&mut self.transfer_ms, other.transfer_ms),
+            (&mut self.connect_error_ms, other.connect_error_ms),
+            (&mut self.first_byte_error_ms, other.first_byte_error_ms),
         ] {
             if let Some(more) = theirs {
                 *mine = Some(mine.unwrap_or(0.0) + more);

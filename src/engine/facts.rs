@@ -71,7 +71,9 @@ fn fact<'a>(observation: &'a Observation, root: &str) -> Result<Cow<'a, Value>, 
         "body" => Ok(Cow::Owned(Value::String(body(observation)?.to_owned()))),
         "total_ms" => Ok(Cow::Owned(Value::from(observation.phases.total_ms))),
         _ => {
-            let part = observation.phases.parts().into_iter().find(|(name, _)| *name == root).and_then(|(_, ms)| ms);
+            let phases = &observation.phases;
+            let mut parts = phases.parts().into_iter().chain(phases.errors());
+            let part = parts.find(|(name, _)| *name == root).and_then(|(_, ms)| ms);
             part.map(|ms| Cow::Owned(Value::from(ms))).ok_or_else(|| format!("`{root}` is not there"))
         }
     }

@@ -7,6 +7,7 @@ pub const CONNECTING: &[Name] = &[
     Name::known("total_ms", Shape::Number, "the whole step, in milliseconds"),
     Name::known("dns_ms", Shape::Number, "looking the name up, in milliseconds; absent for an address"),
     Name::known("connect_ms", Shape::Number, "the TCP handshake, in milliseconds"),
+    Name::known("connect_error_ms", Shape::Number, "by how much `connect_ms` may be too long"),
     Name::known("remote_ip", Shape::Text, "the address that was connected to"),
 ];
 

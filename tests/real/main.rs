@@ -16,5 +16,6 @@ mod prometheus;
 mod run;
 mod servers;
 mod sns;
+mod timing;
 mod tls;
 mod webhook;
