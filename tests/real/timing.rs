@@ -2,8 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use roundsman::clock::SystemClock;
+use roundsman::domain::time::milliseconds;
+use roundsman::ports::Clock as _;
 use tokio::sync::oneshot;
 
 use super::probing::Run;
@@ -23,11 +26,11 @@ fn stalled() -> (f64, f64) {
         let (mut socket, _) = listener.accept().unwrap();
         let mut request = [0; 4096];
         assert!(socket.read(&mut request).unwrap() > 0);
-        let began = Instant::now();
+        let clock = SystemClock::start();
         asked.send(()).unwrap();
         std::thread::sleep(THINKING);
         socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
-        (began.elapsed().as_secs_f64() * 1e3, socket)
+        (milliseconds(clock.monotonic().0), socket)
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let seen = runtime.block_on(async {
