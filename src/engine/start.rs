@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,8 @@ pub struct Rooms {
     pub plan: watch::Sender<Arc<Plan>>,
     /// Where samples go.
     pub fanout: Fanout,
+    /// The runtime on which probes run, which is not the one of everything else.
+    pub probing: Handle,
 }
 
 /// The running engine.
@@ -56,7 +59,7 @@ pub struct Engine {
 impl Engine {
     /// Loads the state and starts every task.
     pub async fn start(rooms: Rooms) -> Result<Self, StoreError> {
-        let Rooms { clock, ticks, store, plan: plans, fanout } = rooms;
+        let Rooms { clock, ticks, store, plan: plans, fanout, probing } = rooms;
         let plan = Arc::clone(&plans.borrow());
         let loaded = store.load().await?;
         let accounted = loaded.accounted.clone();
@@ -78,6 +81,7 @@ impl Engine {
             commands: commands_receiver,
             fanout: fanout.clone(),
             stop: stop_runs.clone(),
+            probing,
         };
         let (mut scheduler, mut dispatcher, mut deliverer) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         scheduler.spawn(Scheduler::new(&plan, accounted, wiring).run());

@@ -1,0 +1,217 @@
+//! What has become of a run so far: what its steps captured, what each of them concluded, and what the run says when it
+//! is over.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::facts::{Facts, capture};
+use super::plan::{PlannedProbe, PlannedStep};
+use crate::domain::expression::{Explanation, Expression};
+use crate::domain::names::CaptureName;
+use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Phases, StepOutcome, Verdict};
+use crate::domain::time::{Monotonic, milliseconds};
+use crate::ports::Secrets;
+
+/// A run that is going on.
+pub struct Progress<'a> {
+    probe: &'a PlannedProbe,
+    secrets: &'a dyn Secrets,
+    /// What the steps captured, as text.
+    pub captures: BTreeMap<CaptureName, String>,
+    begun: Monotonic,
+    outcomes: Vec<StepOutcome>,
+    failures: Vec<Failure>,
+    warnings: Vec<Failure>,
+    ours: Option<Cause>,
+}
+
+/// Where a step stands in its probe.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Among the steps, which decide.
+    Step,
+    /// In the cleanup, which always runs.
+    Cleanup,
+}
+
+/// What came of a step.
+#[derive(Default)]
+pub struct Outcome {
+    failures: Vec<Failure>,
+    warnings: Vec<Failure>,
+    ours: Option<Cause>,
+}
+
+impl Outcome {
+    /// The step failed, or it was we who could not look.
+    pub fn failed(failure: Failure) -> Self {
+        if failure.kind.is_ours() {
+            Self { ours: Some(Cause::Ours(failure)), ..Self::default() }
+        } else {
+            Self { failures: vec![failure], ..Self::default() }
+        }
+    }
+
+    /// The process was told to stop before there was anything to say.
+    pub fn shut_down() -> Self {
+        Self { ours: Some(Cause::ShutDown), ..Self::default() }
+    }
+}
+
+/// The assertions decide, then the captures are taken: also of a step that failed, because the cleanup may need them.
+pub fn weigh(
+    step: &PlannedStep,
+    observation: &Observation,
+    captures: &mut BTreeMap<CaptureName, String>,
+    each: &serde_json::Value,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    {
+        let facts = Facts::of(observation, captures, each);
+        let untrue = |expressions: &[Expression]| -> Vec<Failure> {
+            let explanations = expressions.iter().filter_map(|expression| expression.assert(&facts).err());
+            explanations.map(|explanation: Explanation| Failure::of_assertion(explanation)).collect()
+        };
+        outcome.failures = untrue(&step.expect);
+        outcome.warnings = untrue(&step.warn);
+    }
+    let well = outcome.failures.is_empty();
+    for wanted in &step.capture {
+        match capture(observation, &wanted.path) {
+            Ok(text) => {
+                captures.insert(wanted.name.clone(), text);
+            }
+            Err(why) if well => {
+                let message = format!("`{}` cannot be taken as `{}`: {why}", wanted.path.text, wanted.name);
+                outcome.failures.push(Failure::new(FailureKind::Capture, message));
+            }
+            Err(_) => {}
+        }
+    }
+    outcome
+}
+
+impl<'a> Progress<'a> {
+    /// Nothing has been done yet.
+    pub fn begin(probe: &'a PlannedProbe, secrets: &'a dyn Secrets, begun: Monotonic) -> Self {
+        Self {
+            probe,
+            secrets,
+            captures: BTreeMap::new(),
+            begun,
+            outcomes: Vec::new(),
+            failures: Vec::new(),
+            warnings: Vec::new(),
+            ours: None,
+        }
+    }
+
+    /// Whether the next step is to be performed: nothing has failed, and nothing of ours stands in the way.
+    pub fn goes_on(&self) -> bool {
+        self.failures.is_empty() && self.ours.is_none()
+    }
+
+    /// What the run says, and what became of its steps.
+    pub fn end(self) -> (Verdict, Vec<StepOutcome>) {
+        let verdict = match (self.failures, self.ours, self.warnings) {
+            (failures, _, _) if !failures.is_empty() => Verdict::Failed(failures),
+            (_, Some(cause), _) => Verdict::Inconclusive(cause),
+            (_, None, warnings) if !warnings.is_empty() => Verdict::Degraded(warnings),
+            _ => Verdict::Passed,
+        };
+        (verdict, self.outcomes)
+    }
+
+    /// Puts down a step that was not performed: it has no verdict.
+    pub fn skip(&mut self, step: &PlannedStep, part: Part, now: Monotonic) {
+        let offset_ms = milliseconds(now.since(self.begun));
+        self.outcomes.push(StepOutcome {
+            name: step.name.clone(),
+            kind: step.kind.to_owned(),
+            cleanup: part == Part::Cleanup,
+            verdict: None,
+            offset_ms,
+            phases: Phases::default(),
+            certificate_expires: None,
+            status: None,
+        });
+    }
+
+    /// Puts down what came of a step.
+    pub fn conclude(
+        &mut self,
+        step: &PlannedStep,
+        part: Part,
+        time: Range<Monotonic>,
+        observation: Option<&Observation>,
+        mut outcome: Outcome,
+    ) {
+        let secrets = self.secrets;
+        let several = self.probe.journey;
+        let ours = match &mut outcome.ours {
+            Some(Cause::Ours(failure)) => Some(failure),
+            _ => None,
+        };
+        let until_failure = outcome.failures.iter_mut().chain(ours).find_map(|failure| failure.phases.take());
+        for failure in outcome.failures.iter_mut().chain(&mut outcome.warnings) {
+            redact(failure, secrets);
+            failure.step = several.then(|| step.name.clone());
+        }
+        if let Some(Cause::Ours(failure)) = &mut outcome.ours {
+            redact(failure, secrets);
+            failure.step = several.then(|| step.name.clone());
+        }
+        let verdict = match (&outcome.failures[..], &outcome.ours, &outcome.warnings[..]) {
+            ([_, ..], _, _) => Verdict::Failed(outcome.failures.clone()),
+            ([], Some(cause), _) => Verdict::Inconclusive(cause.clone()),
+            ([], None, [_, ..]) => Verdict::Degraded(outcome.warnings.clone()),
+            ([], None, []) => Verdict::Passed,
+        };
+        self.outcomes.push(StepOutcome {
+            name: step.name.clone(),
+            kind: step.kind.to_owned(),
+            cleanup: part == Part::Cleanup,
+            verdict: Some(verdict),
+            offset_ms: milliseconds(time.start.since(self.begun)),
+            phases: match (observation, until_failure) {
+                (Some(seen), _) => seen.phases,
+                (None, Some(phases)) => *phases,
+                (None, None) => unseen(time.end.since(time.start)),
+            },
+            certificate_expires: observation.and_then(|seen| seen.certificate_expires),
+            status: observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_i64),
+        });
+        match part {
+            Part::Step => {
+                self.failures.append(&mut outcome.failures);
+                self.warnings.append(&mut outcome.warnings);
+                self.ours = self.ours.take().or(outcome.ours);
+            }
+            // What could not be put away is no failure of what was probed, and not nothing either.
+            Part::Cleanup => {
+                self.warnings.append(&mut outcome.failures);
+                self.warnings.append(&mut outcome.warnings);
+                if let Some(Cause::Ours(failure)) = outcome.ours {
+                    self.warnings.push(failure);
+                }
+            }
+        }
+    }
+}
+
+/// The time of a step that saw nothing: how long it took is known, what took it is what its failure says.
+fn unseen(took: Duration) -> Phases {
+    Phases { total_ms: milliseconds(took), ..Phases::default() }
+}
+
+fn redact(failure: &mut Failure, secrets: &dyn Secrets) {
+    let clean = |text: &mut String| *text = secrets.redact(text);
+    clean(&mut failure.message);
+    failure.expected.as_mut().map(clean);
+    failure.actual.as_mut().map(clean);
+    if let Some(explanation) = &mut failure.explanation {
+        explanation.parts.iter_mut().for_each(|part| clean(&mut part.value));
+        explanation.reason.as_mut().map(clean);
+    }
+}
