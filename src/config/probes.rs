@@ -12,8 +12,8 @@ use crate::domain::expression::{Expression, Name, Names, Shape};
 use crate::domain::incident::Severity;
 use crate::domain::judge::{After, AlertPolicy};
 use crate::domain::names::{CaptureName, ProbeName, ScheduleName, SecretName, StepName};
-use crate::domain::probe::{Capture, Labels, Step};
-use crate::engine::plan::PlannedProbe;
+use crate::domain::probe::{Capture, Labels, Owing, Step};
+use crate::engine::plan::{PlannedProbe, PlannedStep};
 use crate::ports::{Building, Kind, Prober};
 use crate::settings::{Key, Node, OneOrMany, Problem, Problems, Scalar, Span, Spanned, Value, nearest, read, suggest};
 
@@ -111,6 +111,7 @@ impl ProbeMaker<'_> {
             }
         };
         let cleanup = self.steps(&raw.cleanup, each, &mut names, &mut captured, true, problems);
+        let owing = owing(&raw.cleanup, &cleanup);
         let mut labels: Labels = self.labels.clone();
         labels.extend(raw.labels.clone());
         check_labels(node.get("labels"), problems);
@@ -126,6 +127,7 @@ impl ProbeMaker<'_> {
             needs: raw.needs.iter().map(|needed| needed.value.clone()).collect(),
             steps,
             cleanup,
+            owing,
             timeout: timeout.as_ref().map(|limit| limit.value),
             cleanup_timeout: raw.cleanup_timeout.as_ref().map_or(CLEANUP_TIMEOUT, |limit| limit.value.0.0),
             each: each.clone(),
@@ -272,6 +274,16 @@ struct Written<'a> {
     warn: &'a OneOrMany<Spanned<String>>,
     capture: &'a BTreeMap<Spanned<CaptureName>, Spanned<super::raw::RawPath>>,
     timeout: Option<Duration>,
+}
+
+/// Which captures the steps of a cleanup need: those in their templates, and those in their expressions.
+fn owing(written: &[Node], cleanup: &[PlannedStep]) -> Owing {
+    let mut owing = Owing::default();
+    written.iter().flat_map(|step| resolve::needs(step).0).for_each(|(name, _)| owing.add(name));
+    for step in cleanup {
+        step.when.iter().chain(&step.expect).chain(&step.warn).for_each(|expression| owing.add_expression(expression));
+    }
+    owing
 }
 
 /// What an expression may name before its step has run.

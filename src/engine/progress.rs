@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::facts::{Facts, capture};
 use super::plan::{PlannedProbe, PlannedStep};
+use super::pulse::{LATE_MIN, STOPPED_MIN};
 use crate::domain::expression::{Explanation, Expression};
 use crate::domain::names::CaptureName;
 use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Phases, StepOutcome, Verdict};
-use crate::domain::time::{Monotonic, milliseconds};
+use crate::domain::time::{Monotonic, milliseconds, words};
 use crate::ports::Secrets;
 
 /// A run that is going on.
@@ -19,7 +20,11 @@ pub struct Progress<'a> {
     secrets: &'a dyn Secrets,
     /// What the steps captured, as text.
     pub captures: BTreeMap<CaptureName, String>,
-    begun: Monotonic,
+    /// When it began. While the store is waited for, the run's clock stands still: this moves on instead, and with it the
+    /// deadline and all that is counted from here.
+    pub begun: Monotonic,
+    /// Why the cleanup did not do its work.
+    uncleaned: Option<Failure>,
     outcomes: Vec<StepOutcome>,
     failures: Vec<Failure>,
     warnings: Vec<Failure>,
@@ -51,6 +56,15 @@ impl Outcome {
         } else {
             Self { failures: vec![failure], ..Self::default() }
         }
+    }
+
+    /// Whoever stood still for so long has let time-outs and connections run out by itself, so that what failed is not the
+    /// target's doing for all we know. What held all the same did hold.
+    fn distrust(&mut self, late: Duration) {
+        let Some(first) = self.failures.first() else { return };
+        let text = format!("Roundsman stood still for {} during this step; what it saw then: {first}", words(late));
+        let failure = Failure { phases: first.phases.clone(), ..Failure::new(FailureKind::LocalStopped, text) };
+        *self = Self { ours: Some(Cause::Ours(failure)), ..Self::default() };
     }
 
     /// The process was told to stop before there was anything to say.
@@ -100,6 +114,7 @@ impl<'a> Progress<'a> {
             secrets,
             captures: BTreeMap::new(),
             begun,
+            uncleaned: None,
             outcomes: Vec::new(),
             failures: Vec::new(),
             warnings: Vec::new(),
@@ -110,6 +125,11 @@ impl<'a> Progress<'a> {
     /// Whether the next step is to be performed: nothing has failed, and nothing of ours stands in the way.
     pub fn goes_on(&self) -> bool {
         self.failures.is_empty() && self.ours.is_none()
+    }
+
+    /// Why the cleanup did not do its work, if it did not.
+    pub fn uncleaned(&self) -> Option<&Failure> {
+        self.uncleaned.as_ref()
     }
 
     /// What the run says, and what became of its steps.
@@ -135,18 +155,23 @@ impl<'a> Progress<'a> {
             phases: Phases::default(),
             certificate_expires: None,
             status: None,
+            late_ms: None,
         });
     }
 
-    /// Puts down what came of a step.
+    /// Puts down what came of a step, during which we ourselves stood still for as long as `late` says.
     pub fn conclude(
         &mut self,
         step: &PlannedStep,
         part: Part,
         time: Range<Monotonic>,
+        late: Duration,
         observation: Option<&Observation>,
         mut outcome: Outcome,
     ) {
+        if late >= STOPPED_MIN {
+            outcome.distrust(late);
+        }
         let secrets = self.secrets;
         let several = self.probe.journey;
         let ours = match &mut outcome.ours {
@@ -181,6 +206,7 @@ impl<'a> Progress<'a> {
             },
             certificate_expires: observation.and_then(|seen| seen.certificate_expires),
             status: observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_i64),
+            late_ms: (late >= LATE_MIN).then(|| milliseconds(late)),
         });
         match part {
             Part::Step => {
@@ -190,11 +216,14 @@ impl<'a> Progress<'a> {
             }
             // What could not be put away is no failure of what was probed, and not nothing either.
             Part::Cleanup => {
+                if let Some(Cause::Ours(failure)) = outcome.ours {
+                    outcome.failures.push(failure);
+                }
+                if self.uncleaned.is_none() {
+                    self.uncleaned = outcome.failures.first().cloned();
+                }
                 self.warnings.append(&mut outcome.failures);
                 self.warnings.append(&mut outcome.warnings);
-                if let Some(Cause::Ours(failure)) = outcome.ours {
-                    self.warnings.push(failure);
-                }
             }
         }
     }

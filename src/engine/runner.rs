@@ -11,12 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::calendar::timeout;
 use super::facts::Facts;
+use super::journal::Journal;
 use super::plan::{Plan, PlannedProbe, PlannedStep};
 use super::progress::{Outcome, Part, Progress, weigh};
+use super::pulse::Pulse;
 use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Run, RunId, Verdict};
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Monotonic, Timestamp};
-use crate::ports::{Clock, Recorder, Session, StepContext};
+use crate::ports::{Clock, Debt, Recorder, Session, StepContext};
 
 /// How long after its deadline a step is ended from outside: a prober that keeps its deadline names the phase, so it is
 /// given the chance.
@@ -45,12 +47,27 @@ pub struct Runner {
     clock: Arc<dyn Clock>,
     /// Cancelled when the process is told to stop: steps end at once, the cleanup goes on.
     stop: CancellationToken,
+    /// Of the threads on which the runs are made.
+    pulse: Arc<Pulse>,
+    /// Absent where nothing is stored.
+    journal: Option<Arc<Journal>>,
 }
 
 impl Runner {
-    /// A runner on these clocks that heeds that token.
+    /// A runner on these clocks that heeds that token. It journals nothing.
     pub fn new(clock: Arc<dyn Clock>, stop: CancellationToken) -> Self {
-        Self { clock, stop }
+        Self { pulse: Arc::new(Pulse::new(Arc::clone(&clock))), clock, stop, journal: None }
+    }
+
+    /// The same runner, which puts down in a journal what its runs may leave behind.
+    #[must_use]
+    pub fn journaling(self, journal: Arc<Journal>) -> Self {
+        Self { journal: Some(journal), ..self }
+    }
+
+    /// Feels the pulse of the threads on which it is spawned, for ever: to be spawned where the runs are made.
+    pub async fn watch(self) {
+        self.pulse.beat().await;
     }
 
     /// Makes one run. Never fails: what goes wrong is its verdict, and a bug of ours too.
@@ -84,29 +101,44 @@ impl Runner {
     }
 
     async fn make(&self, order: Order) -> Run {
-        let begun = self.clock.monotonic();
         let started_at = self.clock.now();
         let id = RunId(Arc::from(new_id(started_at).as_str()));
         let probe = &order.probe;
+        let mut entry = match &self.journal {
+            Some(journal) if !probe.cleanup.is_empty() => Some(journal.begin(&probe.name, &id).await),
+            _ => None,
+        };
+        let begun = self.clock.monotonic();
         let budget = match &order.schedule {
             Some(schedule) => timeout(schedule, probe),
             None => probe.timeout.unwrap_or(order.plan.timeout),
         };
         let session = Session::default();
-        let making = Making { order: &order, id: &id, session: &session };
+        let making = Making { plan: &order.plan, probe, id: &id, session: &session };
         let mut progress = Progress::begin(probe, &*order.plan.secrets, begun);
 
         for step in &probe.steps {
             if progress.goes_on() {
-                self.perform(&making, &mut progress, step, begun + budget, Part::Step).await;
+                let deadline = progress.begun + budget;
+                self.perform(&making, &mut progress, step, deadline, Part::Step).await;
+                if let Some(entry) = &mut entry {
+                    let before = self.clock.monotonic();
+                    entry.keep(&progress.captures, &probe.owing).await;
+                    progress.begun = progress.begun + self.clock.monotonic().since(before);
+                }
             } else {
                 progress.skip(step, Part::Step, self.clock.monotonic());
             }
         }
-        let duration = self.clock.monotonic().since(begun);
+        let duration = self.clock.monotonic().since(progress.begun);
         let cleanup_deadline = self.clock.monotonic() + probe.cleanup_timeout;
         for step in &probe.cleanup {
             self.perform(&making, &mut progress, step, cleanup_deadline, Part::Cleanup).await;
+        }
+        match (entry, progress.uncleaned()) {
+            (Some(entry), None) => entry.clean().await,
+            (Some(entry), Some(_)) => entry.owe(),
+            (None, _) => {}
         }
 
         let (verdict, steps) = progress.end();
@@ -125,6 +157,19 @@ impl Runner {
         }
     }
 
+    /// Performs the cleanup that an earlier run of a probe owes, as that run: with its id and its captures.
+    pub async fn clean(&self, plan: &Plan, probe: &PlannedProbe, debt: &Debt) -> Result<(), Failure> {
+        let begun = self.clock.monotonic();
+        let session = Session::default();
+        let making = Making { plan, probe, id: &debt.run, session: &session };
+        let mut progress = Progress::begin(probe, &*plan.secrets, begun);
+        progress.captures.clone_from(&debt.captures);
+        for step in &probe.cleanup {
+            self.perform(&making, &mut progress, step, begun + probe.cleanup_timeout, Part::Cleanup).await;
+        }
+        progress.uncleaned().cloned().map_or(Ok(()), Err)
+    }
+
     /// Performs a step. A panic of its prober, or of what judges it, ends this step and nothing else: the cleanup goes on.
     async fn perform(
         &self,
@@ -134,19 +179,20 @@ impl Runner {
         deadline: Monotonic,
         part: Part,
     ) {
-        let begun = self.clock.monotonic();
+        let (begun, lost) = (self.clock.monotonic(), self.pulse.lost());
         let performed = AssertUnwindSafe(self.step(making, progress, step, deadline, part)).catch_unwind().await;
         let (observation, outcome) = match performed {
             Ok(None) => return progress.skip(step, part, begun),
             Ok(Some(seen)) => seen,
             Err(panic) => {
                 let text = said(&*panic);
-                tracing::error!(probe = %making.order.probe.name, step = %step.name, "a step panicked: {text}");
+                tracing::error!(probe = %making.probe.name, step = %step.name, "a step panicked: {text}");
                 let failure = Failure::new(FailureKind::Internal, "a bug of Roundsman ended this step");
                 (None, Outcome::failed(failure))
             }
         };
-        progress.conclude(step, part, begun..self.clock.monotonic(), observation.as_ref(), outcome);
+        let late = self.pulse.lost().saturating_sub(lost);
+        progress.conclude(step, part, begun..self.clock.monotonic(), late, observation.as_ref(), outcome);
     }
 
     /// What the step saw and what came of it; nothing when it is to be skipped.
@@ -159,7 +205,7 @@ impl Runner {
         part: Part,
     ) -> Option<(Option<Observation>, Outcome)> {
         let begun = self.clock.monotonic();
-        let each = &making.order.probe.each;
+        let each = &making.probe.each;
         if let Some(when) = &step.when {
             match when.test(&Facts::before(&progress.captures, each)) {
                 Ok(true) => {}
@@ -191,7 +237,7 @@ impl Runner {
             deadline,
             run: making.id,
             captures: &progress.captures,
-            secrets: &*making.order.plan.secrets,
+            secrets: &*making.plan.secrets,
             session: making.session,
             recorder: &recorder,
         };
@@ -215,7 +261,8 @@ impl Runner {
 
 /// What the steps of a run have in common.
 struct Making<'a> {
-    order: &'a Order,
+    plan: &'a Plan,
+    probe: &'a PlannedProbe,
     id: &'a RunId,
     session: &'a Session,
 }
@@ -231,3 +278,6 @@ pub fn new_id(now: Timestamp) -> String {
     let milliseconds = u64::try_from(now.timestamp_millis()).unwrap_or(0);
     ulid::Ulid::from_parts(milliseconds, rand::random()).to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,6 +65,8 @@ pub struct Wiring {
     pub fanout: Fanout,
     /// Told to stop: no new rounds, runs end with their cleanup.
     pub stop: CancellationToken,
+    /// What makes the runs.
+    pub runner: Runner,
     /// The runtime on which runs are made, so that no work of the engine delays them.
     pub probing: Handle,
 }
@@ -126,12 +128,12 @@ pub struct Scheduler {
 impl Scheduler {
     /// A scheduler that stands where `accounted` says the process before it was.
     pub fn new(plan: &Arc<Plan>, accounted: Vec<(ScheduleName, ProbeName, Timestamp)>, wiring: Wiring) -> Self {
-        let Wiring { clock, ticks, ended, commands, fanout, stop, probing } = wiring;
+        let Wiring { clock, ticks, ended, commands, fanout, stop, runner, probing } = wiring;
         let accounted: HashMap<SlotKey, Timestamp> =
             accounted.into_iter().map(|(schedule, probe, through)| ((schedule, probe), through)).collect();
         let seen = (clock.now(), clock.monotonic());
         let mut scheduler = Self {
-            runner: Runner::new(Arc::clone(&clock), stop.clone()),
+            runner,
             clock,
             ticks,
             ended,
@@ -394,6 +396,7 @@ mod tests {
             commands: commands_receiver,
             fanout: Fanout::default(),
             stop: stop.clone(),
+            runner: Runner::new(clock.clone(), stop.clone()),
             probing: Handle::current(),
         };
         let mut task = JoinSet::new();
