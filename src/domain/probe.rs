@@ -25,6 +25,10 @@ pub struct Probe<A> {
     pub needs: Vec<ProbeName>,
     /// The actions, in order; the first failure ends the run and starts the cleanup.
     pub steps: Vec<Step<A>>,
+    /// All must be true of the steps together, else the run has failed; what one step is to say is expected there.
+    pub expect: Vec<Expression>,
+    /// All should be true of the steps together, else the run is degraded.
+    pub warn: Vec<Expression>,
     /// What always runs after the steps, whatever became of them.
     pub cleanup: Vec<Step<A>>,
     /// Which captures the cleanup needs.
@@ -72,6 +76,14 @@ impl Owing {
         }
     }
 
+    /// Needs what another needs.
+    pub fn merge(&mut self, other: &Self) {
+        match other {
+            Self::Named(names) => names.iter().for_each(|name| self.add(name.clone())),
+            Self::All => *self = Self::All,
+        }
+    }
+
     /// Needs what an expression names.
     pub fn add_expression(&mut self, expression: &Expression) {
         for path in expression.references() {
@@ -86,7 +98,7 @@ impl Owing {
 }
 
 /// One action of a probe.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Step<A> {
     /// Its name, unique in the probe.
     pub name: StepName,

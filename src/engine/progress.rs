@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::facts::{Facts, capture};
+use super::facts::{Facts, Whole, capture};
 use super::plan::{PlannedProbe, PlannedStep};
 use super::pulse::{LATE_MIN, STOPPED_MIN};
-use crate::domain::expression::{Explanation, Expression};
-use crate::domain::names::CaptureName;
+use crate::domain::expression::{Expression, Scope};
+use crate::domain::names::{CaptureName, StepName};
 use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Phases, StepOutcome, Verdict};
+use crate::domain::probe::Probe;
 use crate::domain::time::{Monotonic, milliseconds, words};
 use crate::ports::Secrets;
 
@@ -25,6 +26,8 @@ pub struct Progress<'a> {
     pub begun: Monotonic,
     /// Why the cleanup did not do its work.
     uncleaned: Option<Failure>,
+    /// What the steps saw, where the probe has expectations of them together.
+    seen: Vec<(StepName, Observation)>,
     outcomes: Vec<StepOutcome>,
     failures: Vec<Failure>,
     warnings: Vec<Failure>,
@@ -83,12 +86,8 @@ pub fn weigh(
     let mut outcome = Outcome::default();
     {
         let facts = Facts::of(observation, captures, each);
-        let untrue = |expressions: &[Expression]| -> Vec<Failure> {
-            let explanations = expressions.iter().filter_map(|expression| expression.assert(&facts).err());
-            explanations.map(|explanation: Explanation| Failure::of_assertion(explanation)).collect()
-        };
-        outcome.failures = untrue(&step.expect);
-        outcome.warnings = untrue(&step.warn);
+        outcome.failures = untrue(&step.expect, &facts);
+        outcome.warnings = untrue(&step.warn, &facts);
     }
     let well = outcome.failures.is_empty();
     for wanted in &step.capture {
@@ -106,6 +105,11 @@ pub fn weigh(
     outcome
 }
 
+fn untrue(expressions: &[Expression], facts: &dyn Scope) -> Vec<Failure> {
+    let explanations = expressions.iter().filter_map(|expression| expression.assert(facts).err());
+    explanations.map(Failure::of_assertion).collect()
+}
+
 impl<'a> Progress<'a> {
     /// Nothing has been done yet.
     pub fn begin(probe: &'a PlannedProbe, secrets: &'a dyn Secrets, begun: Monotonic) -> Self {
@@ -115,6 +119,7 @@ impl<'a> Progress<'a> {
             captures: BTreeMap::new(),
             begun,
             uncleaned: None,
+            seen: Vec::new(),
             outcomes: Vec::new(),
             failures: Vec::new(),
             warnings: Vec::new(),
@@ -125,6 +130,26 @@ impl<'a> Progress<'a> {
     /// Whether the next step is to be performed: nothing has failed, and nothing of ours stands in the way.
     pub fn goes_on(&self) -> bool {
         self.failures.is_empty() && self.ours.is_none()
+    }
+
+    /// Weighs what the steps say together, once all of them are well.
+    pub fn weigh_whole(&mut self, took: Duration, cleanup_debt: u64) {
+        let Probe { expect, warn, each, .. } = self.probe;
+        if (expect.is_empty() && warn.is_empty()) || !self.goes_on() {
+            return;
+        }
+        let whole = Whole {
+            steps: &self.seen,
+            total_ms: milliseconds(took),
+            cleanup_debt,
+            captures: &self.captures,
+            each,
+            bodies: Whole::reads_bodies(expect.iter().chain(warn)),
+        };
+        let (mut failures, mut warnings) = (untrue(expect, &whole), untrue(warn, &whole));
+        failures.iter_mut().chain(&mut warnings).for_each(|failure| redact(failure, self.secrets));
+        self.failures.append(&mut failures);
+        self.warnings.append(&mut warnings);
     }
 
     /// Why the cleanup did not do its work, if it did not.
@@ -171,6 +196,11 @@ impl<'a> Progress<'a> {
     ) {
         if late >= STOPPED_MIN {
             outcome.distrust(late);
+        }
+        if let (Part::Step, Some(seen)) = (part, observation)
+            && !(self.probe.expect.is_empty() && self.probe.warn.is_empty())
+        {
+            self.seen.push((step.name.clone(), seen.clone()));
         }
         let secrets = self.secrets;
         let several = self.probe.journey;

@@ -131,6 +131,8 @@ impl Runner {
             }
         }
         let duration = self.clock.monotonic().since(progress.begun);
+        let debt = self.journal.as_ref().map_or(0, |journal| journal.owes(&probe.name));
+        progress.weigh_whole(duration, debt);
         let cleanup_deadline = self.clock.monotonic() + probe.cleanup_timeout;
         for step in &probe.cleanup {
             self.perform(&making, &mut progress, step, cleanup_deadline, Part::Cleanup).await;

@@ -172,6 +172,8 @@ pub fn probe(name: &str) -> PlannedProbe {
         runbook: None,
         needs: Vec::new(),
         steps: vec![step("only", || (Duration::ZERO, Ok(Observation::default())))],
+        expect: Vec::new(),
+        warn: Vec::new(),
         cleanup: Vec::new(),
         owing: crate::domain::probe::Owing::default(),
         timeout: None,
