@@ -37,6 +37,7 @@ pub fn journey() -> Run {
         phases,
         certificate_expires: None,
         status,
+        late_ms: None,
     };
     Run {
         id: RunId(Arc::from("01JDEXAMPLE")),

@@ -189,6 +189,8 @@ failure_kinds! {
     LocalResources = "local.resources",
     /// A secret was not to be had.
     LocalSecret = "local.secret",
+    /// We stood still while we should have looked: stopped, starved of the processor, or asleep with the machine.
+    LocalStopped = "local.stopped",
     /// Our own bug.
     Internal = "internal",
 }
@@ -196,7 +198,10 @@ failure_kinds! {
 impl FailureKind {
     /// Whether it is we who could not look; it then says nothing about the target.
     pub fn is_ours(self) -> bool {
-        matches!(self, Self::LocalNetwork | Self::LocalResources | Self::LocalSecret | Self::Internal)
+        matches!(
+            self,
+            Self::LocalNetwork | Self::LocalResources | Self::LocalSecret | Self::LocalStopped | Self::Internal
+        )
     }
 }
 
@@ -364,6 +369,10 @@ pub struct StepOutcome {
     /// The status, where the kind has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<i64>,
+    /// For how many milliseconds we ourselves stood still during the step, where that was enough to spoil what was
+    /// measured by our own clock: its times may be too long by as much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_ms: Option<f64>,
 }
 
 /// The id of a run: sorts by time, and is ours.

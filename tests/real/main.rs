@@ -9,6 +9,7 @@ mod dns;
 mod http;
 mod http_hostile;
 mod http_session;
+mod journal;
 mod kill;
 mod notification;
 mod probing;
