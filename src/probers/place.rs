@@ -21,12 +21,21 @@ pub struct Place {
 pub struct PlaceError {
     message: String,
     help: String,
+    /// What was written holds a password, and is not shown again.
+    hidden: bool,
 }
 
 impl Place {
     /// Reads `host:port`, with an IPv6 address in brackets.
     pub fn parse(text: &str) -> Result<Self, PlaceError> {
-        let fail = |message: String, help: String| PlaceError { message, help };
+        let fail = |message: String, help: String| PlaceError { message, help, hidden: false };
+        if text.contains('@') {
+            return Err(PlaceError {
+                message: "an address does not hold a user and a password".to_owned(),
+                help: "write `host:port`; a kind that takes them has fields for them".to_owned(),
+                hidden: true,
+            });
+        }
         if let Some((scheme, rest)) = text.split_once("://") {
             let rest = rest.split('/').next().unwrap_or_default();
             return Err(fail(
@@ -75,7 +84,9 @@ impl Target {
         let place = match Place::parse(&text) {
             Ok(place) => place,
             Err(error) => {
-                problems.error(written.span.clone(), error.message).help = Some(error.help);
+                let problem = problems.error(written.span.clone(), error.message);
+                problem.help = Some(error.help);
+                problem.hidden = error.hidden;
                 return None;
             }
         };
@@ -135,6 +146,11 @@ mod tests {
                 "a b:80",
                 "`a b` is not a host: invalid international domain name",
                 "write a name, an IPv4 address, or an IPv6 address in brackets",
+            ),
+            (
+                "redis://:opensesame@a.example:6379/0",
+                "an address does not hold a user and a password",
+                "write `host:port`; a kind that takes them has fields for them",
             ),
             (":80", "`` is not a host: empty host", "write a name, an IPv4 address, or an IPv6 address in brackets"),
         ] {
