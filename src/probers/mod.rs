@@ -9,6 +9,8 @@ mod dns;
 mod http;
 mod names;
 mod place;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod redis;
 mod securing;
 mod starttls;
@@ -21,4 +23,12 @@ mod testing;
 use crate::ports::Kind;
 
 /// Every kind of probe.
-pub static KINDS: &[Kind] = &[dns::KIND, http::KIND, redis::KIND, tcp::KIND, tls::KIND];
+pub static KINDS: &[Kind] = &[
+    dns::KIND,
+    http::KIND,
+    #[cfg(feature = "postgres")]
+    postgres::KIND,
+    redis::KIND,
+    tcp::KIND,
+    tls::KIND,
+];

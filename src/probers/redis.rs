@@ -121,7 +121,11 @@ fn check(command: &[Spanned<Template>], problems: &mut Problems) {
         let words = name.split_whitespace().collect::<Vec<_>>().join(", ");
         // Whoever writes a command in one text may have written a password into it.
         let hidden = name.to_ascii_uppercase().trim_start().starts_with("AUTH");
-        let help = if hidden { "write `password: \"${secret:name}\"`".to_owned() } else { format!("write `command: [{words}]`") };
+        let help = if hidden {
+            "write `password: \"${secret:name}\"`".to_owned()
+        } else {
+            format!("write `command: [{words}]`")
+        };
         problems.push(Problem { hidden, ..fail("a command is a list of its words".to_owned(), help) });
     } else if is_word(&first.value, "AUTH") {
         // It is the last word that must not be shown again.

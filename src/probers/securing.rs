@@ -86,7 +86,8 @@ impl Asked {
             _ => {
                 let words = if may_prefer { "`true`, `false`, `prefer`" } else { "`true`, `false`" };
                 let problem = Problem::error(node.span.clone(), format!("`tls` is {words} or a mapping"));
-                problems.push(problem.with_help("write `tls: true`, or whom to trust: `tls: { ca: \"${file:ca.pem}\" }`"));
+                problems
+                    .push(problem.with_help("write `tls: true`, or whom to trust: `tls: { ca: \"${file:ca.pem}\" }`"));
                 None
             }
         }

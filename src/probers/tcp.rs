@@ -111,7 +111,8 @@ impl Receive {
             Value::Map(_) => {}
             _ => {
                 let problem = Problem::error(node.span.clone(), "`receive` does not say where what comes ends");
-                let help = "write `line`, `end`, `{ until: \"text\" }` or `{ bytes: 4 }`; what came is `received` in `expect`";
+                let help =
+                    "write `line`, `end`, `{ until: \"text\" }` or `{ bytes: 4 }`; what came is `received` in `expect`";
                 problems.push(problem.with_help(help));
                 return None;
             }
@@ -279,7 +280,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_told_in_one_pass() {
-        let told = testing::build(&KIND, "{ address: a, receive: all, starttls: smtp, tls: false }", false).err().unwrap();
+        let told =
+            testing::build(&KIND, "{ address: a, receive: all, starttls: smtp, tls: false }", false).err().unwrap();
         for words in ["`a` has no port", "`receive` does not say", "`tls: false` forbids it"] {
             assert!(told.contains(words), "{words}: {told}");
         }

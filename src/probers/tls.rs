@@ -66,12 +66,8 @@ fn build(node: &Node, _: &Building, problems: &mut Problems) -> Option<BuiltProb
     let settings: TlsSettings = read(node, problems)?;
     let target = Target::read(&settings.address, problems);
     let securing = Securing::of(settings.server_name.as_ref(), settings.ca.as_ref(), problems);
-    let prober = TlsProber {
-        target: target?,
-        starttls: settings.starttls,
-        securing: securing?,
-        resolver: Resolver::system(),
-    };
+    let prober =
+        TlsProber { target: target?, starttls: settings.starttls, securing: securing?, resolver: Resolver::system() };
     Some(BuiltProber { prober: Arc::new(prober), implied: Vec::new() })
 }
 
