@@ -11,10 +11,14 @@ mod http_hostile;
 mod http_session;
 mod kill;
 mod notification;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod probing;
 mod prometheus;
+mod redis;
 mod run;
 mod servers;
 mod sns;
+mod tcp;
 mod tls;
 mod webhook;
