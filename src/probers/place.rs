@@ -7,6 +7,9 @@ use crate::domain::template::{Piece, Template, pieces};
 use crate::ports::StepContext;
 use crate::settings::{Problems, Spanned};
 
+/// The port in what is proposed to be written, where the kind has none of its own.
+const PORT_OF_EXAMPLES: u16 = 443;
+
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -28,6 +31,10 @@ pub struct PlaceError {
 impl Place {
     /// Reads `host:port`, with an IPv6 address in brackets.
     pub fn parse(text: &str) -> Result<Self, PlaceError> {
+        Self::parse_with(text, PORT_OF_EXAMPLES)
+    }
+
+    fn parse_with(text: &str, usual_port: u16) -> Result<Self, PlaceError> {
         let fail = |message: String, help: String| PlaceError { message, help, hidden: false };
         if text.contains('@') {
             return Err(PlaceError {
@@ -40,16 +47,19 @@ impl Place {
             let rest = rest.split('/').next().unwrap_or_default();
             return Err(fail(
                 format!("`{scheme}://` has no place in a `host:port`"),
-                format!("write `{}`", if rest.contains(':') { rest.to_owned() } else { format!("{rest}:443") }),
+                format!(
+                    "write `{}`",
+                    if rest.contains(':') { rest.to_owned() } else { format!("{rest}:{usual_port}") }
+                ),
             ));
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !host.contains(':') || host.starts_with('[') && host.ends_with(']') => (host, port),
-            None => return Err(fail(format!("`{text}` has no port"), format!("write `{text}:443`"))),
+            None => return Err(fail(format!("`{text}` has no port"), format!("write `{text}:{usual_port}`"))),
             Some(_) => {
                 let address = text.trim_matches(['[', ']']);
-                let help = "an IPv6 address stands in brackets, with its port behind: `[::1]:443`";
-                return Err(fail(format!("`{address}` has no port that can be told apart"), help.to_owned()));
+                let help = format!("an IPv6 address stands in brackets, with its port behind: `[::1]:{usual_port}`");
+                return Err(fail(format!("`{address}` has no port that can be told apart"), help));
             }
         };
         let number = port.parse::<u16>().ok().filter(|port| *port > 0);
@@ -80,8 +90,13 @@ pub enum Target {
 impl Target {
     /// Reads the setting; what can be known to be wrong is a problem.
     pub fn read(written: &Spanned<Template>, problems: &mut Problems) -> Option<Self> {
+        Self::read_with(written, PORT_OF_EXAMPLES, problems)
+    }
+
+    /// Reads the setting of a kind that has a port of its own, which the help of a mistake then names.
+    pub fn read_with(written: &Spanned<Template>, usual_port: u16, problems: &mut Problems) -> Option<Self> {
         let text = with_holes_filled(&written.value);
-        let place = match Place::parse(&text) {
+        let place = match Place::parse_with(&text, usual_port) {
             Ok(place) => place,
             Err(error) => {
                 let problem = problems.error(written.span.clone(), error.message);

@@ -33,6 +33,8 @@ use crate::net::stopwatch::{Part, Stopwatch};
 use crate::ports::{Building, BuiltProber, Kind, Prober, StepContext};
 use crate::settings::{Node, Problems, Spanned, read};
 
+/// The port of PostgreSQL.
+const PORT: u16 = 5432;
 /// At most so many bytes are heard, the rows and all that is said around them.
 const BYTES_MAX: usize = 256 * 1024;
 /// A query may be this long, in bytes.
@@ -66,8 +68,8 @@ struct PostgresSettings {
     /// Where to: `host:port`, with an IPv6 address in brackets.
     #[schemars(with = "Template")]
     address: Spanned<Template>,
-    /// The user.
-    user: Template,
+    /// The user. Default: `postgres`.
+    user: Option<Template>,
     /// The password; write `"${secret:name}"`. Default: none.
     password: Option<Template>,
     /// The database. Default: the one that is named like the user.
@@ -86,7 +88,7 @@ struct PostgresSettings {
 fn build(node: &Node, _: &Building, problems: &mut Problems) -> Option<BuiltProber> {
     let settings: PostgresSettings = read(node, problems)?;
     let known = problems.len();
-    let target = Target::read(&settings.address, problems);
+    let target = Target::read_with(&settings.address, PORT, problems);
     let query = match &settings.query {
         Some(query) => statement(query, problems),
         None => Some("select 1".to_owned()),
@@ -103,7 +105,7 @@ fn build(node: &Node, _: &Building, problems: &mut Problems) -> Option<BuiltProb
     }
     let prober = PostgresProber {
         target: target?,
-        user: settings.user,
+        user: settings.user.unwrap_or_else(|| Template::literal("postgres")),
         password: settings.password,
         database: settings.database,
         query: query?,

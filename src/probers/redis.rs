@@ -27,6 +27,8 @@ use crate::net::stopwatch::{Part, Stopwatch};
 use crate::ports::{Building, BuiltProber, Implied, Kind, Prober, StepContext};
 use crate::settings::{Node, OneOrMany, Problem, Problems, Spanned, read};
 
+/// The port of Redis.
+const PORT: u16 = 6379;
 /// At most so many bytes are heard.
 const BYTES_MAX: usize = 1024 * 1024;
 
@@ -75,7 +77,7 @@ struct RedisSettings {
 fn build(node: &Node, _: &Building, problems: &mut Problems) -> Option<BuiltProber> {
     let settings: RedisSettings = read(node, problems)?;
     let known = problems.len();
-    let target = Target::read(&settings.address, problems);
+    let target = Target::read_with(&settings.address, PORT, problems);
     check(&settings.command, problems);
     if let (Some(user), None) = (&settings.user, &settings.password) {
         let problem = Problem::error(user.span.clone(), "a user without a password proves nothing");
