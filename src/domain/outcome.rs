@@ -167,6 +167,12 @@ failure_kinds! {
     TlsCertificate = "tls.certificate",
     /// The other side speaks no TLS, or none that we accept.
     TlsProtocol = "tls.protocol",
+    /// The other side does not go over to TLS, where it was asked to.
+    TlsNotOffered = "tls.not_offered",
+    /// The target refused who we say we are, or what that one may do.
+    AuthRefused = "auth.refused",
+    /// The target understood what it was asked, and answered that it does not do it.
+    AnswerRefused = "answer.refused",
     /// The connection ended before the answer was whole.
     ProtocolClosed = "protocol.closed",
     /// The answer breaks its protocol.

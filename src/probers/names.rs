@@ -13,3 +13,14 @@ pub const CONNECTING: &[Name] = &[
 
 /// How long the TLS handshake took.
 pub const TLS_MS: Name = Name::known("tls_ms", Shape::Number, "the TLS handshake, in milliseconds");
+
+/// How long the answer was waited for.
+pub const FIRST_BYTE_MS: Name = Name::known(
+    "first_byte_ms",
+    Shape::Number,
+    "from what was asked to the first byte of the answer, in milliseconds; absent where nothing was waited for",
+);
+
+/// How long the answer took.
+pub const TRANSFER_MS: Name =
+    Name::known("transfer_ms", Shape::Number, "from the answer's first byte to its last, in milliseconds");

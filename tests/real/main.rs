@@ -12,11 +12,15 @@ mod http_session;
 mod journal;
 mod kill;
 mod notification;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod probing;
 mod prometheus;
+mod redis;
 mod run;
 mod servers;
 mod sns;
 mod timing;
+mod tcp;
 mod tls;
 mod webhook;

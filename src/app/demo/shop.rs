@@ -96,6 +96,24 @@ impl Shop {
         self.broken.send_replace(what);
     }
 
+    /// Serves at a listener until it is dropped. While the shop is down nobody listens at its port.
+    pub async fn keep_open<S: Future<Output = ()>>(&self, mut listener: TcpListener, serve: impl Fn(TcpListener) -> S) {
+        let Ok(address) = listener.local_addr() else { return };
+        let mut broken = self.broken.subscribe();
+        loop {
+            tokio::select! {
+                () = serve(listener) => return,
+                _ = broken.wait_for(|what| *what == Some(Breakage::Down)) => {}
+            }
+            // The listener went with the select above; its port is ours again once the shop is mended.
+            let _ = broken.wait_for(|what| *what != Some(Breakage::Down)).await;
+            listener = match TcpListener::bind(address).await {
+                Ok(listener) => listener,
+                Err(error) => return tracing::error!("a part of the demo's shop cannot open again: {error}"),
+            };
+        }
+    }
+
     fn is(&self, what: Breakage) -> bool {
         *self.broken.borrow() == Some(what)
     }
@@ -139,27 +157,14 @@ fn router(shop: Arc<Shop>) -> Router {
         .with_state(shop)
 }
 
-/// Serves over HTTP until it is dropped. While the shop is down nobody listens at its port.
-pub async fn serve(mut listener: TcpListener, shop: Arc<Shop>) {
-    let Ok(address) = listener.local_addr() else { return };
-    let mut broken = shop.broken.subscribe();
-    loop {
-        tokio::select! {
-            ended = async { axum::serve(listener, router(Arc::clone(&shop))).await } => {
-                if let Err(error) = ended {
-                    tracing::error!("the demo's shop ended: {error}");
-                }
-                return;
-            }
-            _ = broken.wait_for(|what| *what == Some(Breakage::Down)) => {}
+/// Serves over HTTP until it is dropped.
+pub async fn serve(listener: TcpListener, shop: Arc<Shop>) {
+    let serve = |listener| async {
+        if let Err(error) = axum::serve(listener, router(Arc::clone(&shop))).await {
+            tracing::error!("the demo's shop ended: {error}");
         }
-        // The listener went with the select above; its port is ours again once the shop is mended.
-        let _ = broken.wait_for(|what| *what != Some(Breakage::Down)).await;
-        listener = match TcpListener::bind(address).await {
-            Ok(listener) => listener,
-            Err(error) => return tracing::error!("the demo's shop cannot open again: {error}"),
-        };
-    }
+    };
+    shop.keep_open(listener, serve).await;
 }
 
 /// Serves over HTTPS until it is dropped.
