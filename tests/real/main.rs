@@ -6,6 +6,7 @@ mod cloudwatch;
 mod commands;
 mod demo;
 mod dns;
+mod dns_flags;
 mod http;
 mod http_hostile;
 mod http_session;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use roundsman::clock::SystemClock;
+use roundsman::domain::exchange::Exchange;
 use roundsman::domain::names::{CaptureName, SecretName};
 use roundsman::domain::outcome::{Failure, Observation, RunId};
 use roundsman::ports::{Building, BuiltProber, Clock, Recorder, SecretError, Secrets, Session, StepContext};
@@ -57,8 +58,14 @@ impl Run {
 
     /// Runs one step.
     pub async fn step(&self, kind: &str, yaml: &str) -> Result<Observation, Failure> {
+        self.recorded(kind, yaml).await.0
+    }
+
+    /// Runs one step, and gives what it exchanged too.
+    pub async fn recorded(&self, kind: &str, yaml: &str) -> (Result<Observation, Failure>, Vec<Exchange>) {
         let built = build(kind, yaml, &self.clock).unwrap_or_else(|problems| panic!("{problems}"));
         let run = RunId(Arc::from("01RUN"));
+        let recorder = Recorder::default();
         let context = StepContext {
             clock: self.clock.as_ref(),
             deadline: self.clock.monotonic() + self.budget,
@@ -66,9 +73,10 @@ impl Run {
             captures: &self.captures,
             secrets: &OneSecret,
             session: &self.session,
-            recorder: &Recorder::default(),
+            recorder: &recorder,
         };
-        built.prober.probe(&context).await
+        let result = built.prober.probe(&context).await;
+        (result, recorder.exchanges())
     }
 }
 

@@ -10,3 +10,4 @@ pub mod prometheus;
 pub mod python;
 pub mod receiver;
 pub mod roundsman;
+pub mod unbound;
