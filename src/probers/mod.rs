@@ -5,11 +5,17 @@
 //! cookies) is in the run's [`crate::ports::Session`].
 
 mod dns;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod http;
 mod names;
 mod place;
+#[cfg(any(feature = "grpc", feature = "websocket"))]
+mod socket;
 mod tcp;
 mod tls;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 #[cfg(test)]
 mod testing;
@@ -17,4 +23,13 @@ mod testing;
 use crate::ports::Kind;
 
 /// Every kind of probe.
-pub static KINDS: &[Kind] = &[dns::KIND, http::KIND, tcp::KIND, tls::KIND];
+pub static KINDS: &[Kind] = &[
+    dns::KIND,
+    #[cfg(feature = "grpc")]
+    grpc::KIND,
+    http::KIND,
+    tcp::KIND,
+    tls::KIND,
+    #[cfg(feature = "websocket")]
+    websocket::KIND,
+];
