@@ -185,6 +185,10 @@ failure_kinds! {
     RedirectLimit = "redirect.limit",
     /// A redirect that may not be followed.
     RedirectBlocked = "redirect.blocked",
+    /// The server answers in HTTP and makes no WebSocket of the connection.
+    WebSocketRefused = "websocket.refused",
+    /// The server ended the WebSocket before what was waited for.
+    WebSocketClosed = "websocket.closed",
     /// An assertion was not true.
     Expect = "expect",
     /// A value for a later step was not there.
@@ -193,6 +197,8 @@ failure_kinds! {
     LocalNetwork = "local.network",
     /// Our own limits: file descriptors, ports, buffers.
     LocalResources = "local.resources",
+    /// This machine does not let us, e.g. send pings.
+    LocalPermission = "local.permission",
     /// A secret was not to be had.
     LocalSecret = "local.secret",
     /// We stood still while we should have looked: stopped, starved of the processor, or asleep with the machine.
@@ -206,7 +212,12 @@ impl FailureKind {
     pub fn is_ours(self) -> bool {
         matches!(
             self,
-            Self::LocalNetwork | Self::LocalResources | Self::LocalSecret | Self::LocalStopped | Self::Internal
+            Self::LocalNetwork
+                | Self::LocalResources
+                | Self::LocalPermission
+                | Self::LocalSecret
+                | Self::LocalStopped
+                | Self::Internal
         )
     }
 }

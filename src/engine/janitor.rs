@@ -164,7 +164,7 @@ impl Janitor {
     async fn give_up(&mut self) {
         let now = self.clock.now();
         let mut kept: BTreeMap<ProbeName, usize> = BTreeMap::new();
-        self.debts.sort_by(|one, other| other.since.cmp(&one.since));
+        self.debts.sort_by_key(|debt| std::cmp::Reverse(debt.since));
         let (kept, given_up): (Vec<_>, Vec<_>) = std::mem::take(&mut self.debts).into_iter().partition(|debt| {
             let count = kept.entry(debt.probe.clone()).or_default();
             *count += 1;

@@ -6,6 +6,8 @@
 
 mod connection;
 mod dns;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod http;
 mod names;
 mod place;
@@ -13,9 +15,13 @@ mod place;
 mod postgres;
 mod redis;
 mod securing;
+#[cfg(any(feature = "grpc", feature = "websocket"))]
+mod socket;
 mod starttls;
 mod tcp;
 mod tls;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 #[cfg(test)]
 mod testing;
@@ -25,10 +31,14 @@ use crate::ports::Kind;
 /// Every kind of probe.
 pub static KINDS: &[Kind] = &[
     dns::KIND,
+    #[cfg(feature = "grpc")]
+    grpc::KIND,
     http::KIND,
     #[cfg(feature = "postgres")]
     postgres::KIND,
     redis::KIND,
     tcp::KIND,
     tls::KIND,
+    #[cfg(feature = "websocket")]
+    websocket::KIND,
 ];
