@@ -8,14 +8,15 @@ use super::kinds::{Parted, part};
 use super::probes::{Made, ProbeMaker, WrittenProbe, check_budget};
 use super::raw::{RawPath, RawStep};
 use super::resolve;
+use crate::domain::debt::Owing;
 use crate::domain::expression::{Expression, Name, Names, Shape};
 use crate::domain::names::{CaptureName, ProbeName, StepName};
-use crate::domain::probe::{Capture, Owing, Step};
+use crate::domain::probe::{Capture, Step};
 use crate::engine::plan::PlannedStep;
 use crate::ports::{Building, Kind};
 use crate::settings::{Node, OneOrMany, Problem, Problems, Scalar, Span, Spanned, Value, nearest, read, suggest};
 
-const STEP_KEYS: &[&str] = &["name", "when", "expect", "warn", "capture", "timeout", "use"];
+const STEP_KEYS: &[&str] = &["name", "when", "expect", "warn", "capture", "timeout", "version", "use"];
 
 /// How many steps a run may have, those that are brought among them.
 const STEPS_MAX: usize = 100;
@@ -125,6 +126,8 @@ pub struct Written<'a> {
     pub warn: &'a OneOrMany<Spanned<String>>,
     /// Its captures.
     pub capture: &'a BTreeMap<Spanned<CaptureName>, Spanned<RawPath>>,
+    /// Where its target says which version it is.
+    pub version: Option<&'a Spanned<RawPath>>,
     /// Its own limit.
     pub timeout: Option<Duration>,
 }
@@ -167,6 +170,7 @@ impl ProbeMaker<'_> {
                 expect: &raw.expect,
                 warn: &raw.warn,
                 capture: &raw.capture,
+                version: raw.version.as_ref(),
                 timeout: raw.timeout.as_ref().map(|limit| limit.value.0.0),
             };
             made.extend(self.step(&parted, &written, course, cleanup, problems));
@@ -209,8 +213,7 @@ impl ProbeMaker<'_> {
             let facts = Shape::fields(kind_names.iter().cloned());
             course.seen.push(Name::new(written.name.value.to_string(), facts, "a step"));
         }
-        let mut capture = Vec::new();
-        for (name, path) in written.capture {
+        for path in written.capture.values().chain(written.version) {
             let root = path.value.0.root.as_str();
             if scope.get(root).is_none() {
                 let help = suggest(root, kind_names.iter().map(|name| name.name.as_ref()));
@@ -218,6 +221,9 @@ impl ProbeMaker<'_> {
                     .error(path.span.clone(), format!("a step of kind `{}` sees no `{root}`", parted.kind.name))
                     .help = help;
             }
+        }
+        let mut capture = Vec::new();
+        for (name, path) in written.capture {
             if let Some((lender, at)) = course.lent.get(&name.value) {
                 problems.push(
                     Problem::error(
@@ -251,6 +257,7 @@ impl ProbeMaker<'_> {
             expect: expectations,
             warn,
             capture,
+            version: written.version.map(|path| path.value.0.clone()),
             timeout: written.timeout,
         })
     }

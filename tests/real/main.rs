@@ -17,5 +17,6 @@ mod prometheus;
 mod run;
 mod servers;
 mod sns;
+mod stopped;
 mod tls;
 mod webhook;

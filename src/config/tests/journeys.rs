@@ -1,7 +1,7 @@
 //! Journeys that bring the steps of other probes, and what is expected of them as a whole.
 
 use super::*;
-use crate::domain::probe::Owing;
+use crate::domain::debt::Owing;
 use crate::engine::plan::PlannedStep;
 
 const PROBES: &str = r#"
