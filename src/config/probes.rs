@@ -93,6 +93,11 @@ impl ProbeMaker<'_> {
     pub fn make(&self, expanded: &Expanded, made: &Made, problems: &mut Problems) -> Option<WrittenProbe> {
         let Expanded { name, key, node, each } = expanded;
         let journey = node.get("steps").is_some();
+        if let Some(used) = node.get("use").filter(|_| !journey) {
+            problems.error(used.span.clone(), "`use` stands in the steps of a journey").help =
+                Some(format!("write `steps: [{{ use: {} }}]`", used.span.text()));
+            return None;
+        }
         let (rest, single) = if journey {
             (self.without_kinds(node, problems), None)
         } else {

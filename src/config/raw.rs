@@ -219,7 +219,8 @@ pub struct RawStep {
     pub timeout: Option<Spanned<RawLength>>,
 }
 
-/// A step in a list: one that is written there, or those of another probe. Only its schema is used.
+// Only its schema is used.
+/// A step in a list: one that is written there, or those of another probe.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub enum StepForms {

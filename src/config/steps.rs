@@ -34,6 +34,8 @@ pub struct Course<'a> {
     lent: BTreeMap<CaptureName, (ProbeName, Span)>,
     /// A step is not known, so that nothing that it may have captured is missing.
     open: bool,
+    /// A step is broken, so that nothing that it may have seen is missing.
+    lost: bool,
     /// What each step sees, for the expectations of the journey.
     pub seen: Vec<Name>,
     /// Who was brought, in their order.
@@ -52,15 +54,16 @@ impl<'a> Course<'a> {
             captured: BTreeSet::new(),
             lent: BTreeMap::new(),
             open: false,
+            lost: false,
             seen: Vec::new(),
             used: Vec::new(),
             owing: Owing::default(),
         }
     }
 
-    /// Whether something that was brought is not known.
+    /// Whether a step is not known.
     pub fn is_open(&self) -> bool {
-        self.open
+        self.open || self.lost
     }
 
     /// What was captured by now.
@@ -70,7 +73,7 @@ impl<'a> Course<'a> {
 
     /// What the expectations of the journey may name.
     pub fn whole(&self) -> Names {
-        let steps = if self.open { Shape::Any } else { Shape::fields(self.seen.iter().cloned()) };
+        let steps = if self.is_open() { Shape::Any } else { Shape::fields(self.seen.iter().cloned()) };
         self.before_step()
             .with(Name::known("total_ms", Shape::Number, "how long the steps took, in milliseconds"))
             .with(Name::known("cleanup_debt", Shape::Number, "how many earlier runs are still to be cleaned up"))
@@ -155,6 +158,7 @@ impl ProbeMaker<'_> {
             let (Some(parted), Some(raw)) = (parted, raw) else {
                 // What a broken step would have captured is not missing.
                 course.captured.extend(captures_of(node));
+                course.lost = true;
                 continue;
             };
             if let Some(first) = course.names.insert(raw.name.value.clone(), raw.name.span.clone()) {
@@ -291,8 +295,12 @@ fn bring(
         return Vec::new();
     };
     let Some(found) = course.made.find(text, &at, problems) else { return Vec::new() };
-    course.open = known;
     let name = &found.probe.name;
+    if course.used.contains(name) {
+        problems.error(at, format!("`{name}` is used twice")).help = Some("a journey uses a probe once".to_owned());
+        return Vec::new();
+    }
+    course.open = known;
     if found.open {
         course.open = true;
     }
@@ -310,7 +318,7 @@ fn bring(
         }
         let Some(own) = course.name_of(found, step) else {
             problems.error(at.clone(), format!("`{name}` brings a step named `{}` once more", step.name)).help =
-                Some("a probe can be used once in a journey".to_owned());
+                Some("give the step another name there, or here".to_owned());
             return renamed;
         };
         course.names.insert(own.clone(), at.clone());
