@@ -75,7 +75,9 @@ async fn a_journey_is_weighed_as_a_whole() {
 #[test]
 fn a_journey_has_a_bounded_number_of_steps() {
     let steps = |letter: char| -> String {
-        (0..60).map(|n| format!("{{ name: {letter}{n}, http: \"https://shop.example.com/\" }}, ")).collect()
+        let steps: Vec<_> =
+            (0..60).map(|n| format!("{{ name: {letter}{n}, http: \"https://shop.example.com/\" }}")).collect();
+        steps.join(", ")
     };
     let (one, other) = (steps('a'), steps('b'));
     let text = format!(
