@@ -3,7 +3,6 @@
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,9 +10,10 @@ use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::debt::Debt;
 use crate::domain::exchange::Exchange;
 use crate::domain::expression::Names;
-use crate::domain::incident::{Event, Incident, IncidentId, Moment};
+use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
 use crate::domain::metric::{Sample, SampleLabels};
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
@@ -372,6 +372,8 @@ pub struct Commit {
     pub moments: Vec<Moment>,
     /// New rows of the outbox.
     pub deliveries: Vec<Delivery>,
+    /// Versions that steps saw for the first time, or otherwise than before.
+    pub versions: Vec<Version>,
 }
 
 /// While the store rests a commit grows with what happens, and not with how long it rests: of an account, a state and an
@@ -396,6 +398,12 @@ impl Commit {
         self.incidents.push(incident);
     }
 
+    /// The last word on the version that a step saw.
+    pub fn put_version(&mut self, version: Version) {
+        self.versions.retain(|known| (&known.probe, &known.step) != (&version.probe, &version.step));
+        self.versions.push(version);
+    }
+
     /// The last word on a state: this.
     pub fn remember(&mut self, key: AlertKey, state: AlertState) {
         self.states.retain(|(known, _)| *known != key);
@@ -411,30 +419,6 @@ impl Commit {
     }
 }
 
-/// What a run may have left behind in its target, until its cleanup has put it away. What it captured is as good as a
-/// secret, and not printed.
-#[derive(Clone, PartialEq)]
-pub struct Debt {
-    /// The run.
-    pub run: RunId,
-    /// Its probe, whose cleanup is owed.
-    pub probe: ProbeName,
-    /// Those of its captures that the cleanup names.
-    pub captures: BTreeMap<CaptureName, String>,
-    /// When the run began.
-    pub since: Timestamp,
-    /// How often its cleanup has been performed.
-    pub attempts: u32,
-    /// When it is to be performed again; absent while the run goes on.
-    pub due_at: Option<Timestamp>,
-}
-
-impl fmt::Debug for Debt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Debt({} of {}, {} attempts)", self.run, self.probe, self.attempts)
-    }
-}
-
 /// What a process that starts must know of the one before it.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
@@ -446,6 +430,8 @@ pub struct Loaded {
     pub accounted: Vec<(ScheduleName, ProbeName, Timestamp)>,
     /// What its runs left behind, those that were going on when it ended among them.
     pub debts: Vec<Debt>,
+    /// Which version each step last saw.
+    pub versions: Vec<Version>,
 }
 
 /// The longest that a delivery rests between two attempts, whatever its receiver asks for.
@@ -532,6 +518,8 @@ pub struct Overview {
     pub last: BTreeMap<(ScheduleName, ProbeName), Run>,
     /// Slots by outcome, since the store began.
     pub slots: BTreeMap<(ScheduleName, ProbeName), BTreeMap<SlotOutcome, u64>>,
+    /// How many runs of each probe are still to be cleaned up.
+    pub debts: BTreeMap<ProbeName, u64>,
     /// Open incidents, the gravest first.
     pub open: Vec<Incident>,
     /// The last that were resolved, the latest first; at most ten.

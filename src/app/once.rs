@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::{Answer, Output, Stop};
 use super::cli::{OnceArguments, RunFormat};
 use super::daemon::asked_to_stop;
+use super::threads::ProbeThreads;
 use super::{junit, report, wiring};
 use crate::config::load::{Surroundings, load_url};
 use crate::config::schedules::glob;
@@ -44,11 +47,16 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
 
     let stop = CancellationToken::new();
     let runner = Runner::new(Arc::clone(&surroundings.clock), stop.clone());
+    let threads = ProbeThreads::start()?;
+    let probing = threads.handle();
+    let mut watch = JoinSet::new();
+    watch.spawn_on(runner.clone().watch(), &probing);
     let runs = orders.into_iter().filter_map(|(plan, probe, schedule)| {
         let probe = Arc::clone(plan.probes.get(&probe)?);
         let (now, due) = (surroundings.clock.now(), surroundings.clock.monotonic());
         let runner = runner.clone();
-        Some(async move { runner.run(Order { plan, probe, schedule, slot: now, due_at: now, due }).await })
+        let order = Order { plan, probe, schedule, slot: now, due_at: now, due };
+        Some(AbortOnDropHandle::new(probing.spawn(async move { runner.run(order).await })))
     });
     let mut runs = std::pin::pin!(futures::stream::iter(runs).buffered(RUNS_AT_ONCE));
     let mut out = Output::default();
@@ -62,6 +70,7 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
             }
         };
         let Some(run) = run else { break };
+        let run = run.map_err(|error| Stop::Fault(format!("a run ended without a result: {error}")))?;
         if asked.format == RunFormat::Text {
             out.bytes(report::text(&run).as_bytes())?;
         }

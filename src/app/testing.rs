@@ -38,6 +38,7 @@ pub fn journey() -> Run {
         certificate_expires: None,
         status,
         late_ms: None,
+        version: None,
     };
     Run {
         id: RunId(Arc::from("01JDEXAMPLE")),

@@ -249,6 +249,7 @@ mod tests {
                 certificate_expires: None,
                 status: Some(200),
                 late_ms: None,
+                version: None,
             }],
         };
         let lines: Vec<_> = samples(&run)

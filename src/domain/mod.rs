@@ -1,5 +1,6 @@
 //! Floor 0: nouns and rules. No async, no I/O, no clock reads, nothing of YAML.
 
+pub mod debt;
 pub mod exchange;
 pub mod expression;
 pub mod incident;

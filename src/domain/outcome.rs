@@ -390,7 +390,13 @@ pub struct StepOutcome {
     /// measured by our own clock: its times may be too long by as much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_ms: Option<f64>,
+    /// Which version the target said it is, cut to [`VERSION_LENGTH_MAX`] characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
+
+/// The longest version that is kept, in characters.
+pub const VERSION_LENGTH_MAX: usize = 100;
 
 /// The id of a run: sorts by time, and is ours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -10,7 +10,9 @@ use super::plan::{PlannedProbe, PlannedStep};
 use super::pulse::{LATE_MIN, STOPPED_MIN};
 use crate::domain::expression::{Expression, Scope};
 use crate::domain::names::{CaptureName, StepName};
-use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Phases, StepOutcome, Verdict};
+use crate::domain::outcome::{
+    Cause, Failure, FailureKind, Observation, Phases, StepOutcome, VERSION_LENGTH_MAX, Verdict,
+};
 use crate::domain::probe::Probe;
 use crate::domain::time::{Monotonic, milliseconds, words};
 use crate::ports::Secrets;
@@ -181,6 +183,7 @@ impl<'a> Progress<'a> {
             certificate_expires: None,
             status: None,
             late_ms: None,
+            version: None,
         });
     }
 
@@ -223,6 +226,9 @@ impl<'a> Progress<'a> {
             ([], None, [_, ..]) => Verdict::Degraded(outcome.warnings.clone()),
             ([], None, []) => Verdict::Passed,
         };
+        // A target that does not say it, as when it is unwell, has not changed for all we know.
+        let version = observation.zip(step.version.as_ref()).and_then(|(seen, path)| capture(seen, path).ok());
+        let version = version.map(|text| text.chars().take(VERSION_LENGTH_MAX).collect::<String>());
         self.outcomes.push(StepOutcome {
             name: step.name.clone(),
             kind: step.kind.to_owned(),
@@ -237,6 +243,7 @@ impl<'a> Progress<'a> {
             certificate_expires: observation.and_then(|seen| seen.certificate_expires),
             status: observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_i64),
             late_ms: (late >= LATE_MIN).then(|| milliseconds(late)),
+            version: version.map(|text| secrets.redact(&text)),
         });
         match part {
             Part::Step => {

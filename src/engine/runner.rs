@@ -14,11 +14,12 @@ use super::facts::Facts;
 use super::journal::Journal;
 use super::plan::{Plan, PlannedProbe, PlannedStep};
 use super::progress::{Outcome, Part, Progress, weigh};
-use super::pulse::Pulse;
+use super::pulse::{Pulse, STOPPED_MIN};
+use crate::domain::debt::Debt;
 use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Run, RunId, Verdict};
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Monotonic, Timestamp};
-use crate::ports::{Clock, Debt, Recorder, Session, StepContext};
+use crate::ports::{Clock, Recorder, Session, StepContext};
 
 /// How long after its deadline a step is ended from outside: a prober that keeps its deadline names the phase, so it is
 /// given the chance.
@@ -193,8 +194,12 @@ impl Runner {
                 (None, Outcome::failed(failure))
             }
         };
-        let late = self.pulse.lost().saturating_sub(lost);
-        progress.conclude(step, part, begun..self.clock.monotonic(), late, observation.as_ref(), outcome);
+        let lost = self.pulse.lost().since(lost);
+        progress.conclude(step, part, begun..self.clock.monotonic(), lost.all(), observation.as_ref(), outcome);
+        if lost.all() >= STOPPED_MIN {
+            // The steps after this one have their time all the same.
+            progress.begun = progress.begun + lost.stalled;
+        }
     }
 
     /// What the step saw and what came of it; nothing when it is to be skipped.

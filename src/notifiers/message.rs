@@ -62,6 +62,11 @@ pub fn text(notification: &Notification) -> String {
         }
         text.push('\n');
     }
+    if !incident.changes.is_empty() {
+        put(&mut text, "What changed shortly before:");
+        incident.changes.iter().for_each(|change| put(&mut text, &format!("- {}", piece(change))));
+        text.push('\n');
+    }
     for (name, value) in facts(notification, incident) {
         put(&mut text, &format!("{name:<10} {}", piece(&value)));
     }

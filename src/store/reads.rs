@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
 use super::columns::{from_json, instant, micros, parsed, read, to_instant, to_length};
 use super::journal;
-use crate::domain::incident::{Event, Incident, IncidentId, Moment};
+use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::{AlertKey, Aspect};
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
 use crate::domain::outcome::{Run, RunId, SlotOutcome};
@@ -38,7 +38,22 @@ pub fn load(connection: &Connection) -> Result<Loaded> {
         incidents: open_incidents(connection)?,
         accounted: accounted.collect::<Result<_>>()?,
         debts: journal::debts(connection)?,
+        versions: versions(connection)?,
     })
+}
+
+fn versions(connection: &Connection) -> Result<Vec<Version>> {
+    let mut select = connection.prepare_cached("SELECT * FROM versions")?;
+    let versions = select.query_map([], |row| {
+        Ok(Version {
+            probe: parsed(row, "probe")?,
+            step: parsed(row, "step")?,
+            version: row.get("version")?,
+            since: instant(row, "since")?,
+            before: row.get("before")?,
+        })
+    })?;
+    versions.collect()
 }
 
 /// How things stand.
@@ -53,6 +68,7 @@ pub fn overview(connection: &Connection, since: Timestamp) -> Result<Overview> {
         runs: runs(connection, since)?,
         last: last_runs(connection)?,
         slots: slots(connection)?,
+        debts: journal::counts(connection)?,
         open,
         resolved: resolved.collect::<Result<_>>()?,
     })

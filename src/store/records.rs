@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::columns::{count, json, length, micros};
 use super::outbox;
-use crate::domain::incident::{Incident, Moment};
+use crate::domain::incident::{Incident, Moment, Version};
 use crate::domain::judge::{AlertKey, AlertState};
 use crate::domain::names::ScheduleName;
 use crate::domain::outcome::{Run, SlotAccount, SlotOutcome};
@@ -14,7 +14,8 @@ use crate::ports::Commit;
 /// Writes all of a commit. Who is forgotten is forgotten last: a state that changed just before its probe was removed
 /// must not outlive it.
 pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
-    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries } = commit;
+    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries, versions } = commit;
+    versions.iter().try_for_each(|version| write_version(connection, version))?;
     runs.iter().try_for_each(|run| write_run(connection, run))?;
     accounts.iter().try_for_each(|account| write_account(connection, account))?;
     states.iter().try_for_each(|(key, state)| write_state(connection, key, state))?;
@@ -85,6 +86,15 @@ fn write_state(connection: &Connection, key: &AlertKey, state: &AlertState) -> R
     Ok(())
 }
 
+fn write_version(connection: &Connection, version: &Version) -> Result<()> {
+    let mut replace = connection.prepare_cached(
+        "INSERT OR REPLACE INTO versions (probe, step, version, since, before) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let Version { probe, step, version, since, before } = version;
+    replace.execute(params![probe.as_str(), step.as_str(), version, micros(*since), before])?;
+    Ok(())
+}
+
 fn forget(connection: &Connection, key: &AlertKey) -> Result<()> {
     let mut delete =
         connection.prepare_cached("DELETE FROM alert_states WHERE schedule = ?1 AND probe = ?2 AND aspect = ?3")?;
@@ -127,8 +137,9 @@ fn write_moment(connection: &Connection, moment: &Moment) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::incident::{Event, Severity};
+    use crate::domain::incident::{Event, Severity, Version};
     use crate::domain::judge::AlertState;
+    use crate::domain::names::StepName;
     use crate::domain::outcome::{SlotAccount, SlotOutcome};
     use crate::ports::{Commit, Store as _};
     use crate::store::testing::{Kept, delivery, incident, kept, key, moment, probe, resolved, run, schedule, second};
@@ -159,6 +170,17 @@ mod tests {
             deliveries: vec![delivery(&one, 1, Event::Opened, "ops", 60)],
             incidents: vec![one],
             moments: vec![moment("I1", 60, "opened"), moment("I1", 60, "muted"), moment("I1", 30, "failed")],
+            versions: vec![version("1.0.0", None), version("1.1.0", Some("1.0.0"))],
+        }
+    }
+
+    fn version(version: &str, before: Option<&str>) -> Version {
+        Version {
+            probe: probe("api"),
+            step: StepName::parse("http").unwrap(),
+            version: version.to_owned(),
+            since: second(30),
+            before: before.map(str::to_owned),
         }
     }
 
@@ -178,6 +200,7 @@ mod tests {
         let loaded = kept.store.load().await.unwrap();
         assert_eq!(loaded.states, [(key("api"), firing())]);
         assert_eq!(loaded.incidents, [incident("I1", Severity::P1, 60)]);
+        assert_eq!(loaded.versions, [version("1.1.0", Some("1.0.0"))], "the last that was seen");
         assert_eq!(loaded.accounted, [(schedule("tier"), probe("api"), second(60))]);
         kept.store
             .commit(Commit { states: vec![(key("api"), AlertState::Healthy)], ..Commit::default() })

@@ -9,6 +9,7 @@
 //! | `moments` | a line of an incident's time line | incident, place in it | with its incident |
 //! | `outbox` | a message to one channel, and what became of it | its id | with its incident |
 //! | `journal` | a run that may have left something in its target | the run | when it is cleaned up, or given up |
+//! | `versions` | the version that a step last saw | probe, step | never |
 //!
 //! Ids are ours; row numbers mean nothing. Instants and lengths are whole microseconds. What rules and pages
 //! ask for is a column; the rest of a thing is JSON beside it.
@@ -54,7 +55,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [2, i64::from(super::APPLICATION_ID), 2, 7];
+        let expected = [2, i64::from(super::APPLICATION_ID), 2, 8];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);

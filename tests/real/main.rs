@@ -23,5 +23,6 @@ mod servers;
 mod sns;
 mod tcp;
 mod timing;
+mod stopped;
 mod tls;
 mod webhook;

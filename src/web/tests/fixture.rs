@@ -213,6 +213,7 @@ pub fn broken() -> Overview {
     overview.last.insert(name, run("hourly", "logs-roundtrip", started_at, 0, blind));
     let slots = overview.slots.get_mut(&key("reachability", "api-health")).unwrap();
     slots.extend([(SlotOutcome::Skipped, 1), (SlotOutcome::Gap, 4)]);
+    overview.debts = [(ProbeName::parse("shopper-journey").unwrap(), 3)].into();
     overview.open = vec![incident()];
     let mut over = incident();
     over.id = IncidentId(Arc::from("01KB2GHAAN0000000000000000"));
