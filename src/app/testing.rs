@@ -59,5 +59,6 @@ pub fn journey() -> Run {
             ),
             step("logout", 62.0, Phases::default(), None, None),
         ],
+        bundle: None,
     }
 }

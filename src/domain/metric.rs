@@ -245,6 +245,7 @@ mod tests {
                 certificate_expires: None,
                 status: Some(200),
             }],
+            bundle: None,
         };
         let lines: Vec<_> = samples(&run)
             .iter()

@@ -21,6 +21,9 @@ const BATCH_MAX: usize = 500;
 /// How many runs are kept while the store does not take them; states, incidents and messages are kept whole.
 const UNRECORDED_RUNS_MAX: usize = 100_000;
 
+/// How many bundles are kept meanwhile: sixteen MiB at most, and what is lost with the others is only their detail.
+const UNRECORDED_BUNDLES_MAX: usize = 1_000;
+
 /// How long a store that failed is left alone at first; doubles …
 const STORE_REST_MIN: Duration = Duration::from_secs(1);
 
@@ -157,6 +160,7 @@ impl Dispatcher {
         let told_at = outage.map(|outage| outage.told_at).filter(|told_at| now.since(*told_at) < TELL_EVERY);
         let excess = self.unrecorded.runs.len().saturating_sub(UNRECORDED_RUNS_MAX);
         self.unrecorded.runs.drain(..excess);
+        self.unrecorded.bundles.drain(..self.unrecorded.bundles.len().saturating_sub(UNRECORDED_BUNDLES_MAX));
         if told_at.is_none() || excess > 0 {
             let Commit { runs, deliveries, .. } = &self.unrecorded;
             tracing::error!(
@@ -187,7 +191,7 @@ fn log(commit: &Commit) {
 }
 
 fn is_empty(commit: &Commit) -> bool {
-    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries } = commit;
+    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries, bundles } = commit;
     runs.is_empty()
         && accounts.is_empty()
         && states.is_empty()
@@ -195,4 +199,5 @@ fn is_empty(commit: &Commit) -> bool {
         && incidents.is_empty()
         && moments.is_empty()
         && deliveries.is_empty()
+        && bundles.is_empty()
 }

@@ -18,6 +18,7 @@ pub mod facts;
 pub mod fanout;
 pub mod ledger;
 pub mod plan;
+pub mod records;
 pub mod runner;
 pub mod scheduler;
 pub mod slots;

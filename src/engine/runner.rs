@@ -14,13 +14,15 @@ use tokio_util::sync::CancellationToken;
 use super::calendar::timeout;
 use super::facts::{Facts, capture};
 use super::plan::{Plan, PlannedProbe};
+use super::records::Records;
+use crate::domain::exchange::Assertion;
 use crate::domain::expression::{Explanation, Expression};
 use crate::domain::names::CaptureName;
 use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Phases, Run, RunId, StepOutcome, Verdict};
 use crate::domain::probe::Step;
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Monotonic, Timestamp, milliseconds};
-use crate::ports::{Clock, Prober, Recorder, Secrets, Session, StepContext};
+use crate::ports::{Clock, Prober, Recorder, Session, StepContext};
 
 /// How long after its deadline a step is ended from outside: a prober that keeps its deadline names the phase, so it is
 /// given the chance.
@@ -49,6 +51,8 @@ pub struct Runner {
     clock: Arc<dyn Clock>,
     /// Cancelled when the process is told to stop: steps end at once, the cleanup goes on.
     stop: CancellationToken,
+    /// Whether every run has a bundle, and that whole; otherwise one that failed, cut to a size that can be kept.
+    tells_all: bool,
 }
 
 struct Progress<'a> {
@@ -61,12 +65,19 @@ struct Progress<'a> {
     failures: Vec<Failure>,
     warnings: Vec<Failure>,
     ours: Option<Cause>,
+    records: Records,
 }
 
 impl Runner {
     /// A runner on these clocks that heeds that token.
     pub fn new(clock: Arc<dyn Clock>, stop: CancellationToken) -> Self {
-        Self { clock, stop }
+        Self { clock, stop, tells_all: false }
+    }
+
+    /// The same, for somebody who wants to see everything that every run did.
+    #[must_use]
+    pub fn telling_all(self) -> Self {
+        Self { tells_all: true, ..self }
     }
 
     /// Makes one run. Never fails: what goes wrong is its verdict, and a bug of ours too.
@@ -96,6 +107,7 @@ impl Runner {
             lateness: now.since(order.due),
             verdict: Verdict::Inconclusive(Cause::Ours(why)),
             steps: Vec::new(),
+            bundle: None,
         }
     }
 
@@ -118,6 +130,7 @@ impl Runner {
             failures: Vec::new(),
             warnings: Vec::new(),
             ours: None,
+            records: Records::new(self.tells_all),
         };
 
         for step in &probe.steps {
@@ -133,12 +146,14 @@ impl Runner {
             self.step(&mut progress, step, cleanup_deadline, Part::Cleanup).await;
         }
 
-        let verdict = match progress {
-            Progress { failures, .. } if !failures.is_empty() => Verdict::Failed(failures),
-            Progress { ours: Some(cause), .. } => Verdict::Inconclusive(cause),
-            Progress { warnings, .. } if !warnings.is_empty() => Verdict::Degraded(warnings),
-            Progress { .. } => Verdict::Passed,
+        let Progress { captures, mut outcomes, failures, warnings, ours, records, .. } = progress;
+        let mut verdict = match (failures, ours) {
+            (failures, _) if !failures.is_empty() => Verdict::Failed(failures),
+            (_, Some(cause)) => Verdict::Inconclusive(cause),
+            _ if !warnings.is_empty() => Verdict::Degraded(warnings),
+            _ => Verdict::Passed,
         };
+        let bundle = records.close(&mut verdict, &mut outcomes, &captures, &*order.plan.secrets);
         Run {
             id: id.clone(),
             location: Arc::clone(&order.plan.location),
@@ -150,7 +165,8 @@ impl Runner {
             duration,
             lateness: begun.since(order.due),
             verdict,
-            steps: progress.outcomes,
+            steps: outcomes,
+            bundle,
         }
     }
 
@@ -168,14 +184,16 @@ impl Runner {
             }
         }
         let deadline = step.timeout.map_or(deadline, |limit| deadline.min(begun + limit));
-        let result = self.probe(progress, step, deadline, part).await;
-        let (observation, outcome) = match result {
-            Err(cause_or_failure) => (None, cause_or_failure),
+        let recorder = Recorder::default();
+        let result = self.probe(progress, step, deadline, part, &recorder).await;
+        let (observation, outcome, assertions) = match result {
+            Err(cause_or_failure) => (None, cause_or_failure, Vec::new()),
             Ok(observation) => {
-                let outcome = weigh(step, &observation, &mut progress.captures, &progress.order.probe.each);
-                (Some(observation), outcome)
+                let (outcome, assertions) = weigh(step, &observation, progress);
+                (Some(observation), outcome, assertions)
             }
         };
+        progress.records.add(step, recorder, assertions, &progress.captures);
         progress.conclude(step, part, begun..self.clock.monotonic(), observation.as_ref(), outcome);
     }
 
@@ -185,8 +203,8 @@ impl Runner {
         step: &Step<Arc<dyn Prober>>,
         deadline: Monotonic,
         part: Part,
+        recorder: &Recorder,
     ) -> Result<Observation, Outcome> {
-        let recorder = Recorder::default();
         let cx = StepContext {
             clock: &*self.clock,
             deadline,
@@ -194,7 +212,7 @@ impl Runner {
             captures: &progress.captures,
             secrets: &*progress.order.plan.secrets,
             session: &progress.session,
-            recorder: &recorder,
+            recorder,
         };
         let probing = AssertUnwindSafe(step.action.probe(&cx)).catch_unwind();
         let told_to_stop = async {
@@ -252,24 +270,22 @@ impl Outcome {
 fn weigh(
     step: &Step<Arc<dyn Prober>>,
     observation: &Observation,
-    captures: &mut BTreeMap<CaptureName, String>,
-    each: &serde_json::Value,
-) -> Outcome {
+    progress: &mut Progress<'_>,
+) -> (Outcome, Vec<Assertion>) {
     let mut outcome = Outcome::default();
-    {
-        let facts = Facts::of(observation, captures, each);
-        let untrue = |expressions: &[Expression]| -> Vec<Failure> {
-            let explanations = expressions.iter().filter_map(|expression| expression.assert(&facts).err());
-            explanations.map(|explanation: Explanation| Failure::of_assertion(explanation)).collect()
-        };
-        outcome.failures = untrue(&step.expect);
-        outcome.warnings = untrue(&step.warn);
-    }
+    let facts = Facts::of(observation, &progress.captures, &progress.order.probe.each);
+    let untrue = |expressions: &[Expression]| -> Vec<Failure> {
+        let explanations = expressions.iter().filter_map(|expression| expression.assert(&facts).err());
+        explanations.map(|explanation: Explanation| Failure::of_assertion(explanation)).collect()
+    };
+    outcome.failures = untrue(&step.expect);
+    outcome.warnings = untrue(&step.warn);
+    let assertions = progress.records.examine(step, &facts, !outcome.failures.is_empty());
     let well = outcome.failures.is_empty();
     for wanted in &step.capture {
         match capture(observation, &wanted.path) {
             Ok(text) => {
-                captures.insert(wanted.name.clone(), text);
+                progress.captures.insert(wanted.name.clone(), text);
             }
             Err(why) if well => {
                 let message = format!("`{}` cannot be taken as `{}`: {why}", wanted.path.text, wanted.name);
@@ -278,7 +294,7 @@ fn weigh(
             Err(_) => {}
         }
     }
-    outcome
+    (outcome, assertions)
 }
 
 impl Progress<'_> {
@@ -304,19 +320,17 @@ impl Progress<'_> {
         observation: Option<&Observation>,
         mut outcome: Outcome,
     ) {
-        let secrets = &*self.order.plan.secrets;
         let several = self.order.probe.journey;
         let ours = match &mut outcome.ours {
             Some(Cause::Ours(failure)) => Some(failure),
             _ => None,
         };
         let until_failure = outcome.failures.iter_mut().chain(ours).find_map(|failure| failure.phases.take());
-        for failure in outcome.failures.iter_mut().chain(&mut outcome.warnings) {
-            redact(failure, secrets);
-            failure.step = several.then(|| step.name.clone());
-        }
-        if let Some(Cause::Ours(failure)) = &mut outcome.ours {
-            redact(failure, secrets);
+        let ours = match &mut outcome.ours {
+            Some(Cause::Ours(failure)) => Some(failure),
+            _ => None,
+        };
+        for failure in outcome.failures.iter_mut().chain(&mut outcome.warnings).chain(ours) {
             failure.step = several.then(|| step.name.clone());
         }
         let verdict = match (&outcome.failures[..], &outcome.ours, &outcome.warnings[..]) {
@@ -366,17 +380,6 @@ pub fn said(panic: &(dyn Any + Send)) -> &str {
 /// The time of a step that saw nothing: how long it took is known, what took it is what its failure says.
 fn unseen(took: Duration) -> Phases {
     Phases { total_ms: milliseconds(took), ..Phases::default() }
-}
-
-fn redact(failure: &mut Failure, secrets: &dyn Secrets) {
-    let clean = |text: &mut String| *text = secrets.redact(text);
-    clean(&mut failure.message);
-    failure.expected.as_mut().map(clean);
-    failure.actual.as_mut().map(clean);
-    if let Some(explanation) = &mut failure.explanation {
-        explanation.parts.iter_mut().for_each(|part| clean(&mut part.value));
-        explanation.reason.as_mut().map(clean);
-    }
 }
 
 /// A new id: 48 bits of the wall clock and 80 of chance, 26 characters that sort by time.

@@ -11,7 +11,6 @@ pub mod certificates;
 pub mod client;
 pub mod dial;
 pub mod excerpt;
-pub mod redaction;
 pub mod resolver;
 pub mod stopwatch;
 pub mod tls;

@@ -107,6 +107,7 @@ pub fn run(schedule: &str, probe: &str, started_at: Timestamp, milliseconds: u64
         lateness: Duration::from_micros(3_800),
         verdict,
         steps: Vec::new(),
+        bundle: None,
     }
 }
 
@@ -186,7 +187,7 @@ pub fn story(incident: Incident) -> IncidentStory {
         (ChannelName::parse("oncall").unwrap(), Event::Opened, "delivered at 09:14:33 UTC, 202".to_owned()),
         (ChannelName::parse("ops").unwrap(), Event::Opened, "waiting after 2 attempts: connection refused".to_owned()),
     ];
-    IncidentStory { incident, moments, told }
+    IncidentStory { incident, moments, told, bundles: Vec::new() }
 }
 
 /// The hour in which the shop broke: an open incident, a muted journey, a degraded probe, a run that could not be done.
