@@ -69,7 +69,11 @@ fn conceal_line(line: &str, shown: &mut String, found: &mut impl FnMut(&str)) {
         let value = if is_private(name) { value_of(&line[..at], name, &rest[word..]) } else { None };
         if let Some(Value { before, text, pairs }) = value {
             shown.push_str(&rest[..word + before]);
-            if pairs { hide_pairs(name, text, shown, found) } else { hide_after_scheme(text, shown, found) }
+            if pairs {
+                hide_pairs(name, text, shown, found)
+            } else {
+                hide_after_scheme(text, shown, found)
+            }
             at += word + before + text.len();
         } else if let Some(token) = signed_token(rest) {
             hide(token, shown, found);

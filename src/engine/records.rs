@@ -77,7 +77,8 @@ impl Records {
         captures: &BTreeMap<CaptureName, String>,
         secrets: &dyn Secrets,
     ) -> Option<Arc<Bundle>> {
-        let told = |outcome: &StepOutcome| outcome.verdict.as_ref().is_some_and(|verdict| !verdict.failures().is_empty());
+        let told =
+            |outcome: &StepOutcome| outcome.verdict.as_ref().is_some_and(|verdict| !verdict.failures().is_empty());
         if !self.all && verdict.failures().is_empty() && !outcomes.iter().any(told) {
             return None;
         }
@@ -104,7 +105,7 @@ impl Records {
             step.assertions.iter_mut().for_each(|assertion| privately.explanation(&mut assertion.explanation));
         }
         let bundle = Bundle { steps, left_out: 0 }.within(if self.all { usize::MAX } else { BUNDLE_BYTES_MAX });
-        (!bundle.is_empty()).then(|| Arc::new(bundle))
+        Some(Arc::new(bundle))
     }
 }
 

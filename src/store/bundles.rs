@@ -134,8 +134,12 @@ mod tests {
         let [over, open] = ["over", "open"].map(|id| incident(id, Severity::P1, 0));
         let incidents = vec![over.clone(), open, resolved(&over, 10)];
         kept.store.commit(Commit { incidents, ..Commit::default() }).await.unwrap();
-        let bundles =
-            vec![bundle("api", 1, None), bundle("api", 2, Some("over")), bundle("web", 2, Some("open")), bundle("api", 30, None)];
+        let bundles = vec![
+            bundle("api", 1, None),
+            bundle("api", 2, Some("over")),
+            bundle("web", 2, Some("open")),
+            bundle("api", 30, None),
+        ];
         commit(&kept, bundles).await;
         assert_eq!(kept.store.purge(second(5)).await.unwrap(), 1, "the incident is not old yet");
         assert_eq!(kept.store.purge(second(20)).await.unwrap(), 2, "the incident, and what spoke of it");

@@ -160,6 +160,7 @@ mod tests {
             deliveries: vec![delivery(&one, 1, Event::Opened, "ops", 60)],
             incidents: vec![one],
             moments: vec![moment("I1", 60, "opened"), moment("I1", 60, "muted"), moment("I1", 30, "failed")],
+            bundles: Vec::new(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::evidence::evidence;
 use super::frame::{Frame, Place, REFRESH_SECONDS, page};
 use super::marks::{Tone, mark};
 use super::reasons;
@@ -36,6 +37,7 @@ pub fn incident(view: &View<'_>, story: &IncidentStory) -> Markup {
                     @if incident.latest_failures == incident.first_failures { p .dim { "the same" } }
                     @else { (failures(view, &incident.latest_failures)) }
                 }
+                (evidence(view, story))
                 section .card .pad {
                     h2 { "What happened" }
                     ol .tl {

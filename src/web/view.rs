@@ -35,6 +35,17 @@ impl View<'_> {
         format!("{}… ({} more characters)", harmless(&kept), length - most)
     }
 
+    /// The same for text of several lines, which stay lines.
+    pub fn lines(&self, text: &str, most: usize) -> String {
+        let text = self.plan.secrets.redact(text);
+        let kept: String = text.chars().take(most).collect();
+        let mut lines = kept.lines().map(harmless).collect::<Vec<_>>().join("\n");
+        if kept.len() < text.len() {
+            lines.push_str(&format!("… ({} more characters)", text.chars().count() - most));
+        }
+        lines
+    }
+
     /// An instant in UTC with its seconds; with its date where that is not today's.
     pub fn instant(&self, at: Timestamp) -> String {
         let form = if at.date_naive() == self.now.date_naive() { "%H:%M:%S UTC" } else { "%Y-%m-%d %H:%M:%S UTC" };
