@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 
 /// What stands where a secret stood.
@@ -29,10 +29,11 @@ pub struct Redactor {
     forms: RwLock<BTreeSet<Form>>,
 }
 
-/// What programs leave as it is when they encode for a URL: nothing, what RFC 3986 reserves for nothing, what JavaScript's
-/// `encodeURIComponent` leaves, what paths may hold besides, and what browsers leave in a path and in a query.
-const PERCENT: [&AsciiSet; 6] = [
+/// What programs leave as it is when they encode for a URL: nothing, what forms leave, what RFC 3986 reserves for nothing,
+/// with the slash of a path, what JavaScript's `encodeURIComponent` leaves, and what browsers leave in a path and in a query.
+const PERCENT: [&AsciiSet; 7] = [
     NON_ALPHANUMERIC,
+    &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_'),
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~'),
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/'),
     &NON_ALPHANUMERIC
@@ -80,6 +81,17 @@ impl Redactor {
                 .chain(inside_base64(secret.as_bytes()))
                 .map(Form),
         );
+    }
+
+    /// The same for a value that was found in a text, where it may stand escaped for JSON or for a URL.
+    pub fn learn_found(&self, value: &str) {
+        self.learn(value);
+        if let Ok(Value::String(plain)) = serde_json::from_str(&format!("\"{value}\"")) {
+            self.learn(&plain);
+        }
+        if let Ok(plain) = percent_decode_str(value).decode_utf8() {
+            self.learn(&plain);
+        }
     }
 
     fn knows(&self, secret: &str) -> bool {
@@ -211,6 +223,14 @@ mod tests {
             assert_eq!(redactor.redact(&format!("a {text} b")), "a ••• b", "{text}");
         }
         assert_eq!(redactor.redact("nothing here"), "nothing here");
+    }
+
+    #[test]
+    fn a_value_that_was_found_escaped_is_known_plain() {
+        let redactor = Redactor::default();
+        redactor.learn_found(r#"a\"b\u00fcc"#);
+        redactor.learn_found("x%2Fy%20z");
+        assert_eq!(redactor.redact("a\"büc, x/y z, x%2fy%20z"), "•••, •••, •••");
     }
 
     #[test]

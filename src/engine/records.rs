@@ -125,9 +125,10 @@ impl<'a> Discretion<'a> {
         Self { secrets, own }
     }
 
-    /// Remembers what is private in an exchange, and gives it back without.
+    /// Remembers what is private in an exchange, and gives it back without. What is known is taken out first: a value that
+    /// was taken out in part would not be known again.
     fn learn(&self, exchange: Exchange) -> Exchange {
-        let conceal = |text: String| conceal(&text, |value| self.own.learn(value.trim()));
+        let conceal = |text: String| conceal(&self.known(&text), |value| self.own.learn_found(value.trim()));
         Exchange {
             sent: conceal(exchange.sent),
             received: conceal(exchange.received),
@@ -138,7 +139,11 @@ impl<'a> Discretion<'a> {
 
     /// The text without what it must not hold.
     fn text(&self, text: &str) -> String {
-        conceal(&self.own.redact(&self.secrets.redact(text)), |_| {})
+        conceal(&self.known(text), |_| {})
+    }
+
+    fn known(&self, text: &str) -> String {
+        self.own.redact(&self.secrets.redact(text))
     }
 
     /// The same for a text that may end in the middle of something.
@@ -175,5 +180,85 @@ impl<'a> Discretion<'a> {
         for text in [&mut failure.expected, &mut failure.actual].into_iter().flatten() {
             *text = self.text(text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::outcome::FailureKind;
+    use crate::engine::testing::{NoSecrets, step};
+    use std::time::Duration;
+
+    fn records(all: bool) -> Records {
+        let recorder = Recorder::default();
+        recorder.add(|| Exchange {
+            sent: "GET / HTTP/1.1\ncookie: sid=c00kie\n\nhunter2 and t0ken".to_owned(),
+            received: "HTTP/1.1 200 OK\n\n{\"password\":\"p4ss\"} t0k3n c00kie, and again p4ss, hunter2, captured and a cut capt"
+                .to_owned(),
+            ..Exchange::default()
+        });
+        let mut records = Records::new(all);
+        let step = step("only", || (Duration::ZERO, Err(Failure::new(FailureKind::Internal, ""))));
+        records.add(&step, recorder, Vec::new(), &BTreeMap::new());
+        records
+    }
+
+    fn close(all: bool, mut verdict: Verdict) -> (Verdict, Option<Arc<Bundle>>) {
+        let captures = BTreeMap::from([(CaptureName::parse("token").unwrap(), "captured".to_owned())]);
+        let bundle = records(all).close(&mut verdict, &mut [], &captures, &NoSecrets);
+        (verdict, bundle)
+    }
+
+    fn failure() -> Failure {
+        Failure::new(FailureKind::ProtocolInvalid, "it said captured, hunter2 and c00kie").with("token=abcdef", "p4ss")
+    }
+
+    #[test]
+    fn only_a_run_that_somebody_will_ask_about_is_kept() {
+        let failures = || vec![failure()];
+        for (verdict, is_kept) in [
+            (Verdict::Passed, false),
+            (Verdict::Degraded(failures()), false),
+            (Verdict::Failed(failures()), true),
+            (Verdict::Inconclusive(Cause::Ours(failure())), true),
+            (Verdict::Inconclusive(Cause::ShutDown), false),
+        ] {
+            assert_eq!(close(false, verdict.clone()).1.is_some(), is_kept, "{verdict:?}");
+            assert!(close(true, verdict).1.is_some(), "who asks for all gets all");
+        }
+    }
+
+    #[test]
+    fn what_is_private_in_one_place_is_taken_out_of_every_other() {
+        let (verdict, bundle) = close(false, Verdict::Failed(vec![failure()]));
+        let exchange = &bundle.unwrap().steps[0].exchanges[0];
+        assert_eq!(exchange.sent, "GET / HTTP/1.1\ncookie: sid=•••\n\n••• and t0ken");
+        assert_eq!(
+            exchange.received,
+            "HTTP/1.1 200 OK\n\n{\"password\":\"•••\"} t0k3n •••, and again •••, •••, ••• and a cut •••"
+        );
+        let told = &verdict.failures()[0];
+        assert_eq!(told.message, "it said •••, ••• and •••");
+        assert_eq!((told.expected.as_deref(), told.actual.as_deref()), (Some("token=•••"), Some("•••")));
+    }
+
+    #[test]
+    fn a_value_is_private_where_its_path_says_so_and_numbers_are_not() {
+        use crate::domain::expression::Part;
+        let part = |expression: &str, value: &str| Part { expression: expression.to_owned(), value: value.to_owned() };
+        let mut explanation = Explanation {
+            expression: "json.access_token == headers[\"set-cookie\"] || json.tokens > 5".to_owned(),
+            parts: vec![
+                part("json.access_token", "\"abc\""),
+                part("headers[\"set-cookie\"]", "\"sid=1\""),
+                part("json.tokens", "4"),
+                part("json.status", "\"ok\""),
+            ],
+            reason: None,
+        };
+        Discretion::of(&BTreeMap::new(), &NoSecrets).explanation(&mut explanation);
+        let values: Vec<_> = explanation.parts.iter().map(|part| part.value.as_str()).collect();
+        assert_eq!(values, [MARK, MARK, "4", "\"ok\""]);
     }
 }

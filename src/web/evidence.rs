@@ -48,9 +48,9 @@ fn step(view: &View<'_>, step: &StepRecord) -> Markup {
     });
     html! {
         summary { b { (name) } @if end_ms > 0.0 { " " span .dim { (latency(end_ms)) } } }
+        @if !assertions.is_empty() { ul .said { @for assertion in assertions { li { (asserted(view, assertion)) } } } }
         @if exchanges.is_empty() { p .dim { "nothing was exchanged" } }
         @for (one, begin) in exchanges.iter().zip(begins) { (exchange(view, one, begin, end_ms)) }
-        @if !assertions.is_empty() { ul .said { @for assertion in assertions { li { (asserted(view, assertion)) } } } }
         @for Captured { name, characters } in captures {
             p .dim { "captured " code { (name) } ", " (characters) " characters" }
         }

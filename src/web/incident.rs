@@ -37,7 +37,6 @@ pub fn incident(view: &View<'_>, story: &IncidentStory) -> Markup {
                     @if incident.latest_failures == incident.first_failures { p .dim { "the same" } }
                     @else { (failures(view, &incident.latest_failures)) }
                 }
-                (evidence(view, story))
                 section .card .pad {
                     h2 { "What happened" }
                     ol .tl {
@@ -51,6 +50,7 @@ pub fn incident(view: &View<'_>, story: &IncidentStory) -> Markup {
                     }
                     @if story.moments.is_empty() { p .dim { "nothing is recorded" } }
                 }
+                (evidence(view, story))
             }
             div {
                 section .card .pad { h2 { "In short" } (in_short(view, incident)) }
