@@ -39,7 +39,9 @@ fn of_step(text: &mut String, step: &StepRecord) {
         of_exchange(text, exchange, offset_ms, end_ms);
         offset_ms += exchange.phases.total_ms;
     }
-    assertions.iter().for_each(|assertion| asserted(text, assertion));
+    for assertion in assertions {
+        asserted(text, assertion);
+    }
     for Captured { name, characters } in captures {
         let plural = if *characters == 1 { "" } else { "s" };
         push(text, Style::new(), "↳ ", &format!("captured {name}, {characters} character{plural}"));
@@ -67,7 +69,7 @@ fn of_exchange(text: &mut String, exchange: &Exchange, offset_ms: f64, end_ms: f
     }
 }
 
-/// `✓ status == 200 · `status` was `200``: a glyph, and the word where it only warns.
+/// A glyph, the expression and what decided it, with a word where it only warns.
 fn asserted(text: &mut String, assertion: &Assertion) {
     let Assertion { held, warns, explanation } = assertion;
     let (glyph, colour) = match (held, warns) {

@@ -4,6 +4,7 @@
 //! can be kept for every failing run.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +83,8 @@ fn readable(text: &str, most: usize) -> String {
     };
     let mut lines = kept.lines().map(harmless).collect::<Vec<Cow<'_, str>>>().join("\n");
     if let Some(more) = cut {
-        lines.push_str(&format!("… ({more} more characters)"));
+        // Writing to a String cannot fail.
+        let _ = write!(lines, "… ({more} more characters)");
     }
     lines
 }

@@ -21,7 +21,8 @@ const WORDS: [&str; 14] = [
     "jwt",
 ];
 
-/// Names that are private as they are, and too short to be looked for within others.
+/// Names of fields and parameters that are private as they are. They are too short to be looked for within others, and stand
+/// at the beginning of a line of plain text too.
 const NAMES: [&str; 6] = ["session", "sid", "pwd", "pin", "otp", "auth"];
 
 /// Schemes of `Authorization`: the word stays, since it says much and tells nothing.
@@ -32,8 +33,16 @@ const SIGNED_TOKEN: (&str, usize) = ("eyJ", 3);
 
 /// Whether the value of a header, field or parameter of this name is private.
 pub fn is_private(name: &str) -> bool {
-    let bare: String = name.chars().filter(|c| !matches!(c, '-' | '_')).map(|c| c.to_ascii_lowercase()).collect();
-    NAMES.contains(&bare.as_str()) || WORDS.iter().any(|word| bare.contains(word))
+    NAMES.contains(&bare(name).as_str()) || has_private_word(name)
+}
+
+fn has_private_word(name: &str) -> bool {
+    let bare = bare(name);
+    WORDS.iter().any(|word| bare.contains(word))
+}
+
+fn bare(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, '-' | '_')).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// The text without what is private by what it is. Each value that was taken out is given to `found`, because a target may
@@ -70,9 +79,9 @@ fn conceal_line(line: &str, shown: &mut String, found: &mut impl FnMut(&str)) {
         if let Some(Value { before, text, pairs }) = value {
             shown.push_str(&rest[..word + before]);
             if pairs {
-                hide_pairs(name, text, shown, found)
+                hide_pairs(name, text, shown, found);
             } else {
-                hide_after_scheme(text, shown, found)
+                hide_after_scheme(text, shown, found);
             }
             at += word + before + text.len();
         } else if let Some(token) = signed_token(rest) {
@@ -99,7 +108,7 @@ struct Value<'a> {
 /// The value of a name, where what follows the name says that it has one.
 fn value_of<'a>(before: &str, name: &str, rest: &'a str) -> Option<Value<'a>> {
     let quote = before.chars().next_back().filter(|c| matches!(c, '"' | '\''));
-    let is_header = before.trim_matches([' ', '>', '<']).is_empty() || quote.is_some();
+    let is_header = has_private_word(name) && (before.trim_matches([' ', '>', '<']).is_empty() || quote.is_some());
     if let Some(text) = rest.strip_prefix(':').filter(|_| is_header) {
         // Within quotes, as in a command for a shell, the header ends with them.
         let text = text.trim_start();
@@ -107,7 +116,8 @@ fn value_of<'a>(before: &str, name: &str, rest: &'a str) -> Option<Value<'a>> {
         let pairs = name.to_ascii_lowercase().ends_with("cookie");
         return Some(Value { before: rest.len() - rest[1..].trim_start().len(), text: &text[..end], pairs });
     }
-    if let Some(text) = rest.strip_prefix('=') {
+    // Two of them compare, in expressions, and give nothing.
+    if let Some(text) = rest.strip_prefix('=').filter(|text| !text.starts_with('=')) {
         let end = text.find(|c: char| matches!(c, '&' | ';' | ',' | '"' | '\'' | '<' | '>' | ')') || c.is_whitespace());
         return Some(Value { before: 1, text: &text[..end.unwrap_or(text.len())], pairs: false });
     }
@@ -223,6 +233,9 @@ mod tests {
             ("access-control-expose-headers: set-cookie", "access-control-expose-headers: set-cookie"),
             (r#"{"services":{"auth":{"status":"ok"}}}"#, r#"{"services":{"auth":{"status":"ok"}}}"#),
             ("the token is bad: say it again", "the token is bad: say it again"),
+            (r#"json.token=="a" && has(headers["set-cookie"])"#, r#"json.token=="a" && has(headers["set-cookie"])"#),
+            ("session: begun", "session: begun"),
+            (r#"{"session": "begun"}"#, r#"{"session": "•••"}"#),
             ("status: 200\nage: 0\n", "status: 200\nage: 0\n"),
         ] {
             assert_eq!(concealed(text).0.replace('\r', ""), shown.replace('\r', ""), "{text}");

@@ -67,13 +67,13 @@ fn exchange(view: &View<'_>, exchange: &Exchange, begin_ms: f64, end_ms: f64) ->
                 @if let Some(remote) = remote { li .m { (view.text(remote, LINE_MAX)) } }
             }
         }
-        @if !sent.is_empty() { h3 { "sent" } pre tabindex="0" { (view.lines(sent, VALUE_MAX)) } }
-        @if !received.is_empty() { h3 { "received" } pre tabindex="0" { (view.lines(received, VALUE_MAX)) } }
+        @if !sent.is_empty() { h3 { "sent" } pre { (view.lines(sent, VALUE_MAX)) } }
+        @if !received.is_empty() { h3 { "received" } pre { (view.lines(received, VALUE_MAX)) } }
         @if !certificates.is_empty() {
             h3 { "certificates" }
             ul .said { @for certificate in certificates { li .m { (view.text(certificate, LINE_MAX * 2)) } } }
         }
-        @if let Some(command) = command { h3 { "to repeat it" } pre .cmd tabindex="0" { (view.lines(command, VALUE_MAX)) } }
+        @if let Some(command) = command { h3 { "to repeat it" } pre .cmd { (view.lines(command, VALUE_MAX)) } }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What every part of a page needs: the plan, the instant at which it is drawn, and the one way by which text from
 //! elsewhere enters it.
 
+use std::fmt::Write as _;
+
 use crate::domain::text::harmless;
 use crate::domain::time::{Timestamp, between, words};
 use crate::engine::plan::Plan;
@@ -41,7 +43,8 @@ impl View<'_> {
         let kept: String = text.chars().take(most).collect();
         let mut lines = kept.lines().map(harmless).collect::<Vec<_>>().join("\n");
         if kept.len() < text.len() {
-            lines.push_str(&format!("… ({} more characters)", text.chars().count() - most));
+            // Writing to a String cannot fail.
+            let _ = write!(lines, "… ({} more characters)", text.chars().count() - most);
         }
         lines
     }

@@ -244,6 +244,25 @@ async fn page_of(plan: &Arc<Plan>, clock: &Arc<SystemClock>, store: &Arc<store::
     page
 }
 
+/// Everything that this thread logs, down to the least.
+fn logs() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let logged = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&logged);
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
+    let subscriber = subscriber.with_writer(move || Sink(Arc::clone(&sink))).finish();
+    (logged, tracing::subscriber::set_default(subscriber))
+}
+
 #[tokio::test]
 async fn no_secret_and_no_captured_value_is_seen_anywhere() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -251,6 +270,7 @@ async fn no_secret_and_no_captured_value_is_seen_anywhere() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let bird = tokio::spawn(parrot(listener, Arc::clone(&heard)));
     let (directory, plan, clock) = plan(&address);
+    let (logged, logging) = logs();
 
     let whole = run(&plan, &clock, true).await;
     let kept = run(&plan, &clock, false).await;
@@ -279,11 +299,15 @@ async fn no_secret_and_no_captured_value_is_seen_anywhere() {
         ("once --verbose --format json", report::json(&[whole.clone()], true).to_string()),
         ("once", report::text(&kept)),
         ("once --format junit", String::from_utf8(junit::document(&[kept]).expect("XML")).expect("text")),
-        ("the log and the message", format!("{} {:?}", incident.summary(), story.moments)),
+        ("a message", format!("{} {:?}", incident.summary(), story.moments)),
         ("the status page", page_of(&plan, &clock, &opened, "/").await),
         ("the page of the incident", page_of(&plan, &clock, &opened, &format!("/incidents/{}", incident.id)).await),
     ]);
     opened.close().await;
+    tracing::info!("{}", incident.summary());
+    drop(logging);
+    shown.insert("the log", String::from_utf8_lossy(&logged.lock().unwrap()).into_owned());
+    assert!(shown["the log"].contains("bird is failing"), "{}", shown["the log"]);
     shown.insert("the store", String::from_utf8_lossy(&std::fs::read(&state).expect("a file")).into_owned());
     for place in ["once --verbose", "once --verbose --format json", "the page of the incident", "the store"] {
         assert!(shown[place].contains(MARKER), "{place} shows no exchange:\n{}", shown[place]);
