@@ -179,8 +179,9 @@ fn hex(secret: &str) -> String {
 
 /// How many bytes at the end of a text are the beginning of a form, if they are enough to tell something.
 fn beginning_at_end(text: &str, form: &str) -> Option<usize> {
-    let lengths = form.char_indices().map(|(at, _)| at).filter(|length| *length >= LENGTH_MIN);
-    lengths.rev().find(|length| text.ends_with(&form[..*length]))
+    // No longer than the text: a target may cut its text to pieces, and then each costs only what is in it.
+    let lengths = LENGTH_MIN..=text.len().min(form.len().saturating_sub(1));
+    lengths.rev().find(|length| form.is_char_boundary(*length) && text.ends_with(&form[..*length]))
 }
 
 /// What base64 makes of a secret somewhere within a longer text, as in `user:password`: the characters that the secret alone
@@ -223,6 +224,14 @@ mod tests {
             assert_eq!(redactor.redact(&format!("a {text} b")), "a ••• b", "{text}");
         }
         assert_eq!(redactor.redact("nothing here"), "nothing here");
+    }
+
+    #[test]
+    fn a_text_that_is_cut_to_pieces_costs_no_more_than_its_length() {
+        let redactor = Redactor::default();
+        redactor.learn(&"long secret ".repeat(5_000));
+        let pieces = format!("long secret {}", CUT.to_string().repeat(1_000));
+        assert_eq!(redactor.redact(&pieces), format!("{MARK}{}", CUT.to_string().repeat(1_000)));
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::domain::exchange::{Assertion, Bundle, Captured, Exchange, StepRecord}
 use crate::domain::outcome::Phases;
 use crate::ports::{IncidentStory, KeptBundle};
 
+/// The longest text of an exchange. It was cut when it was kept, so this cuts nothing of ours again.
+const EXCHANGE_MAX: usize = 8_192;
+
 /// Two bad runs of an incident, the first and the latest, or the one that is both.
 pub fn evidence(view: &View<'_>, story: &IncidentStory) -> Markup {
     let heading = |kept: &KeptBundle| {
@@ -67,13 +70,13 @@ fn exchange(view: &View<'_>, exchange: &Exchange, begin_ms: f64, end_ms: f64) ->
                 @if let Some(remote) = remote { li .m { (view.text(remote, LINE_MAX)) } }
             }
         }
-        @if !sent.is_empty() { h3 { "sent" } pre { (view.lines(sent, VALUE_MAX)) } }
-        @if !received.is_empty() { h3 { "received" } pre { (view.lines(received, VALUE_MAX)) } }
+        @if !sent.is_empty() { h3 { "sent" } pre { (view.lines(sent, EXCHANGE_MAX)) } }
+        @if !received.is_empty() { h3 { "received" } pre { (view.lines(received, EXCHANGE_MAX)) } }
         @if !certificates.is_empty() {
             h3 { "certificates" }
             ul .said { @for certificate in certificates { li .m { (view.text(certificate, LINE_MAX * 2)) } } }
         }
-        @if let Some(command) = command { h3 { "to repeat it" } pre .cmd { (view.lines(command, VALUE_MAX)) } }
+        @if let Some(command) = command { h3 { "to repeat it" } pre .cmd { (view.lines(command, EXCHANGE_MAX)) } }
     }
 }
 

@@ -27,6 +27,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::configuration;
@@ -171,7 +172,8 @@ async fn parrot(listener: TcpListener, heard: Arc<Mutex<Vec<String>>>) {
 fn probes(address: &str) -> String {
     let holes = |kind: &str, count: usize| (0..count).map(|n| format!("{kind}{n}")).collect::<Vec<_>>();
     let secrets = holes("env", 5).into_iter().chain(holes("file", 5)).map(|name| format!("${{secret:{name}}} "));
-    let captures: String = holes("c", 6).into_iter().map(|name| format!("{{{{{name}}}}} ")).collect();
+    let captures: Vec<_> = holes("c", 6).into_iter().map(|name| format!("{{{{{name}}}}}")).collect();
+    let captures = captures.join(" ");
     format!(
         "bird:
   steps:
@@ -236,12 +238,13 @@ async fn page_of(plan: &Arc<Plan>, clock: &Arc<SystemClock>, store: &Arc<store::
     let (reader, clock) = (Arc::clone(store) as _, Arc::clone(clock) as _);
     let web = web::Web { reader, clock, plan, page: Arc::new(|| None), ready };
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(web::serve(listener, web, stop.clone()));
-    let answer = client::shared().expect("a client").get(url).send().await.expect("an answer");
-    let page = answer.text().await.expect("a page");
-    stop.cancel();
-    serving.await.expect("it ends");
-    page
+    let asking = async {
+        let answer = client::shared().expect("a client").get(url).send().await.expect("an answer");
+        let page = answer.text().await.expect("a page");
+        stop.cancel();
+        page
+    };
+    futures::join!(web::serve(listener, web, stop.clone()), asking).1
 }
 
 /// Everything that this thread logs, down to the least.
@@ -268,13 +271,14 @@ async fn no_secret_and_no_captured_value_is_seen_anywhere() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let heard = Arc::new(Mutex::new(Vec::new()));
-    let bird = tokio::spawn(parrot(listener, Arc::clone(&heard)));
+    let mut birds = JoinSet::new();
+    birds.spawn(parrot(listener, Arc::clone(&heard)));
     let (directory, plan, clock) = plan(&address);
     let (logged, logging) = logs();
 
     let whole = run(&plan, &clock, true).await;
     let kept = run(&plan, &clock, false).await;
-    bird.abort();
+    birds.abort_all();
     for run in [&whole, &kept] {
         assert!(matches!(&run.verdict, Verdict::Failed(failures) if failures.len() == 5), "{:?}", run.verdict);
     }
@@ -296,7 +300,7 @@ async fn no_secret_and_no_captured_value_is_seen_anywhere() {
 
     let mut shown = BTreeMap::from([
         ("once --verbose", format!("{}{}", report::text(&whole), detail::text(&whole))),
-        ("once --verbose --format json", report::json(&[whole.clone()], true).to_string()),
+        ("once --verbose --format json", report::json(std::slice::from_ref(&whole), true).to_string()),
         ("once", report::text(&kept)),
         ("once --format junit", String::from_utf8(junit::document(&[kept]).expect("XML")).expect("text")),
         ("a message", format!("{} {:?}", incident.summary(), story.moments)),
