@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{Answer, Output, Stop};
 use super::cli::{OnceArguments, RunFormat};
 use super::daemon::asked_to_stop;
-use super::{junit, report, wiring};
+use super::{detail, junit, report, wiring};
 use crate::config::load::{Surroundings, load_url};
 use crate::config::schedules::glob;
 use crate::domain::names::{ProbeName, ScheduleName};
@@ -44,6 +44,7 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
 
     let stop = CancellationToken::new();
     let runner = Runner::new(Arc::clone(&surroundings.clock), stop.clone());
+    let runner = if asked.verbose { runner.telling_all() } else { runner };
     let runs = orders.into_iter().filter_map(|(plan, probe, schedule)| {
         let probe = Arc::clone(plan.probes.get(&probe)?);
         let (now, due) = (surroundings.clock.now(), surroundings.clock.monotonic());
@@ -64,12 +65,15 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
         let Some(run) = run else { break };
         if asked.format == RunFormat::Text {
             out.bytes(report::text(&run).as_bytes())?;
+            if asked.verbose {
+                out.bytes(detail::text(&run).as_bytes())?;
+            }
         }
         ended.push(run);
     }
     match asked.format {
         RunFormat::Text => out.line(report::sentence(&ended))?,
-        RunFormat::Json => out.line(format_args!("{:#}", report::json(&ended)))?,
+        RunFormat::Json => out.line(format_args!("{:#}", report::json(&ended, asked.verbose)))?,
         RunFormat::Junit => out.bytes(&junit::document(&ended)?)?,
     }
     Ok(answer(&ended))

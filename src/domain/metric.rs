@@ -250,6 +250,7 @@ mod tests {
                 status: Some(200),
                 late_ms: None,
             }],
+            bundle: None,
         };
         let lines: Vec<_> = samples(&run)
             .iter()

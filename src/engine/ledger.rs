@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::plan::Plan;
 use super::runner::new_id;
+use crate::domain::exchange::Bundle;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity};
 use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Transition, judge};
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
@@ -13,7 +14,7 @@ use crate::domain::outcome::{Run, Verdict};
 use crate::domain::quiet::why_quiet;
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, words};
-use crate::ports::{Commit, Delivery, Loaded, Notification};
+use crate::ports::{Commit, Delivery, KeptBundle, Loaded, Notification};
 
 /// The states and the open incidents.
 pub struct Ledger {
@@ -85,10 +86,12 @@ impl Ledger {
     }
 
     /// Takes in one run: its verdict moves the states, the states move the incidents, the incidents are told.
-    pub fn take_run(&mut self, run: Run, now: Timestamp, commit: &mut Commit) {
+    pub fn take_run(&mut self, mut run: Run, now: Timestamp, commit: &mut Commit) {
         let plan = Arc::clone(&self.plan);
+        let bundle = run.bundle.take();
         let watched = run.schedule.as_ref().and_then(|name| watched(&plan, name, &run.probe));
         let Some((schedule, policy)) = watched else {
+            self.keep(bundle, &run, commit);
             commit.runs.push(run);
             return;
         };
@@ -112,8 +115,25 @@ impl Ledger {
                 None => {}
             }
         }
+        self.keep(bundle, &run, commit);
         commit.runs.push(run);
         self.reconsider_quiet(now, commit);
+    }
+
+    /// Keeps what a run left, with the incident that it speaks of.
+    fn keep(&self, bundle: Option<Arc<Bundle>>, run: &Run, commit: &mut Commit) {
+        let Some(bundle) = bundle else { return };
+        let of_aspect = |aspect: &Aspect| {
+            let open = self.open.get(&(run.probe.clone(), *aspect));
+            open.filter(|_| aspect.bad(&run.verdict) == Some(true)).map(|incident| incident.id.clone())
+        };
+        commit.bundles.push(KeptBundle {
+            run: run.id.clone(),
+            probe: run.probe.clone(),
+            started_at: run.started_at,
+            incident: Aspect::ALL.iter().find_map(of_aspect),
+            bundle,
+        });
     }
 
     fn fired(
@@ -348,6 +368,7 @@ mod tests {
                 _ => Verdict::Passed,
             },
             steps: Vec::new(),
+            bundle: None,
         }
     }
 
@@ -566,6 +587,23 @@ mod tests {
         story.runs("tier", "probe-0", "x");
         assert!(story.told.is_empty() && story.ledger.states.is_empty());
         assert_eq!(story.last.runs.len(), 1);
+    }
+
+    #[test]
+    fn what_a_run_left_is_kept_with_the_incident_it_speaks_of() {
+        let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 1)]));
+        let mut kept = Vec::new();
+        for letter in ['x', 'x', 'x', '?', '.'] {
+            story.second += 1;
+            let mut run = run("tier", "probe-0", story.second, letter);
+            run.bundle = (letter != '.').then(Arc::default);
+            let mut commit = Commit::default();
+            story.ledger.take_run(run, at("2026-11-24T10:01:00Z"), &mut commit);
+            assert!(commit.runs.iter().all(|run| run.bundle.is_none()), "it is kept once");
+            kept.extend(commit.bundles.into_iter().map(|bundle| bundle.incident.is_some()));
+            story.note(Commit { incidents: commit.incidents, ..Commit::default() });
+        }
+        assert_eq!(kept, [false, true, true, false], "the first only made it suspect, and the last saw nothing of it");
     }
 
     #[test]
