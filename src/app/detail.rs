@@ -23,8 +23,10 @@ pub fn text(run: &Run) -> String {
     let Bundle { steps, left_out: _ } = &**bundle;
     for step in steps {
         let kind = run.steps.iter().find(|outcome| outcome.name == step.name).map(|outcome| outcome.kind.as_str());
+        // A probe of one step calls it by its kind.
+        let kind = kind.filter(|kind| *kind != step.name.as_str()).map(|kind| format!(" · {kind}"));
         // Writing to a String cannot fail, here and below.
-        let _ = writeln!(text, "\n    {} · {}", step.name, kind.unwrap_or_default());
+        let _ = writeln!(text, "\n    {}{}", step.name, kind.unwrap_or_default());
         of_step(&mut text, step);
     }
     text.push('\n');
