@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::debt::Debt;
-use crate::domain::exchange::Exchange;
+use crate::domain::exchange::{Bundle, Exchange};
 use crate::domain::expression::Names;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
@@ -374,6 +374,23 @@ pub struct Commit {
     pub deliveries: Vec<Delivery>,
     /// Versions that steps saw for the first time, or otherwise than before.
     pub versions: Vec<Version>,
+    /// What runs left for whoever looks for a cause.
+    pub bundles: Vec<KeptBundle>,
+}
+
+/// What a run left for whoever looks for a cause.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptBundle {
+    /// The run.
+    pub run: RunId,
+    /// Its probe.
+    pub probe: ProbeName,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// The incident that it speaks of, where one was open when it ended or was opened by it.
+    pub incident: Option<IncidentId>,
+    /// What it left.
+    pub bundle: Arc<Bundle>,
 }
 
 /// While the store rests a commit grows with what happens, and not with how long it rests: of an account, a state and an
@@ -546,6 +563,8 @@ pub struct IncidentStory {
     pub moments: Vec<Moment>,
     /// For each message: the channel, the event, and what became of it in words.
     pub told: Vec<(ChannelName, Event, String)>,
+    /// What its first bad run left and what its latest did; one where those are the same.
+    pub bundles: Vec<KeptBundle>,
 }
 
 /// Gives secrets, late, and takes them out of every text.

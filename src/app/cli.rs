@@ -84,6 +84,10 @@ pub struct OnceArguments {
     /// Only the probes of this schedule, with its time limits.
     #[arg(long, value_name = "NAME")]
     pub schedule: Option<String>,
+    /// Show all that each step did: what it sent and what came, the certificates, the value of each assertion, and a command
+    /// that repeats it. Secrets and captured values are left out. JUnit's XML stays as it is.
+    #[arg(long, short)]
+    pub verbose: bool,
     /// How runs are shown.
     #[arg(long, value_enum, default_value_t)]
     pub format: RunFormat,

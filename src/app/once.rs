@@ -13,7 +13,7 @@ use super::answer::{Answer, Output, Stop};
 use super::cli::{OnceArguments, RunFormat};
 use super::daemon::asked_to_stop;
 use super::threads::ProbeThreads;
-use super::{junit, report, wiring};
+use super::{detail, junit, report, wiring};
 use crate::config::load::{Surroundings, load_url};
 use crate::config::schedules::glob;
 use crate::domain::names::{ProbeName, ScheduleName};
@@ -47,6 +47,7 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
 
     let stop = CancellationToken::new();
     let runner = Runner::new(Arc::clone(&surroundings.clock), stop.clone());
+    let runner = if asked.verbose { runner.telling_all() } else { runner };
     let threads = ProbeThreads::start()?;
     let probing = threads.handle();
     let mut watch = JoinSet::new();
@@ -73,12 +74,15 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
         let run = run.map_err(|error| Stop::Fault(format!("a run ended without a result: {error}")))?;
         if asked.format == RunFormat::Text {
             out.bytes(report::text(&run).as_bytes())?;
+            if asked.verbose {
+                out.bytes(detail::text(&run).as_bytes())?;
+            }
         }
         ended.push(run);
     }
     match asked.format {
         RunFormat::Text => out.line(report::sentence(&ended))?,
-        RunFormat::Json => out.line(format_args!("{:#}", report::json(&ended)))?,
+        RunFormat::Json => out.line(format_args!("{:#}", report::json(&ended, asked.verbose)))?,
         RunFormat::Junit => out.bytes(&junit::document(&ended)?)?,
     }
     Ok(answer(&ended))

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::exchange::{Assertion, Bundle, Captured, Exchange, StepRecord};
 use crate::domain::expression::{Explanation, Part};
-use crate::domain::names::{ProbeName, StepName};
+use crate::domain::names::{CaptureName, ProbeName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Phases, Run, RunId, StepOutcome, Verdict};
 
 /// A journey whose first step passed and whose second did not, with a hostile answer.
@@ -62,5 +63,79 @@ pub fn journey() -> Run {
             ),
             step("logout", 62.0, Phases::default(), None, None),
         ],
+        bundle: None,
     }
+}
+
+/// The same with all that its steps did: a login that was redirected, over TLS, and an order that failed.
+pub fn told() -> Run {
+    let hop = |path: &str, status: &str, connect, wait| {
+        Exchange {
+        remote: Some("192.0.2.7:443".to_owned()),
+        sent: format!(
+            "POST {path} HTTP/1.1\nhost: shop.example.com\nauthorization: Basic •••\ncontent-type: application/json\n\n\
+             {{\"user\":\"probe\",\"password\":\"•••\"}}"
+        ),
+        received: format!("HTTP/1.1 {status}\nset-cookie: sid=•••; Path=/; HttpOnly\nlocation: /account\n\n"),
+        certificates: vec![
+            "CN=shop.example.com, from CN=Example CA, for shop.example.com, www.shop.example.com, api.shop.example.com, \
+             ends 2027-02-01 (17.2 days left)"
+                .to_owned(),
+            "CN=Example CA, from CN=Example Root, ends 2031-01-01 (1446.8 days left)".to_owned(),
+        ],
+        command: Some(format!(
+            "curl -X POST --resolve shop.example.com:443:192.0.2.7 -H 'authorization: Basic •••' \
+             -H 'content-type: application/json' --data '{{\"user\":\"probe\",\"password\":\"•••\"}}' https://shop.example.com{path}"
+        )),
+        phases: Phases {
+            connect_ms: connect,
+            tls_ms: connect.map(|ms: f64| ms * 2.0),
+            first_byte_ms: Some(wait),
+            transfer_ms: Some(1.0),
+            total_ms: connect.unwrap_or_default() * 3.0 + wait + 1.2,
+            ..Phases::default()
+        },
+    }
+    };
+    let assertion = |held, warns, expression: &str, part: &str, value: &str, reason: Option<&str>| Assertion {
+        held,
+        warns,
+        explanation: Explanation {
+            expression: expression.to_owned(),
+            parts: vec![Part { expression: part.to_owned(), value: value.to_owned() }],
+            reason: reason.map(str::to_owned),
+        },
+    };
+    let long = format!("{{\"error\":\"{}\"}}", "no stock ".repeat(14));
+    let failing = Exchange {
+        received: format!("HTTP/1.1 503 Service Unavailable\ncontent-type: application/json\n\n{long}"),
+        certificates: Vec::new(),
+        ..hop("/orders", "503", None, 33.0)
+    };
+    let record = |name, exchanges, assertions, captures| StepRecord {
+        name: StepName::parse(name).unwrap(),
+        exchanges,
+        assertions,
+        captures,
+    };
+    let captured = Captured { name: CaptureName::parse("token").unwrap(), characters: 24 };
+    let login = record(
+        "login",
+        vec![hop("/login", "302 Found", Some(4.0), 11.0), hop("/account", "200 OK", None, 9.0)],
+        vec![
+            assertion(true, false, "status >= 200 && status < 300", "status", "200", None),
+            assertion(false, true, "total_ms < 20", "total_ms", "25.8", None),
+        ],
+        vec![captured],
+    );
+    let order = record(
+        "add-to-wardrobe",
+        vec![failing],
+        vec![
+            assertion(false, false, "status == 201", "status", "503", None),
+            assertion(false, false, "json.id > 0", "json", "{\"error\":\"no stock\"}", Some("`json.id` is not there")),
+        ],
+        Vec::new(),
+    );
+    Run { bundle: Some(Arc::new(Bundle { steps: vec![login, order], left_out: 0 })), ..journey() }
 }

@@ -251,6 +251,7 @@ mod tests {
                 late_ms: None,
                 version: None,
             }],
+            bundle: None,
         };
         let lines: Vec<_> = samples(&run)
             .iter()

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::exchange::Bundle;
 use super::expression::Explanation;
 use super::names::{ProbeName, ScheduleName, StepName};
 use super::time::Timestamp;
@@ -363,6 +364,15 @@ impl Verdict {
             Self::Passed | Self::Inconclusive(Cause::ShutDown) => &[],
         }
     }
+
+    /// The same, for who takes something out of them.
+    pub fn failures_mut(&mut self) -> &mut [Failure] {
+        match self {
+            Self::Degraded(failures) | Self::Failed(failures) => failures,
+            Self::Inconclusive(Cause::Ours(failure)) => std::slice::from_mut(failure),
+            Self::Passed | Self::Inconclusive(Cause::ShutDown) => &mut [],
+        }
+    }
 }
 
 /// What became of one step.
@@ -433,6 +443,9 @@ pub struct Run {
     pub verdict: Verdict,
     /// Its steps, then its cleanup, in their order.
     pub steps: Vec<StepOutcome>,
+    /// What it leaves for whoever looks for a cause, where there is one to look for. It is kept beside the run and not in it.
+    #[serde(skip)]
+    pub bundle: Option<Arc<Bundle>>,
 }
 
 /// What became of a slot of a probe: exactly one of these.

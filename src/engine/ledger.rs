@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::plan::Plan;
 use super::runner::new_id;
+use crate::domain::exchange::Bundle;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
 use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Transition, judge};
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName, StepName};
@@ -14,7 +15,7 @@ use crate::domain::outcome::{Run, Verdict};
 use crate::domain::quiet::why_quiet;
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, between, clock, words};
-use crate::ports::{Commit, Delivery, Loaded, Notification};
+use crate::ports::{Commit, Delivery, KeptBundle, Loaded, Notification};
 
 /// The states and the open incidents.
 pub struct Ledger {
@@ -102,11 +103,13 @@ impl Ledger {
     }
 
     /// Takes in one run: its verdict moves the states, the states move the incidents, the incidents are told.
-    pub fn take_run(&mut self, run: Run, now: Timestamp, commit: &mut Commit) {
+    pub fn take_run(&mut self, mut run: Run, now: Timestamp, commit: &mut Commit) {
         self.take_versions(&run, commit);
         let plan = Arc::clone(&self.plan);
+        let bundle = run.bundle.take();
         let watched = run.schedule.as_ref().and_then(|name| watched(&plan, name, &run.probe));
         let Some((schedule, policy)) = watched else {
+            self.keep(bundle, &run, commit);
             commit.runs.push(run);
             return;
         };
@@ -130,6 +133,7 @@ impl Ledger {
                 None => {}
             }
         }
+        self.keep(bundle, &run, commit);
         commit.runs.push(run);
         self.reconsider_quiet(now, commit);
     }
@@ -168,6 +172,22 @@ impl Ledger {
         let mut changes: Vec<_> = changes.filter_map(|version| Some((version.since, version.change()?))).collect();
         changes.sort();
         changes.split_off(changes.len().saturating_sub(CHANGES_MAX))
+    }
+
+    /// Keeps what a run left, with the incident that it speaks of.
+    fn keep(&self, bundle: Option<Arc<Bundle>>, run: &Run, commit: &mut Commit) {
+        let Some(bundle) = bundle else { return };
+        let of_aspect = |aspect: &Aspect| {
+            let open = self.open.get(&(run.probe.clone(), *aspect));
+            open.filter(|_| aspect.bad(&run.verdict) == Some(true)).map(|incident| incident.id.clone())
+        };
+        commit.bundles.push(KeptBundle {
+            run: run.id.clone(),
+            probe: run.probe.clone(),
+            started_at: run.started_at,
+            incident: Aspect::ALL.iter().find_map(of_aspect),
+            bundle,
+        });
     }
 
     fn fired(
@@ -405,6 +425,7 @@ mod tests {
                 _ => Verdict::Passed,
             },
             steps: Vec::new(),
+            bundle: None,
         }
     }
 
@@ -669,6 +690,23 @@ mod tests {
         story.runs("tier", "probe-0", "x");
         assert!(story.told.is_empty() && story.ledger.states.is_empty());
         assert_eq!(story.last.runs.len(), 1);
+    }
+
+    #[test]
+    fn what_a_run_left_is_kept_with_the_incident_it_speaks_of() {
+        let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 1)]));
+        let mut kept = Vec::new();
+        for letter in ['x', 'x', 'x', '?', '.'] {
+            story.second += 1;
+            let mut run = run("tier", "probe-0", story.second, letter);
+            run.bundle = (letter != '.').then(Arc::default);
+            let mut commit = Commit::default();
+            story.ledger.take_run(run, at("2026-11-24T10:01:00Z"), &mut commit);
+            assert!(commit.runs.iter().all(|run| run.bundle.is_none()), "it is kept once");
+            kept.extend(commit.bundles.into_iter().map(|bundle| bundle.incident.is_some()));
+            story.note(Commit { incidents: commit.incidents, ..Commit::default() });
+        }
+        assert_eq!(kept, [false, true, true, false], "the first only made it suspect, and the last saw nothing of it");
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod plan;
 pub mod progress;
 pub mod pulse;
+pub mod records;
 pub mod runner;
 pub mod scheduler;
 pub mod slots;

@@ -13,7 +13,6 @@ pub mod client;
 pub mod dial;
 pub mod excerpt;
 pub mod kernel;
-pub mod redaction;
 pub mod resolver;
 pub mod stopwatch;
 pub mod stream;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
+use super::bundles;
 use super::columns::{from_json, instant, micros, parsed, read, to_instant, to_length};
 use super::journal;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
@@ -140,6 +141,7 @@ fn run(row: &Row<'_>) -> Result<Run> {
         lateness: to_length(row, "lateness")?,
         verdict: from_json(row, "why")?,
         steps: from_json(row, "steps")?,
+        bundle: None,
     })
 }
 
@@ -172,7 +174,12 @@ pub fn incident(connection: &Connection, id: &IncidentId) -> Result<Option<Incid
     let mut told =
         connection.prepare_cached("SELECT * FROM outbox WHERE incident = ?1 ORDER BY transition, created_at, id")?;
     let told = told.query_map([&*id.0], message)?;
-    Ok(Some(IncidentStory { incident, moments: moments.collect::<Result<_>>()?, told: told.collect::<Result<_>>()? }))
+    Ok(Some(IncidentStory {
+        incident,
+        moments: moments.collect::<Result<_>>()?,
+        told: told.collect::<Result<_>>()?,
+        bundles: bundles::of_incident(connection, id)?,
+    }))
 }
 
 fn message(row: &Row<'_>) -> Result<(ChannelName, Event, String)> {

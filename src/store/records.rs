@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::columns::{count, json, length, micros};
-use super::outbox;
+use super::{bundles, outbox};
 use crate::domain::incident::{Incident, Moment, Version};
 use crate::domain::judge::{AlertKey, AlertState};
 use crate::domain::names::ScheduleName;
@@ -14,7 +14,7 @@ use crate::ports::Commit;
 /// Writes all of a commit. Who is forgotten is forgotten last: a state that changed just before its probe was removed
 /// must not outlive it.
 pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
-    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries, versions } = commit;
+    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries, versions, bundles } = commit;
     versions.iter().try_for_each(|version| write_version(connection, version))?;
     runs.iter().try_for_each(|run| write_run(connection, run))?;
     accounts.iter().try_for_each(|account| write_account(connection, account))?;
@@ -22,7 +22,8 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     forgotten.iter().try_for_each(|key| forget(connection, key))?;
     incidents.iter().try_for_each(|incident| write_incident(connection, incident))?;
     moments.iter().try_for_each(|moment| write_moment(connection, moment))?;
-    deliveries.iter().try_for_each(|delivery| outbox::write(connection, delivery))
+    deliveries.iter().try_for_each(|delivery| outbox::write(connection, delivery))?;
+    bundles.iter().try_for_each(|bundle| bundles::write(connection, bundle))
 }
 
 /// A slot is served once at a location. When a clock that was set back brings it again, the later run stands, because that
@@ -171,6 +172,7 @@ mod tests {
             incidents: vec![one],
             moments: vec![moment("I1", 60, "opened"), moment("I1", 60, "muted"), moment("I1", 30, "failed")],
             versions: vec![version("1.0.0", None), version("1.1.0", Some("1.0.0"))],
+            bundles: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `board` | what the status page says, before it is drawn |
 //! | `headline` | the one sentence on top |
 //! | `status`, `incident` | the two pages |
+//! | `evidence` | what a bad run left |
 //! | `frame`, `marks`, `chart`, `reasons`, `view`, `units` | what pages are made of |
 //!
 //! Pages work without a script, so that the policy can forbid every script. They stay current by `<meta http-equiv="refresh">`,
@@ -19,6 +20,7 @@ pub mod server;
 mod access;
 mod board;
 mod chart;
+mod evidence;
 mod frame;
 mod headline;
 mod incident;

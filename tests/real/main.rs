@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod canary;
 mod cloudwatch;
 mod commands;
 mod demo;
