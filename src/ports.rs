@@ -20,7 +20,7 @@ use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, Se
 use crate::domain::outcome::{Failure, FailureKind, Observation, Run, RunId, SlotAccount, SlotOutcome};
 use crate::domain::schedule::Schedule;
 use crate::domain::template::{Fill, FillError, Template};
-use crate::domain::time::{Monotonic, Timestamp};
+use crate::domain::time::{Monotonic, Timestamp, between, words};
 use crate::settings::{Node, Problems};
 
 /// Reads the two clocks. Only `clock.rs` has one that is real.
@@ -257,12 +257,8 @@ impl Notification {
         match self.event {
             Event::Opened => self.incident.summary(),
             Event::Resolved => {
-                let length = self
-                    .incident
-                    .resolved_at
-                    .map_or(Duration::ZERO, |at| crate::domain::time::between(self.incident.since, at));
-                let words = crate::domain::time::words(length);
-                let probe = &self.incident.probe;
+                let Incident { probe, since, resolved_at, .. } = &self.incident;
+                let words = words(resolved_at.map_or(Duration::ZERO, |at| between(*since, at)));
                 let late = if self.late { ", told late" } else { "" };
                 match (&self.incident.resolved_because, self.incident.aspect) {
                     (Some(why), _) => format!("the incident of {probe} is closed after {words} ({why}){late}"),

@@ -188,6 +188,16 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_changed_shortly_before_stands_with_what_failed() {
+        let mut notification = opened();
+        notification.incident.changes = vec!["api-health saw version 1.0.0 become 1.1.0\n at 09:58".to_owned()];
+        let text = text(&notification);
+        let told = "What changed shortly before:\n- api-health saw version 1.0.0 become 1.1.0";
+        assert!(text.contains(told), "{text}");
+        assert!(!text.contains("1.1.0\n at"), "a line of its own is none of the target's");
+    }
+
+    #[test]
     fn hostile_text_is_only_read() {
         let mut notification = opened();
         let hostile = "a\r\nSubject: b\u{1b}[2J\u{202e}\n\n\u{0}<!channel> ünï 💥".to_owned() + &"x".repeat(100_000);
