@@ -244,6 +244,7 @@ mod tests {
                 phases: Phases { first_byte_ms: Some(40.0), total_ms: 50.0, ..Phases::default() },
                 certificate_expires: None,
                 status: Some(200),
+                cases: Vec::new(),
             }],
         };
         let lines: Vec<_> = samples(&run)

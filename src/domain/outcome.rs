@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::expression::Explanation;
+use super::expression::{Explanation, Part};
 use super::names::{ProbeName, ScheduleName, StepName};
 use super::time::Timestamp;
 
@@ -26,6 +26,9 @@ pub struct Observation {
     pub certificate_expires: Option<Timestamp>,
     /// What a test runner said of each of its test cases, where the step ran one.
     pub cases: Vec<Case>,
+    /// Facts that are told with the first expectation that does not hold, whether it names them or not: a program's last
+    /// words on standard error say more than its exit code.
+    pub aside: Vec<Part>,
 }
 
 /// One test case of a step that ran a test runner. Its name is the target's text and never a label.
@@ -168,12 +171,18 @@ failure_kinds! {
     Expect = "expect",
     /// A value for a later step was not there.
     Capture = "capture",
+    /// The report that a program should have written is missing, from an earlier run, too large, or no report.
+    CommandReport = "command.report",
+    /// A test case of a test runner failed.
+    Case = "case",
     /// No route or no network on our side.
     LocalNetwork = "local.network",
     /// Our own limits: file descriptors, ports, buffers.
     LocalResources = "local.resources",
     /// A secret was not to be had.
     LocalSecret = "local.secret",
+    /// What the step needs of our own machine or process is not there: a program, a directory, the daemon.
+    LocalSetup = "local.setup",
     /// Our own bug.
     Internal = "internal",
 }
@@ -181,7 +190,10 @@ failure_kinds! {
 impl FailureKind {
     /// Whether it is we who could not look; it then says nothing about the target.
     pub fn is_ours(self) -> bool {
-        matches!(self, Self::LocalNetwork | Self::LocalResources | Self::LocalSecret | Self::Internal)
+        matches!(
+            self,
+            Self::LocalNetwork | Self::LocalResources | Self::LocalSecret | Self::LocalSetup | Self::Internal
+        )
     }
 }
 
@@ -349,6 +361,9 @@ pub struct StepOutcome {
     /// The status, where the kind has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<i64>,
+    /// The test cases of the runner that the step ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cases: Vec<Case>,
 }
 
 /// The id of a run: sorts by time, and is ours.

@@ -14,9 +14,11 @@ use tokio_util::sync::CancellationToken;
 use super::calendar::timeout;
 use super::facts::{Facts, capture};
 use super::plan::{Plan, PlannedProbe};
-use crate::domain::expression::{Explanation, Expression};
+use crate::domain::expression::{Explanation, Expression, Part as Told};
 use crate::domain::names::CaptureName;
-use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Phases, Run, RunId, StepOutcome, Verdict};
+use crate::domain::outcome::{
+    Case, Cause, Failure, FailureKind, Observation, Phases, Run, RunId, StepOutcome, Verdict,
+};
 use crate::domain::probe::Step;
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Monotonic, Timestamp, milliseconds};
@@ -25,6 +27,9 @@ use crate::ports::{Clock, Prober, Recorder, Secrets, Session, StepContext};
 /// How long after its deadline a step is ended from outside: a prober that keeps its deadline names the phase, so it is
 /// given the chance.
 const OVERTIME: Duration = Duration::from_millis(250);
+
+/// How many test cases that failed are told one by one among the failures of their step; its outcome has them all.
+const CASES_TOLD_MAX: usize = 10;
 
 /// One run to be made.
 #[derive(Clone)]
@@ -265,6 +270,11 @@ fn weigh(
         outcome.failures = untrue(&step.expect);
         outcome.warnings = untrue(&step.warn);
     }
+    if let Some(first) = outcome.failures.first_mut() {
+        tell_aside(first, &observation.aside);
+    }
+    // A test case says what broke; that the runner then ended with 1 only follows from it.
+    outcome.failures.splice(0..0, failures_of(&observation.cases));
     let well = outcome.failures.is_empty();
     for wanted in &step.capture {
         match capture(observation, &wanted.path) {
@@ -281,6 +291,31 @@ fn weigh(
     outcome
 }
 
+/// Adds what an expectation does not name and people want to know all the same.
+fn tell_aside(failure: &mut Failure, aside: &[Told]) {
+    let Some(mut explanation) = failure.explanation.take() else { return };
+    let is_told = |part: &&Told| explanation.parts.iter().any(|told| told.expression == part.expression);
+    let more: Vec<_> = aside.iter().filter(|part| !is_told(part)).cloned().collect();
+    explanation.parts.extend(more);
+    *failure = Failure::of_assertion(explanation);
+}
+
+/// A test case that failed fails its step.
+fn failures_of(cases: &[Case]) -> Vec<Failure> {
+    let failed = || cases.iter().filter(|case| matches!(case.verdict, Some(Verdict::Failed(_))));
+    let told = failed().take(CASES_TOLD_MAX).map(|case| {
+        let why = case.verdict.as_ref().and_then(|verdict| verdict.failures().first());
+        let why = why.map(|failure| format!(": {}", failure.message)).unwrap_or_default();
+        Failure::new(FailureKind::Case, format!("{}{why}", case.name))
+    });
+    let mut failures: Vec<_> = told.collect();
+    let more = failed().count() - failures.len();
+    if more > 0 {
+        failures.push(Failure::new(FailureKind::Case, format!("{more} more test cases failed")));
+    }
+    failures
+}
+
 impl Progress<'_> {
     fn skip(&mut self, step: &Step<Arc<dyn Prober>>, part: Part, now: Monotonic) {
         let offset_ms = milliseconds(now.since(self.begun));
@@ -293,6 +328,7 @@ impl Progress<'_> {
             phases: Phases::default(),
             certificate_expires: None,
             status: None,
+            cases: Vec::new(),
         });
     }
 
@@ -338,6 +374,7 @@ impl Progress<'_> {
             },
             certificate_expires: observation.and_then(|seen| seen.certificate_expires),
             status: observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_i64),
+            cases: observation.map(|seen| cases(&seen.cases, secrets)).unwrap_or_default(),
         });
         match part {
             Part::Step => {
@@ -366,6 +403,18 @@ pub fn said(panic: &(dyn Any + Send)) -> &str {
 /// The time of a step that saw nothing: how long it took is known, what took it is what its failure says.
 fn unseen(took: Duration) -> Phases {
     Phases { total_ms: milliseconds(took), ..Phases::default() }
+}
+
+/// The cases without secrets.
+fn cases(seen: &[Case], secrets: &dyn Secrets) -> Vec<Case> {
+    let mut cases = seen.to_vec();
+    for case in &mut cases {
+        case.name = secrets.redact(&case.name);
+        if let Some(Verdict::Failed(failures)) = &mut case.verdict {
+            failures.iter_mut().for_each(|failure| redact(failure, secrets));
+        }
+    }
+    cases
 }
 
 fn redact(failure: &mut Failure, secrets: &dyn Secrets) {

@@ -4,6 +4,7 @@
 //! any I/O, every mistake at its place, and lives as long as its plan. What the steps of one run share (connections,
 //! cookies) is in the run's [`crate::ports::Session`].
 
+mod command;
 mod dns;
 mod http;
 mod names;
@@ -17,4 +18,4 @@ mod testing;
 use crate::ports::Kind;
 
 /// Every kind of probe.
-pub static KINDS: &[Kind] = &[dns::KIND, http::KIND, tcp::KIND, tls::KIND];
+pub static KINDS: &[Kind] = &[command::KIND, dns::KIND, http::KIND, tcp::KIND, tls::KIND];

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod cloudwatch;
+mod command;
 mod commands;
 mod demo;
 mod dns;

@@ -83,6 +83,7 @@ fn build(kind: &str, yaml: &str, clock: &Arc<SystemClock>) -> Result<BuiltProber
         cleanup: false,
         site: "test".to_owned(),
         location: Arc::from("here"),
+        directory: Arc::from(std::env::temp_dir()),
     };
     let kind = KINDS.iter().find(|known| known.name == kind).unwrap();
     let built = node.and_then(|node| (kind.build)(&node, &building, &mut problems));
