@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokio::sync::watch;
 
 use super::answer::{Answer, Stop};
 use super::demo::shop::Breakage;
@@ -152,6 +153,7 @@ impl Cli {
                     surroundings,
                     keeping: daemon::Keeping::Everything,
                     limit: limit.length,
+                    page: watch::Sender::default(),
                 }
                 .run(),
             ),

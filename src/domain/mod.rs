@@ -8,6 +8,7 @@ pub mod metric;
 pub mod names;
 pub mod outcome;
 pub mod probe;
+pub mod pulse;
 pub mod quiet;
 pub mod schedule;
 pub mod template;

@@ -175,6 +175,12 @@ failure_kinds! {
     CommandReport = "command.report",
     /// A test case of a test runner failed.
     Case = "case",
+    /// A job elsewhere said that it failed.
+    HeartbeatFailed = "heartbeat.failed",
+    /// A job elsewhere said that it began, and not in time how it ended.
+    HeartbeatUnfinished = "heartbeat.unfinished",
+    /// A job elsewhere did not ping in time.
+    HeartbeatSilent = "heartbeat.silent",
     /// No route or no network on our side.
     LocalNetwork = "local.network",
     /// Our own limits: file descriptors, ports, buffers.

@@ -187,7 +187,7 @@ fn log(commit: &Commit) {
 }
 
 fn is_empty(commit: &Commit) -> bool {
-    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries } = commit;
+    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries, pulses } = commit;
     runs.is_empty()
         && accounts.is_empty()
         && states.is_empty()
@@ -195,4 +195,5 @@ fn is_empty(commit: &Commit) -> bool {
         && incidents.is_empty()
         && moments.is_empty()
         && deliveries.is_empty()
+        && pulses.is_empty()
 }

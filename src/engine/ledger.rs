@@ -498,7 +498,7 @@ mod tests {
             let loaded = Loaded {
                 states: ledger.states.clone().into_iter().collect(),
                 incidents: ledger.open.values().cloned().collect(),
-                accounted: Vec::new(),
+                ..Loaded::default()
             };
             let mut of_start = Commit::default();
             ledger = Ledger::open(Arc::clone(&plan), loaded, now, &mut of_start);

@@ -8,6 +8,8 @@
 //! | [`deliverer`] | nothing | the wake | asks the store what is due; attempts → notifiers |
 //! | [`fanout`] | a publisher each | samples | publishers |
 //!
+//! [`pulses`] has no task: the web brings it the pings of jobs elsewhere, and probers ask it.
+//!
 //! Arrows go one way only, and every channel is bounded. When the process ends the tasks end in that order, each after
 //! it has put away what the one before it still sent.
 
@@ -18,6 +20,7 @@ pub mod facts;
 pub mod fanout;
 pub mod ledger;
 pub mod plan;
+pub mod pulses;
 pub mod runner;
 pub mod scheduler;
 pub mod slots;

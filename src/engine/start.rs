@@ -12,6 +12,7 @@ use super::dispatcher::{Dispatcher, Notice};
 use super::fanout::{FLUSH_MAX, Fanout};
 use super::ledger::Ledger;
 use super::plan::Plan;
+use super::pulses::Pulses;
 use super::scheduler::{Command, Ended, Scheduler, Wiring};
 use crate::ports::{Clock, Commit, Store, StoreError, TickSource};
 
@@ -36,6 +37,8 @@ pub struct Rooms {
     pub plan: watch::Sender<Arc<Plan>>,
     /// Where samples go.
     pub fanout: Fanout,
+    /// What jobs elsewhere say of themselves.
+    pub pulses: Arc<Pulses>,
 }
 
 /// The running engine.
@@ -56,10 +59,13 @@ pub struct Engine {
 impl Engine {
     /// Loads the state and starts every task.
     pub async fn start(rooms: Rooms) -> Result<Self, StoreError> {
-        let Rooms { clock, ticks, store, plan: plans, fanout } = rooms;
+        let Rooms { clock, ticks, store, plan: plans, fanout, pulses } = rooms;
         let plan = Arc::clone(&plans.borrow());
-        let loaded = store.load().await?;
+        let mut loaded = store.load().await?;
         let accounted = loaded.accounted.clone();
+        // The last slot that was accounted for is the last sign of life of the process before this one.
+        let last_alive = accounted.iter().map(|(.., through)| *through).max();
+        pulses.open(Arc::clone(&store), std::mem::take(&mut loaded.pulses), last_alive, clock.now());
         let mut unrecorded = Commit::default();
         let ledger = Ledger::open(Arc::clone(&plan), loaded, clock.now(), &mut unrecorded);
 

@@ -6,6 +6,7 @@
 
 mod command;
 mod dns;
+mod heartbeat;
 mod http;
 mod names;
 mod place;
@@ -18,4 +19,4 @@ mod testing;
 use crate::ports::Kind;
 
 /// Every kind of probe.
-pub static KINDS: &[Kind] = &[command::KIND, dns::KIND, http::KIND, tcp::KIND, tls::KIND];
+pub static KINDS: &[Kind] = &[command::KIND, dns::KIND, heartbeat::KIND, http::KIND, tcp::KIND, tls::KIND];

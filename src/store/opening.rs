@@ -234,7 +234,7 @@ mod tests {
         Connection::open(&kept.path).unwrap().pragma_update(None, "user_version", 7).unwrap();
         assert_eq!(
             reason(&kept.path),
-            "it has version 7 and this program knows versions up to 1: use the program that wrote it, or let `store` name another file"
+            "it has version 7 and this program knows versions up to 2: use the program that wrote it, or let `store` name another file"
         );
         assert_eq!(kept.number("PRAGMA user_version"), 7);
     }

@@ -7,6 +7,7 @@ mod command;
 mod commands;
 mod demo;
 mod dns;
+mod heartbeat;
 mod http;
 mod http_hostile;
 mod http_session;

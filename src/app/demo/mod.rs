@@ -2,9 +2,10 @@
 //! what on-call would get. No account, no network: everything is on loopback.
 //!
 //! [`shop`] is the shop, over HTTP and HTTPS; [`certificate`] makes the certificate that it shows; [`names`] answers for
-//! its name; [`pager`] takes the alerts.
+//! its name; [`pager`] takes the alerts; [`export`] is a job that pings.
 
 pub mod certificate;
+pub mod export;
 pub mod names;
 pub mod pager;
 pub mod shop;
@@ -16,15 +17,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::certificate::Certificate;
+use self::export::Export;
 use self::shop::{Breakage, SHOPPER_PASSWORD, Shop};
 use super::answer::{Answer, Output, Stop};
 use super::cli::DemoArguments;
 use super::daemon::{Daemon, Keeping};
 use super::wiring;
 use crate::config::load::Surroundings;
+use crate::engine::runner::new_id;
 use crate::ports::Clock;
 
 /// When the shop breaks, so that a newcomer has seen it well before …
@@ -41,7 +45,8 @@ pub async fn demo(directory: PathBuf, surroundings: Surroundings, arguments: Dem
     let mut tasks = JoinSet::new();
     let shop = Arc::new(Shop::open(Arc::clone(&surroundings.clock)));
     let places = Places::open(&shop, &mut tasks).await?;
-    let environment = places.environment(wiring::environment());
+    let export_token = new_id(surroundings.clock.now());
+    let environment = places.environment(wiring::environment(), export_token.clone());
     let surroundings = Surroundings { environment, ..surroundings };
 
     let mut out = Output::default();
@@ -58,7 +63,10 @@ pub async fn demo(directory: PathBuf, surroundings: Surroundings, arguments: Dem
     if let Some(what) = arguments.breakage {
         tasks.spawn(break_and_mend(Arc::clone(&surroundings.clock), shop, what));
     }
-    Daemon { directory, surroundings, keeping: Keeping::Nothing, limit: arguments.limit.length }.run().await
+    let page = watch::Sender::default();
+    let (clock, http) = (Arc::clone(&surroundings.clock), surroundings.http.clone());
+    tasks.spawn(Export { clock, http, token: export_token }.run(page.subscribe()));
+    Daemon { directory, surroundings, keeping: Keeping::Nothing, limit: arguments.limit.length, page }.run().await
 }
 
 async fn break_and_mend(clock: Arc<dyn Clock>, shop: Arc<Shop>, what: Breakage) {
@@ -103,6 +111,7 @@ impl Places {
     fn environment(
         &self,
         process: Arc<crate::config::resolve::Environment>,
+        export_token: String,
     ) -> Arc<crate::config::resolve::Environment> {
         let ours: BTreeMap<&str, String> = BTreeMap::from([
             ("API_URL", format!("http://{}", self.api)),
@@ -113,6 +122,7 @@ impl Places {
             ("DNS_SERVER", self.names.to_string()),
             ("PAGER_URL", format!("http://{}/", self.pager)),
             ("SHOPPER_PASSWORD", SHOPPER_PASSWORD.to_owned()),
+            ("EXPORT_TOKEN", export_token),
         ]);
         Arc::new(move |name: &str| ours.get(name).cloned().or_else(|| process(name)))
     }
