@@ -20,9 +20,7 @@ use crate::domain::time::Timestamp;
 use crate::engine::plan::Plan;
 use crate::engine::pulses::Pulses;
 use crate::engine::testing::{TestClock, plan_of, probe};
-use crate::ports::{
-    Clock, Exposition, IncidentStory, Overview, Prober, StatusReader, StepContext, StoreError, Token,
-};
+use crate::ports::{Clock, Exposition, IncidentStory, Overview, Prober, StatusReader, StepContext, StoreError, Token};
 use crate::web::access::{Refusal, admit};
 use crate::web::{Web, serve};
 
