@@ -411,7 +411,9 @@ fn cases(seen: &[Case], secrets: &dyn Secrets) -> Vec<Case> {
     for case in &mut cases {
         case.name = secrets.redact(&case.name);
         if let Some(Verdict::Failed(failures)) = &mut case.verdict {
-            failures.iter_mut().for_each(|failure| redact(failure, secrets));
+            for failure in failures {
+                redact(failure, secrets);
+            }
         }
     }
     cases

@@ -125,10 +125,10 @@ async fn ping(room: &Room, token: &str, beat: Beat, request: Request) -> Respons
         return too_many(again);
     }
     let Some(job) = job else {
-        return match tokens.is_whole {
-            true => (StatusCode::NOT_FOUND, "no heartbeat has this token\n").into_response(),
-            false => later("not all tokens can be read now: ping again\n"),
-        };
+        if !tokens.is_whole {
+            return later("not all tokens can be read now: ping again\n");
+        }
+        return (StatusCode::NOT_FOUND, "no heartbeat has this token\n").into_response();
     };
     let text = match request.method() {
         &Method::POST => match room.text(request.into_body()).await {

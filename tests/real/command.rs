@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::unistd::Pid;
+use roundsman::clock::SystemClock;
 use roundsman::domain::outcome::{FailureKind, Observation, Verdict};
+use roundsman::ports::Clock as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -145,9 +147,10 @@ async fn a_hung_program_is_killed_with_all_that_it_started() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("leader");
     let settings = json!({ "run": ["sh", "-c", STUBBORN, file] }).to_string();
-    let begun = tokio::time::Instant::now();
+    let clock = SystemClock::start();
+    let begun = clock.monotonic();
     let failure = Run::within(1_500).step("command", &settings).await.unwrap_err();
-    let took = begun.elapsed();
+    let took = clock.monotonic().since(begun);
     assert_eq!(failure.to_string(), "timeout.total: it did not end within 1.5 s and was killed: so far so good");
     assert!(took >= Duration::from_millis(1_500) && took < Duration::from_secs(5), "{took:?}");
     assert!(failure.phases.is_some_and(|phases| phases.total_ms >= 1_500.0));
@@ -172,14 +175,16 @@ async fn what_a_program_leaves_behind_is_killed_and_holds_nobody_up() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("leader");
     let text = "sleep 1000 & (sleep 1000 &); echo $$ > \"$0\"; echo done";
-    let begun = tokio::time::Instant::now();
+    let clock = SystemClock::start();
+    let begun = clock.monotonic();
     let settings = json!({ "run": ["sh", "-c", text, file] }).to_string();
     let seen = Run::within(60_000).step("command", &settings).await.unwrap();
     assert_eq!((&seen.facts["exit"], &seen.facts["stdout"]), (&json!(0), &json!("done\n")));
     // One that left the group holds the pipe open, and is not waited for.
     let away = Run::within(60_000).step("command", &script("setsid sleep 20 & echo done")).await.unwrap();
     assert_eq!(away.facts["stdout"], "done\n");
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    let took = clock.monotonic().since(begun);
+    assert!(took < Duration::from_secs(15), "{took:?}");
     gone(leader(&file).await).await;
 }
 

@@ -45,33 +45,10 @@ pub fn read(document: &[u8]) -> Result<Report, String> {
     loop {
         let position = reader.buffer_position();
         let event = reader.read_event().map_err(|error| format!("is no XML at byte {position}: {error}"))?;
-        let taken = match event {
-            Event::Eof => return reading.end(),
-            Event::Start(start) => reading.open(&start).map(|()| reading.depth += 1),
-            Event::Empty(start) => reading.open(&start).map(|()| reading.close(reading.depth)),
-            Event::End(_) => {
-                reading.depth -= 1;
-                reading.close(reading.depth);
-                Ok(())
-            }
-            Event::Text(text) => reading.text(&text.xml10_content().map_err(|error| error.to_string())?),
-            Event::CData(text) => reading.text(&text.xml10_content().map_err(|error| error.to_string())?),
-            Event::GeneralRef(reference) => {
-                let of_number = reference.resolve_char_ref().map_err(|error| error.to_string());
-                let name = reference.decode().map_err(|error| error.to_string())?;
-                match of_number? {
-                    Some(character) => reading.text(character.encode_utf8(&mut [0; 4])),
-                    None => match resolve_xml_entity(&name) {
-                        Some(text) => reading.text(text),
-                        None => Err(format!("has an entity that nobody knows, `&{};`", excerpt(&name))),
-                    },
-                }
-            }
-            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => Ok(()),
-        };
-        taken.map_err(|why| {
-            if why.starts_with("has ") { why } else { format!("cannot be read at byte {position}: {why}") }
-        })?;
+        if matches!(event, Event::Eof) {
+            return reading.end();
+        }
+        reading.take(event)?;
     }
 }
 
@@ -107,6 +84,37 @@ struct Reading {
 }
 
 impl Reading {
+    fn take(&mut self, event: Event<'_>) -> Result<(), String> {
+        let unreadable = |error: &dyn std::fmt::Display| format!("has a text that cannot be read: {error}");
+        match event {
+            Event::Start(start) => {
+                self.open(&start)?;
+                self.depth += 1;
+            }
+            Event::Empty(start) => {
+                self.open(&start)?;
+                self.close(self.depth);
+            }
+            Event::End(_) => {
+                self.depth -= 1;
+                self.close(self.depth);
+            }
+            Event::Text(text) => self.text(&text.xml10_content().map_err(|error| unreadable(&error))?),
+            Event::CData(text) => self.text(&text.xml10_content().map_err(|error| unreadable(&error))?),
+            Event::GeneralRef(reference) => {
+                if let Some(character) = reference.resolve_char_ref().map_err(|error| unreadable(&error))? {
+                    self.text(character.encode_utf8(&mut [0; 4]));
+                } else {
+                    let name = reference.decode().map_err(|error| unreadable(&error))?;
+                    let unknown = || format!("has an entity that nobody knows, `&{};`", excerpt(&name));
+                    self.text(resolve_xml_entity(&name).ok_or_else(unknown)?);
+                }
+            }
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) | Event::Eof => {}
+        }
+        Ok(())
+    }
+
     fn open(&mut self, start: &BytesStart<'_>) -> Result<(), String> {
         if self.depth >= DEPTH_MAX {
             return Err(format!("has elements more than {DEPTH_MAX} deep"));
@@ -147,13 +155,12 @@ impl Reading {
         Ok(())
     }
 
-    fn text(&mut self, more: &str) -> Result<(), String> {
+    fn text(&mut self, more: &str) {
         let trouble = self.case.as_mut().and_then(|case| case.trouble.as_mut());
         if let Some(trouble) = trouble.filter(|trouble| trouble.open_at.is_some()) {
             let room = TEXT_MAX.saturating_sub(trouble.text.len());
             trouble.text.push_str(&more[..more.floor_char_boundary(room)]);
         }
-        Ok(())
     }
 
     /// Closes the element of that depth.
@@ -240,9 +247,10 @@ impl Trouble {
 }
 
 fn attribute<'a>(start: &'a BytesStart<'_>, name: &str) -> Result<Option<Cow<'a, str>>, String> {
-    let found = start.try_get_attribute(name).map_err(|error| error.to_string())?;
+    let found =
+        start.try_get_attribute(name).map_err(|error| format!("has an element that cannot be read: {error}"))?;
     let value = found.map(|found| found.normalized_value(XmlVersion::Implicit1_0));
-    value.transpose().map_err(|error| format!("its attribute `{name}`: {error}"))
+    value.transpose().map_err(|error| format!("has an attribute `{name}` that cannot be read: {error}"))
 }
 
 #[cfg(test)]
