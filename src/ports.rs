@@ -3,6 +3,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::domain::judge::{AlertKey, AlertState, Aspect};
 use crate::domain::metric::{Sample, SampleLabels};
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Observation, Run, RunId, SlotAccount, SlotOutcome};
+use crate::domain::pulse::{Ping, Pulse, TokenDigest};
 use crate::domain::schedule::Schedule;
 use crate::domain::template::{Fill, FillError, Template};
 use crate::domain::time::{Monotonic, Timestamp, between, words};
@@ -54,6 +56,10 @@ pub struct TickError(pub String);
 pub trait Prober: Send + Sync {
     /// One step, within [`StepContext::deadline`].
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>>;
+    /// The token by which a job elsewhere pings, where the step does not look but waits to be told.
+    fn token(&self) -> Option<&Token> {
+        None
+    }
 }
 
 /// What a step may use.
@@ -147,6 +153,40 @@ impl Recorder {
     /// What was put down, in its order, as text. Secrets are still in it: who shows or keeps it takes them out.
     pub fn exchanges(self) -> Vec<Exchange> {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().map(|tell| tell()).collect()
+    }
+}
+
+/// What jobs elsewhere say of themselves. The web takes their pings, and a prober asks for what is known by them.
+pub trait Pings: Send + Sync {
+    /// Takes a ping; it is recorded when this returns. What the store did not take is remembered all the same. The token is
+    /// one of the plan's.
+    fn take(&self, token: TokenDigest, ping: Ping) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// What is known of a job, which is listened for from now on; nothing in a process that takes no pings.
+    fn pulse(&self, token: TokenDigest, now: Timestamp) -> Option<Pulse>;
+    /// Records what is not recorded yet.
+    fn record(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// The token of a job that pings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// It was written down, and only its hash was kept.
+    Known(TokenDigest),
+    /// It is a secret, and read whenever it is needed.
+    Secret(SecretName),
+}
+
+impl Token {
+    /// The hash by which it is known, or why there is none; never says the token.
+    pub async fn digest(&self, secrets: &dyn Secrets) -> Result<TokenDigest, String> {
+        match self {
+            Self::Known(digest) => Ok(*digest),
+            Self::Secret(name) => {
+                let secret = secrets.resolve(name).await.map_err(|error| error.to_string())?;
+                let digest = TokenDigest::of_token(secret.expose_secret());
+                digest.map_err(|error| format!("the secret `{name}` is no token: {error}"))
+            }
+        }
     }
 }
 
@@ -370,6 +410,8 @@ pub struct Commit {
     pub deliveries: Vec<Delivery>,
     /// Versions that steps saw for the first time, or otherwise than before.
     pub versions: Vec<Version>,
+    /// Pulses that changed, whole.
+    pub pulses: Vec<(TokenDigest, Pulse)>,
     /// What runs left for whoever looks for a cause.
     pub bundles: Vec<KeptBundle>,
 }
@@ -445,6 +487,8 @@ pub struct Loaded {
     pub debts: Vec<Debt>,
     /// Which version each step last saw.
     pub versions: Vec<Version>,
+    /// What is known of jobs elsewhere by their pings.
+    pub pulses: Vec<(TokenDigest, Pulse)>,
 }
 
 /// The longest that a delivery rests between two attempts, whatever its receiver asks for.
@@ -612,6 +656,10 @@ pub struct Building {
     pub site: String,
     /// Where this process stands.
     pub location: Arc<str>,
+    /// The directory of the configuration, where relative paths begin.
+    pub directory: Arc<Path>,
+    /// What jobs elsewhere say of themselves.
+    pub pings: Arc<dyn Pings>,
 }
 
 /// A prober with what it implies.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokio::sync::watch;
 
 use super::answer::{Answer, Stop};
 use super::demo::shop::Breakage;
@@ -153,6 +154,7 @@ impl Cli {
                     surroundings,
                     keeping: daemon::Keeping::Everything,
                     limit: limit.length,
+                    page: watch::Sender::default(),
                 }
                 .run(),
             ),

@@ -111,7 +111,9 @@ fn choose(plan: &Plan, names: &[&String], schedule: Option<&Schedule>) -> Result
         None => plan.probes.keys().collect(),
     };
     if names.is_empty() {
-        return Ok(all.into_iter().cloned().collect());
+        // Nobody asked for what only a daemon can hear.
+        let looks = |name: &&ProbeName| plan.probes.get(*name).is_some_and(|probe| !probe.waits_to_be_told());
+        return Ok(all.into_iter().filter(looks).cloned().collect());
     }
     let mut chosen = BTreeSet::new();
     for name in names {

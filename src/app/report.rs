@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::validate::counted;
 use crate::domain::exchange::StepRecord;
-use crate::domain::outcome::{Failure, Phases, Run, StepOutcome, Verdict};
+use crate::domain::outcome::{Case, Failure, Phases, Run, StepOutcome, Verdict};
 use crate::domain::text::harmless;
 use crate::domain::time::{milliseconds, rfc3339};
 
@@ -53,8 +53,25 @@ pub fn text(run: &Run) -> String {
         let between = if fits { "  ".to_owned() } else { format!("\n    {:names$}   ", "") };
         let whole = if parts.is_empty() { line } else { format!("{line}{between}{parts}") };
         let _ = writeln!(text, "    {whole}");
+        cases(&mut text, step);
     }
     text
+}
+
+/// The test cases that failed, each with its time, and the count of the others.
+fn cases(text: &mut String, step: &StepOutcome) {
+    let failed = |case: &&Case| matches!(case.verdict, Some(Verdict::Failed(_)));
+    for case in step.cases.iter().filter(failed) {
+        push(text, "      ", &format!("✕ {} in {}", case.name, length(case.took_ms)));
+    }
+    let passed = step.cases.iter().filter(|case| matches!(case.verdict, Some(Verdict::Passed))).count();
+    let skipped = step.cases.iter().filter(|case| case.verdict.is_none()).count();
+    let others = [(passed, "passed"), (skipped, "skipped")].into_iter().filter(|(count, _)| *count > 0);
+    let others = others.map(|(count, word)| format!("{} {word}", counted(count, "test case")));
+    let others = others.collect::<Vec<_>>().join(", ");
+    if !others.is_empty() {
+        push(text, "      ", &others);
+    }
 }
 
 fn style(verdict: &Verdict) -> Style {
@@ -162,6 +179,12 @@ pub fn sentence(runs: &[Run]) -> String {
 /// Runs for programs: a list in which times are RFC 3339 and lengths are milliseconds. Where everything is told, a step has
 /// what it exchanged, asserted and captured.
 pub fn json(runs: &[Run], tells_all: bool) -> Value {
+    let case = |case: &Case| {
+        json!({
+            "name": case.name, "verdict": case.verdict.as_ref().map(Verdict::word),
+            "failures": case.verdict.as_ref().map(Verdict::failures).unwrap_or_default(), "took_ms": case.took_ms,
+        })
+    };
     let step = |run: &Run, step: &StepOutcome| {
         let mut told = json!({
             "name": step.name, "kind": step.kind, "cleanup": step.cleanup,
@@ -169,6 +192,7 @@ pub fn json(runs: &[Run], tells_all: bool) -> Value {
             "failures": step.verdict.as_ref().map(Verdict::failures).unwrap_or_default(),
             "offset_ms": step.offset_ms, "phases": step.phases, "status": step.status,
             "certificate_expires": step.certificate_expires.map(rfc3339),
+            "cases": step.cases.iter().map(case).collect::<Vec<_>>(),
         });
         let records = run.bundle.iter().filter(|_| tells_all).flat_map(|bundle| &bundle.steps);
         if let Some(record) = records.into_iter().find(|record| record.name == step.name) {
@@ -193,16 +217,16 @@ pub fn json(runs: &[Run], tells_all: bool) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::testing::journey;
+    use crate::app::testing::{journey, suite};
 
     #[test]
     fn a_report_explains_and_shows_where_the_time_went() {
-        let plain = anstream::adapter::strip_str(&text(&journey())).to_string();
-        insta::assert_snapshot!(format!("{plain}{}", sentence(&[journey()])));
+        let plain = anstream::adapter::strip_str(&format!("{}{}", text(&journey()), text(&suite()))).to_string();
+        insta::assert_snapshot!(format!("{plain}{}", sentence(&[journey(), suite()])));
     }
 
     #[test]
     fn programs_get_milliseconds() {
-        insta::assert_snapshot!(format!("{:#}", json(&[journey()], false)));
+        insta::assert_snapshot!(format!("{:#}", json(&[journey(), suite()], false)));
     }
 }

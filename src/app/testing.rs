@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::exchange::{Assertion, Bundle, Captured, Exchange, StepRecord};
 use crate::domain::expression::{Explanation, Part};
 use crate::domain::names::{CaptureName, ProbeName, StepName};
-use crate::domain::outcome::{Failure, FailureKind, Phases, Run, RunId, StepOutcome, Verdict};
+use crate::domain::outcome::{Case, Failure, FailureKind, Phases, Run, RunId, StepOutcome, Verdict};
 
 /// A journey whose first step passed and whose second did not, with a hostile answer.
 pub fn journey() -> Run {
@@ -40,6 +40,7 @@ pub fn journey() -> Run {
         status,
         late_ms: None,
         version: None,
+        cases: Vec::new(),
     };
     Run {
         id: RunId(Arc::from("01JDEXAMPLE")),
@@ -138,4 +139,26 @@ pub fn told() -> Run {
         Vec::new(),
     );
     Run { bundle: Some(Arc::new(Bundle { steps: vec![login, order], left_out: 0 })), ..journey() }
+}
+
+/// A run of a test runner of which one case failed, with a hostile name, and one was skipped.
+pub fn suite() -> Run {
+    let case = |name: &str, took_ms, verdict| Case { name: name.to_owned(), verdict, took_ms };
+    let broken = vec![Failure::new(FailureKind::Case, "assert 1 == 2")];
+    let failure = Failure::new(FailureKind::Case, "shop.cart › pays\u{1b}[2J: assert 1 == 2");
+    let mut run = journey();
+    run.probe = ProbeName::parse("suite").unwrap();
+    run.verdict = Verdict::Failed(vec![failure.clone()]);
+    run.steps.truncate(1);
+    run.steps[0].name = StepName::parse("command").unwrap();
+    run.steps[0].kind = "command".to_owned();
+    run.steps[0].status = None;
+    run.steps[0].phases = Phases { total_ms: 62.0, ..Phases::default() };
+    run.steps[0].verdict = Some(Verdict::Failed(vec![failure]));
+    run.steps[0].cases = vec![
+        case("shop.cart › pays\u{1b}[2J", 20.0, Some(Verdict::Failed(broken))),
+        case("shop.cart › adds", 12.5, Some(Verdict::Passed)),
+        case("shop.cart › later", 0.0, None),
+    ];
+    run
 }

@@ -250,6 +250,7 @@ mod tests {
                 status: Some(200),
                 late_ms: None,
                 version: None,
+                cases: Vec::new(),
             }],
             bundle: None,
         };

@@ -10,6 +10,7 @@ pub mod names;
 pub mod outcome;
 pub mod privacy;
 pub mod probe;
+pub mod pulse;
 pub mod quiet;
 pub mod redaction;
 pub mod schedule;

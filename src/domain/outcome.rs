@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::exchange::Bundle;
-use super::expression::Explanation;
+use super::expression::{Explanation, Part};
 use super::names::{ProbeName, ScheduleName, StepName};
 use super::time::Timestamp;
 
@@ -27,6 +27,9 @@ pub struct Observation {
     pub certificate_expires: Option<Timestamp>,
     /// What a test runner said of each of its test cases, where the step ran one.
     pub cases: Vec<Case>,
+    /// Facts that are told with the first expectation that does not hold, whether it names them or not: a program's last
+    /// words on standard error say more than its exit code.
+    pub aside: Vec<Part>,
 }
 
 /// One test case of a step that ran a test runner. Its name is the target's text and never a label.
@@ -194,6 +197,16 @@ failure_kinds! {
     Expect = "expect",
     /// A value for a later step was not there.
     Capture = "capture",
+    /// The report that a program should have written is missing, from an earlier run, too large, or no report.
+    CommandReport = "command.report",
+    /// A test case of a test runner failed.
+    Case = "case",
+    /// A job elsewhere said that it failed.
+    HeartbeatFailed = "heartbeat.failed",
+    /// A job elsewhere said that it began, and not in time how it ended.
+    HeartbeatUnfinished = "heartbeat.unfinished",
+    /// A job elsewhere did not ping in time.
+    HeartbeatSilent = "heartbeat.silent",
     /// No route or no network on our side.
     LocalNetwork = "local.network",
     /// Our own limits: file descriptors, ports, buffers.
@@ -204,6 +217,8 @@ failure_kinds! {
     LocalSecret = "local.secret",
     /// We stood still while we should have looked: stopped, starved of the processor, or asleep with the machine.
     LocalStopped = "local.stopped",
+    /// What the step needs of our own machine or process is not there: a program, a directory, the daemon.
+    LocalSetup = "local.setup",
     /// Our own bug.
     Internal = "internal",
 }
@@ -217,6 +232,7 @@ impl FailureKind {
                 | Self::LocalResources
                 | Self::LocalPermission
                 | Self::LocalSecret
+                | Self::LocalSetup
                 | Self::LocalStopped
                 | Self::Internal
         )
@@ -403,6 +419,9 @@ pub struct StepOutcome {
     /// Which version the target said it is, cut to [`VERSION_LENGTH_MAX`] characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The test cases of the runner that the step ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cases: Vec<Case>,
 }
 
 /// The longest version that is kept, in characters.

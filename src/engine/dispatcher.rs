@@ -198,7 +198,8 @@ fn log(commit: &Commit) {
 }
 
 fn is_empty(commit: &Commit) -> bool {
-    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries, versions, bundles } = commit;
+    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries, versions, bundles, pulses } =
+        commit;
     runs.is_empty()
         && accounts.is_empty()
         && states.is_empty()
@@ -208,6 +209,7 @@ fn is_empty(commit: &Commit) -> bool {
         && deliveries.is_empty()
         && versions.is_empty()
         && bundles.is_empty()
+        && pulses.is_empty()
 }
 
 #[cfg(test)]

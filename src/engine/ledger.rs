@@ -621,9 +621,8 @@ mod tests {
             let loaded = Loaded {
                 states: ledger.states.clone().into_iter().collect(),
                 incidents: ledger.open.values().cloned().collect(),
-                accounted: Vec::new(),
-                debts: Vec::new(),
                 versions: ledger.versions.values().cloned().collect(),
+                ..Loaded::default()
             };
             let mut of_start = Commit::default();
             ledger = Ledger::open(Arc::clone(&plan), loaded, now, &mut of_start);

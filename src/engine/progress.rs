@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cases::{failures_of, tell_aside};
 use super::facts::{Facts, Whole, capture};
 use super::plan::{PlannedProbe, PlannedStep};
 use super::pulse::{LATE_MIN, STOPPED_MIN};
@@ -123,6 +124,11 @@ impl<'a> Progress<'a> {
             outcome.warnings = untrue(&step.warn, &facts);
             self.asserted = self.records.examine(step, &facts, !outcome.failures.is_empty());
         }
+        if let Some(first) = outcome.failures.first_mut() {
+            tell_aside(first, &observation.aside);
+        }
+        // A test case says what broke; that the runner then ended with 1 only follows from it.
+        outcome.failures.splice(0..0, failures_of(&observation.cases));
         let well = outcome.failures.is_empty();
         for wanted in &step.capture {
             match capture(observation, &wanted.path) {
@@ -195,6 +201,7 @@ impl<'a> Progress<'a> {
             status: None,
             late_ms: None,
             version: None,
+            cases: Vec::new(),
         });
     }
 
@@ -240,6 +247,12 @@ impl<'a> Progress<'a> {
         // A target that does not say it, as when it is unwell, has not changed for all we know.
         let version = observation.zip(step.version.as_ref()).and_then(|(seen, path)| capture(seen, path).ok());
         let version = version.map(|text| text.chars().take(VERSION_LENGTH_MAX).collect::<String>());
+        let mut cases = observation.map(|seen| seen.cases.clone()).unwrap_or_default();
+        for case in &mut cases {
+            case.name = self.secrets.redact(&case.name);
+        }
+        let told = cases.iter_mut().filter_map(|case| case.verdict.as_mut()).flat_map(Verdict::failures_mut);
+        discreet(told, &self.captures, self.secrets);
         self.outcomes.push(StepOutcome {
             name: step.name.clone(),
             kind: step.kind.to_owned(),
@@ -254,6 +267,7 @@ impl<'a> Progress<'a> {
             certificate_expires: observation.and_then(|seen| seen.certificate_expires),
             status: observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_i64),
             late_ms: (late >= LATE_MIN).then(|| milliseconds(late)),
+            cases,
             version: version.map(|text| self.secrets.redact(&text)),
         });
         match part {

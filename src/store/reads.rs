@@ -34,12 +34,15 @@ pub fn load(connection: &Connection) -> Result<Loaded> {
         let (schedule, probe) = pair(row)?;
         Ok((schedule, probe, instant(row, "through")?))
     })?;
+    let mut pulses = connection.prepare_cached("SELECT token, pulse FROM pulses ORDER BY token")?;
+    let pulses = pulses.query_map([], |row| Ok((parsed(row, "token")?, from_json(row, "pulse")?)))?;
     Ok(Loaded {
         states: states.collect::<Result<_>>()?,
         incidents: open_incidents(connection)?,
         accounted: accounted.collect::<Result<_>>()?,
         debts: journal::debts(connection)?,
         versions: versions(connection)?,
+        pulses: pulses.collect::<Result<_>>()?,
     })
 }
 

@@ -1,10 +1,11 @@
-//! Floor 3: the page. It reads the store and the plan, and changes nothing.
+//! Floor 3: the page. It reads the store and the plan, and changes nothing; and the door at which jobs elsewhere ping.
 //!
 //! | file | says |
 //! |---|---|
 //! | [`server`] | who may hold a connection, how many, how long |
 //! | [`routes`] | which path gives what |
 //! | `access` | who may read: host, token, methods |
+//! | `ping` | what a job elsewhere says of itself, by its own token |
 //! | `board` | what the status page says, before it is drawn |
 //! | `headline` | the one sentence on top |
 //! | `status`, `incident` | the two pages |
@@ -25,6 +26,7 @@ mod frame;
 mod headline;
 mod incident;
 mod marks;
+mod ping;
 mod reasons;
 mod status;
 mod units;

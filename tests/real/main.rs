@@ -4,10 +4,12 @@
 
 mod canary;
 mod cloudwatch;
+mod command;
 mod commands;
 mod demo;
 mod dns;
 mod dns_flags;
+mod heartbeat;
 mod http;
 mod http_hostile;
 mod http_session;
@@ -22,8 +24,8 @@ mod redis;
 mod run;
 mod servers;
 mod sns;
+mod stopped;
 mod tcp;
 mod timing;
-mod stopped;
 mod tls;
 mod webhook;
