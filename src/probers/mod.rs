@@ -8,6 +8,7 @@ mod dns;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod http;
+mod icmp;
 mod names;
 mod place;
 #[cfg(any(feature = "grpc", feature = "websocket"))]
@@ -28,6 +29,7 @@ pub static KINDS: &[Kind] = &[
     #[cfg(feature = "grpc")]
     grpc::KIND,
     http::KIND,
+    icmp::KIND,
     tcp::KIND,
     tls::KIND,
     #[cfg(feature = "websocket")]

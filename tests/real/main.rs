@@ -7,9 +7,12 @@ mod commands;
 mod demo;
 mod dns;
 mod dns_flags;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod http;
 mod http_hostile;
 mod http_session;
+mod icmp;
 mod kill;
 mod notification;
 mod probing;
@@ -19,3 +22,5 @@ mod servers;
 mod sns;
 mod tls;
 mod webhook;
+#[cfg(feature = "websocket")]
+mod websocket;

@@ -2,10 +2,15 @@
 //! what on-call would get. No account, no network: everything is on loopback.
 //!
 //! [`shop`] is the shop, over HTTP and HTTPS; [`certificate`] makes the certificate that it shows; [`names`] answers for
-//! its name; [`pager`] takes the alerts.
+//! its name; `news` are pushed over a WebSocket and `orders` answer
+//! over gRPC; [`pager`] takes the alerts.
 
 pub mod certificate;
 pub mod names;
+#[cfg(feature = "websocket")]
+pub mod news;
+#[cfg(feature = "grpc")]
+pub mod orders;
 pub mod pager;
 pub mod shop;
 
@@ -76,6 +81,8 @@ struct Places {
     api: SocketAddr,
     tls: SocketAddr,
     names: SocketAddr,
+    news: SocketAddr,
+    orders: SocketAddr,
     pager: SocketAddr,
     authority: String,
 }
@@ -86,6 +93,10 @@ impl Places {
         let (api, api_at) = listen().await.map_err(|error| fault("shop cannot listen", &error))?;
         let (tls, tls_at) = listen().await.map_err(|error| fault("shop cannot listen", &error))?;
         let (pager, pager_at) = listen().await.map_err(|error| fault("pager cannot listen", &error))?;
+        #[cfg_attr(not(feature = "websocket"), expect(unused_variables, reason = "nobody is there to answer"))]
+        let (news, news_at) = listen().await.map_err(|error| fault("news cannot listen", &error))?;
+        #[cfg_attr(not(feature = "grpc"), expect(unused_variables, reason = "nobody is there to answer"))]
+        let (orders, orders_at) = listen().await.map_err(|error| fault("orders cannot listen", &error))?;
         let names = UdpSocket::bind(("127.0.0.1", 0)).await;
         let names = names.map_err(|error| fault("name server cannot listen", &error))?;
         let names_at = names.local_addr().map_err(|error| fault("name server cannot listen", &error))?;
@@ -94,9 +105,21 @@ impl Places {
         tasks.spawn(shop::serve(api, Arc::clone(shop)));
         tasks.spawn(shop::serve_tls(tls, certificate.acceptor, Arc::clone(shop)));
         tasks.spawn(names::serve(names, SHOP_NAME, api_at.ip()));
+        #[cfg(feature = "websocket")]
+        tasks.spawn(news::serve(news));
+        #[cfg(feature = "grpc")]
+        tasks.spawn(orders::serve(orders));
         tasks.spawn(pager::serve(pager));
         let authority = certificate.authority_pem;
-        Ok(Self { api: api_at, tls: tls_at, names: names_at, pager: pager_at, authority })
+        Ok(Self {
+            api: api_at,
+            tls: tls_at,
+            names: names_at,
+            news: news_at,
+            orders: orders_at,
+            pager: pager_at,
+            authority,
+        })
     }
 
     /// The environment of the process, and over it what leads the repository's configuration to the demo's shop.
@@ -111,6 +134,8 @@ impl Places {
             ("SHOP_CA", self.authority.clone()),
             ("SHOP_NAME", SHOP_NAME.to_owned()),
             ("DNS_SERVER", self.names.to_string()),
+            ("NEWS_URL", format!("ws://{}/", self.news)),
+            ("ORDERS_URL", format!("grpc://{}", self.orders)),
             ("PAGER_URL", format!("http://{}/", self.pager)),
             ("SHOPPER_PASSWORD", SHOPPER_PASSWORD.to_owned()),
         ]);
