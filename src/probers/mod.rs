@@ -11,6 +11,7 @@ mod dns;
 mod grpc;
 mod heartbeat;
 mod http;
+mod icmp;
 mod names;
 mod place;
 #[cfg(feature = "postgres")]
@@ -38,6 +39,7 @@ pub static KINDS: &[Kind] = &[
     grpc::KIND,
     heartbeat::KIND,
     http::KIND,
+    icmp::KIND,
     #[cfg(feature = "postgres")]
     postgres::KIND,
     redis::KIND,

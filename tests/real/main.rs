@@ -9,10 +9,13 @@ mod commands;
 mod demo;
 mod dns;
 mod dns_flags;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod heartbeat;
 mod http;
 mod http_hostile;
 mod http_session;
+mod icmp;
 mod journal;
 mod kill;
 mod notification;
@@ -29,3 +32,5 @@ mod tcp;
 mod timing;
 mod tls;
 mod webhook;
+#[cfg(feature = "websocket")]
+mod websocket;

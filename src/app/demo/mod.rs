@@ -1,14 +1,19 @@
 //! `demo`: the daemon on a real configuration, with a small shop of its own to watch, and a pager of its own that shows
 //! what on-call would get. No account, no network: everything is on loopback.
 //!
-//! [`shop`] is the shop, over HTTP and HTTPS, with its [`cache`] and its [`database`]; [`certificate`] makes the certificate
-//! that it shows; [`names`] answers for its name; [`pager`] takes the alerts; [`export`] is a job that pings.
+//! [`shop`] is the shop, over HTTP and HTTPS, with its [`cache`] and its [`database`]; `news` are pushed over a WebSocket
+//! and `orders` answer over gRPC; [`certificate`] makes the certificate that it shows; [`names`] answers for its name;
+//! [`pager`] takes the alerts; [`export`] is a job that pings.
 
 pub mod cache;
 pub mod certificate;
 pub mod database;
 pub mod export;
 pub mod names;
+#[cfg(feature = "websocket")]
+pub mod news;
+#[cfg(feature = "grpc")]
+pub mod orders;
 pub mod pager;
 pub mod shop;
 
@@ -86,6 +91,8 @@ struct Places {
     api: SocketAddr,
     tls: SocketAddr,
     names: SocketAddr,
+    news: SocketAddr,
+    orders: SocketAddr,
     pager: SocketAddr,
     cache: SocketAddr,
     database: SocketAddr,
@@ -100,6 +107,10 @@ impl Places {
         let (pager, pager_at) = listen().await.map_err(|error| fault("pager cannot listen", &error))?;
         let (cache, cache_at) = listen().await.map_err(|error| fault("cache cannot listen", &error))?;
         let (database, database_at) = listen().await.map_err(|error| fault("database cannot listen", &error))?;
+        #[cfg_attr(not(feature = "websocket"), expect(unused_variables, reason = "nobody is there to answer"))]
+        let (news, news_at) = listen().await.map_err(|error| fault("news cannot listen", &error))?;
+        #[cfg_attr(not(feature = "grpc"), expect(unused_variables, reason = "nobody is there to answer"))]
+        let (orders, orders_at) = listen().await.map_err(|error| fault("orders cannot listen", &error))?;
         let names = UdpSocket::bind(("127.0.0.1", 0)).await;
         let names = names.map_err(|error| fault("name server cannot listen", &error))?;
         let names_at = names.local_addr().map_err(|error| fault("name server cannot listen", &error))?;
@@ -112,15 +123,21 @@ impl Places {
         let of_database = Arc::clone(shop);
         tasks.spawn(async move { of_database.keep_open(database, database::serve).await });
         tasks.spawn(names::serve(names, SHOP_NAME, api_at.ip()));
+        #[cfg(feature = "websocket")]
+        tasks.spawn(news::serve(news));
+        #[cfg(feature = "grpc")]
+        tasks.spawn(orders::serve(orders));
         tasks.spawn(pager::serve(pager));
         let authority = certificate.authority_pem;
         Ok(Self {
             api: api_at,
             tls: tls_at,
             names: names_at,
-            pager: pager_at,
             cache: cache_at,
             database: database_at,
+            news: news_at,
+            orders: orders_at,
+            pager: pager_at,
             authority,
         })
     }
@@ -140,6 +157,8 @@ impl Places {
             ("DNS_SERVER", self.names.to_string()),
             ("CACHE", self.cache.to_string()),
             ("DATABASE", self.database.to_string()),
+            ("NEWS_URL", format!("ws://{}/", self.news)),
+            ("ORDERS_URL", format!("grpc://{}", self.orders)),
             ("PAGER_URL", format!("http://{}/", self.pager)),
             ("SHOPPER_PASSWORD", SHOPPER_PASSWORD.to_owned()),
             ("EXPORT_TOKEN", export_token),
