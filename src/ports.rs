@@ -3,6 +3,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -574,6 +575,8 @@ pub struct Building {
     pub site: String,
     /// Where this process stands.
     pub location: Arc<str>,
+    /// The directory of the configuration, where relative paths begin.
+    pub directory: Arc<Path>,
 }
 
 /// A prober with what it implies.

@@ -134,6 +134,7 @@ fn plan_of(
         cleanup: false,
         site: site.clone(),
         location: Arc::clone(&location),
+        directory: Arc::from(directory),
     };
     let maker = ProbeMaker { kinds: surroundings.kinds.probers, building: &building, labels: &raw.defaults.labels };
     check_labels(root.get("defaults").and_then(|defaults| defaults.get("labels")), problems);

@@ -23,3 +23,30 @@ pub struct Exchange {
     /// How long its parts took.
     pub phases: Phases,
 }
+
+/// At most this many bytes of a body or an answer stand in an exchange.
+pub const TEXT_BYTES_MAX: usize = 2_048;
+
+/// The beginning of what was exchanged, as text; what was left out is counted.
+pub fn beginning(bytes: &[u8]) -> String {
+    let shown = bytes.get(..TEXT_BYTES_MAX).unwrap_or(bytes);
+    let text = String::from_utf8_lossy(shown);
+    match bytes.len() - shown.len() {
+        0 => text.into_owned(),
+        // The cut may have gone through a character.
+        more => format!("{}… ({more} bytes more)", text.trim_end_matches('\u{fffd}')),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_is_cut_and_counted() {
+        assert_eq!(beginning("ü".as_bytes()), "ü");
+        assert_eq!(beginning(&[b'a', 0xff]), "a\u{fffd}");
+        let cut = beginning(format!("a{}", "ü".repeat(TEXT_BYTES_MAX)).as_bytes());
+        assert!(cut.ends_with("ü… (2049 bytes more)"), "{cut}");
+    }
+}

@@ -310,7 +310,11 @@ impl Progress<'_> {
             Some(Cause::Ours(failure)) => Some(failure),
             _ => None,
         };
-        let until_failure = outcome.failures.iter_mut().chain(ours).find_map(|failure| failure.phases.take());
+        let (mut until_failure, mut refused) = (None, None);
+        for failure in outcome.failures.iter_mut().chain(ours) {
+            until_failure = until_failure.or(failure.phases.take());
+            refused = refused.or(failure.certificate_expires.take());
+        }
         for failure in outcome.failures.iter_mut().chain(&mut outcome.warnings) {
             redact(failure, secrets);
             failure.step = several.then(|| step.name.clone());
@@ -336,7 +340,7 @@ impl Progress<'_> {
                 (None, Some(phases)) => *phases,
                 (None, None) => unseen(time.end.since(time.start)),
             },
-            certificate_expires: observation.and_then(|seen| seen.certificate_expires),
+            certificate_expires: observation.and_then(|seen| seen.certificate_expires).or(refused),
             status: observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_i64),
         });
         match part {
@@ -383,4 +387,29 @@ fn redact(failure: &mut Failure, secrets: &dyn Secrets) {
 pub fn new_id(now: Timestamp) -> String {
     let milliseconds = u64::try_from(now.timestamp_millis()).unwrap_or(0);
     ulid::Ulid::from_parts(milliseconds, rand::random()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::{TestClock, at, plan_of, probe, step};
+
+    #[tokio::test(start_paused = true)]
+    async fn when_a_refused_certificate_ends_is_part_of_what_became_of_the_step() {
+        let expires = at("2021-01-01T00:00:00Z");
+        let refused = move || {
+            let failure = Failure::new(FailureKind::TlsExpired, "expired long ago");
+            let failure = Failure { certificate_expires: Some(expires), ..failure };
+            (Duration::ZERO, Err(failure.after(Phases { tls_ms: Some(3.0), ..Phases::default() })))
+        };
+        let probe = PlannedProbe { steps: vec![step("only", refused)], ..probe("shop") };
+        let clock = TestClock::starting("2026-11-25T12:00:00Z");
+        let (now, due) = (clock.now(), clock.monotonic());
+        let plan = Arc::new(plan_of(Vec::new()));
+        let order = Order { plan, probe: Arc::new(probe), schedule: None, slot: now, due_at: now, due };
+        let run = Runner::new(clock, CancellationToken::new()).run(order).await;
+        let seen = &run.steps[0];
+        assert_eq!((seen.certificate_expires, seen.phases.tls_ms), (Some(expires), Some(3.0)));
+        assert_eq!(run.verdict.failures()[0].certificate_expires, None, "it went with the step");
+    }
 }

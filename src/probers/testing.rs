@@ -18,6 +18,7 @@ pub fn build(kind: &Kind, yaml: &str, cleanup: bool) -> Result<BuiltProber, Stri
         cleanup,
         site: "test".to_owned(),
         location: Arc::from("here"),
+        directory: Arc::from(std::env::temp_dir()),
     };
     let built = (kind.build)(&node, &building, &mut problems);
     built.filter(|_| problems.is_empty()).ok_or_else(|| problems.render(false))

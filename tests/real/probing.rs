@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use roundsman::clock::SystemClock;
+use roundsman::domain::exchange::Exchange;
 use roundsman::domain::names::{CaptureName, SecretName};
 use roundsman::domain::outcome::{Failure, Observation, RunId};
 use roundsman::ports::{Building, BuiltProber, Clock, Recorder, SecretError, Secrets, Session, StepContext};
@@ -57,8 +58,23 @@ impl Run {
 
     /// Runs one step.
     pub async fn step(&self, kind: &str, yaml: &str) -> Result<Observation, Failure> {
-        let built = build(kind, yaml, &self.clock).unwrap_or_else(|problems| panic!("{problems}"));
+        self.recorded(kind, yaml).await.0
+    }
+
+    /// Runs one step, and gives what it exchanged too.
+    pub async fn recorded(&self, kind: &str, yaml: &str) -> (Result<Observation, Failure>, Vec<Exchange>) {
+        self.perform(&self.built(kind, yaml)).await
+    }
+
+    /// A step that can be performed in several runs.
+    pub fn built(&self, kind: &str, yaml: &str) -> BuiltProber {
+        build(kind, yaml, &self.clock).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    /// Performs a step that was built before.
+    pub async fn perform(&self, built: &BuiltProber) -> (Result<Observation, Failure>, Vec<Exchange>) {
         let run = RunId(Arc::from("01RUN"));
+        let recorder = Recorder::default();
         let context = StepContext {
             clock: self.clock.as_ref(),
             deadline: self.clock.monotonic() + self.budget,
@@ -66,9 +82,10 @@ impl Run {
             captures: &self.captures,
             secrets: &OneSecret,
             session: &self.session,
-            recorder: &Recorder::default(),
+            recorder: &recorder,
         };
-        built.prober.probe(&context).await
+        let result = built.prober.probe(&context).await;
+        (result, recorder.exchanges())
     }
 }
 
@@ -83,6 +100,7 @@ fn build(kind: &str, yaml: &str, clock: &Arc<SystemClock>) -> Result<BuiltProber
         cleanup: false,
         site: "test".to_owned(),
         location: Arc::from("here"),
+        directory: Arc::from(std::env::temp_dir()),
     };
     let kind = KINDS.iter().find(|known| known.name == kind).unwrap();
     let built = node.and_then(|node| (kind.build)(&node, &building, &mut problems));

@@ -46,6 +46,7 @@ fn webhook(yaml: &str) -> Arc<dyn Notifier> {
         cleanup: false,
         site: "test".to_owned(),
         location: Arc::from("here"),
+        directory: Arc::from(std::env::temp_dir()),
     };
     let built = (kind.build)(&node, &building, &mut problems);
     built.unwrap_or_else(|| panic!("{}", problems.render(false)))

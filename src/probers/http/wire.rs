@@ -31,14 +31,29 @@ pub struct Marks {
     /// A line of the answer's head ended without a carriage return. Some read that as a line and some do not, so two
     /// parties can see two answers.
     pub bare_line_feed: bool,
+    /// The bytes are frames of HTTP/2, among which those of the answer cannot be told by looking: its first byte came with
+    /// the read that completed its head.
+    framed: bool,
     head_is_over: bool,
     line_length: usize,
     last: u8,
 }
 
 impl Marks {
+    /// Whether an answer has begun.
+    pub fn has_begun(&self) -> bool {
+        if self.framed { self.head_is_over } else { self.first.is_some() }
+    }
+
     fn read(&mut self, bytes: &[u8], at: Monotonic) {
         if bytes.is_empty() {
+            return;
+        }
+        if self.framed {
+            // What came before anything was asked is the beginning of a connection, not of an answer.
+            if self.sent.is_some() && !self.head_is_over {
+                self.first = Some(at);
+            }
             return;
         }
         self.first.get_or_insert(at);
@@ -74,9 +89,14 @@ impl Log {
         *self.lock()
     }
 
-    /// Begins a new exchange.
-    pub fn begin(&self) {
-        *self.lock() = Marks::default();
+    /// Begins a new exchange, in frames of HTTP/2 or without.
+    pub fn begin(&self, framed: bool) {
+        *self.lock() = Marks { framed, ..Marks::default() };
+    }
+
+    /// Marks that the head of the answer is complete.
+    pub fn head_is_over(&self) {
+        self.lock().head_is_over = true;
     }
 }
 
@@ -170,6 +190,23 @@ mod tests {
     #[test]
     fn the_first_byte_is_marked_once() {
         assert_eq!(seen(&["", "HTTP/1.1 200 OK\r\n", "\r\n"]).first, Some(Monotonic(Duration::from_secs(2))));
+    }
+
+    #[test]
+    fn in_frames_the_read_that_completed_the_head_is_marked() {
+        let at = |seconds| Monotonic(Duration::from_secs(seconds));
+        let log = Log::default();
+        log.begin(true);
+        log.lock().read(b"settings", at(1));
+        assert_eq!(log.marks().first, None, "nothing was asked yet");
+        log.lock().sent = Some(at(2));
+        log.lock().read(b"settings\n", at(3));
+        assert!(!log.marks().has_begun());
+        log.lock().read(b"headers\n\n", at(4));
+        log.head_is_over();
+        log.lock().read(b"data", at(5));
+        let marks = log.marks();
+        assert_eq!((marks.first, marks.has_begun(), marks.bare_line_feed), (Some(at(4)), true, false));
     }
 
     #[test]
