@@ -1,5 +1,6 @@
 //! What a chain of certificates says of itself. Nothing here decides whether it is to be trusted.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use rustls::pki_types::CertificateDer;
@@ -156,9 +157,17 @@ fn read(der: &CertificateDer<'_>) -> Option<Certificate> {
         subject: parsed.subject().to_string(),
         issuer: parsed.issuer().to_string(),
         names: names(&parsed),
-        serial: parsed.raw_serial().iter().take(SERIAL_BYTES_MAX).map(|byte| format!("{byte:02x}")).collect(),
+        serial: serial(&parsed),
         not_before: Timestamp::from_timestamp(validity.not_before.timestamp(), 0)?,
         not_after: Timestamp::from_timestamp(validity.not_after.timestamp(), 0)?,
+    })
+}
+
+fn serial(parsed: &X509Certificate<'_>) -> String {
+    parsed.raw_serial().iter().take(SERIAL_BYTES_MAX).fold(String::new(), |mut digits, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
     })
 }
 

@@ -107,7 +107,7 @@ async fn what_breaks_the_rules_is_named() {
         ),
         (
             "a frame that is too large",
-            frame(DATA, 0, 1, &[0; 20_000]),
+            frame(DATA, 0, 1, &b"x".repeat(20_000)),
             FailureKind::ProtocolInvalid,
             "not valid HTTP/2",
         ),

@@ -109,7 +109,7 @@ async fn unpack(
 }
 
 fn error_of(error: io::Error, codings: &[Coding]) -> BodyError {
-    if error.get_ref().is_some_and(|inner| inner.is::<TooLarge>()) {
+    if error.get_ref().and_then(|inner| inner.downcast_ref::<TooLarge>()).is_some() {
         return BodyError::TooLarge;
     }
     match error.downcast::<hyper::Error>() {

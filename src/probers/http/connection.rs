@@ -172,7 +172,7 @@ type Io = TokioIo<Rationed<Wire>>;
 
 async fn open_http1(io: Io) -> hyper::Result<(Sender, Driver)> {
     let (sender, connection) = http1::Builder::new().max_buf_size(HEAD_BYTES_MAX as usize).handshake(io).await?;
-    Ok((Sender::Http1(sender), Driver::Http1(Some(connection))))
+    Ok((Sender::Http1(sender), Driver::Http1(Some(Box::new(connection)))))
 }
 
 async fn open_http2(io: Io) -> hyper::Result<(Sender, Driver)> {
@@ -210,7 +210,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Inline {
 /// Moves the bytes of a connection until it ends.
 pub enum Driver {
     /// Over HTTP/1.1; none when it has ended.
-    Http1(Option<http1::Connection<Io, Full<Bytes>>>),
+    Http1(Option<Box<http1::Connection<Io, Full<Bytes>>>>),
     /// Over HTTP/2.
     Http2 {
         /// The connection, and what belongs to its streams.

@@ -35,7 +35,7 @@ pub enum Credentials {
     /// A token that an authorization server gives.
     OAuth2(Box<OAuth2>),
     /// A signature of the whole request.
-    SigV4(SigV4),
+    SigV4(Box<SigV4>),
 }
 
 impl std::fmt::Debug for Credentials {

@@ -221,7 +221,7 @@ fn kept_for(expires_in: Option<&Value>) -> Duration {
     let seconds = expires_in.and_then(|said| said.as_f64().or_else(|| said.as_str()?.parse().ok()));
     let said = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let length = said.unwrap_or(KEPT_BY_DEFAULT).min(KEPT_MAX);
-    length - MARGIN.min(length / 2)
+    length.saturating_sub(MARGIN.min(length / 2))
 }
 
 #[cfg(test)]
@@ -238,7 +238,7 @@ mod tests {
             assert_eq!(kept_for(Some(&said)), Duration::from_secs(kept), "{said:?}");
         }
         assert_eq!(kept_for(None), Duration::from_secs(30));
-        assert_eq!(kept_for(Some(&json!(1e9))), KEPT_MAX - MARGIN);
+        assert_eq!(kept_for(Some(&json!(1e9))), Duration::from_secs(24 * 3_600 - 30));
     }
 
     #[test]

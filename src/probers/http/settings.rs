@@ -227,7 +227,11 @@ fn credentials(
         };
         return oauth2.value.read(&oauth2.span, way, problems).map(|oauth2| Credentials::OAuth2(Box::new(oauth2)));
     }
-    settings.sigv4.as_ref().and_then(|sigv4| sigv4.value.read(problems)).map(Credentials::SigV4)
+    settings
+        .sigv4
+        .as_ref()
+        .and_then(|sigv4| sigv4.value.read(problems))
+        .map(|sigv4| Credentials::SigV4(Box::new(sigv4)))
 }
 
 fn redirects_max(settings: &HttpSettings, problems: &mut Problems) -> Option<u32> {

@@ -17,6 +17,7 @@ use crate::domain::exchange::{Exchange, TEXT_BYTES_MAX, beginning};
 use crate::domain::outcome::Phases;
 use crate::domain::text::shell_word;
 use crate::domain::time::Timestamp;
+use crate::net::certificates::Certificate;
 
 /// What stands for a value that is not shown.
 const HIDDEN: &str = "•••";
@@ -73,7 +74,7 @@ impl Told {
                 .chain
                 .iter()
                 .flat_map(|chain| chain.certificates())
-                .map(|one| one.line())
+                .map(Certificate::line)
                 .collect(),
             command: Some(self.command(&headers)),
             phases: self.phases,
