@@ -108,6 +108,24 @@ impl Phases {
         }
         self.total_ms += other.total_ms;
     }
+
+    /// What came to it since `earlier`, e.g. with one exchange of several; a part that did not happen again is absent.
+    #[must_use]
+    pub fn since(mut self, earlier: &Self) -> Self {
+        for (mine, before) in [
+            (&mut self.dns_ms, earlier.dns_ms),
+            (&mut self.connect_ms, earlier.connect_ms),
+            (&mut self.tls_ms, earlier.tls_ms),
+            (&mut self.first_byte_ms, earlier.first_byte_ms),
+            (&mut self.transfer_ms, earlier.transfer_ms),
+            (&mut self.connect_error_ms, earlier.connect_error_ms),
+            (&mut self.first_byte_error_ms, earlier.first_byte_error_ms),
+        ] {
+            *mine = if *mine == before { None } else { mine.map(|now| now - before.unwrap_or(0.0)) };
+        }
+        self.total_ms -= earlier.total_ms;
+        self
+    }
 }
 
 macro_rules! failure_kinds {
@@ -185,6 +203,8 @@ failure_kinds! {
     ProtocolHeaderTooLarge = "protocol.header_too_large",
     /// The body is larger than we read.
     BodyTooLarge = "body.too_large",
+    /// The body cannot be unpacked as its Content-Encoding says.
+    BodyDecode = "body.decode",
     /// More redirects than are followed, or a circle.
     RedirectLimit = "redirect.limit",
     /// A redirect that may not be followed.
@@ -193,6 +213,8 @@ failure_kinds! {
     WebSocketRefused = "websocket.refused",
     /// The server ended the WebSocket before what was waited for.
     WebSocketClosed = "websocket.closed",
+    /// The authorization server of the target gave no token.
+    AuthToken = "auth.token",
     /// An assertion was not true.
     Expect = "expect",
     /// A value for a later step was not there.
@@ -268,6 +290,10 @@ pub struct Failure {
     /// step's outcome: two failures are the same whatever time they took.
     #[serde(skip)]
     pub phases: Option<Box<Phases>>,
+    /// When the first certificate of the chain ends that the target showed, also where it was this chain that was refused.
+    /// On the same way as [`Self::phases`].
+    #[serde(skip)]
+    pub certificate_expires: Option<Timestamp>,
 }
 
 impl Failure {
@@ -281,6 +307,7 @@ impl Failure {
             step: None,
             explanation: None,
             phases: None,
+            certificate_expires: None,
         }
     }
 
@@ -529,5 +556,13 @@ mod tests {
         let mut sum = Phases { connect_ms: Some(1.0), total_ms: 2.0, ..Phases::default() };
         sum.add(&Phases { connect_ms: Some(2.0), tls_ms: Some(3.0), total_ms: 6.0, ..Phases::default() });
         assert_eq!(sum, Phases { connect_ms: Some(3.0), tls_ms: Some(3.0), total_ms: 8.0, ..Phases::default() });
+    }
+
+    #[test]
+    fn what_one_exchange_took_is_the_difference() {
+        let before = Phases { dns_ms: Some(1.0), connect_ms: Some(1.0), total_ms: 2.0, ..Phases::default() };
+        let after = Phases { connect_ms: Some(3.0), tls_ms: Some(3.0), total_ms: 8.0, ..before };
+        let own = Phases { connect_ms: Some(2.0), tls_ms: Some(3.0), total_ms: 6.0, ..Phases::default() };
+        assert_eq!(after.since(&before), own);
     }
 }

@@ -228,7 +228,11 @@ impl<'a> Progress<'a> {
             Some(Cause::Ours(failure)) => Some(failure),
             _ => None,
         };
-        let until_failure = outcome.failures.iter_mut().chain(ours).find_map(|failure| failure.phases.take());
+        let (mut until_failure, mut refused) = (None, None);
+        for failure in outcome.failures.iter_mut().chain(ours) {
+            until_failure = until_failure.or(failure.phases.take());
+            refused = refused.or(failure.certificate_expires.take());
+        }
         for failure in outcome.failures.iter_mut().chain(&mut outcome.warnings) {
             failure.step = several.then(|| step.name.clone());
         }
@@ -264,7 +268,7 @@ impl<'a> Progress<'a> {
                 (None, Some(phases)) => *phases,
                 (None, None) => unseen(time.end.since(time.start)),
             },
-            certificate_expires: observation.and_then(|seen| seen.certificate_expires),
+            certificate_expires: observation.and_then(|seen| seen.certificate_expires).or(refused),
             status: observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_i64),
             late_ms: (late >= LATE_MIN).then(|| milliseconds(late)),
             cases,

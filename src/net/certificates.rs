@@ -1,5 +1,6 @@
 //! What a chain of certificates says of itself. Nothing here decides whether it is to be trusted.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use rustls::pki_types::CertificateDer;
@@ -14,6 +15,10 @@ use crate::domain::time::{Timestamp, rfc3339};
 
 /// Of a longer chain only the first so many are read; it is the target that chooses the length.
 const CHAIN_MAX: usize = 16;
+/// A serial number has at most this many bytes (RFC 5280, section 4.1.2.2).
+const SERIAL_BYTES_MAX: usize = 20;
+/// A line about a certificate that has this many names or more has the first so many.
+const LINE_NAMES_MAX: usize = 10;
 /// At most this many names of a certificate are kept.
 const NAMES_MAX: usize = 200;
 
@@ -30,7 +35,20 @@ pub const NAMES: &[Name] = &[
     Name::known("names", Shape::List(&Shape::Text), "the host names and addresses it is for"),
     Name::known("not_before", Shape::Text, "when it begins, RFC 3339"),
     Name::known("not_after", Shape::Text, "when it ends, RFC 3339"),
+    Name::known("serial", Shape::Text, "its serial number, in hexadecimal digits"),
+    Name::known("self_signed", Shape::Bool, "whether it names itself as its issuer"),
     Name::known("chain_length", Shape::Number, "how many certificates were sent"),
+    Name::known("chain", Shape::List(&LINK), "those that were sent, its own first; at most 16"),
+];
+
+static LINK: Shape = Shape::table(LINK_NAMES);
+
+const LINK_NAMES: &[Name] = &[
+    Name::known("subject", Shape::Text, "whom it is for"),
+    Name::known("issuer", Shape::Text, "who signed it"),
+    Name::known("not_before", Shape::Text, "when it begins, RFC 3339"),
+    Name::known("not_after", Shape::Text, "when it ends, RFC 3339"),
+    Name::known("days_left", Shape::Number, "days until it ends, with their fraction"),
 ];
 
 /// One certificate.
@@ -42,10 +60,30 @@ pub struct Certificate {
     pub issuer: String,
     /// The host names and addresses it is for.
     pub names: Vec<String>,
+    /// Its serial number, in hexadecimal digits.
+    pub serial: String,
     /// When it begins.
     pub not_before: Timestamp,
     /// When it ends.
     pub not_after: Timestamp,
+}
+
+impl Certificate {
+    /// Whether it names itself as its issuer.
+    pub fn is_self_signed(&self) -> bool {
+        self.issuer == self.subject
+    }
+
+    /// One line for people.
+    pub fn line(&self) -> String {
+        let names = match self.names.get(..LINE_NAMES_MAX) {
+            Some(first) => format!(" for {}, …", first.join(", ")),
+            None if self.names.is_empty() => String::new(),
+            None => format!(" for {}", self.names.join(", ")),
+        };
+        let (from, to) = (rfc3339(self.not_before), rfc3339(self.not_after));
+        format!("`{}`{names}, signed by `{}`, from {from} to {to}", self.subject, self.issuer)
+    }
 }
 
 /// What a server sent: its own certificate first.
@@ -91,7 +129,16 @@ impl Chain {
             "names": self.leaf.names,
             "not_before": rfc3339(self.leaf.not_before),
             "not_after": rfc3339(self.leaf.not_after),
+            "serial": self.leaf.serial,
+            "self_signed": self.leaf.is_self_signed(),
             "chain_length": self.length,
+            "chain": self.certificates().map(|one| json!({
+                "subject": one.subject,
+                "issuer": one.issuer,
+                "not_before": rfc3339(one.not_before),
+                "not_after": rfc3339(one.not_after),
+                "days_left": days_between(now, one.not_after),
+            })).collect::<Vec<_>>(),
         })
     }
 }
@@ -110,8 +157,17 @@ fn read(der: &CertificateDer<'_>) -> Option<Certificate> {
         subject: parsed.subject().to_string(),
         issuer: parsed.issuer().to_string(),
         names: names(&parsed),
+        serial: serial(&parsed),
         not_before: Timestamp::from_timestamp(validity.not_before.timestamp(), 0)?,
         not_after: Timestamp::from_timestamp(validity.not_after.timestamp(), 0)?,
+    })
+}
+
+fn serial(parsed: &X509Certificate<'_>) -> String {
+    parsed.raw_serial().iter().take(SERIAL_BYTES_MAX).fold(String::new(), |mut digits, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
     })
 }
 
@@ -158,6 +214,14 @@ mod tests {
         assert_eq!(facts["names"], json!(["a.example", "*.a.example", "192.0.2.1"]));
         assert_eq!(facts["subject"], "CN=a.example");
         assert_eq!(facts["chain_length"], 2);
+        assert_eq!(facts["self_signed"], true);
+        assert_eq!(facts["chain"][1]["not_after"], "2026-03-11T00:00:00.000Z");
+        assert_eq!(facts["chain"][1]["days_left"], 9.5);
+        assert_eq!(
+            chain.leaf.line(),
+            "`CN=a.example` for a.example, *.a.example, 192.0.2.1, signed by `CN=a.example`, \
+             from 2026-01-01T00:00:00.000Z to 2026-04-01T00:00:00.000Z"
+        );
         let known: Vec<&str> = NAMES.iter().map(|name| name.name.as_ref()).collect();
         assert_eq!(facts.as_object().unwrap().keys().collect::<Vec<_>>(), known);
     }

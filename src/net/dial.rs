@@ -36,10 +36,10 @@ pub async fn dial(
     port: u16,
     watch: &mut Stopwatch<'_>,
 ) -> Result<(Stream, SocketAddr), Failure> {
-    let found = match host.parse::<IpAddr>() {
+    let found = match resolver.known(host) {
         // Nothing was looked up, so there is no such part.
-        Ok(address) => vec![address],
-        Err(_) => watch.time(Part::Dns, resolver.addresses(host)).await?,
+        Some(known) => known?,
+        None => watch.time(Part::Dns, resolver.addresses(host)).await?,
     };
     let allowed = allowed(host, &found)?;
     let clock = watch.clock();

@@ -17,6 +17,8 @@ use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::op::{Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::{Hosts, TokioResolver, system_conf};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use crate::domain::outcome::{Failure, FailureKind};
 
@@ -28,49 +30,129 @@ const RETRIES: usize = 99;
 /// than a person, and a name server that drops questions for AAAA must not cost the step.
 const OTHER_FAMILY: Duration = Duration::from_millis(500);
 
-/// Looks names up. A clone is as good as the original.
-#[derive(Clone, Debug)]
+/// A family of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// Addresses like `192.0.2.1`.
+    Ipv4,
+    /// Addresses like `2001:db8::1`.
+    Ipv6,
+}
+
+impl Family {
+    /// That of an address.
+    pub fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::Ipv4 } else { Self::Ipv6 }
+    }
+
+    /// As it is written in settings and facts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+        }
+    }
+
+    /// As people write it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "IPv4",
+            Self::Ipv6 => "IPv6",
+        }
+    }
+}
+
+/// Looks names up. A clone is as good as the original; two that are equal find the same.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resolver {
     /// The servers to ask; none for those of the machine.
     servers: Option<Arc<[SocketAddr]>>,
+    /// The only family that is used; none for both.
+    family: Option<Family>,
+    /// Names in lower case whose address is not looked up.
+    pins: Arc<[(String, IpAddr)]>,
 }
 
 impl Resolver {
     /// The resolver of this machine: `/etc/hosts`, then what `/etc/resolv.conf` says, its search domains included; a name
     /// that ends in a dot is never searched.
     pub fn system() -> Self {
-        Self { servers: None }
+        Self { servers: None, family: None, pins: Arc::default() }
     }
 
     /// A resolver that asks these servers and knows nothing of the machine's files.
     pub fn of(servers: &[SocketAddr]) -> Self {
-        Self { servers: Some(servers.into()) }
+        Self { servers: Some(servers.into()), ..Self::system() }
     }
 
-    /// The addresses of a host, of both families, as they were found; an address, also one in brackets, is itself. There is
-    /// no deadline here: the caller has one.
-    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Failure> {
+    /// The same, which uses one family only, or both for none.
+    #[must_use]
+    pub fn only(self, family: Option<Family>) -> Self {
+        Self { family, ..self }
+    }
+
+    /// The same, which knows the addresses of these names: of one server behind a balancer, say.
+    #[must_use]
+    pub fn pinning(self, pins: impl IntoIterator<Item = (String, IpAddr)>) -> Self {
+        Self { pins: pins.into_iter().map(|(name, address)| (name.to_ascii_lowercase(), address)).collect(), ..self }
+    }
+
+    /// The address of a host for which nobody needs to be asked, because it is one or is pinned to one; none where there is
+    /// something to look up.
+    pub fn known(&self, host: &str) -> Option<Result<Vec<IpAddr>, Failure>> {
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        if let Ok(address) = bare.parse() {
-            return Ok(vec![address]);
+        let name = host.strip_suffix('.').unwrap_or(host);
+        let pinned = || self.pins.iter().find(|(pin, _)| pin.eq_ignore_ascii_case(name)).map(|(_, address)| *address);
+        let address = bare.parse().ok().or_else(pinned)?;
+        Some(self.of_family(vec![address], host))
+    }
+
+    fn of_family(&self, mut found: Vec<IpAddr>, host: &str) -> Result<Vec<IpAddr>, Failure> {
+        let Some(family) = self.family else { return Ok(found) };
+        found.retain(|address| Family::of(*address) == family);
+        if found.is_empty() {
+            let message = format!("{host} has no {} address", family.words());
+            return Err(Failure::new(FailureKind::DnsNoRecords, message));
+        }
+        Ok(found)
+    }
+
+    /// The addresses of a host, of both families unless one was chosen, as they were found; an address, also one in
+    /// brackets, is itself. There is no deadline here: the caller has one.
+    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Failure> {
+        if let Some(known) = self.known(host) {
+            return known;
         }
         let name = Name::from_utf8(host).ok().filter(|name| name.num_labels() > 0);
         let name = name.ok_or_else(|| Failure::new(FailureKind::DnsInvalid, format!("`{host}` is not a DNS name")))?;
         let local = if self.servers.is_none() { of_hosts_file(&name) } else { Vec::new() };
         if !local.is_empty() {
-            return Ok(local);
+            return self.of_family(local, host);
         }
         if is_localhost(&name) {
-            return Ok(vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]);
+            return self.of_family(vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()], host);
         }
         let (config, options) = self.config().map_err(|error| failure_of(&error, host, &[]))?;
         let servers: Vec<IpAddr> = config.name_servers().iter().map(|server| server.ip).collect();
         let asker = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
         let asker = asker.build().map_err(|error| failure_of(&error, host, &servers))?;
-        let (a, aaaa) = (pin!(ask(&asker, &name, RecordType::A)), pin!(ask(&asker, &name, RecordType::AAAA)));
-        let (Either::Left((first, other)) | Either::Right((first, other))) = select(a, aaaa).await;
-        let answers = both(first, other).await;
-        answers.map_err(|error| failure_of(&error, host, &servers))
+        let (a, aaaa) = (ask(&asker, &name, RecordType::A), ask(&asker, &name, RecordType::AAAA));
+        let answers = match self.family {
+            Some(Family::Ipv4) => a.await,
+            Some(Family::Ipv6) => aaaa.await,
+            None => {
+                let (a, aaaa) = (pin!(a), pin!(aaaa));
+                let (Either::Left((first, other)) | Either::Right((first, other))) = select(a, aaaa).await;
+                both(first, other).await
+            }
+        };
+        match answers {
+            Err(error) if lacks_records(&error) => {
+                self.of_family(Vec::new(), host).and(Err(failure_of(&error, host, &servers)))
+            }
+            answers => answers.map_err(|error| failure_of(&error, host, &servers)),
+        }
     }
 
     fn config(&self) -> Result<(ResolverConfig, ResolverOpts), NetError> {
@@ -206,6 +288,22 @@ mod tests {
         for (host, address) in [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("[2001:db8::1]", "2001:db8::1")] {
             assert_eq!(resolver.addresses(host).await, Ok(vec![address.parse().unwrap()]), "{host}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_pinned_name_is_not_asked_for_and_its_family_is_heeded() {
+        let pins = [("Shop.example".to_owned(), [192, 0, 2, 7].into())];
+        let resolver = Resolver::of(&[SocketAddr::from(([127, 0, 0, 1], 1))]).pinning(pins);
+        for host in ["shop.example", "SHOP.EXAMPLE."] {
+            assert_eq!(resolver.addresses(host).await, Ok(vec![[192, 0, 2, 7].into()]), "{host}");
+        }
+        assert!(resolver.known("other.example").is_none());
+        let resolver = resolver.only(Some(Family::Ipv6));
+        let failure = resolver.addresses("shop.example").await.unwrap_err();
+        assert_eq!(failure.to_string(), "dns.no_records: shop.example has no IPv6 address");
+        assert_eq!(resolver.addresses("localhost").await, Ok(vec![Ipv6Addr::LOCALHOST.into()]));
+        assert_eq!(resolver.addresses("::1").await, Ok(vec![Ipv6Addr::LOCALHOST.into()]));
+        assert_eq!(resolver.addresses("127.0.0.1").await.unwrap_err().kind, FailureKind::DnsNoRecords);
     }
 
     #[tokio::test]

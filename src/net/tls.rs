@@ -2,16 +2,19 @@
 //!
 //! The handshake accepts any chain, and proves only that the server holds the key of the certificate it shows. Then, in
 //! [`handshake_on`] and nowhere else, the chain is verified, before the caller gets a stream to write to. So what is wrong
-//! with a certificate can be named with its facts, and no byte of a request goes to a server that is not trusted.
+//! with a certificate can be named with its facts, and no byte of a request goes to a server that is not trusted. Who shows
+//! a certificate of its own ([`Identity`]) would have shown it by then, so its handshake verifies the chain when it comes,
+//! by the same rule.
 
 use std::io;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -103,6 +106,11 @@ impl Trust {
         self.own.as_ref().map(|own| own.pem.as_ref())
     }
 
+    /// Whether there is more to trust than the machine's roots.
+    pub fn has_own(&self) -> bool {
+        self.own.is_some()
+    }
+
     fn verify(&self, sent: &[CertificateDer<'_>], name: &ServerName<'_>, now: Timestamp) -> Result<(), rustls::Error> {
         use rustls::CertificateError::UnknownIssuer;
         let Some((leaf, others)) = sent.split_first() else { return Err(rustls::Error::NoCertificatesPresented) };
@@ -119,61 +127,205 @@ impl Trust {
     }
 }
 
-/// A connection to a server whose certificate was found good.
-pub struct Secured {
-    /// The connection.
-    pub stream: TlsStream<Stream>,
-    /// What the server showed.
-    pub chain: Chain,
-    /// `1.2` or `1.3`.
-    pub version: &'static str,
+/// Who we are to servers that ask for a certificate.
+#[derive(Clone)]
+pub struct Identity {
+    pem: Arc<str>,
+    certified: Arc<CertifiedKey>,
 }
 
-/// On what terms TLS is spoken.
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identity(•••)")
+    }
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        self.pem == other.pem && self.certified.cert == other.certified.cert
+    }
+}
+
+/// Why two PEM texts make no identity. The text holds nothing of them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    /// The certificate is at fault.
+    #[error("the certificate cannot be used: {0}")]
+    Certificate(String),
+    /// The key is at fault.
+    #[error("the key cannot be used: {0}")]
+    Key(String),
+    /// Each is well, and they are not of a pair.
+    #[error("the key does not belong to the certificate")]
+    Mismatch,
+}
+
+impl Identity {
+    /// Reads a certificate, with those that lead to its issuer behind it, and its key.
+    pub fn from_pem(certificate: &str, key: &str) -> Result<Self, IdentityError> {
+        use IdentityError::{Certificate, Key, Mismatch};
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect();
+        let chain = chain.map_err(|error| Certificate(format!("the PEM text cannot be read: {error}")))?;
+        if chain.is_empty() {
+            return Err(Certificate("there is no certificate in the text".to_owned()));
+        }
+        let no_key = |_| Key("there is no private key in the text".to_owned());
+        let private = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(no_key)?;
+        let certified = CertifiedKey::from_der(chain, private, &PROVIDER).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => Mismatch,
+            rustls::Error::InvalidCertificate(_) => Certificate("it is no certificate".to_owned()),
+            _ => Key("it is of a sort that is not supported".to_owned()),
+        })?;
+        Ok(Self { pem: key.into(), certified: Arc::new(certified) })
+    }
+}
+
+/// On what terms a TLS connection is made.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Terms {
     /// Whom to trust.
     pub trust: Trust,
     /// The protocols that are offered (ALPN, RFC 7301), the preferred one first; none for no such offer.
     pub protocols: &'static [&'static [u8]],
+    /// Who we are, where the server asks.
+    pub identity: Option<Identity>,
 }
 
-/// Makes a TLS connection to `host` and verifies its chain.
-pub async fn handshake(tcp: Stream, host: &str, trust: &Trust, watch: &mut Stopwatch<'_>) -> Result<Secured, Failure> {
-    handshake_on(&Terms { trust: trust.clone(), protocols: &[] }, tcp, host, watch).await
+/// A connection to a server whose certificate was found good.
+pub struct Secured {
+    /// The connection.
+    pub stream: TlsStream<Stream>,
+    /// What the server showed.
+    pub chain: Arc<Chain>,
+    /// `1.2` or `1.3`.
+    pub version: &'static str,
 }
 
-/// The same on given terms. This is the only place where a chain is verified.
-pub async fn handshake_on(
+/// Makes a TLS connection to `host` and verifies its chain. This is the only place where that is done. What the server
+/// showed is in `shown`, also when it was refused; the failure then says when it ends.
+pub async fn handshake(
     terms: &Terms,
     tcp: Stream,
     host: &str,
     watch: &mut Stopwatch<'_>,
+    shown: &mut Option<Arc<Chain>>,
 ) -> Result<Secured, Failure> {
     // A name that ends with a dot is the same name, and no certificate is written so.
     let host = host.strip_suffix('.').unwrap_or(host);
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| Failure::new(FailureKind::TlsWrongName, format!("no certificate can be for `{host}`")))?;
-    let config = CONFIG.as_ref().map_err(|error| Failure::new(FailureKind::Internal, error.clone()))?;
-    let mut config = Arc::clone(config);
-    if !terms.protocols.is_empty() {
-        Arc::make_mut(&mut config).alpn_protocols = terms.protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    }
-    let connector = TlsConnector::from(config);
+    let now = watch.clock().now();
+    let strict = terms.identity.is_some().then(|| Arc::new(Strict::new(terms.trust.clone(), now)));
+    let config = config(terms, strict.clone())?;
+    let shake = async { TlsConnector::from(config).connect(name.clone(), tcp).await.map_err(Broken) };
+    let mut refuse = |sent: &[CertificateDer<'_>], error: &rustls::Error| match Chain::read(sent) {
+        Ok(chain) => {
+            let failure = tls_failure::of_chain(error, &chain, host, now);
+            let certificate_expires = Some(chain.expires());
+            *shown = Some(Arc::new(chain));
+            Failure { certificate_expires, ..failure }
+        }
+        Err(unreadable) => unreadable,
+    };
     let shake = async {
-        connector.connect(name.clone(), tcp).await.map_err(|error: io::Error| tls_failure::of_handshake(&error))
+        shake.await.map_err(|Broken(error)| match strict.as_ref().and_then(|strict| strict.refused()) {
+            Some((sent, why)) => refuse(&sent, &why),
+            None => tls_failure::of_handshake(&error),
+        })
     };
     let stream = watch.time(Part::Tls, shake).await?;
     let connection = stream.get_ref().1;
     let sent = connection.peer_certificates().unwrap_or_default();
-    let chain = Chain::read(sent)?;
-    let now = watch.clock().now();
-    terms.trust.verify(sent, &name, now).map_err(|error| tls_failure::of_chain(&error, &chain, host, now))?;
+    terms.trust.verify(sent, &name, now).map_err(|error| refuse(sent, &error))?;
+    let chain = Arc::new(Chain::read(sent)?);
+    *shown = Some(Arc::clone(&chain));
     let version = match connection.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
         _ => "1.3",
     };
     Ok(Secured { stream, chain, version })
+}
+
+/// What a handshake ended with, before it has words.
+struct Broken(io::Error);
+
+/// The one for all, or a copy of it with what is special.
+fn config(terms: &Terms, strict: Option<Arc<Strict>>) -> Result<Arc<ClientConfig>, Failure> {
+    let common = CONFIG.as_ref().map_err(|error| Failure::new(FailureKind::Internal, error.clone()))?;
+    if terms.protocols.is_empty() && strict.is_none() {
+        return Ok(Arc::clone(common));
+    }
+    let mut config = ClientConfig::clone(common);
+    config.alpn_protocols = terms.protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    if let Some(strict) = strict {
+        config.dangerous().set_certificate_verifier(strict);
+    }
+    if let Some(identity) = &terms.identity {
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(Arc::clone(&identity.certified)));
+    }
+    Ok(Arc::new(config))
+}
+
+/// Verifies the chain when it comes, before the client's own certificate is shown, and remembers what it refused.
+#[derive(Debug)]
+struct Strict {
+    trust: Trust,
+    now: Timestamp,
+    signatures: AcceptForNow,
+    refused: Mutex<Option<Refused>>,
+}
+
+/// A chain, and what is wrong with it.
+type Refused = (Vec<CertificateDer<'static>>, rustls::Error);
+
+impl Strict {
+    fn new(trust: Trust, now: Timestamp) -> Self {
+        Self { trust, now, signatures: AcceptForNow(Arc::clone(&PROVIDER)), refused: Mutex::default() }
+    }
+
+    fn refused(&self) -> Option<Refused> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ServerCertVerifier for Strict {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let sent: Vec<_> = std::iter::once(leaf).chain(others).map(|one| one.clone().into_owned()).collect();
+        if let Err(error) = self.trust.verify(&sent, name, self.now) {
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((sent, error.clone()));
+            return Err(error);
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.signatures.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.signatures.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.signatures.supported_verify_schemes()
+    }
 }
 
 /// Verifies that the server holds the key, and leaves chain, name and time to [`handshake_on`].
@@ -225,6 +377,22 @@ mod tests {
         let key = rcgen::KeyPair::generate().unwrap();
         let own = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap().self_signed(&key).unwrap();
         assert_eq!(roots(vec![own.der().clone()]).len(), 1);
+    }
+
+    #[test]
+    fn an_identity_is_a_pair() {
+        let pair = |name: &str| rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+        let (a, b) = (pair("a.example"), pair("b.example"));
+        let told = |certificate: &str, key: &str| Identity::from_pem(certificate, key).unwrap_err().to_string();
+        let key = a.signing_key.serialize_pem();
+        assert!(Identity::from_pem(&a.cert.pem(), &key).is_ok());
+        assert_eq!(told(&b.cert.pem(), &key), "the key does not belong to the certificate");
+        assert_eq!(told("hello", &key), "the certificate cannot be used: there is no certificate in the text");
+        assert_eq!(told(&a.cert.pem(), "hello"), "the key cannot be used: there is no private key in the text");
+        let broken = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        assert_eq!(told(&a.cert.pem(), broken), "the key cannot be used: it is of a sort that is not supported");
+        let shown = format!("{:?}", Identity::from_pem(&a.cert.pem(), &key).unwrap());
+        assert_eq!(shown, "Identity(•••)");
     }
 
     #[test]

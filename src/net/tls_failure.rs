@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustls::{AlertDescription, CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
 use super::certificates::{Certificate, Chain};
 use super::excerpt::excerpt;
@@ -20,7 +20,14 @@ pub(super) fn of_handshake(error: &io::Error) -> Failure {
         Some(Error::InvalidMessage(_) | Error::InappropriateMessage { .. }) => {
             "the other side does not speak TLS".to_owned()
         }
-        Some(Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_)) => {
+        Some(
+            Error::AlertReceived(AlertDescription::ProtocolVersion)
+            | Error::PeerIncompatible(
+                PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+                | PeerIncompatible::ServerDoesNotSupportTls12Or13,
+            ),
+        ) => "the server speaks neither TLS 1.2 nor 1.3, and what is older is weak".to_owned(),
+        Some(Error::PeerIncompatible(_)) => {
             "the server speaks no TLS that is accepted (1.2 or 1.3, with their safe ciphers)".to_owned()
         }
         Some(Error::AlertReceived(alert)) => format!("the server broke off the handshake: {}", spaced(*alert)),
@@ -60,7 +67,6 @@ fn spaced(alert: AlertDescription) -> String {
 pub(super) fn of_chain(error: &Error, chain: &Chain, host: &str, now: Timestamp) -> Failure {
     use CertificateError as Is;
     let leaf = &chain.leaf;
-    let self_signed = leaf.issuer == leaf.subject;
     let (kind, message) = match error {
         Error::InvalidCertificate(Is::Expired | Is::ExpiredContext { .. }) => {
             let at_fault = chain.certificates().find(|one| one.not_after < now).unwrap_or(leaf);
@@ -75,7 +81,7 @@ pub(super) fn of_chain(error: &Error, chain: &Chain, host: &str, now: Timestamp)
         Error::InvalidCertificate(Is::NotValidForName | Is::NotValidForNameContext { .. }) => {
             (FailureKind::TlsWrongName, format!("is for {}, not {host}", names(leaf)))
         }
-        Error::InvalidCertificate(_) if self_signed => {
+        Error::InvalidCertificate(_) if leaf.is_self_signed() => {
             (FailureKind::TlsSelfSigned, format!("is signed by itself (`{}`)", excerpt(&leaf.subject)))
         }
         Error::InvalidCertificate(Is::UnknownIssuer) => (
@@ -138,6 +144,7 @@ mod tests {
             subject: subject.to_owned(),
             issuer: issuer.to_owned(),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
+            serial: "01".to_owned(),
             not_before: "2026-01-01T00:00:00Z".parse().unwrap(),
             not_after: not_after.parse().unwrap(),
         }

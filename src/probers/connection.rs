@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
@@ -15,9 +16,9 @@ use super::place::Place;
 use super::securing::Securing;
 use crate::domain::exchange::Exchange;
 use crate::domain::outcome::{Failure, FailureKind, Observation};
-use crate::domain::time::{Timestamp, rfc3339};
+use crate::domain::time::Timestamp;
 use crate::net::arrival::{Instants, Sent};
-use crate::net::certificates::Chain;
+use crate::net::certificates::{Certificate, Chain};
 use crate::net::dial::dial;
 use crate::net::excerpt::excerpt;
 use crate::net::resolver::Resolver;
@@ -47,20 +48,15 @@ enum Socket {
     Gone,
 }
 
-/// What TLS has shown.
-pub struct Shown {
-    /// The certificates.
-    pub chain: Chain,
-    /// `1.2` or `1.3`.
-    pub version: &'static str,
-}
-
 /// An open connection; it is closed when it is dropped.
 pub struct Connection {
     socket: Socket,
     /// Where it leads.
     remote: Option<SocketAddr>,
-    shown: Option<Shown>,
+    /// The certificates that the server showed, also when they were refused.
+    chain: Option<Arc<Chain>>,
+    /// The version of TLS that is spoken.
+    version: Option<&'static str>,
     /// What came and nobody has taken yet.
     buffer: BytesMut,
     bytes_max: usize,
@@ -86,7 +82,8 @@ impl Connection {
         Self {
             socket,
             remote: None,
-            shown: None,
+            chain: None,
+            version: None,
             buffer: BytesMut::new(),
             bytes_max,
             bytes_left: bytes_max,
@@ -110,15 +107,15 @@ impl Connection {
         let Socket::Plain(tcp) = std::mem::replace(&mut self.socket, Socket::Gone) else {
             return Err(Failure::new(FailureKind::Internal, "a connection was secured twice"));
         };
-        let secured = securing.handshake(tcp, host, watch).await?;
-        self.shown = Some(Shown { chain: secured.chain, version: secured.version });
+        let secured = securing.handshake(tcp, host, watch, &mut self.chain).await?;
+        self.version = Some(secured.version);
         self.socket = Socket::Tls(Box::new(secured.stream));
         Ok(())
     }
 
     /// Whether what is said now is under TLS.
     pub fn is_secured(&self) -> bool {
-        self.shown.is_some()
+        self.version.is_some()
     }
 
     /// From here on what is heard is kept for people anew.
@@ -262,10 +259,10 @@ impl Connection {
         if let Some(remote) = self.remote {
             observation.facts.insert("remote_ip".to_owned(), remote.ip().to_string().into());
         }
-        if let Some(shown) = &self.shown {
-            observation.facts.insert("tls_version".to_owned(), shown.version.into());
-            observation.facts.insert("cert".to_owned(), shown.chain.facts(now));
-            observation.certificate_expires = Some(shown.chain.expires());
+        if let (Some(chain), Some(version)) = (&self.chain, self.version) {
+            observation.facts.insert("tls_version".to_owned(), version.into());
+            observation.facts.insert("cert".to_owned(), chain.facts(now));
+            observation.certificate_expires = Some(chain.expires());
         }
         observation
     }
@@ -273,12 +270,12 @@ impl Connection {
     /// Puts down what was said and heard over it.
     pub fn record(&self, said: Said, watch: &Stopwatch<'_>, cx: &StepContext<'_>) {
         let (remote, heard, phases) = (self.remote, self.heard.clone(), watch.phases());
-        let certificates = self.shown.as_ref().map(|shown| shown.chain.clone());
+        let certificates = self.chain.clone();
         cx.recorder.add(move || Exchange {
             remote: remote.map(|remote| remote.to_string()),
             sent: cut(said.words),
             received: cut(said.answer.unwrap_or_else(|| String::from_utf8_lossy(&heard).into_owned())),
-            certificates: certificates.iter().flat_map(Chain::certificates).map(told).collect(),
+            certificates: certificates.iter().flat_map(|chain| chain.certificates()).map(Certificate::line).collect(),
             command: said.command,
             phases,
         });
@@ -294,11 +291,6 @@ pub struct Said {
     pub answer: Option<String>,
     /// A command for a shell that says the same.
     pub command: Option<String>,
-}
-
-fn told(certificate: &crate::net::certificates::Certificate) -> String {
-    let ends = rfc3339(certificate.not_after);
-    format!("{}, signed by {}, until {ends}", certificate.subject, certificate.issuer)
 }
 
 fn cut(mut text: String) -> String {

@@ -1,6 +1,7 @@
 //! The setting `tls` of the kinds that may speak it: `true`, `false`, or whom to trust.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -8,16 +9,17 @@ use url::Host;
 
 use super::tls::trust;
 use crate::domain::outcome::Failure;
+use crate::net::certificates::Chain;
 use crate::net::stopwatch::Stopwatch;
 use crate::net::stream::Stream;
-use crate::net::tls::{Secured, Trust, handshake};
+use crate::net::tls::{Secured, Terms, handshake};
 use crate::settings::{Node, Problem, Problems, Spanned, Value, read};
 
 /// How a connection is secured.
 #[derive(Debug, Default)]
 pub struct Securing {
     server_name: Option<String>,
-    trust: Trust,
+    terms: Terms,
 }
 
 /// What is asked about TLS.
@@ -104,12 +106,19 @@ impl Securing {
         let known = problems.len();
         let trust = trust(ca, problems);
         let server_name = server_name.and_then(|name| host_name(name, problems));
-        (problems.len() == known).then_some(Self { server_name, trust: trust? })
+        (problems.len() == known).then_some(Self { server_name, terms: Terms { trust: trust?, ..Terms::default() } })
     }
 
     /// Makes the handshake; `host` is whom the certificate must be for where nothing else is asked.
-    pub async fn handshake(&self, tcp: Stream, host: &str, watch: &mut Stopwatch<'_>) -> Result<Secured, Failure> {
-        handshake(tcp, self.server_name.as_deref().unwrap_or(host), &self.trust, watch).await
+    /// What the server showed is in `shown`, also when it was refused.
+    pub async fn handshake(
+        &self,
+        tcp: Stream,
+        host: &str,
+        watch: &mut Stopwatch<'_>,
+        shown: &mut Option<Arc<Chain>>,
+    ) -> Result<Secured, Failure> {
+        handshake(&self.terms, tcp, self.server_name.as_deref().unwrap_or(host), watch, shown).await
     }
 }
 

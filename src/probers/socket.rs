@@ -8,12 +8,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::place::Place;
 use crate::domain::outcome::{Failure, Observation};
-use crate::domain::time::{Timestamp, rfc3339};
-use crate::net::certificates::Chain;
+use crate::domain::time::Timestamp;
+use crate::net::certificates::{Certificate, Chain};
 use crate::net::dial::dial;
 use crate::net::resolver::Resolver;
 use crate::net::stopwatch::Stopwatch;
-use crate::net::tls::{Terms, handshake_on};
+use crate::net::tls::{Terms, handshake};
 
 /// What bytes go through in both directions.
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -40,8 +40,8 @@ pub async fn open(
 ) -> Result<(Socket, Peer), Failure> {
     let (tcp, remote) = dial(resolver, &place.host, place.port, watch).await?;
     let Some(terms) = terms else { return Ok((Box::new(tcp), Peer { remote, shown: None })) };
-    let secured = handshake_on(terms, tcp, &place.host, watch).await?;
-    let shown = Some((Arc::new(secured.chain), secured.version));
+    let secured = handshake(terms, tcp, &place.host, watch, &mut None).await?;
+    let shown = Some((secured.chain, secured.version));
     Ok((Box::new(secured.stream), Peer { remote, shown }))
 }
 
@@ -60,10 +60,6 @@ impl Peer {
 
     /// The certificates that it showed, its own first: one line each.
     pub fn certificates(&self) -> Vec<String> {
-        let chain = self.shown.as_ref().map(|(chain, _)| chain);
-        let line = |one: &crate::net::certificates::Certificate| {
-            format!("{}, signed by {}, until {}", one.subject, one.issuer, rfc3339(one.not_after))
-        };
-        chain.map(|chain| chain.certificates().map(line).collect()).unwrap_or_default()
+        self.shown.iter().flat_map(|(chain, _)| chain.certificates()).map(Certificate::line).collect()
     }
 }

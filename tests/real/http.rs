@@ -126,7 +126,7 @@ async fn what_is_filled_in_stays_in_its_place() {
         "x-run: 01RUN",
         "content-type: application/json",
         "content-length: 15",
-        "accept-encoding: identity",
+        "accept-encoding: gzip, br, zstd, deflate",
         concat!("user-agent: roundsman/", env!("CARGO_PKG_VERSION")),
         &format!("host: {}", server.address),
     ] {

@@ -63,7 +63,16 @@ impl Run {
 
     /// Runs one step, and gives what it exchanged as well.
     pub async fn recorded(&self, kind: &str, yaml: &str) -> (Result<Observation, Failure>, Vec<Exchange>) {
-        let built = build(kind, yaml, &self.clock).unwrap_or_else(|problems| panic!("{problems}"));
+        self.perform(&self.built(kind, yaml)).await
+    }
+
+    /// A step that can be performed in several runs.
+    pub fn built(&self, kind: &str, yaml: &str) -> BuiltProber {
+        build(kind, yaml, &self.clock).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    /// Performs a step that was built before.
+    pub async fn perform(&self, built: &BuiltProber) -> (Result<Observation, Failure>, Vec<Exchange>) {
         let run = RunId(Arc::from("01RUN"));
         let recorder = Recorder::default();
         let context = StepContext {

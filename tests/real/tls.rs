@@ -9,6 +9,7 @@ use super::servers::certificates::{Authority, Identity, self_signed};
 use super::servers::clients_only::ClientsOnly;
 use super::servers::hostile::{Hostile, Move};
 use super::servers::nginx::{Nginx, Site};
+use super::servers::openssl::OpenSsl;
 
 fn serving(identities: &[&Identity]) -> Nginx {
     let sites: Vec<Site<'_>> = identities
@@ -69,6 +70,7 @@ async fn a_bad_certificate_is_named_and_gets_no_request() {
             let failure = probe(speaks, &yaml).await.unwrap_err();
             assert_eq!(failure.kind, kind, "{failure}");
             assert!(failure.message.contains(words), "{failure}");
+            assert!(failure.certificate_expires.is_some(), "when it ends is known all the same");
         }
     }
     assert_eq!(nginx.requests(), "", "no byte of a request went to a server that is not trusted");
@@ -130,7 +132,7 @@ async fn what_speaks_no_tls_is_named() {
     for (bytes, words) in [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), "does not speak TLS"),
         (b"220 mail.example ESMTP\r\n".to_vec(), "does not speak TLS"),
-        (old_only, "speaks no TLS that is accepted"),
+        (old_only, "speaks neither TLS 1.2 nor 1.3, and what is older is weak"),
         (gives_up, "the server broke off the handshake: handshake failure"),
         (Vec::new(), "was closed in the handshake"),
     ] {
@@ -142,6 +144,20 @@ async fn what_speaks_no_tls_is_named() {
             assert_eq!(failure.kind, FailureKind::TlsProtocol, "{failure}");
             assert!(failure.message.contains(words), "{failure} should say {words}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_yesterday_is_named() {
+    let identity = self_signed(&["127.0.0.1"]);
+    for version in ["-tls1", "-tls1_1"] {
+        let server = OpenSsl::start(&identity, &[version, "-cipher", "ALL:@SECLEVEL=0"]);
+        let failure = probe("tls", &format!("address: \"{}\"", server.address)).await.unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "tls.protocol: the server speaks neither TLS 1.2 nor 1.3, and what is older is weak",
+            "{version}"
+        );
     }
 }
 

@@ -249,3 +249,17 @@ fn a_cleanup_needs_what_its_expressions_name() {
         assert_eq!((owing.needs(&name("token")), owing.needs(&name("id"))), (token, id), "{text}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn when_a_refused_certificate_ends_is_part_of_what_became_of_the_step() {
+    let expires = crate::engine::testing::at("2021-01-01T00:00:00Z");
+    let refused = move || {
+        let failure = Failure::new(FailureKind::TlsExpired, "expired long ago");
+        let failure = Failure { certificate_expires: Some(expires), ..failure };
+        (Duration::ZERO, Err(failure.after(Phases { tls_ms: Some(3.0), ..Phases::default() })))
+    };
+    let run = world().run(PlannedProbe { steps: vec![step("only", refused)], ..probe("shop") }).await;
+    let seen = &run.steps[0];
+    assert_eq!((seen.certificate_expires, seen.phases.tls_ms), (Some(expires), Some(3.0)));
+    assert_eq!(run.verdict.failures()[0].certificate_expires, None, "it went with the step");
+}

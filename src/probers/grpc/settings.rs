@@ -77,7 +77,7 @@ fn build(node: &Node, _: &Building, problems: &mut Problems) -> Option<BuiltProb
         service: settings.service,
         metadata,
         bearer: settings.bearer.map(|bearer| bearer.value),
-        terms: secured.then_some(Terms { trust: trust?, protocols: &[b"h2"] }),
+        terms: secured.then_some(Terms { trust: trust?, protocols: &[b"h2"], identity: None }),
         resolver: Resolver::system(),
     };
     let implied = vec![

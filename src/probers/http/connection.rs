@@ -1,108 +1,255 @@
 //! A connection to one place, and the driver that moves its bytes.
 
 use std::future::{Future, poll_fn};
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::Poll;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use http_body_util::Full;
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
 
+use super::ration::{Ration, Rationed};
 use super::wire::{Log, Socket, Wire};
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::net::certificates::Chain;
 use crate::net::dial::dial;
 use crate::net::resolver::Resolver;
-use crate::net::stopwatch::Stopwatch;
-use crate::net::tls::{Trust, handshake};
+use crate::net::stopwatch::{Part, Stopwatch};
+use crate::net::tls::{Terms, handshake};
 use crate::ports::Clock;
 
-/// The head of an answer may be this large; it may also have no more than hyper's 100 headers.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// The head of an answer may be this large; over HTTP/1.1 it may also have no more than hyper's 100 headers.
+const HEAD_BYTES_MAX: u32 = 64 * 1024;
 
-/// Where a connection leads; connections with the same key can stand for each other within a run.
+/// What a server may send over HTTP/2 before somebody has read it.
+const WINDOW_BYTES: u32 = 256 * 1024;
+
+/// Which versions of HTTP are spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/2 where the server chooses it in the TLS handshake, else HTTP/1.1.
+    #[default]
+    Either,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, without TLS too.
+    Http2,
+}
+
+impl Version {
+    /// What is offered in the TLS handshake.
+    pub fn protocols(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Either => &[b"h2", b"http/1.1"],
+            Self::Http1 => &[b"http/1.1"],
+            Self::Http2 => &[b"h2"],
+        }
+    }
+}
+
+/// Where a connection leads and on what terms; connections with the same key can stand for each other within a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Key {
     /// A name or an address, without brackets.
     pub host: String,
     /// The port.
     pub port: u16,
-    /// Whom to trust; none for plain HTTP.
-    pub trust: Option<Trust>,
+    /// How TLS is spoken; none for plain HTTP.
+    pub terms: Option<Terms>,
+    /// What is spoken.
+    pub version: Version,
+    /// What makes addresses of the host.
+    pub resolver: Resolver,
 }
 
 /// What TLS has shown.
 pub struct Shown {
     /// The certificates.
-    pub chain: Chain,
+    pub chain: Arc<Chain>,
     /// `1.2` or `1.3`.
     pub version: &'static str,
+}
+
+/// Takes requests.
+pub enum Sender {
+    /// Over HTTP/1.1.
+    Http1(http1::SendRequest<Full<Bytes>>),
+    /// Over HTTP/2.
+    Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Sender {
+    /// Waits until a request can be sent.
+    pub async fn ready(&mut self) -> hyper::Result<()> {
+        match self {
+            Self::Http1(sender) => sender.ready().await,
+            Self::Http2(sender) => sender.ready().await,
+        }
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub async fn send(&mut self, request: http::Request<Full<Bytes>>) -> hyper::Result<http::Response<Incoming>> {
+        match self {
+            Self::Http1(sender) => sender.send_request(request).await,
+            Self::Http2(sender) => sender.send_request(request).await,
+        }
+    }
 }
 
 /// An open connection. It is dropped, and so closed from our side, with the run.
 pub struct Connection {
     /// Takes requests.
-    pub sender: SendRequest<Full<Bytes>>,
+    pub sender: Sender,
     /// Moves the bytes while somebody waits for them; there is no task of its own, so nothing outlives the step.
     pub driver: Driver,
     /// When they moved.
     pub log: Log,
-    /// The address.
-    pub remote: IpAddr,
+    /// How many of them may still come.
+    pub ration: Ration,
+    /// The address and the port.
+    pub remote: SocketAddr,
     /// What TLS has shown.
     pub shown: Option<Shown>,
+}
+
+/// What is known of a connection that is being made, for who tells of one that was not.
+#[derive(Default)]
+pub struct Attempt {
+    /// The address that was connected to.
+    pub remote: Option<SocketAddr>,
+    /// The certificates that the server showed.
+    pub chain: Option<Arc<Chain>>,
 }
 
 impl Connection {
     /// Resolves, connects, and makes the TLS handshake where the key asks for it.
     pub async fn open(
         key: &Key,
-        resolver: &Resolver,
         clock: &Arc<dyn Clock>,
         watch: &mut Stopwatch<'_>,
+        attempt: &mut Attempt,
     ) -> Result<Self, Failure> {
-        let (tcp, remote) = dial(resolver, &key.host, key.port, watch).await?;
-        let (socket, shown) = match &key.trust {
-            None => (Socket::Plain(tcp), None),
-            Some(trust) => {
-                let secured = handshake(tcp, &key.host, trust, watch).await?;
+        let (tcp, remote) = dial(&key.resolver, &key.host, key.port, watch).await?;
+        attempt.remote = Some(remote);
+        let (socket, shown, is_http2) = match &key.terms {
+            None => (Socket::Plain(tcp), None, key.version == Version::Http2),
+            Some(terms) => {
+                let secured = handshake(terms, tcp, &key.host, watch, &mut attempt.chain).await?;
+                let is_http2 = secured.stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                if key.version == Version::Http2 && !is_http2 {
+                    let message = "the server does not choose HTTP/2 in the TLS handshake";
+                    return Err(Failure::new(FailureKind::ProtocolInvalid, message));
+                }
                 let shown = Shown { chain: secured.chain, version: secured.version };
-                (Socket::Tls(Box::new(secured.stream)), Some(shown))
+                (Socket::Tls(Box::new(secured.stream)), Some(shown), is_http2)
             }
         };
-        let log = Log::default();
-        let wire = Wire::new(socket, Arc::clone(clock), log.clone());
-        let (sender, driver) =
-            http1::Builder::new()
-                .max_buf_size(HEAD_BYTES_MAX)
-                .handshake(TokioIo::new(wire))
-                .await
-                .map_err(|error| Failure::new(FailureKind::Internal, format!("no HTTP connection: {error}")))?;
-        Ok(Self { sender, driver: Driver(Some(driver)), log, remote: remote.ip(), shown })
+        let (log, ration) = (Log::default(), Ration::default());
+        let io = TokioIo::new(Rationed::new(Wire::new(socket, Arc::clone(clock), log.clone()), ration.clone()));
+        let opening = async {
+            let opened = if is_http2 { open_http2(io).await } else { open_http1(io).await };
+            opened.map_err(|error| Failure::new(FailureKind::ProtocolClosed, format!("HTTP could not begin: {error}")))
+        };
+        // The beginning of HTTP/2 is written here, and nobody may ever take it.
+        let (sender, driver) = watch.bound(|| Part::FirstByte, opening).await?;
+        Ok(Self { sender, driver, log, ration, remote, shown })
+    }
+
+    /// Whether it speaks HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        matches!(self.sender, Sender::Http2(_))
+    }
+}
+
+type Io = TokioIo<Rationed<Wire>>;
+
+async fn open_http1(io: Io) -> hyper::Result<(Sender, Driver)> {
+    let (sender, connection) = http1::Builder::new().max_buf_size(HEAD_BYTES_MAX as usize).handshake(io).await?;
+    Ok((Sender::Http1(sender), Driver::Http1(Some(Box::new(connection)))))
+}
+
+async fn open_http2(io: Io) -> hyper::Result<(Sender, Driver)> {
+    let inline = Inline::default();
+    let (sender, connection) = http2::Builder::new(inline.clone())
+        .max_header_list_size(HEAD_BYTES_MAX)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .handshake(io)
+        .await?;
+    let tasks = FuturesUnordered::new();
+    tasks.push(Box::pin(async move {
+        // What it ended with, whoever waits for the answer is told.
+        let _ = connection.await;
+    }) as BoxFuture<'static, ()>);
+    Ok((Sender::Http2(sender), Driver::Http2 { tasks, inline }))
+}
+
+/// Takes what hyper would have run beside us; the driver does it inline.
+#[derive(Clone, Default)]
+pub struct Inline(Arc<Mutex<Vec<BoxFuture<'static, ()>>>>);
+
+impl Inline {
+    fn take(&self) -> Vec<BoxFuture<'static, ()>> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Inline {
+    fn execute(&self, task: F) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(task));
     }
 }
 
 /// Moves the bytes of a connection until it ends.
-pub struct Driver(Option<http1::Connection<TokioIo<Wire>, Full<Bytes>>>);
+pub enum Driver {
+    /// Over HTTP/1.1; none when it has ended.
+    Http1(Option<Box<http1::Connection<Io, Full<Bytes>>>>),
+    /// Over HTTP/2.
+    Http2 {
+        /// The connection, and what belongs to its streams.
+        tasks: FuturesUnordered<BoxFuture<'static, ()>>,
+        /// What is to become of them.
+        inline: Inline,
+    },
+}
 
 impl Driver {
     /// Moves the bytes while `work` waits for them.
     pub async fn with<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         poll_fn(|cx| {
-            let has_ended = self.0.as_mut().is_some_and(|driver| Pin::new(driver).poll(cx).is_ready());
-            if has_ended {
-                // What it ended with, whoever waits for the answer is told.
-                self.0 = None;
-            }
-            match work.as_mut().poll(cx) {
-                Poll::Ready(result) => Poll::Ready(result),
-                Poll::Pending => Poll::Pending,
-            }
+            self.turn(cx);
+            work.as_mut().poll(cx)
         })
         .await
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Self::Http1(connection) => {
+                if connection.as_mut().is_some_and(|connection| Pin::new(connection).poll(cx).is_ready()) {
+                    // What it ended with, whoever waits for the answer is told.
+                    *connection = None;
+                }
+            }
+            Self::Http2 { tasks, inline } => loop {
+                tasks.extend(inline.take());
+                if !matches!(tasks.poll_next_unpin(cx), Poll::Ready(Some(()))) {
+                    // A task that was polled may have left another one to do.
+                    let more = inline.take();
+                    if more.is_empty() {
+                        return;
+                    }
+                    tasks.extend(more);
+                }
+            },
+        }
     }
 }

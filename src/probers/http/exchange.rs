@@ -2,14 +2,16 @@
 
 use std::error::Error as _;
 use std::io;
+use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::response::Parts;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
+use http_body_util::Full;
 
-use super::connection::{Connection, Driver};
+use super::body::{Arrived, BodyError, read};
+use super::connection::Connection;
+use super::ration::Exceeded;
 use super::wire::Marks;
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::net::stopwatch::{Part, Stopwatch};
@@ -19,72 +21,69 @@ use crate::ports::Clock;
 /// An answer, whole.
 pub struct Answer {
     /// Status and headers.
-    pub head: Parts,
-    /// The body.
+    pub head: Arc<Parts>,
+    /// The body, unpacked.
     pub body: Bytes,
+    /// How many bytes the body had on the wire.
+    pub wire_bytes: u64,
 }
 
-/// Sends a request and reads the answer to its end. A part of an answer is a failure.
+/// What has come of an answer, whole or not.
+#[derive(Default)]
+pub struct Seen {
+    /// Status and headers.
+    pub head: Option<Arc<Parts>>,
+    /// The body.
+    pub body: Arrived,
+}
+
+/// Sends a request and reads the answer to its end. A part of an answer is a failure; what came of it is in `seen`.
 pub async fn exchange(
     connection: &mut Connection,
     request: http::Request<Full<Bytes>>,
     body_bytes_max: u64,
     clock: &dyn Clock,
     watch: &mut Stopwatch<'_>,
+    seen: &mut Seen,
 ) -> Result<Answer, Failure> {
-    let Connection { sender, driver, log, .. } = connection;
-    let part = || if log.marks().first.is_some() { Part::Transfer } else { Part::FirstByte };
+    let is_http2 = connection.is_http2();
+    let Connection { sender, driver, log, ration, .. } = connection;
+    let part = || if log.marks().has_begun() { Part::Transfer } else { Part::FirstByte };
     let work = async {
-        let told = |error: hyper::Error| failure_of(&error, log.marks());
+        let told = |error: hyper::Error| failure_of(&error, log.marks(), is_http2);
         let ready = driver.with(sender.ready()).await;
         // What came while nothing was asked (a farewell, e.g. a 408) is no answer to this request.
-        log.begin();
+        log.begin(is_http2);
+        ration.begin(body_bytes_max);
         ready.map_err(told)?;
-        let response = driver.with(sender.send_request(request)).await.map_err(told)?;
+        let response = driver.with(sender.send(request)).await.map_err(told)?;
+        log.head_is_over();
         if log.marks().bare_line_feed {
-            return Err(invalid("a line of its head ends without a carriage return"));
+            return Err(invalid("a line of its head ends without a carriage return", is_http2));
         }
         let (head, body) = response.into_parts();
+        let head = Arc::new(head);
+        seen.head = Some(Arc::clone(&head));
         // RFC 9112, section 6.3: two lengths are an attempt to smuggle.
         if head.headers.contains_key(TRANSFER_ENCODING) && head.headers.contains_key(CONTENT_LENGTH) {
-            return Err(invalid("it has both a Content-Length and a Transfer-Encoding"));
+            return Err(invalid("it has both a Content-Length and a Transfer-Encoding", is_http2));
         }
-        let body = read(driver, body, body_bytes_max).await.map_err(|error| match error {
+        let body = read(driver, &head.headers, body, body_bytes_max, &mut seen.body).await;
+        body.map_err(|error| match error {
             BodyError::TooLarge => too_large(body_bytes_max),
             BodyError::Broken(error) => told(error),
+            BodyError::Packed(why) => Failure::new(FailureKind::BodyDecode, why),
         })?;
-        Ok(Answer { head, body })
+        Ok(head)
     };
-    let answer = watch.bound(part, work).await?;
+    let head = watch.bound(part, work).await?;
     let ended = clock.monotonic();
     if let Some(first) = log.marks().first {
         watch.measured(Part::FirstByte, first.took, first.error);
         watch.add(Part::Transfer, ended.since(first.at));
     }
-    Ok(answer)
-}
-
-enum BodyError {
-    TooLarge,
-    Broken(hyper::Error),
-}
-
-async fn read(driver: &mut Driver, mut body: Incoming, bytes_max: u64) -> Result<Bytes, BodyError> {
-    // What announces itself as too large is not read at all.
-    if body.size_hint().lower() > bytes_max {
-        return Err(BodyError::TooLarge);
-    }
-    let mut all = BytesMut::new();
-    while let Some(frame) = driver.with(body.frame()).await {
-        let frame = frame.map_err(BodyError::Broken)?;
-        // Trailers say nothing that is asserted.
-        let Ok(data) = frame.into_data() else { continue };
-        if (all.len() + data.len()) as u64 > bytes_max {
-            return Err(BodyError::TooLarge);
-        }
-        all.extend_from_slice(&data);
-    }
-    Ok(all.freeze())
+    let body = std::mem::take(&mut seen.body.bytes).freeze();
+    Ok(Answer { head, body, wire_bytes: seen.body.wire_bytes })
 }
 
 fn too_large(bytes_max: u64) -> Failure {
@@ -96,38 +95,68 @@ fn too_large(bytes_max: u64) -> Failure {
     Failure::new(FailureKind::BodyTooLarge, format!("the body is larger than {limit}"))
 }
 
-fn invalid(why: impl std::fmt::Display) -> Failure {
-    Failure::new(FailureKind::ProtocolInvalid, format!("the answer is not valid HTTP/1.1: {why}"))
+fn invalid(why: impl std::fmt::Display, is_http2: bool) -> Failure {
+    let version = if is_http2 { "HTTP/2" } else { "HTTP/1.1" };
+    Failure::new(FailureKind::ProtocolInvalid, format!("the answer is not valid {version}: {why}"))
 }
 
-fn failure_of(error: &hyper::Error, marks: Marks) -> Failure {
-    let closed = |how: &str| {
-        let when = if marks.first.is_some() { "before the answer was whole" } else { "without an answer" };
-        Failure::new(FailureKind::ProtocolClosed, format!("the connection was {how} {when}"))
-    };
+fn head_too_large() -> Failure {
+    Failure::new(FailureKind::ProtocolHeaderTooLarge, "the head of the answer is too large")
+}
+
+fn closed(how: &str, marks: Marks) -> Failure {
+    let when = if marks.has_begun() { "before the answer was whole" } else { "without an answer" };
+    Failure::new(FailureKind::ProtocolClosed, format!("the connection was {how} {when}"))
+}
+
+fn failure_of(error: &hyper::Error, marks: Marks, is_http2: bool) -> Failure {
     if error.is_parse_too_large() {
-        return Failure::new(FailureKind::ProtocolHeaderTooLarge, "the head of the answer is too large");
-    }
-    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-        return closed("closed");
+        return head_too_large();
     }
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(cause) = cause.downcast_ref::<io::Error>() {
-            if let Some(failure) = tls_failure::of_stream(cause) {
-                return failure;
-            }
-            return match cause.kind() {
-                io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
-                    closed("reset")
-                }
-                io::ErrorKind::UnexpectedEof => closed("closed"),
-                _ => invalid(cause),
-            };
+            return of_io(cause, marks, is_http2);
+        }
+        if let Some(cause) = cause.downcast_ref::<h2::Error>() {
+            return of_http2(cause, marks);
         }
         source = cause.source();
     }
-    invalid(error)
+    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+        return closed("closed", marks);
+    }
+    invalid(error, is_http2)
+}
+
+fn of_io(error: &io::Error, marks: Marks, is_http2: bool) -> Failure {
+    if let Some(failure) = tls_failure::of_stream(error) {
+        return failure;
+    }
+    if let Some(exceeded) = error.get_ref().and_then(|inner| inner.downcast_ref::<Exceeded>()) {
+        return invalid(exceeded, is_http2);
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
+            closed("reset", marks)
+        }
+        io::ErrorKind::UnexpectedEof => closed("closed", marks),
+        _ => invalid(error, is_http2),
+    }
+}
+
+fn of_http2(error: &h2::Error, marks: Marks) -> Failure {
+    if let Some(error) = error.get_io() {
+        return of_io(error, marks, true);
+    }
+    let Some(reason) = error.reason() else { return invalid(error, true) };
+    if error.is_remote() {
+        let what = if error.is_go_away() { "connection" } else { "request" };
+        let message = format!("the server ended the {what}: {} ({reason:?})", reason.description());
+        return Failure::new(FailureKind::ProtocolClosed, message);
+    }
+    // What h2 says of a head that goes on and on.
+    if reason == h2::Reason::ENHANCE_YOUR_CALM && !marks.has_begun() { head_too_large() } else { invalid(error, true) }
 }
 
 #[cfg(test)]

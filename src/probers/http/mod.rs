@@ -1,21 +1,32 @@
-//! Kind `http`: requests over HTTP/1.1, as a browser without a memory would make them.
+//! Kind `http`: requests over HTTP/1.1 and HTTP/2, as a browser without a memory would make them.
 //!
-//! The cast: `settings` are what was written, with `url`, `headers`, `credentials` and `json` for its parts; they become a
-//! `request::Draft`, which is filled with captures and secrets for each run. `prober` makes the exchanges, following
-//! `redirect`'s rules; `exchange` makes one of them over a `connection`, whose bytes `wire` watches for their times.
-//! `shared` is what the steps of one run have in common.
+//! The cast: `settings` are what was written, with `url`, `headers`, `content` (and `json`), `credentials` (and `oauth2`,
+//! `sigv4`), `identity` and `pins` for its parts; they become a `request::Draft`, which is filled with captures and secrets
+//! for each run. `prober` makes the exchanges, following `redirect`'s rules, each on its `way`: `exchange` makes one of them
+//! over a `connection`, whose bytes `wire` watches for their times and `ration` counts, and `body` reads and unpacks what
+//! came. `facts` is what assertions see of it, `told` what people do. `shared` is what the steps of one run have in common.
 
+mod body;
 mod connection;
+mod content;
 mod credentials;
 mod exchange;
+mod facts;
 pub mod headers;
+mod identity;
 mod json;
+mod oauth2;
+mod pins;
 mod prober;
+mod ration;
 mod redirect;
 mod request;
 mod settings;
 mod shared;
+mod sigv4;
+mod told;
 pub mod url;
+mod way;
 mod wire;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::request::Request;
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::net::excerpt::excerpt;
 
-/// More redirects than this are not followed.
+/// More redirects than this are never followed.
 pub const REDIRECTS_MAX: u32 = 10;
 
 /// Turns a request into the one that a redirect asks for. False when the answer is no redirect.
@@ -72,8 +72,11 @@ mod tests {
             url: url.parse().unwrap(),
             headers: [(CONTENT_TYPE, HeaderValue::from_static("text/plain"))].into_iter().collect(),
             private: [(AUTHORIZATION, HeaderValue::from_static("Bearer x"))].into_iter().collect(),
+            signer: None,
             body: Bytes::from_static(body.as_bytes()),
             body_is_private: false,
+            is_at_home: true,
+            answer_is_secret: false,
         }
     }
 
@@ -107,9 +110,9 @@ mod tests {
         for location in ["http://b.example/", "http://a.example:81/", "https://a.example/", "//b.example/"] {
             let mut request = request(Method::GET, "http://a.example/", "");
             assert!(followed(&mut request, 302, location).unwrap());
-            assert!(!request.carries_credentials(), "{location}");
+            assert!(!request.carries_credentials() && !request.is_at_home, "{location}");
             assert!(followed(&mut request, 302, "http://a.example/").unwrap());
-            assert!(!request.carries_credentials(), "they do not come back");
+            assert!(!request.carries_credentials() && !request.is_at_home, "they do not come back");
         }
     }
 

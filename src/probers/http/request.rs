@@ -6,25 +6,18 @@ use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::Full;
 use url::Url;
 
+use super::body::ENCODINGS;
+use super::content::Content;
 use super::credentials::Credentials;
 use super::headers::HeaderDraft;
-use super::json;
+use super::sigv4::Signer;
 use super::url::{UrlDraft, origin_form};
 use crate::domain::outcome::{Failure, FailureKind};
-use crate::domain::template::Template;
+use crate::domain::time::Timestamp;
 use crate::ports::StepContext;
 
 /// How we name ourselves to targets.
 const AGENT: &str = concat!("roundsman/", env!("CARGO_PKG_VERSION"));
-
-/// A body as it was written.
-#[derive(Debug)]
-pub enum BodyDraft {
-    /// Text, as it is.
-    Text(Template),
-    /// JSON text, in whose strings values are put escaped.
-    Json(Template),
-}
 
 /// A request as it was written.
 #[derive(Debug)]
@@ -38,10 +31,11 @@ pub struct Draft {
     /// Who it is from.
     pub credentials: Option<Credentials>,
     /// The body.
-    pub body: Option<BodyDraft>,
+    pub content: Option<Content>,
 }
 
 /// A request for one run, without what the jar and the connection add.
+#[derive(Clone)]
 pub struct Request {
     /// The method.
     pub method: Method,
@@ -51,10 +45,16 @@ pub struct Request {
     pub headers: HeaderMap,
     /// Headers that only the first origin may see.
     pub private: HeaderMap,
+    /// Who signs it, for the first origin only.
+    pub signer: Option<Signer>,
     /// The body.
     pub body: Bytes,
     /// Whether the body holds a secret or what a target gave.
     pub body_is_private: bool,
+    /// Whether it goes to the origin that was written, and was nowhere else before.
+    pub is_at_home: bool,
+    /// Whether the answer is nobody's to see: it gives a token.
+    pub answer_is_secret: bool,
 }
 
 impl Draft {
@@ -65,13 +65,19 @@ impl Draft {
         let mut private = HeaderMap::new();
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        // Nothing is decompressed, so nothing compressed is asked for.
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if matches!(self.body, Some(BodyDraft::Json(_))) {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ENCODINGS));
+        if let Some(media_type) = self.content.as_ref().and_then(Content::media_type) {
+            headers.insert(CONTENT_TYPE, media_type);
         }
-        if let Some(credentials) = &self.credentials {
-            private.insert(AUTHORIZATION, credentials.fill(cx).await?);
+        let mut signer = None;
+        match &self.credentials {
+            Some(Credentials::SigV4(sigv4)) => signer = Some(sigv4.signer().await?),
+            Some(credentials) => {
+                if let Some(value) = credentials.fill(cx).await? {
+                    private.insert(AUTHORIZATION, value);
+                }
+            }
+            None => {}
         }
         for draft in &self.headers {
             let value = draft.fill(cx).await?;
@@ -82,30 +88,44 @@ impl Draft {
                 headers.insert(draft.name.clone(), value);
             }
         }
-        let (body, template) = match &self.body {
-            None => (Bytes::new(), None),
-            Some(BodyDraft::Text(text)) => (cx.fill(text, |value| Some(value.to_owned())).await?.into(), Some(text)),
-            Some(BodyDraft::Json(text)) => (cx.fill(text, |value| Some(json::escape(value))).await?.into(), Some(text)),
+        let (body, body_is_private) = match &self.content {
+            None => (Bytes::new(), false),
+            Some(content) => (content.fill(cx).await?, content.is_private()),
         };
-        let body_is_private =
-            template.is_some_and(|text| text.secrets().next().is_some() || text.captures().next().is_some());
-        Ok(Request { method: self.method.clone(), url, headers, private, body, body_is_private })
+        Ok(Request {
+            method: self.method.clone(),
+            url,
+            headers,
+            private,
+            signer,
+            body,
+            body_is_private,
+            is_at_home: true,
+            answer_is_secret: false,
+        })
     }
 }
 
 impl Request {
     /// Whether it says who we are, in its headers or its body.
     pub fn carries_credentials(&self) -> bool {
-        !self.private.is_empty() || (self.body_is_private && !self.body.is_empty())
+        !self.private.is_empty() || self.signer.is_some() || (self.body_is_private && !self.body.is_empty())
     }
 
     /// Forgets what only the first origin may see.
     pub fn forget_credentials(&mut self) {
         self.private.clear();
+        self.signer = None;
+        self.is_at_home = false;
     }
 
-    /// The message for the wire.
-    pub fn message(&self, cookies: &str) -> Result<http::Request<Full<Bytes>>, Failure> {
+    /// The message for the wire. Over HTTP/2 the host stands in the URI (RFC 9113, section 8.3.1).
+    pub fn message(
+        &self,
+        cookies: &str,
+        is_http2: bool,
+        now: Timestamp,
+    ) -> Result<http::Request<Full<Bytes>>, Failure> {
         let unfit = |error: &dyn std::fmt::Display| {
             Failure::new(FailureKind::Capture, format!("the request cannot be written: {error}"))
         };
@@ -126,6 +146,16 @@ impl Request {
             let own = headers.get(COOKIE).and_then(|own| own.to_str().ok());
             let all = own.map_or_else(|| cookies.to_owned(), |own| format!("{own}; {cookies}"));
             headers.insert(COOKIE, HeaderValue::from_str(&all).map_err(|error| unfit(&error))?);
+        }
+        if let Some(signer) = &self.signer {
+            signer.sign(&self.method, &self.url, headers, &self.body, now)?;
+        }
+        if is_http2 {
+            let host = headers.remove(HOST);
+            let host = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
+            let uri = format!("{}://{host}{}", self.url.scheme(), origin_form(&self.url));
+            *message.uri_mut() = uri.parse().map_err(|error| unfit(&error))?;
+            *message.version_mut() = http::Version::HTTP_2;
         }
         Ok(message)
     }

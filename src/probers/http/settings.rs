@@ -8,19 +8,27 @@ use http::header::AUTHORIZATION;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::connection::Version;
+use super::content::{Content, Form, Written};
 use super::credentials::{Basic, Credentials};
+use super::facts::NAMES;
 use super::headers::{self, HeaderDraft};
-use super::json;
+use super::identity::{ClientCert, IdentityDraft};
+use super::oauth2::{ANSWER_BYTES_MAX, OAuth2Settings};
+use super::pins::pins;
 use super::prober::HttpProber;
-use super::request::{BodyDraft, Draft};
+use super::redirect::REDIRECTS_MAX;
+use super::request::Draft;
+use super::sigv4::SigV4Settings;
 use super::url::{self, UrlDraft};
-use crate::domain::expression::{Name, Names, Shape};
+use super::way::Way;
+use crate::domain::expression::Names;
 use crate::domain::template::{Piece, Template, pieces};
-use crate::net::resolver::Resolver;
+use crate::net::resolver::{Family, Resolver};
 use crate::ports::{Building, BuiltProber, Implied, Kind};
 use crate::probers::names::{CONNECTING, TLS_MS};
 use crate::probers::tls::{TLS_NAMES, trust};
-use crate::settings::{Node, Problem, Problems, Spanned, nearest, read};
+use crate::settings::{Node, Problem, Problems, Span, Spanned, nearest, read};
 
 /// The row of this kind.
 pub const KIND: Kind = Kind {
@@ -28,22 +36,9 @@ pub const KIND: Kind = Kind {
     about: "makes an HTTP request and reads the answer",
     main: "url",
     schema: HttpSettings::json_schema,
-    names: || Names::new().with_all(HTTP_NAMES).with_all(CONNECTING).with(TLS_MS).with_all(TLS_NAMES),
+    names: || Names::new().with_all(NAMES).with_all(CONNECTING).with(TLS_MS).with_all(TLS_NAMES),
     build,
 };
-
-const HTTP_NAMES: &[Name] = &[
-    Name::known("status", Shape::Number, "the status code of the last answer"),
-    Name::known("headers", Shape::Map(&Shape::Text), "its headers, with lower-case names; repeats are joined by `, `"),
-    Name::known("body", Shape::Text, "its body, where it is UTF-8"),
-    Name::known("json", Shape::Any, "its body, where it is JSON"),
-    Name::known("http_version", Shape::Text, "`1.0` or `1.1`"),
-    Name::known("redirects", Shape::Number, "how many redirects were followed"),
-    Name::known("url", Shape::Text, "the URL of the last request"),
-    Name::known("first_byte_ms", Shape::Number, "from the request's last byte to the answer's first, in milliseconds"),
-    Name::known("first_byte_error_ms", Shape::Number, "by how much `first_byte_ms` may be wrong"),
-    Name::known("transfer_ms", Shape::Number, "from the answer's first byte to its last, in milliseconds"),
-];
 
 /// The limit of a body that names none, in bytes.
 const BODY_BYTES_DEFAULT: u64 = 1024 * 1024;
@@ -81,14 +76,41 @@ struct HttpSettings {
     /// The body as a tree that becomes JSON. What is filled in stays within its string.
     #[schemars(with = "Option<serde_json::Value>")]
     json: Option<Node>,
+    /// The body as a form: names to values, which become `application/x-www-form-urlencoded`. What is filled in is encoded.
+    #[schemars(with = "Option<BTreeMap<String, Template>>")]
+    form: Option<Spanned<Form>>,
+    /// The body from a file of at most 1 MiB, byte for byte: its path, which begins at the directory of the configuration.
+    /// It is read when the configuration is.
+    #[schemars(with = "Option<String>")]
+    file: Option<Spanned<String>>,
     /// A token for `Authorization: Bearer`.
     #[schemars(with = "Option<Template>")]
     bearer: Option<Spanned<Template>>,
     /// A user and a password for `Authorization: Basic`.
     #[schemars(with = "Option<Basic>")]
     basic: Option<Spanned<Basic>>,
-    /// Whether redirects are followed, at most 10. Default: true.
+    /// A token of an authorization server, got with the id and the secret of a client and kept until shortly before it ends.
+    #[schemars(with = "Option<OAuth2Settings>")]
+    oauth2: Option<Spanned<OAuth2Settings>>,
+    /// A signature of the request (AWS Signature Version 4), with the credentials that the AWS SDK finds.
+    #[schemars(with = "Option<SigV4Settings>")]
+    sigv4: Option<Spanned<SigV4Settings>>,
+    /// The certificate that is shown to the server of the URL when it asks for one.
+    client_cert: Option<ClientCert>,
+    /// Whether redirects are followed. Default: true.
     follow_redirects: Option<bool>,
+    /// How many redirects are followed; one more is a failure. Default: 10, which is the most.
+    #[schemars(with = "Option<u32>")]
+    max_redirects: Option<Spanned<u32>>,
+    /// The version that is spoken: `"1.1"`, or `"2"`, which without TLS means HTTP/2 from the first byte. Default: what the
+    /// server chooses in the TLS handshake; without TLS `"1.1"`.
+    #[schemars(with = "Option<String>")]
+    http_version: Option<Spanned<String>>,
+    /// The only family of addresses that is connected to. Default: both, a second address after 250 ms.
+    family: Option<Family>,
+    /// The address of the URL's host, which is then not looked up, or a mapping from names to addresses.
+    #[schemars(with = "Option<Resolve>")]
+    resolve: Option<Node>,
     /// How many bytes of a body are read; a larger one is a failure. Default: 1048576 (1 MiB), at most 10485760.
     #[schemars(with = "Option<u64>")]
     max_body: Option<Spanned<u64>>,
@@ -98,16 +120,41 @@ struct HttpSettings {
     ca: Option<Spanned<String>>,
 }
 
+/// The two ways to write addresses that are not looked up, for the schema.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "it is read from the tree, which knows the place of each entry")]
+enum Resolve {
+    /// That of the URL's host.
+    Address(String),
+    /// Those of these hosts.
+    Addresses(BTreeMap<String, String>),
+}
+
 fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<BuiltProber> {
     let settings: HttpSettings = read(node, problems)?;
     let known = problems.len();
     let url = UrlDraft::read(&settings.url, &url::HTTP, problems);
     let method = method(settings.method.as_ref(), problems);
     let headers = headers::read(&settings.headers, problems);
-    let body = body(&settings, problems);
-    let credentials = credentials(&settings, &headers, problems);
+    let HttpSettings { body, json, form, file, .. } = &settings;
+    let written = Written { body: body.as_ref(), json: json.as_ref(), form: form.as_ref(), file: file.as_ref() };
+    let content = Content::read(&written, &building.directory, problems);
     let body_bytes_max = body_limit(settings.max_body.as_ref(), problems);
-    let trust = trust(settings.ca.as_ref(), problems);
+    let redirects_max = redirects_max(&settings, problems);
+    let version = version(settings.http_version.as_ref(), problems);
+    let identity = settings.client_cert.as_ref().map(|written| IdentityDraft::read(written, problems));
+    let resolve = settings.resolve.as_ref();
+    let pins = resolve.map(|resolve| pins(resolve, url.as_ref(), settings.family, problems)).unwrap_or_default();
+    let way = Way {
+        trust: trust(settings.ca.as_ref(), problems).unwrap_or_default(),
+        identity: None,
+        version,
+        resolver: Resolver::system().only(settings.family).pinning(pins),
+        body_bytes_max,
+        clock: Arc::clone(&building.clock),
+    };
+    let credentials = credentials(&settings, &headers, &way, problems);
     if problems.len() > known {
         return None;
     }
@@ -117,14 +164,8 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Bu
     } else {
         "status >= 200 && status < 300"
     };
-    let prober = HttpProber {
-        draft: Draft { method, url: url?, headers, credentials, body },
-        follow_redirects: settings.follow_redirects.unwrap_or(true),
-        body_bytes_max,
-        trust: trust?,
-        resolver: Resolver::system(),
-        clock: Arc::clone(&building.clock),
-    };
+    let draft = Draft { method, url: url?, headers, credentials, content };
+    let prober = HttpProber { draft, redirects_max, identity: identity.flatten(), way };
     Some(BuiltProber { prober: Arc::new(prober), implied: vec![Implied { unless_mentioned: "status", expect }] })
 }
 
@@ -141,49 +182,85 @@ fn method(written: Option<&Spanned<String>>, problems: &mut Problems) -> Option<
     found.cloned()
 }
 
-fn body(settings: &HttpSettings, problems: &mut Problems) -> Option<BodyDraft> {
-    match (&settings.body, &settings.json) {
-        (Some(body), Some(json)) => {
-            problems.push(
-                Problem::error(json.span.clone(), "a request has one body: `body` or `json`, not both")
-                    .with_also(body.span.clone(), "the other one"),
-            );
-            None
-        }
-        (Some(body), None) => Some(BodyDraft::Text(body.value.clone())),
-        (None, Some(json)) => json::template(json, problems).map(BodyDraft::Json),
-        (None, None) => None,
+/// Who the request is from: one at most.
+fn credentials(
+    settings: &HttpSettings,
+    headers: &[HeaderDraft],
+    way: &Way,
+    problems: &mut Problems,
+) -> Option<Credentials> {
+    let spans: [(&str, Option<&Span>); 4] = [
+        ("bearer", settings.bearer.as_ref().map(|bearer| &bearer.span)),
+        ("basic", settings.basic.as_ref().map(|basic| &basic.span)),
+        ("oauth2", settings.oauth2.as_ref().map(|oauth2| &oauth2.span)),
+        ("sigv4", settings.sigv4.as_ref().map(|sigv4| &sigv4.span)),
+    ];
+    let mut given = spans.iter().filter_map(|(name, span)| span.map(|span| (name, span)));
+    let (first, span) = given.next()?;
+    if let Some((second, at)) = given.next() {
+        let message = format!("a request is from one: `{first}` or `{second}`, not both");
+        problems.push(Problem::error(at.clone(), message).with_also(span.clone(), "the other one"));
+        return None;
     }
-}
-
-fn credentials(settings: &HttpSettings, headers: &[HeaderDraft], problems: &mut Problems) -> Option<Credentials> {
-    let (found, span) = match (&settings.bearer, &settings.basic) {
-        (Some(bearer), Some(basic)) => {
-            problems.push(
-                Problem::error(basic.span.clone(), "a request is from one: `bearer` or `basic`, not both")
-                    .with_also(bearer.span.clone(), "the other one"),
-            );
-            return None;
-        }
-        (Some(bearer), None) => {
-            headers::check(bearer, problems);
-            (Credentials::Bearer(bearer.value.clone()), &bearer.span)
-        }
-        (None, Some(basic)) => {
-            let user = pieces(&basic.value.user.to_string()).unwrap_or_default();
-            if user.iter().any(|piece| matches!(piece, Piece::Literal(text) if text.contains(':'))) {
-                problems.error(basic.span.clone(), "a user cannot hold a colon").help =
-                    Some("what stands behind the colon is the password: write it under `password`".to_owned());
-            }
-            (Credentials::Basic(basic.value.clone()), &basic.span)
-        }
-        (None, None) => return None,
-    };
     if headers.iter().any(|header| header.name == AUTHORIZATION) {
         problems.error(span.clone(), "`headers` has an `Authorization` already").help =
             Some("remove one of them".to_owned());
     }
-    Some(found)
+    if let Some(bearer) = &settings.bearer {
+        headers::check(bearer, problems);
+        return Some(Credentials::Bearer(bearer.value.clone()));
+    }
+    if let Some(basic) = &settings.basic {
+        let user = pieces(&basic.value.user.to_string()).unwrap_or_default();
+        if user.iter().any(|piece| matches!(piece, Piece::Literal(text) if text.contains(':'))) {
+            problems.error(basic.span.clone(), "a user cannot hold a colon").help =
+                Some("what stands behind the colon is the password: write it under `password`".to_owned());
+        }
+        return Some(Credentials::Basic(basic.value.clone()));
+    }
+    if let Some(oauth2) = &settings.oauth2 {
+        let way = Way {
+            version: Version::Either,
+            resolver: Resolver::system(),
+            body_bytes_max: ANSWER_BYTES_MAX,
+            ..way.clone()
+        };
+        return oauth2.value.read(&oauth2.span, way, problems).map(|oauth2| Credentials::OAuth2(Box::new(oauth2)));
+    }
+    settings
+        .sigv4
+        .as_ref()
+        .and_then(|sigv4| sigv4.value.read(problems))
+        .map(|sigv4| Credentials::SigV4(Box::new(sigv4)))
+}
+
+fn redirects_max(settings: &HttpSettings, problems: &mut Problems) -> Option<u32> {
+    let is_followed = settings.follow_redirects.unwrap_or(true);
+    if let Some(most) = &settings.max_redirects {
+        if !(1..=REDIRECTS_MAX).contains(&most.value) {
+            let message = format!("`max_redirects` is from 1 to {REDIRECTS_MAX}, not {}", most.value);
+            problems.error(most.span.clone(), message).help =
+                Some("to leave redirects to the assertions, write `follow_redirects: false`".to_owned());
+        } else if !is_followed {
+            let message = "`max_redirects` has no meaning with `follow_redirects: false`";
+            problems.error(most.span.clone(), message).help = Some("remove one of them".to_owned());
+        }
+    }
+    let most = settings.max_redirects.as_ref().map_or(REDIRECTS_MAX, |most| most.value);
+    is_followed.then_some(most)
+}
+
+fn version(written: Option<&Spanned<String>>, problems: &mut Problems) -> Version {
+    let Some(written) = written else { return Version::default() };
+    match written.value.as_str() {
+        "1.1" => Version::Http1,
+        "2" => Version::Http2,
+        other => {
+            problems.error(written.span.clone(), format!("`{other}` is not a version of HTTP that is spoken")).help =
+                Some("write `\"1.1\"` or `\"2\"`, or leave the choice to the server".to_owned());
+            Version::default()
+        }
+    }
 }
 
 fn body_limit(written: Option<&Spanned<u64>>, problems: &mut Problems) -> u64 {

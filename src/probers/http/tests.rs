@@ -86,6 +86,31 @@ fn mistakes_have_a_place_and_a_cure() {
             "`max_body` is from 1 to 10485760 bytes (10 MiB), not 0",
             "max_body",
         ),
+        (
+            &format!("{{ {url}, form: {{ a: b }}, file: c }}"),
+            "c }",
+            "a request has one body: `form` or `file`, not both",
+            "the other one",
+        ),
+        (
+            &format!("{{ {url}, basic: {{ user: a, password: b }}, sigv4: {{ service: s3 }} }}"),
+            "{ service",
+            "a request is from one: `basic` or `sigv4`, not both",
+            "the other one",
+        ),
+        (
+            &format!("{{ {url}, http_version: \"1.0\" }}"),
+            "\"1.0",
+            "`1.0` is not a version of HTTP that is spoken",
+            "write `\"1.1\"` or `\"2\"`",
+        ),
+        (
+            &format!("{{ {url}, max_redirects: 0 }}"),
+            "0 }",
+            "`max_redirects` is from 1 to 10, not 0",
+            "write `follow_redirects: false`",
+        ),
+        (&format!("{{ {url}, resolve: b.example }}"), "b.ex", "`b.example` is not an address", "without a port"),
         (&format!("{{ {url}, ca: nothing }}"), "nothing", "`ca` cannot be used", "`ca` takes PEM text"),
         (&format!("{{ {url}, hedders: {{}} }}"), "hedders", "unknown key `hedders`", "did you mean `headers`?"),
         ("{ method: GET }", "{ method", "`url` is missing", "url"),
@@ -123,8 +148,36 @@ fn what_is_implied_and_documented_is_in_scope() {
             crate::domain::expression::Expression::compile(implied.expect, &names).unwrap();
         }
     }
-    for name in ["status", "headers", "body", "json", "total_ms", "dns_ms", "tls_ms", "cert", "remote_ip", "redirects"]
-    {
+    for name in [
+        "status",
+        "headers",
+        "body",
+        "json",
+        "total_ms",
+        "dns_ms",
+        "tls_ms",
+        "cert",
+        "remote_ip",
+        "redirects",
+        "hops",
+        "wire_bytes",
+        "ip_family",
+    ] {
         assert!(names.get(name).is_some(), "{name}");
     }
+}
+
+#[test]
+fn a_client_key_that_does_not_belong_to_its_certificate_is_told_without_showing_it() {
+    let pair = |name: &str| rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    let (a, b) = (pair("a.example"), pair("b.example"));
+    let quoted = |pem: String| serde_json::Value::from(pem).to_string();
+    let yaml = |key: String| {
+        let cert = quoted(a.cert.pem());
+        format!("{{ url: https://a.example, client_cert: {{ cert: {cert}, key: {} }} }}", quoted(key))
+    };
+    assert!(build(&yaml(a.signing_key.serialize_pem()), false).is_ok());
+    let told = told(&yaml(b.signing_key.serialize_pem()));
+    assert!(told.contains("the client certificate is of no use: the key does not belong to the certificate"), "{told}");
+    assert!(!told.contains("PRIVATE KEY"), "{told}");
 }

@@ -1,7 +1,7 @@
 //! The URL of a request: its literal parts are looked at when the files are read, its holes are filled percent-encoded.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use url::Url;
+use url::{Host, Url};
 
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::template::{Piece, Template, pieces};
@@ -56,6 +56,20 @@ impl UrlDraft {
                 None
             }
         }
+    }
+
+    /// The host, where all of it is written.
+    pub fn host(&self) -> Option<Host> {
+        let url = match self {
+            Self::Known(url) => url.clone(),
+            Self::Later(template, schemes) => {
+                let pieces = pieces(&template.to_string()).unwrap_or_default();
+                let Some(Piece::Literal(beginning)) = pieces.first() else { return None };
+                let (_, rest) = beginning.split_once("://")?;
+                rest.contains(['/', '?', '#', ':']).then(|| check(&with_holes_filled(template), schemes).ok())??
+            }
+        };
+        url.host().map(|host| host.to_owned())
     }
 
     /// The URL for this run.
@@ -145,6 +159,15 @@ mod tests {
             assert_eq!(check(text, &HTTP).unwrap_err().0, message);
         }
         assert!(check("http://127.0.0.1:80/a@b?c=d@e#f", &HTTP).is_ok());
+    }
+
+    #[test]
+    fn a_host_is_known_when_no_hole_is_in_it() {
+        let host = |text: &str| UrlDraft::Later(Template::parse(text).unwrap()).host().map(|host| host.to_string());
+        assert_eq!(host("http://a.example/{{x}}").as_deref(), Some("a.example"));
+        assert_eq!(host("http://a.example:{{x}}/").as_deref(), Some("a.example"));
+        assert_eq!(host("http://{{x}}.example/"), None);
+        assert_eq!(host("http://a.example{{x}}/"), None);
     }
 
     proptest! {

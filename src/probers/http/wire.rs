@@ -44,6 +44,9 @@ pub struct Marks {
     /// A line of the answer's head ended without a carriage return. Some read that as a line and some do not, so two
     /// parties can see two answers.
     pub bare_line_feed: bool,
+    /// The bytes are frames of HTTP/2, among which those of the answer cannot be told by looking: its first byte came with
+    /// the read that completed its head.
+    framed: bool,
     head_is_over: bool,
     line_length: usize,
     last: u8,
@@ -55,13 +58,30 @@ impl Marks {
         self.sent.is_some()
     }
 
-    /// Marks the first byte. Where nothing was asked there is nothing to measure; that something came is known.
+    /// Whether an answer has begun.
+    pub fn has_begun(&self) -> bool {
+        if self.framed { self.head_is_over } else { self.first.is_some() }
+    }
+
+    /// Marks the first byte, where what was read just now may hold it.
     fn came(&mut self, stamp: Option<Timestamp>, clock: &dyn Clock) {
-        let sent = self.sent.unwrap_or_else(|| Sent::nothing(clock));
-        self.first = Some(sent.first_byte(stamp, self.nothing_at, clock));
+        let awaited = if self.framed {
+            // What came before anything was asked is the beginning of a connection, not of an answer.
+            self.sent.is_some() && !self.head_is_over
+        } else {
+            self.first.is_none()
+        };
+        if awaited {
+            // Where nothing was asked there is nothing to measure; that something came is known.
+            let sent = self.sent.unwrap_or_else(|| Sent::nothing(clock));
+            self.first = Some(sent.first_byte(stamp, self.nothing_at, clock));
+        }
     }
 
     fn read(&mut self, bytes: &[u8]) {
+        if self.framed {
+            return;
+        }
         for byte in bytes {
             if self.head_is_over {
                 return;
@@ -94,9 +114,14 @@ impl Log {
         *self.lock()
     }
 
-    /// Begins a new exchange.
-    pub fn begin(&self) {
-        *self.lock() = Marks::default();
+    /// Begins a new exchange, in frames of HTTP/2 or without.
+    pub fn begin(&self, framed: bool) {
+        *self.lock() = Marks { framed, ..Marks::default() };
+    }
+
+    /// Marks that the head of the answer is complete.
+    pub fn head_is_over(&self) {
+        self.lock().head_is_over = true;
     }
 }
 
@@ -140,7 +165,7 @@ impl AsyncRead for Wire {
         result?;
         let bytes = buffer.filled().get(before..).unwrap_or_default();
         let mut marks = self.log.lock();
-        if marks.first.is_none() && !bytes.is_empty() {
+        if !bytes.is_empty() {
             marks.came(self.socket.stamp(), &*self.clock);
         }
         marks.read(bytes);
@@ -186,6 +211,7 @@ impl AsyncWrite for Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
 
     fn seen(chunks: &[&str]) -> Marks {
         let mut marks = Marks::default();
@@ -193,6 +219,27 @@ mod tests {
             marks.read(chunk.as_bytes());
         }
         marks
+    }
+
+    #[test]
+    fn in_frames_the_read_that_completed_the_head_is_marked() {
+        let clock = SystemClock::start();
+        let log = Log::default();
+        let came = || {
+            log.lock().came(None, &clock);
+            log.marks().first
+        };
+        log.begin(true);
+        assert_eq!(came(), None, "nothing was asked yet");
+        log.lock().sent = Some(Sent::nothing(&clock));
+        let of_settings = came();
+        assert!(of_settings.is_some() && !log.marks().has_begun());
+        let of_head = came();
+        log.head_is_over();
+        assert_ne!(of_settings, of_head);
+        assert_eq!(came(), of_head, "what comes after the head is no first byte");
+        log.lock().read(b"data\n");
+        assert!(log.marks().has_begun() && !log.marks().bare_line_feed);
     }
 
     #[test]

@@ -118,7 +118,7 @@ fn build(node: &Node, _: &Building, problems: &mut Problems) -> Option<BuiltProb
         receive,
         until_closed: settings.until_closed,
         message_bytes_max: usize::try_from(message_bytes_max).ok()?,
-        terms: Terms { trust: trust?, protocols: &[] },
+        terms: Terms { trust: trust?, ..Terms::default() },
         resolver: Resolver::system(),
     };
     Some(BuiltProber { prober: Arc::new(prober), implied: Vec::new() })

@@ -13,6 +13,8 @@ use tokio::task::JoinSet;
 pub enum Move {
     /// Reads until an empty line has come.
     ReadHead,
+    /// Reads so many bytes, which stand among the heads.
+    ReadBytes(usize),
     /// Sends these bytes.
     Send(Vec<u8>),
     /// Sends these bytes one at a time, with a pause before each.
@@ -83,6 +85,12 @@ async fn play(mut stream: TcpStream, script: Vec<Move>, heads: Arc<Mutex<Vec<Str
                 let is_whole = head.ends_with("\r\n\r\n");
                 heads.lock().unwrap().push(head);
                 is_whole
+            }
+            Move::ReadBytes(count) => {
+                let mut bytes = vec![0; count];
+                let went_well = stream.read_exact(&mut bytes).await.is_ok();
+                heads.lock().unwrap().push(String::from_utf8_lossy(&bytes).into_owned());
+                went_well
             }
             Move::Send(bytes) => stream.write_all(&bytes).await.is_ok(),
             Move::Drip(bytes, pause) => drip(&mut stream, &bytes, pause).await,

@@ -1,11 +1,14 @@
 //! Servers that tests start, one file each. A server ends when its guard is dropped.
 
+pub mod authorization;
 pub mod certificates;
 pub mod clients_only;
 pub mod dns;
+pub mod frames;
 pub mod hostile;
 pub mod moto;
 pub mod nginx;
+pub mod openssl;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod prometheus;

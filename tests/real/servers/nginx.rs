@@ -44,7 +44,7 @@ impl Nginx {
                 std::fs::write(root.join(format!("{index}.key")), &identity.key).unwrap();
                 format!("ssl_certificate {index}.crt; ssl_certificate_key {index}.key;")
             });
-            let ssl = if tls.is_some() { " ssl" } else { "" };
+            let ssl = if tls.is_some() { " ssl http2" } else { "" };
             let (tls, directives) = (tls.unwrap_or_default(), site.directives);
             writeln!(servers, "server {{ listen 127.0.0.1:{port}{ssl}; root {}; {tls} {directives} }}", root.display())
                 .unwrap();

@@ -1,0 +1,110 @@
+//! What an exchange over HTTP gives to assertions.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::connection::Connection;
+use super::exchange::Answer;
+use crate::domain::expression::{Name, Shape};
+use crate::domain::outcome::{Observation, Phases};
+use crate::domain::time::Timestamp;
+use crate::net::resolver::Family;
+
+/// The names that this kind has beside those of every connection.
+pub const NAMES: &[Name] = &[
+    Name::known("status", Shape::Number, "the status code of the last answer"),
+    Name::known("headers", Shape::Map(&Shape::Text), "its headers, with lower-case names; repeats are joined by `, `"),
+    Name::known("body", Shape::Text, "its body, unpacked, where it is UTF-8"),
+    Name::known("json", Shape::Any, "its body, where it is JSON"),
+    Name::known("wire_bytes", Shape::Number, "how many bytes its body had on the wire, before it was unpacked"),
+    Name::known("http_version", Shape::Text, "`1.0`, `1.1` or `2`"),
+    Name::known("ip_family", Shape::Text, "`ipv4` or `ipv6`: that of `remote_ip`"),
+    Name::known("redirects", Shape::Number, "how many redirects were followed"),
+    Name::known("url", Shape::Text, "the URL of the last request"),
+    Name::known("hops", Shape::List(&HOP), "the exchanges in their order: the redirects, then the last one"),
+    Name::known("first_byte_ms", Shape::Number, "from the request's last byte to the answer's first, in milliseconds"),
+    Name::known("transfer_ms", Shape::Number, "from the answer's first byte to its last, in milliseconds"),
+];
+
+static HOP: Shape = Shape::table(HOP_NAMES);
+
+const HOP_NAMES: &[Name] = &[
+    Name::known("url", Shape::Text, "the URL of the request"),
+    Name::known("status", Shape::Number, "the status code of the answer"),
+    Name::known("remote_ip", Shape::Text, "the address that answered"),
+    Name::known("http_version", Shape::Text, "`1.0`, `1.1` or `2`"),
+    Name::known("dns_ms", Shape::Number, "looking the name up, in milliseconds; absent where nothing was"),
+    Name::known(
+        "connect_ms",
+        Shape::Number,
+        "the TCP handshake, in milliseconds; absent on a connection that was there",
+    ),
+    Name::known("tls_ms", Shape::Number, "the TLS handshake, in milliseconds; absent likewise"),
+    Name::known("first_byte_ms", Shape::Number, "from the request's last byte to the answer's first, in milliseconds"),
+    Name::known("transfer_ms", Shape::Number, "from the answer's first byte to its last, in milliseconds"),
+    Name::known("total_ms", Shape::Number, "all of this exchange, in milliseconds"),
+];
+
+/// What was seen of one exchange of several.
+pub fn hop(url: &str, connection: &Connection, answer: &Answer, phases: &Phases) -> Value {
+    let mut hop = json!({
+        "url": url,
+        "status": answer.head.status.as_u16(),
+        "remote_ip": connection.remote.ip().to_string(),
+        "http_version": version(answer.head.version),
+        "total_ms": phases.total_ms,
+    });
+    for (name, ms) in phases.parts() {
+        if let Some(ms) = ms {
+            hop[name] = ms.into();
+        }
+    }
+    hop
+}
+
+/// What was seen of the last exchange. The hops are those before and this one.
+pub fn observe(connection: &Connection, answer: Answer, url: &str, hops: Vec<Value>, now: Timestamp) -> Observation {
+    let mut facts = Map::new();
+    let remote = connection.remote.ip();
+    facts.insert("status".to_owned(), answer.head.status.as_u16().into());
+    facts.insert("http_version".to_owned(), version(answer.head.version).into());
+    facts.insert("headers".to_owned(), headers(&answer.head.headers));
+    facts.insert("wire_bytes".to_owned(), answer.wire_bytes.into());
+    facts.insert("remote_ip".to_owned(), remote.to_string().into());
+    facts.insert("ip_family".to_owned(), Family::of(remote).as_str().into());
+    facts.insert("redirects".to_owned(), hops.len().saturating_sub(1).into());
+    facts.insert("url".to_owned(), url.into());
+    facts.insert("hops".to_owned(), hops.into());
+    let mut certificate_expires = None;
+    if let Some(shown) = &connection.shown {
+        facts.insert("tls_version".to_owned(), shown.version.into());
+        facts.insert("cert".to_owned(), shown.chain.facts(now));
+        certificate_expires = Some(shown.chain.expires());
+    }
+    Observation { facts, body: Some(answer.body), certificate_expires, ..Observation::default() }
+}
+
+fn version(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_10 => "1.0",
+        http::Version::HTTP_2 => "2",
+        _ => "1.1",
+    }
+}
+
+/// Lower-case names; what came several times is joined by `, `.
+fn headers(headers: &http::HeaderMap) -> Value {
+    let mut joined: BTreeMap<&str, String> = BTreeMap::new();
+    for (name, value) in headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        joined
+            .entry(name.as_str())
+            .and_modify(|all| {
+                all.push_str(", ");
+                all.push_str(&value);
+            })
+            .or_insert_with(|| value.clone().into_owned());
+    }
+    joined.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect::<Map<_, _>>().into()
+}

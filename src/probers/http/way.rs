@@ -1,0 +1,123 @@
+//! The way of a request: over a connection that is still open or a fresh one, to an answer, with a record of what went and
+//! what came.
+
+use std::sync::Arc;
+
+use url::Host;
+
+use super::connection::{Attempt, Connection, Key, Version};
+use super::exchange::{Answer, Seen, exchange};
+use super::request::Request;
+use super::shared::Shared;
+use super::told::Told;
+use crate::domain::outcome::{Failure, FailureKind};
+use crate::net::resolver::Resolver;
+use crate::net::stopwatch::Stopwatch;
+use crate::net::tls::{Identity, Terms, Trust};
+use crate::ports::{Clock, StepContext};
+
+/// On what terms requests go out.
+#[derive(Clone)]
+pub struct Way {
+    /// Whom to trust.
+    pub trust: Trust,
+    /// Who we are, to the origin that was written and no other.
+    pub identity: Option<Identity>,
+    /// What is spoken.
+    pub version: Version,
+    /// Makes addresses of hosts.
+    pub resolver: Resolver,
+    /// How much of a body is read.
+    pub body_bytes_max: u64,
+    /// Stamps the bytes.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Way {
+    /// Where a request goes and how.
+    pub fn key(&self, request: &Request) -> Key {
+        let host = match request.url.host() {
+            Some(Host::Domain(name)) => name.to_owned(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => address.to_string(),
+            None => String::new(),
+        };
+        let terms = || Terms {
+            trust: self.trust.clone(),
+            protocols: self.version.protocols(),
+            identity: self.identity.clone().filter(|_| request.is_at_home),
+        };
+        Key {
+            host,
+            port: request.url.port_or_known_default().unwrap_or_default(),
+            terms: (request.url.scheme() == "https").then(terms),
+            version: self.version,
+            resolver: self.resolver.clone(),
+        }
+    }
+
+    /// One exchange. A connection of an earlier one may have been closed meanwhile, which says nothing about the target:
+    /// if no byte of an answer came, a fresh one takes its place, unless the server may have done what must not be done
+    /// twice (RFC 9110, section 9.2.2).
+    pub async fn once(
+        &self,
+        cx: &StepContext<'_>,
+        request: &Arc<Request>,
+        shared: &Shared,
+        watch: &mut Stopwatch<'_>,
+    ) -> Result<(Connection, Answer), Failure> {
+        let key = self.key(request);
+        let cookies: Arc<str> = shared.cookies(&request.url).into();
+        if let Some(mut connection) = shared.take(&key) {
+            match self.exchange(cx, &key, &mut connection, request, &cookies, watch).await {
+                Err(failure) if failure.kind == FailureKind::ProtocolClosed && may_repeat(request, &connection) => {}
+                result => return result.map(|answer| (connection, answer)),
+            }
+        }
+        let before = watch.phases();
+        let mut attempt = Attempt::default();
+        let opened = Connection::open(&key, &self.clock, watch, &mut attempt).await;
+        let mut connection = opened.inspect_err(|_| {
+            let phases = watch.phases().since(&before);
+            let told = Told { attempt, phases, ..Told::of(request, &cookies, &key, cx.clock.now()) };
+            cx.recorder.add(move || told.exchange());
+        })?;
+        let answer = self.exchange(cx, &key, &mut connection, request, &cookies, watch).await?;
+        Ok((connection, answer))
+    }
+
+    async fn exchange(
+        &self,
+        cx: &StepContext<'_>,
+        key: &Key,
+        connection: &mut Connection,
+        request: &Arc<Request>,
+        cookies: &Arc<str>,
+        watch: &mut Stopwatch<'_>,
+    ) -> Result<Answer, Failure> {
+        let (before, now) = (watch.phases(), cx.clock.now());
+        let message = request.message(cookies, connection.is_http2(), now)?;
+        let mut seen = Seen::default();
+        let clock = self.clock.as_ref();
+        let result = exchange(connection, message, self.body_bytes_max, clock, watch, &mut seen).await;
+        let chain = connection.shown.as_ref().map(|shown| Arc::clone(&shown.chain));
+        let told = Told {
+            attempt: Attempt { remote: Some(connection.remote), chain },
+            is_http2: connection.is_http2(),
+            head: seen.head,
+            body: result.as_ref().map_or_else(|_| seen.body.bytes.freeze(), |answer| answer.body.clone()),
+            phases: watch.phases().since(&before),
+            ..Told::of(request, cookies, key, now)
+        };
+        cx.recorder.add(move || told.exchange());
+        result.map_err(|failure| match &connection.shown {
+            Some(shown) => Failure { certificate_expires: Some(shown.chain.expires()), ..failure },
+            None => failure,
+        })
+    }
+}
+
+fn may_repeat(request: &Request, connection: &Connection) -> bool {
+    let marks = connection.log.marks();
+    !marks.has_begun() && (!marks.is_sent() || request.method.is_idempotent())
+}
