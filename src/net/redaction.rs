@@ -55,16 +55,28 @@ impl Redactor {
             let _ = write!(text, "{byte:02x}");
             text
         });
-        let form_encoded = percent.replace("%20", "+");
+        // What RFC 3986, section 2.3, reserves for nothing stays as it is in most URLs, and so do `*-._` in forms.
+        let unreserved = percent.replace("%2D", "-").replace("%2E", ".").replace("%5F", "_");
+        let form_encoded = unreserved.replace("%2A", "*").replace("%20", "+");
+        let unreserved = unreserved.replace("%7E", "~");
         let upper_hex = hex.to_uppercase();
         let json = serde_json::Value::from(secret).to_string();
         let mut forms = self.forms.write().unwrap_or_else(PoisonError::into_inner);
         forms.extend(
-            [secret.to_owned(), percent, lower, form_encoded, hex, upper_hex, json.trim_matches('"').to_owned()]
-                .into_iter()
-                .chain([STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].map(|alphabet| alphabet.encode(secret)))
-                .chain(inside_base64(secret.as_bytes()))
-                .map(Form),
+            [
+                secret.to_owned(),
+                percent,
+                lower,
+                unreserved,
+                form_encoded,
+                hex,
+                upper_hex,
+                json.trim_matches('"').to_owned(),
+            ]
+            .into_iter()
+            .chain([STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].map(|alphabet| alphabet.encode(secret)))
+            .chain(inside_base64(secret.as_bytes()))
+            .map(Form),
         );
     }
 
@@ -131,12 +143,15 @@ mod tests {
             "p%40ss%20%22w0rd%22%2F%C3%BC".to_owned(),
             "p%40ss+%22w0rd%22%2F%C3%BC".to_owned(),
             "p@ss \\\"w0rd\\\"/ü".to_owned(),
+            url::form_urlencoded::byte_serialize("p@ss \"w0rd\"/ü".as_bytes()).collect(),
             STANDARD.encode("p@ss \"w0rd\"/ü"),
             URL_SAFE_NO_PAD.encode("p@ss \"w0rd\"/ü"),
         ] {
             assert_eq!(redactor.redact(&format!("a {text} b")), "a ••• b", "{text}");
         }
         assert_eq!(redactor.redact("nothing here"), "nothing here");
+        redactor.learn("a-b_c.d~/");
+        assert_eq!(redactor.redact("/a-b_c.d~%2F/ a-b_c.d%7E%2F"), "/•••/ •••");
     }
 
     #[test]
