@@ -314,9 +314,10 @@ fn check_probes(
     }
     let scheduled: BTreeSet<_> = schedules.iter().flat_map(|(schedule, ..)| &schedule.probes).collect();
     for (name, probe) in probes {
-        if !scheduled.contains(name) && probe.schedule.is_none() && !schedules.is_empty() && !files.schedules.lost {
+        let wants_one = !scheduled.contains(name) && probe.schedule.is_none() && !probe.probe.on_request;
+        if wants_one && !schedules.is_empty() && !files.schedules.lost {
             problems.warning(probe.key.span.clone(), format!("no schedule runs the probe `{name}`")).help =
-                Some("name it in a schedule's `probes`, or give it a `schedule`".to_owned());
+                Some("name it in a schedule's `probes`, give it a `schedule`, or write `on_request: true`".to_owned());
         }
         for needed in &probe.needs {
             if needed.value == *name {

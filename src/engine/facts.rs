@@ -12,12 +12,14 @@ use crate::domain::expression::Scope;
 use crate::domain::names::CaptureName;
 use crate::domain::outcome::Observation;
 use crate::domain::probe::{CapturePath, Segment};
+use crate::domain::time::Timestamp;
 
 /// The scope of a step's expressions.
 pub struct Facts<'a> {
     observation: Option<&'a Observation>,
     captures: &'a BTreeMap<CaptureName, String>,
     each: &'a Value,
+    now: Option<Timestamp>,
     /// The body as JSON: read once for all expressions of the step, since a hostile one costs a lot to read.
     json: OnceCell<Result<Value, String>>,
 }
@@ -25,16 +27,26 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// Before the step has seen anything: captures and `each` only.
     pub fn before(captures: &'a BTreeMap<CaptureName, String>, each: &'a Value) -> Self {
-        Self { observation: None, captures, each, json: OnceCell::new() }
+        Self { observation: None, captures, each, now: None, json: OnceCell::new() }
     }
 
     /// After the step.
     pub fn of(observation: &'a Observation, captures: &'a BTreeMap<CaptureName, String>, each: &'a Value) -> Self {
-        Self { observation: Some(observation), captures, each, json: OnceCell::new() }
+        Self { observation: Some(observation), captures, each, now: None, json: OnceCell::new() }
+    }
+
+    /// The same, at an instant: `days_until` counts from it.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        Self { now: Some(now), ..self }
     }
 }
 
 impl Scope for Facts<'_> {
+    fn now(&self) -> Option<Timestamp> {
+        self.now
+    }
+
     fn lookup(&self, root: &str) -> Result<Cow<'_, Value>, String> {
         match root {
             "captures" => {

@@ -158,7 +158,7 @@ impl Runner {
         let begun = self.clock.monotonic();
         let each = &progress.order.probe.each;
         if let Some(when) = &step.when {
-            match when.test(&Facts::before(&progress.captures, each)) {
+            match when.test(&Facts::before(&progress.captures, each).at(self.clock.now())) {
                 Ok(true) => {}
                 Ok(false) => return progress.skip(step, part, begun),
                 Err(explanation) => {
@@ -172,7 +172,8 @@ impl Runner {
         let (observation, outcome) = match result {
             Err(cause_or_failure) => (None, cause_or_failure),
             Ok(observation) => {
-                let outcome = weigh(step, &observation, &mut progress.captures, &progress.order.probe.each);
+                let now = self.clock.now();
+                let outcome = weigh(step, &observation, &mut progress.captures, &progress.order.probe.each, now);
                 (Some(observation), outcome)
             }
         };
@@ -254,10 +255,11 @@ fn weigh(
     observation: &Observation,
     captures: &mut BTreeMap<CaptureName, String>,
     each: &serde_json::Value,
+    now: Timestamp,
 ) -> Outcome {
     let mut outcome = Outcome::default();
     {
-        let facts = Facts::of(observation, captures, each);
+        let facts = Facts::of(observation, captures, each).at(now);
         let untrue = |expressions: &[Expression]| -> Vec<Failure> {
             let explanations = expressions.iter().filter_map(|expression| expression.assert(&facts).err());
             explanations.map(|explanation: Explanation| Failure::of_assertion(explanation)).collect()

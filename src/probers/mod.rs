@@ -7,6 +7,7 @@
 mod dns;
 mod http;
 mod names;
+mod page;
 mod place;
 mod tcp;
 mod tls;
@@ -17,4 +18,4 @@ mod testing;
 use crate::ports::Kind;
 
 /// Every kind of probe.
-pub static KINDS: &[Kind] = &[dns::KIND, http::KIND, tcp::KIND, tls::KIND];
+pub static KINDS: &[Kind] = &[dns::KIND, http::KIND, page::KIND, tcp::KIND, tls::KIND];

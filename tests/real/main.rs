@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod bulk;
 mod cloudwatch;
 mod commands;
 mod demo;
@@ -11,6 +12,7 @@ mod http_hostile;
 mod http_session;
 mod kill;
 mod notification;
+mod page;
 mod probing;
 mod prometheus;
 mod run;

@@ -1,13 +1,14 @@
 //! `demo`: the daemon on a real configuration, with a small shop of its own to watch, and a pager of its own that shows
 //! what on-call would get. No account, no network: everything is on loopback.
 //!
-//! [`shop`] is the shop, over HTTP and HTTPS; [`certificate`] makes the certificate that it shows; [`names`] answers for
+//! [`shop`] is the shop, over HTTP and HTTPS, and [`storefront`] what of it anybody may see; [`certificate`] makes the certificate that it shows; [`names`] answers for
 //! its name; [`pager`] takes the alerts.
 
 pub mod certificate;
 pub mod names;
 pub mod pager;
 pub mod shop;
+pub mod storefront;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -75,6 +76,7 @@ async fn break_and_mend(clock: Arc<dyn Clock>, shop: Arc<Shop>, what: Breakage) 
 struct Places {
     api: SocketAddr,
     tls: SocketAddr,
+    plain: SocketAddr,
     names: SocketAddr,
     pager: SocketAddr,
     authority: String,
@@ -85,6 +87,7 @@ impl Places {
         let fault = |what: &str, error: &dyn std::fmt::Display| Stop::Fault(format!("the demo's {what}: {error}"));
         let (api, api_at) = listen().await.map_err(|error| fault("shop cannot listen", &error))?;
         let (tls, tls_at) = listen().await.map_err(|error| fault("shop cannot listen", &error))?;
+        let (plain, plain_at) = listen().await.map_err(|error| fault("shop cannot listen", &error))?;
         let (pager, pager_at) = listen().await.map_err(|error| fault("pager cannot listen", &error))?;
         let names = UdpSocket::bind(("127.0.0.1", 0)).await;
         let names = names.map_err(|error| fault("name server cannot listen", &error))?;
@@ -93,10 +96,13 @@ impl Places {
         let certificate = certificate.map_err(|error| fault("certificate cannot be made", &error))?;
         tasks.spawn(shop::serve(api, Arc::clone(shop)));
         tasks.spawn(shop::serve_tls(tls, certificate.acceptor, Arc::clone(shop)));
+        let https = format!("https://localhost:{}", tls_at.port());
+        shop.stand_at(&https);
+        tasks.spawn(storefront::serve_redirect(plain, https));
         tasks.spawn(names::serve(names, SHOP_NAME, api_at.ip()));
         tasks.spawn(pager::serve(pager));
         let authority = certificate.authority_pem;
-        Ok(Self { api: api_at, tls: tls_at, names: names_at, pager: pager_at, authority })
+        Ok(Self { api: api_at, tls: tls_at, plain: plain_at, names: names_at, pager: pager_at, authority })
     }
 
     /// The environment of the process, and over it what leads the repository's configuration to the demo's shop.
@@ -107,9 +113,12 @@ impl Places {
         let ours: BTreeMap<&str, String> = BTreeMap::from([
             ("API_URL", format!("http://{}", self.api)),
             ("SHOP_URL", format!("https://localhost:{}", self.tls.port())),
+            ("SHOP_PLAIN_URL", format!("http://{}", self.plain)),
             ("SHOP_TLS", self.tls.to_string()),
             ("SHOP_CA", self.authority.clone()),
             ("SHOP_NAME", SHOP_NAME.to_owned()),
+            ("SHOP_DOMAIN", SHOP_NAME.to_owned()),
+            ("RDAP_URL", format!("http://{}/rdap", self.api)),
             ("DNS_SERVER", self.names.to_string()),
             ("PAGER_URL", format!("http://{}/", self.pager)),
             ("SHOPPER_PASSWORD", SHOPPER_PASSWORD.to_owned()),

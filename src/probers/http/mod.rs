@@ -3,15 +3,18 @@
 //! The cast: `settings` are what was written, with `url`, `headers`, `credentials` and `json` for its parts; they become a
 //! `request::Draft`, which is filled with captures and secrets for each run. `prober` makes the exchanges, following
 //! `redirect`'s rules; `exchange` makes one of them over a `connection`, whose bytes `wire` watches for their times.
-//! `shared` is what the steps of one run have in common.
+//! `repeat` makes the same request several times, and `getter` serves kinds that read several documents. `shared` is what
+//! the steps of one run have in common.
 
 mod connection;
 mod credentials;
 mod exchange;
+mod getter;
 mod headers;
 mod json;
 mod prober;
 mod redirect;
+mod repeat;
 mod request;
 mod settings;
 mod shared;
@@ -21,4 +24,5 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use getter::Getter;
 pub use settings::KIND;

@@ -12,12 +12,13 @@ use super::credentials::{Basic, Credentials};
 use super::headers::{self, HeaderDraft};
 use super::json;
 use super::prober::HttpProber;
+use super::repeat::{REPEAT_MAX, Repeated};
 use super::request::{BodyDraft, Draft};
 use super::url::UrlDraft;
 use crate::domain::expression::{Name, Names, Shape};
 use crate::domain::template::{Piece, Template, pieces};
 use crate::net::resolver::Resolver;
-use crate::ports::{Building, BuiltProber, Implied, Kind};
+use crate::ports::{Building, BuiltProber, Implied, Kind, Prober};
 use crate::probers::names::{CONNECTING, TLS_MS};
 use crate::probers::tls::{TLS_NAMES, trust};
 use crate::settings::{Node, Problem, Problems, Spanned, nearest, read};
@@ -40,6 +41,7 @@ const HTTP_NAMES: &[Name] = &[
     Name::known("http_version", Shape::Text, "`1.0` or `1.1`"),
     Name::known("redirects", Shape::Number, "how many redirects were followed"),
     Name::known("url", Shape::Text, "the URL of the last request"),
+    Name::known("requests", Shape::Number, "how often the request was made; only there with `repeat`"),
     Name::known("first_byte_ms", Shape::Number, "from the request's last byte to the answer's first, in milliseconds"),
     Name::known("transfer_ms", Shape::Number, "from the answer's first byte to its last, in milliseconds"),
 ];
@@ -47,7 +49,7 @@ const HTTP_NAMES: &[Name] = &[
 /// The limit of a body that names none, in bytes.
 const BODY_BYTES_DEFAULT: u64 = 1024 * 1024;
 /// The largest limit of a body, in bytes.
-const BODY_BYTES_MAX: u64 = 10 * 1024 * 1024;
+pub const BODY_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
 const METHODS: [Method; 8] = [
     Method::GET,
@@ -88,6 +90,10 @@ struct HttpSettings {
     basic: Option<Spanned<Basic>>,
     /// Whether redirects are followed, at most 10. Default: true.
     follow_redirects: Option<bool>,
+    /// Makes the request again, one after another, until an answer is not 2xx, at most so many times: to see that a limit is
+    /// one. From 2 to 100. Default: once.
+    #[schemars(with = "Option<u64>")]
+    repeat: Option<Spanned<u64>>,
     /// How many bytes of a body are read; a larger one is a failure. Default: 1048576 (1 MiB), at most 10485760.
     #[schemars(with = "Option<u64>")]
     max_body: Option<Spanned<u64>>,
@@ -107,6 +113,7 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Bu
     let credentials = credentials(&settings, &headers, problems);
     let body_bytes_max = body_limit(settings.max_body.as_ref(), problems);
     let trust = trust(settings.ca.as_ref(), problems);
+    let repeat = repeat(settings.repeat.as_ref(), problems);
     if problems.len() > known {
         return None;
     }
@@ -124,7 +131,12 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Bu
         resolver: Resolver::system(),
         clock: Arc::clone(&building.clock),
     };
-    Some(BuiltProber { prober: Arc::new(prober), implied: vec![Implied { unless_mentioned: "status", expect }] })
+    let prober: Arc<dyn Prober> = Arc::new(prober);
+    let prober = match repeat {
+        Some(times) => Arc::new(Repeated { prober, times }),
+        None => prober,
+    };
+    Some(BuiltProber { prober, implied: vec![Implied { unless_mentioned: "status", expect }] })
 }
 
 fn method(written: Option<&Spanned<String>>, problems: &mut Problems) -> Option<Method> {
@@ -183,6 +195,15 @@ fn credentials(settings: &HttpSettings, headers: &[HeaderDraft], problems: &mut 
             Some("remove one of them".to_owned());
     }
     Some(found)
+}
+
+fn repeat(written: Option<&Spanned<u64>>, problems: &mut Problems) -> Option<u64> {
+    let written = written?;
+    if !(2..=REPEAT_MAX).contains(&written.value) {
+        let message = format!("a request is repeated from 2 to {REPEAT_MAX} times, not {}", written.value);
+        problems.error(written.span.clone(), message);
+    }
+    Some(written.value)
 }
 
 fn body_limit(written: Option<&Spanned<u64>>, problems: &mut Problems) -> u64 {

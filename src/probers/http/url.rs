@@ -82,6 +82,10 @@ fn check(text: &str) -> Result<Url, Mistake> {
     if authority.contains('@') {
         return fail(USER_IN_URL.to_owned(), "remove them and write `basic: { user: …, password: \"${secret:…}\" }`");
     }
+    if authority.matches(':').count() > 1 && !authority.contains('[') {
+        let help = format!("an IPv6 address stands in brackets: `{scheme}://[{authority}]/`");
+        return Err((format!("`{authority}` is not a host"), help));
+    }
     // The parser of WHATWG takes the first part of the path for a host where there is none.
     if authority.is_empty() {
         return fail(format!("`{text}` has no host"), "write it like `https://shop.example.com/path`");

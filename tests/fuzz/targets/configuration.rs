@@ -1,5 +1,6 @@
 //! The files: whatever is in them, every mistake has a sentence and a place, and no secret is in it.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::sync::Arc;
 
@@ -130,7 +131,7 @@ fn write(node: &Node, out: &mut String) {
         Value::Int(value) => out.push_str(&value.to_string()),
         Value::Float(value) if value.is_nan() => out.push_str(".nan"),
         Value::Float(value) if value.is_infinite() => out.push_str(if *value > 0.0 { ".inf" } else { "-.inf" }),
-        Value::Float(value) => out.push_str(&format!("{value:e}")),
+        Value::Float(value) => write!(out, "{value:e}").unwrap(),
         Value::Text(text) => quote(&text.text, out),
         Value::List(items) => {
             out.push('[');
@@ -156,7 +157,7 @@ fn quote(text: &str, out: &mut String) {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
             ' '..='~' => out.push(c),
-            c => out.push_str(&format!("\\U{:08X}", u32::from(c))),
+            c => write!(out, "\\U{:08X}", u32::from(c)).unwrap(),
         }
     }
     out.push('"');
@@ -167,7 +168,9 @@ fn same(left: &Node, right: &Node) -> bool {
         (Value::Null, Value::Null) => true,
         (Value::Bool(left), Value::Bool(right)) => left == right,
         (Value::Int(left), Value::Int(right)) => left == right,
-        (Value::Float(left), Value::Float(right)) => left == right || (left.is_nan() && right.is_nan()),
+        (Value::Float(left), Value::Float(right)) => {
+            left.to_bits() == right.to_bits() || (left.is_nan() && right.is_nan())
+        }
         (Value::Text(left), Value::Text(right)) => left.text == right.text,
         (Value::List(left), Value::List(right)) => {
             left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))

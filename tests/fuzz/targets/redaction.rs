@@ -1,5 +1,7 @@
 //! Secrets in texts, as they travel.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -27,8 +29,8 @@ pub fn target(data: &[u8]) -> Taken {
         b'u' => (utf8_percent_encode(&secret, UNRESERVED).to_string(), before),
         b'f' => (url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(), before),
         b'j' => (Value::from(secret.as_str()).to_string().trim_matches('"').to_owned(), before),
-        b'h' => (secret.bytes().map(|byte| format!("{byte:02x}")).collect(), before),
-        b'H' => (secret.bytes().map(|byte| format!("{byte:02X}")).collect(), before),
+        b'h' => (hex(&secret), before),
+        b'H' => (hex(&secret).to_uppercase(), before),
         b's' => (STANDARD.encode(&secret), before),
         b'n' => (STANDARD_NO_PAD.encode(&secret), before),
         b'S' => (URL_SAFE.encode(&secret), before),
@@ -50,4 +52,11 @@ pub fn target(data: &[u8]) -> Taken {
     }
     assert!(!is_told || secret.len() < length_min, "{travelling:?} is still in {redacted:?}");
     Taken::Yes
+}
+
+fn hex(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut digits, byte| {
+        write!(digits, "{byte:02x}").unwrap();
+        digits
+    })
 }
