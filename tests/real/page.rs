@@ -76,7 +76,7 @@ async fn a_secure_page_does_not_load_what_is_not() {
 
 #[tokio::test]
 async fn a_page_has_limits() {
-    let many: String = (0..51).map(|number| format!("<script src={number}.js></script>")).collect();
+    let many = (0..51).map(|number| format!("<script src={number}.js></script>")).collect::<Vec<_>>().concat();
     let (_nginx, url) = page(&many);
     let failure = probe("page", &format!("url: {url}")).await.unwrap_err();
     assert_eq!(failure.to_string(), "body.too_large: the page names more than 50 scripts and styles");

@@ -132,3 +132,35 @@ async fn listen() -> std::io::Result<(TcpListener, SocketAddr)> {
     let address = listener.local_addr()?;
     Ok((listener, address))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::load::load;
+    use crate::domain::outcome::Verdict;
+    use crate::engine::runner::{Order, Runner};
+    use tokio_util::sync::CancellationToken;
+
+    #[tokio::test]
+    async fn every_probe_of_the_repository_passes_on_the_shop() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let mut tasks = JoinSet::new();
+        let shop = Arc::new(Shop::open(Arc::clone(&clock)));
+        let places = Places::open(&shop, &mut tasks).await.unwrap();
+        let surroundings = wiring::surroundings(places.environment(Arc::new(|_: &str| None))).unwrap();
+        let loaded = load(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), &surroundings);
+        let plan = Arc::new(loaded.plan.unwrap_or_else(|| panic!("{}", loaded.problems.render(false))));
+        let runner = Runner::new(Arc::clone(&clock), CancellationToken::new());
+        // What uses up a limit comes last.
+        let mut probes: Vec<_> = plan.probes.values().collect();
+        probes.sort_by_key(|probe| probe.on_request);
+        for probe in probes {
+            let (slot, due) = (clock.now(), clock.monotonic());
+            let (plan, probe) = (Arc::clone(&plan), Arc::clone(probe));
+            let name = probe.name.clone();
+            let run = runner.run(Order { plan, probe, schedule: None, slot, due_at: slot, due }).await;
+            assert_eq!(run.verdict, Verdict::Passed, "{name}");
+        }
+    }
+}
