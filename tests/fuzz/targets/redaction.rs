@@ -25,7 +25,7 @@ pub fn target(data: &[u8]) -> Taken {
     let credentials = |alphabet: &dyn Fn(&str) -> String| alphabet(&format!("{before}:{secret}"));
     let (travelling, before) = match form {
         b'p' => (utf8_percent_encode(&secret, NON_ALPHANUMERIC).to_string(), before),
-        b'l' => (utf8_percent_encode(&secret, NON_ALPHANUMERIC).to_string().to_lowercase(), before),
+        b'l' => (with_lower_digits(&utf8_percent_encode(&secret, NON_ALPHANUMERIC).to_string()), before),
         b'u' => (utf8_percent_encode(&secret, UNRESERVED).to_string(), before),
         b'f' => (url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(), before),
         b'j' => (Value::from(secret.as_str()).to_string().trim_matches('"').to_owned(), before),
@@ -59,4 +59,11 @@ fn hex(text: &str) -> String {
         write!(digits, "{byte:02x}").unwrap();
         digits
     })
+}
+
+/// `%2F` as `%2f`, with the letters of the text as they are.
+fn with_lower_digits(encoded: &str) -> String {
+    let mut parts = encoded.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "%" + &part[..2].to_lowercase() + &part[2..])
 }
