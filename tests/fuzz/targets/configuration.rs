@@ -51,8 +51,8 @@ pub fn target(data: &[u8]) -> Taken {
         let loaded = desk.load();
         let said = sound(&loaded);
         assert_eq!(said, sound(&desk.load()), "the same twice");
-        // A byte order mark is no part of the text.
-        if !text.starts_with(b"\xef\xbb\xbf") && std::str::from_utf8(text).is_ok() {
+        // A byte order mark is no part of the text; with that of UTF-8 nobody has to guess at UTF-16.
+        if !said.contains("UTF-16") && !text.starts_with(b"\xef\xbb\xbf") && std::str::from_utf8(text).is_ok() {
             fs::write(&place, [b"\xef\xbb\xbf", text].concat()).unwrap();
             assert_eq!(said, sound(&desk.load()), "with a byte order mark");
         }

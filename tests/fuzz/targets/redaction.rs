@@ -46,6 +46,10 @@ pub fn target(data: &[u8]) -> Taken {
     let is_told = redacted.contains(&travelling);
     // Of credentials a part is taken out that is whole characters of base64, and of a very short one too little is left.
     let length_min = if matches!(form, b'c' | b'C') { 2 * LENGTH_MIN } else { LENGTH_MIN };
+    // A secret that holds the mark itself may be put together by it.
+    if secret.contains('•') {
+        return Taken::No;
+    }
     if secret.len() < LENGTH_MIN {
         assert_eq!(redacted, text, "nothing was learnt");
         return Taken::No;
