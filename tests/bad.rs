@@ -37,6 +37,7 @@ vars: { api: \"http://127.0.0.1:4280\", place: \"${env:CANARY}\" }
 const PROBES: &str = "\
 home: { http: https://shop.example.com/, labels: { tier: suite } }
 api-health: { http: https://api.example.com/health }
+asked: { http: https://asked.example.com/, on_request: true }
 ";
 
 const SCHEDULES: &str = "often: { every: 30s, probes: [\"*\"] }\n";

@@ -110,18 +110,21 @@ fn choose(plan: &Plan, names: &[&String], schedule: Option<&Schedule>) -> Result
         Some(schedule) => schedule.probes.iter().collect(),
         None => plan.probes.keys().collect(),
     };
+    // What runs only on request is named, neither meant by silence nor hit by a pattern.
+    let unasked = |name: &ProbeName| !plan.probes.get(name).is_some_and(|probe| probe.on_request);
     if names.is_empty() {
         // Nobody asked for what only a daemon can hear.
         let looks = |name: &&ProbeName| plan.probes.get(*name).is_some_and(|probe| !probe.waits_to_be_told());
-        return Ok(all.into_iter().filter(looks).cloned().collect());
+        return Ok(all.into_iter().filter(|name| unasked(name)).filter(looks).cloned().collect());
     }
     let mut chosen = BTreeSet::new();
     for name in names {
+        let by_pattern = |probe: &ProbeName| glob(name, probe.as_str()) && (!name.contains('*') || unasked(probe));
         let before = chosen.len();
-        let fits = all.iter().filter(|probe| glob(name, probe.as_str()) || expansion_of(probe, name));
+        let fits = all.iter().filter(|probe| by_pattern(probe) || expansion_of(probe, name));
         chosen.extend(fits.map(|probe| (*probe).clone()));
         let known = || all.iter().map(|probe| probe.as_str()).collect::<Vec<_>>();
-        if chosen.len() == before && !all.iter().any(|probe| glob(name, probe.as_str())) {
+        if chosen.len() == before && !all.iter().any(|probe| by_pattern(probe)) {
             return Err(Stop::Usage(unknown("probe", name, known())));
         }
     }

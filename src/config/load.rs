@@ -328,10 +328,10 @@ fn check_probes(
     let scheduled: BTreeSet<_> = schedules.iter().flat_map(|(schedule, ..)| &schedule.probes).collect();
     let used: BTreeSet<_> = probes.values().flat_map(|probe| &probe.uses).collect();
     for (name, probe) in probes {
-        let runs = scheduled.contains(name) || used.contains(name);
+        let runs = scheduled.contains(name) || used.contains(name) || probe.probe.on_request;
         if !runs && probe.schedule.is_none() && !schedules.is_empty() && !files.schedules.lost {
             problems.warning(probe.key.span.clone(), format!("no schedule runs the probe `{name}`")).help =
-                Some("name it in a schedule's `probes`, or give it a `schedule`".to_owned());
+                Some("name it in a schedule's `probes`, give it a `schedule`, or write `on_request: true`".to_owned());
         }
         for needed in &probe.needs {
             if needed.value == *name {

@@ -26,6 +26,7 @@ const PROBE_KEYS: &[&str] = &[
     "runbook",
     "needs",
     "schedule",
+    "on_request",
     "timeout",
     "cleanup_timeout",
     "alert",
@@ -154,12 +155,17 @@ impl ProbeMaker<'_> {
         for limit in [&raw.timeout, &raw.cleanup_timeout] {
             check_budget(limit.as_ref(), problems);
         }
+        if let Some(schedule) = raw.schedule.as_ref().filter(|_| raw.on_request) {
+            problems.error(schedule.span.clone(), "a probe that runs only on request has no schedule").help =
+                Some("remove `schedule` or `on_request`".to_owned());
+        }
         let (_, secrets) = resolve::needs(node);
         let probe = PlannedProbe {
             name: name.clone(),
             labels,
             runbook: raw.runbook.clone(),
             needs: raw.needs.iter().map(|needed| needed.value.clone()).collect(),
+            on_request: raw.on_request,
             steps,
             expect,
             warn,

@@ -157,6 +157,9 @@ pub struct RawProbe {
     /// The schedule that this probe joins, beside those that name it.
     #[schemars(with = "Option<String>")]
     pub schedule: Option<Spanned<ScheduleName>>,
+    /// Runs only when somebody asks for it by its name: no schedule takes it by a pattern or a label. Default: false.
+    #[serde(default)]
+    pub on_request: bool,
     /// The budget of the whole run.
     #[schemars(with = "Option<String>")]
     pub timeout: Option<Spanned<RawLength>>,

@@ -237,8 +237,14 @@ impl References<'_> {
 
 fn missing(at: Span, source: &str, name: &str) -> Problem {
     let what = if source == "env" { "the environment variable" } else { "the value" };
-    Problem::error(at, format!("{what} `{name}` is not set, or empty"))
-        .with_help(format!("set it, or give a default: `${{{source}:{name}:-default}}`"))
+    let problem = Problem::error(at, format!("{what} `{name}` is not set, or empty"));
+    // A shell takes the dash alone; no name of a variable has one.
+    match name.split_once('-') {
+        Some((name, default)) if source == "env" => {
+            problem.with_help(format!("a default stands behind `:-`: `${{env:{name}:-{default}}}`"))
+        }
+        _ => problem.with_help(format!("set it, or give a default: `${{{source}:{name}:-default}}`")),
+    }
 }
 
 /// The place of a part of a text, where text and source agree byte for byte.

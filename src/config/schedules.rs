@@ -137,7 +137,7 @@ fn members(written: &WrittenSchedule, all: &Scheduling<'_>, problems: &mut Probl
     let mut members = BTreeSet::new();
     for selector in written.raw.probes.iter() {
         let text = selector.value.as_str();
-        let chosen: Vec<_> = match (text.strip_prefix("label:"), text.contains('*')) {
+        let fitting: Vec<_> = match (text.strip_prefix("label:"), text.contains('*')) {
             (Some(label), _) => {
                 let Some((key, value)) = label.split_once('=') else {
                     problems.error(selector.span.clone(), "a label is chosen by key and value").help =
@@ -145,11 +145,18 @@ fn members(written: &WrittenSchedule, all: &Scheduling<'_>, problems: &mut Probl
                     continue;
                 };
                 let has = |probe: &&WrittenProbe| probe.probe.labels.get(key).is_some_and(|have| have == value);
-                probes.values().filter(has).map(|probe| probe.probe.name.clone()).collect()
+                probes.values().filter(has).collect()
             }
-            (None, true) => probes.keys().filter(|name| glob(text, name.as_str())).cloned().collect(),
-            (None, false) => probes.keys().filter(|name| name.as_str() == text).cloned().collect(),
+            (None, true) => probes.values().filter(|probe| glob(text, probe.probe.name.as_str())).collect(),
+            (None, false) => probes.values().filter(|probe| probe.probe.name.as_str() == text).collect(),
         };
+        let (asked_for, chosen): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|probe| probe.probe.on_request);
+        if chosen.is_empty() && !asked_for.is_empty() {
+            let message = format!("what `{text}` names runs only on request");
+            problems.error(selector.span.clone(), message).help =
+                Some("remove it here, or `on_request` from the probe".to_owned());
+            continue;
+        }
         let is_broken = broken.iter().any(|name| if text.contains('*') { glob(text, name) } else { name == text })
             // Which labels a broken probe would have had nobody knows.
             || (text.starts_with("label:") && !broken.is_empty());
@@ -168,7 +175,7 @@ fn members(written: &WrittenSchedule, all: &Scheduling<'_>, problems: &mut Probl
             };
             problems.error(selector.span.clone(), message).help = suggest(text, known.iter().map(String::as_str));
         }
-        members.extend(chosen);
+        members.extend(chosen.into_iter().map(|probe| probe.probe.name.clone()));
     }
     let joining =
         probes.values().filter(|probe| probe.schedule.as_ref().is_some_and(|name| name.value == written.name));

@@ -407,6 +407,23 @@ async fn secrets_that_are_used_and_not_there_are_named() {
     assert!(missing[0].starts_with("the secret `hook` cannot be read: the file "), "{missing:?}");
 }
 
+#[test]
+fn what_runs_on_request_is_on_no_schedule_and_no_warning() {
+    let loaded = loaded(&[
+        (
+            "probes/a.yaml",
+            "home: { http: https://a.example, labels: { tier: suite } }\n\
+             asked: { http: https://b.example, labels: { tier: suite }, on_request: true }\n",
+        ),
+        ("schedules/a.yaml", "often: { every: 30s, probes: [\"*\", \"label:tier=suite\"] }\n"),
+    ]);
+    assert_eq!(loaded.problems.render(false), "");
+    let plan = loaded.plan.unwrap();
+    let scheduled: Vec<_> =
+        plan.schedules.values().flat_map(|schedule| &schedule.probes).map(ToString::to_string).collect();
+    assert_eq!((scheduled, plan.probes.len()), (vec!["home".to_owned()], 2));
+}
+
 #[tokio::test]
 async fn warnings_do_not_stand_in_the_way() {
     let loaded = loaded(&[

@@ -24,6 +24,8 @@ pub struct Probe<A> {
     pub runbook: Option<String>,
     /// While one of these is failing this one is probed, and pages nobody.
     pub needs: Vec<ProbeName>,
+    /// Whether it runs only when somebody asks for it by its name: no schedule runs it.
+    pub on_request: bool,
     /// The actions, in order; the first failure ends the run and starts the cleanup.
     pub steps: Vec<Step<A>>,
     /// All must be true of the steps together, else the run has failed; what one step is to say is expected there.

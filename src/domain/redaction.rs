@@ -218,12 +218,15 @@ mod tests {
             "p%40ss%20%22w0rd%22/%C3%BC".to_owned(),
             "p%40ss%20%22w0rd%22%2f%c3%bc".to_owned(),
             "p@ss &quot;w0rd&quot;/ü".to_owned(),
+            url::form_urlencoded::byte_serialize("p@ss \"w0rd\"/ü".as_bytes()).collect(),
             STANDARD.encode("p@ss \"w0rd\"/ü"),
             URL_SAFE_NO_PAD.encode("p@ss \"w0rd\"/ü"),
         ] {
             assert_eq!(redactor.redact(&format!("a {text} b")), "a ••• b", "{text}");
         }
         assert_eq!(redactor.redact("nothing here"), "nothing here");
+        redactor.learn("a-b_c.d~/");
+        assert_eq!(redactor.redact("/a-b_c.d~%2F/ a-b_c.d%7E%2F"), "/•••/ •••");
     }
 
     #[test]

@@ -35,7 +35,11 @@ fn shown(c: char) -> char {
         | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{2069}'
         | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}' => '\u{fffd}',
+        | '\u{fdd0}'..='\u{fdef}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
+        // The last two of each plane are no characters, and XML refuses those of the first.
+        _ if u32::from(c) & 0xfffe == 0xfffe => '\u{fffd}',
         _ => c,
     }
 }
@@ -51,6 +55,7 @@ mod tests {
             ("\u{1b}[2J\r\n", "␛[2J␍␊"),
             ("a\u{202e}b\u{200b}c\u{feff}\u{ad}", "a\u{fffd}b\u{fffd}c\u{fffd}\u{fffd}"),
             ("\u{7f}\u{9b}", "␡\u{fffd}"),
+            ("\u{ffff}\u{7fffe}\u{fdd0}\u{e0041}", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
         ] {
             assert_eq!(harmless(text), shown);
         }

@@ -12,12 +12,14 @@ use crate::domain::expression::{Expression, Scope};
 use crate::domain::names::{CaptureName, StepName};
 use crate::domain::outcome::Observation;
 use crate::domain::probe::{CapturePath, Segment};
+use crate::domain::time::Timestamp;
 
 /// The scope of a step's expressions.
 pub struct Facts<'a> {
     observation: Option<&'a Observation>,
     captures: &'a BTreeMap<CaptureName, String>,
     each: &'a Value,
+    now: Option<Timestamp>,
     /// The body as JSON: read once for all expressions of the step, since a hostile one costs a lot to read.
     json: OnceCell<Result<Value, String>>,
 }
@@ -25,17 +27,25 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// Before the step has seen anything: captures and `each` only.
     pub fn before(captures: &'a BTreeMap<CaptureName, String>, each: &'a Value) -> Self {
-        Self { observation: None, captures, each, json: OnceCell::new() }
+        Self { observation: None, captures, each, now: None, json: OnceCell::new() }
     }
 
     /// After the step.
     pub fn of(observation: &'a Observation, captures: &'a BTreeMap<CaptureName, String>, each: &'a Value) -> Self {
-        Self { observation: Some(observation), captures, each, json: OnceCell::new() }
+        Self { observation: Some(observation), captures, each, now: None, json: OnceCell::new() }
+    }
+
+    /// The same, at an instant: `days_until` counts from it.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        Self { now: Some(now), ..self }
     }
 }
 
 /// The scope of a journey's own expressions: what its steps saw, each under its name.
 pub struct Whole<'a> {
+    /// The instant from which `days_until` counts.
+    pub now: Timestamp,
     /// What was seen by the steps that were performed.
     pub steps: &'a [(StepName, Observation)],
     /// How long they took together, in milliseconds.
@@ -79,6 +89,10 @@ impl Whole<'_> {
 }
 
 impl Scope for Whole<'_> {
+    fn now(&self) -> Option<Timestamp> {
+        Some(self.now)
+    }
+
     fn lookup(&self, root: &str) -> Result<Cow<'_, Value>, String> {
         match root {
             "total_ms" => Ok(Cow::Owned(self.total_ms.into())),
@@ -93,6 +107,10 @@ impl Scope for Whole<'_> {
 }
 
 impl Scope for Facts<'_> {
+    fn now(&self) -> Option<Timestamp> {
+        self.now
+    }
+
     fn lookup(&self, root: &str) -> Result<Cow<'_, Value>, String> {
         match root {
             "captures" => {

@@ -437,6 +437,7 @@ mod tests {
         let take = |ledger: &mut Ledger, probe: &str, second: i64, letter: char, version: &str| {
             let mut run = run("tier", probe, second, letter);
             run.steps = vec![StepOutcome {
+                cases: Vec::new(),
                 name: StepName::parse("http").unwrap(),
                 kind: "http".to_owned(),
                 cleanup: false,

@@ -18,7 +18,7 @@ use crate::domain::outcome::{
     Cause, Failure, FailureKind, Observation, Phases, StepOutcome, VERSION_LENGTH_MAX, Verdict,
 };
 use crate::domain::probe::Probe;
-use crate::domain::time::{Monotonic, milliseconds, words};
+use crate::domain::time::{Monotonic, Timestamp, milliseconds, words};
 use crate::ports::{Recorder, Secrets};
 
 /// A run that is going on.
@@ -116,10 +116,10 @@ impl<'a> Progress<'a> {
     }
 
     /// The assertions decide, then the captures are taken: also of a step that failed, because the cleanup may need them.
-    pub fn weigh(&mut self, step: &PlannedStep, observation: &Observation) -> Outcome {
+    pub fn weigh(&mut self, step: &PlannedStep, observation: &Observation, now: Timestamp) -> Outcome {
         let mut outcome = Outcome::default();
         {
-            let facts = Facts::of(observation, &self.captures, &self.probe.each);
+            let facts = Facts::of(observation, &self.captures, &self.probe.each).at(now);
             outcome.failures = untrue(&step.expect, &facts);
             outcome.warnings = untrue(&step.warn, &facts);
             self.asserted = self.records.examine(step, &facts, !outcome.failures.is_empty());
@@ -151,7 +151,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Weighs what the steps say together, once all of them are well.
-    pub fn weigh_whole(&mut self, took: Duration, cleanup_debt: u64) {
+    pub fn weigh_whole(&mut self, took: Duration, cleanup_debt: u64, now: Timestamp) {
         let Probe { expect, warn, each, .. } = self.probe;
         if (expect.is_empty() && warn.is_empty()) || !self.goes_on() {
             return;
@@ -160,6 +160,7 @@ impl<'a> Progress<'a> {
             steps: &self.seen,
             total_ms: milliseconds(took),
             cleanup_debt,
+            now,
             captures: &self.captures,
             each,
             bodies: Whole::reads_bodies(expect.iter().chain(warn)),

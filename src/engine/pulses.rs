@@ -116,6 +116,8 @@ mod tests {
     use futures::future::join_all;
 
     use super::*;
+    use crate::domain::debt::Debt;
+    use crate::domain::outcome::RunId;
     use crate::domain::pulse::Beat;
     use crate::engine::testing::at;
     use crate::ports::{Delivery, Due, Loaded, Settlement};
@@ -149,6 +151,12 @@ mod tests {
         }
         fn retry_deliveries(&self, _: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
             unreachable!("nothing is delivered")
+        }
+        fn journal(&self, _: Debt) -> BoxFuture<'_, Result<(), StoreError>> {
+            unreachable!("nothing runs")
+        }
+        fn acquit<'a>(&'a self, _: &'a RunId) -> BoxFuture<'a, Result<(), StoreError>> {
+            unreachable!("nothing runs")
         }
         fn purge(&self, _: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
             unreachable!("nothing is old")

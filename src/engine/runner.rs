@@ -143,7 +143,7 @@ impl Runner {
         }
         let duration = self.clock.monotonic().since(progress.begun);
         let debt = self.journal.as_ref().map_or(0, |journal| journal.owes(&probe.name));
-        progress.weigh_whole(duration, debt);
+        progress.weigh_whole(duration, debt, self.clock.now());
         let cleanup_deadline = self.clock.monotonic() + probe.cleanup_timeout;
         for step in &probe.cleanup {
             self.perform(&making, &mut progress, step, cleanup_deadline, Part::Cleanup).await;
@@ -230,7 +230,7 @@ impl Runner {
         let begun = self.clock.monotonic();
         let each = &making.probe.each;
         if let Some(when) = &step.when {
-            match when.test(&Facts::before(&progress.captures, each)) {
+            match when.test(&Facts::before(&progress.captures, each).at(self.clock.now())) {
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(explanation) => return Some((None, Outcome::failed(Failure::of_assertion(explanation)))),
@@ -240,7 +240,7 @@ impl Runner {
         Some(match self.probe(making, progress, step, deadline, part, recorder).await {
             Err(outcome) => (None, outcome),
             Ok(observation) => {
-                let outcome = progress.weigh(step, &observation);
+                let outcome = progress.weigh(step, &observation, self.clock.now());
                 (Some(observation), outcome)
             }
         })

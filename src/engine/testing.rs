@@ -172,6 +172,7 @@ pub fn probe(name: &str) -> PlannedProbe {
         labels: BTreeMap::new(),
         runbook: None,
         needs: Vec::new(),
+        on_request: false,
         steps: vec![step("only", || (Duration::ZERO, Ok(Observation::default())))],
         expect: Vec::new(),
         warn: Vec::new(),

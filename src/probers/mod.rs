@@ -13,6 +13,7 @@ mod heartbeat;
 mod http;
 mod icmp;
 mod names;
+mod page;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -40,6 +41,7 @@ pub static KINDS: &[Kind] = &[
     heartbeat::KIND,
     http::KIND,
     icmp::KIND,
+    page::KIND,
     #[cfg(feature = "postgres")]
     postgres::KIND,
     redis::KIND,

@@ -105,8 +105,8 @@ impl Problem {
     /// The problem on one line, for logs: `path:line:column: message (help)`.
     pub fn line(&self) -> String {
         let place = self.at.as_ref().map(|span| format!("{}: ", address(span))).unwrap_or_default();
-        let help = self.help.as_ref().map(|help| format!(" ({})", harmless(help))).unwrap_or_default();
-        format!("{place}{}{help}", harmless(&self.message))
+        let help = self.help.as_ref().map(|help| format!(" ({})", on_one_line(help))).unwrap_or_default();
+        format!("{place}{}{help}", on_one_line(&self.message))
     }
 
     /// The first line: `path:line:column: error: message`, which terminals and editors turn into a link.
@@ -116,7 +116,7 @@ impl Problem {
             Level::Warning => ("warning", AnsiColor::Yellow),
         };
         let place = self.at.as_ref().map(|span| format!("{}: ", address(span))).unwrap_or_default();
-        let message = harmless(&self.message);
+        let message = on_one_line(&self.message);
         if !colour {
             return format!("{place}{name}: {message}");
         }
@@ -150,7 +150,7 @@ impl Problem {
             }
         }
         if let Some(help) = &self.help {
-            group = group.element(DrawnLevel::HELP.message(harmless(help).into_owned()));
+            group = group.element(DrawnLevel::HELP.message(on_one_line(help)));
         }
         if group.is_empty() {
             return String::new();
@@ -322,8 +322,13 @@ fn address(span: &Span) -> String {
     format!("{}:{line}:{column}", path_of(span))
 }
 
+/// Text of a message: nothing in it steers a terminal, and a tab, which moves what stands behind it, is seen.
+fn on_one_line(text: &str) -> String {
+    harmless(text).replace('\t', "␉")
+}
+
 fn path_of(span: &Span) -> String {
-    harmless(&span.source.path.display().to_string()).into_owned()
+    on_one_line(&span.source.path.display().to_string())
 }
 
 /// The place in a source that no longer holds what stood there.
@@ -365,7 +370,7 @@ fn excerpt<'a>(source: &Source, marks: &[Mark<'_>]) -> Snippet<'a, annotate_snip
             let kind = if marks[i].primary { AnnotationKind::Primary } else { AnnotationKind::Context };
             let annotation = kind.span(range);
             annotations.push(match marks[i].label {
-                Some(label) => annotation.label(harmless(label).into_owned()),
+                Some(label) => annotation.label(on_one_line(label)),
                 None => annotation,
             });
         }

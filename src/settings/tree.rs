@@ -22,8 +22,9 @@ pub const SCALAR_BYTES_MAX: usize = 1024 * 1024;
 pub const DEPTH_MAX: usize = 64;
 /// Anchored values and what aliases repeat may be this many values together.
 pub const ALIAS_NODES_MAX: usize = 10_000;
-/// A file may hold this many keys and values: ten megabytes of commas would otherwise become a gigabyte of nodes.
-pub const NODES_MAX: usize = 1_000_000;
+/// A file may hold this many keys and values: ten megabytes of commas would otherwise become a gigabyte of nodes. Ten
+/// thousand probes in one file have room.
+pub const NODES_MAX: usize = 250_000;
 
 /// After this many mistakes in one file, what follows is not read.
 const PROBLEMS_MAX: usize = 500;
@@ -327,7 +328,8 @@ impl Builder<'_> {
             return Ok(());
         }
         let at = Span::new(self.source, bytes.clone());
-        Err(Box::new(Problem::error(at, format!("the file holds more than {NODES_MAX} keys and values"))))
+        let problem = Problem::error(at, format!("the file holds more than {NODES_MAX} keys and values"));
+        Err(Box::new(problem.with_help("divide it into several files")))
     }
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, bytes: Range<usize>, tag: Option<Range<usize>>) -> Node {

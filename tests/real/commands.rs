@@ -71,8 +71,24 @@ fn nine_mistakes_are_named_at_their_places_in_one_pass() {
 #[test]
 fn the_repository_itself_is_valid() {
     let validated = output(&["validate", "--config", env!("CARGO_MANIFEST_DIR")], &[]);
-    assert_eq!(text(&validated.stdout), "valid: 10 probes, 3 schedules\n");
+    assert_eq!(text(&validated.stdout), "valid: 15 probes, 3 schedules\n");
     assert_eq!(code(&validated), Some(0));
+}
+
+#[test]
+fn what_runs_on_request_is_run_when_it_is_named() {
+    let probes = "here: { tcp: \"127.0.0.1:9\" }\nasked: { tcp: \"127.0.0.1:9\", on_request: true }\n";
+    let directory = configuration(&[("probes/p.yaml", probes), SMALL[2]]);
+    let ran = |what: &[&str]| {
+        let once = output(&[&["once", "--format", "json", "--config", path(&directory)], what].concat(), &[]);
+        let runs: Vec<serde_json::Value> = serde_json::from_slice(&once.stdout).unwrap_or_default();
+        let names = runs.iter().map(|run| run["probe"].as_str().expect("a name").to_owned());
+        (names.collect::<Vec<_>>(), code(&once))
+    };
+    assert_eq!(ran(&[]), (vec!["here".to_owned()], Some(1)));
+    assert_eq!(ran(&["asked"]), (vec!["asked".to_owned()], Some(1)));
+    assert_eq!(ran(&["*e*"]), (vec!["here".to_owned()], Some(1)));
+    assert_eq!(ran(&["ask*"]), (Vec::new(), Some(2)), "a pattern does not name it");
 }
 
 #[test]

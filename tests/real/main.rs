@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod bulk;
 mod canary;
 mod cloudwatch;
 mod command;
@@ -23,6 +24,7 @@ mod icmp;
 mod journal;
 mod kill;
 mod notification;
+mod page;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod probing;

@@ -1,9 +1,9 @@
 //! `demo`: the daemon on a real configuration, with a small shop of its own to watch, and a pager of its own that shows
 //! what on-call would get. No account, no network: everything is on loopback.
 //!
-//! [`shop`] is the shop, over HTTP and HTTPS, with its [`cache`] and its [`database`]; `news` are pushed over a WebSocket
-//! and `orders` answer over gRPC; [`certificate`] makes the certificate that it shows; [`names`] answers for its name;
-//! [`pager`] takes the alerts; [`export`] is a job that pings.
+//! [`shop`] is the shop, over HTTP and HTTPS, with its [`cache`] and its [`database`], and [`storefront`] what of it anybody
+//! may see; `news` are pushed over a WebSocket and `orders` answer over gRPC; [`certificate`] makes the certificate that it
+//! shows; [`names`] answers for its name; [`pager`] takes the alerts; [`export`] is a job that pings.
 
 pub mod cache;
 pub mod certificate;
@@ -16,6 +16,7 @@ pub mod news;
 pub mod orders;
 pub mod pager;
 pub mod shop;
+pub mod storefront;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -90,6 +91,7 @@ async fn break_and_mend(clock: Arc<dyn Clock>, shop: Arc<Shop>, what: Breakage) 
 struct Places {
     api: SocketAddr,
     tls: SocketAddr,
+    plain: SocketAddr,
     names: SocketAddr,
     news: SocketAddr,
     orders: SocketAddr,
@@ -104,6 +106,7 @@ impl Places {
         let fault = |what: &str, error: &dyn std::fmt::Display| Stop::Fault(format!("the demo's {what}: {error}"));
         let (api, api_at) = listen().await.map_err(|error| fault("shop cannot listen", &error))?;
         let (tls, tls_at) = listen().await.map_err(|error| fault("shop cannot listen", &error))?;
+        let (plain, plain_at) = listen().await.map_err(|error| fault("shop cannot listen", &error))?;
         let (pager, pager_at) = listen().await.map_err(|error| fault("pager cannot listen", &error))?;
         let (cache, cache_at) = listen().await.map_err(|error| fault("cache cannot listen", &error))?;
         let (database, database_at) = listen().await.map_err(|error| fault("database cannot listen", &error))?;
@@ -122,6 +125,9 @@ impl Places {
         tasks.spawn(async move { of_cache.keep_open(cache, cache::serve).await });
         let of_database = Arc::clone(shop);
         tasks.spawn(async move { of_database.keep_open(database, database::serve).await });
+        let https = format!("https://localhost:{}", tls_at.port());
+        shop.stand_at(&https);
+        tasks.spawn(storefront::serve_redirect(plain, https));
         tasks.spawn(names::serve(names, SHOP_NAME, api_at.ip()));
         #[cfg(feature = "websocket")]
         tasks.spawn(news::serve(news));
@@ -132,6 +138,7 @@ impl Places {
         Ok(Self {
             api: api_at,
             tls: tls_at,
+            plain: plain_at,
             names: names_at,
             cache: cache_at,
             database: database_at,
@@ -151,9 +158,12 @@ impl Places {
         let ours: BTreeMap<&str, String> = BTreeMap::from([
             ("API_URL", format!("http://{}", self.api)),
             ("SHOP_URL", format!("https://localhost:{}", self.tls.port())),
+            ("SHOP_PLAIN_URL", format!("http://{}", self.plain)),
             ("SHOP_TLS", self.tls.to_string()),
             ("SHOP_CA", self.authority.clone()),
             ("SHOP_NAME", SHOP_NAME.to_owned()),
+            ("SHOP_DOMAIN", SHOP_NAME.to_owned()),
+            ("RDAP_URL", format!("http://{}/rdap", self.api)),
             ("DNS_SERVER", self.names.to_string()),
             ("CACHE", self.cache.to_string()),
             ("DATABASE", self.database.to_string()),
@@ -171,4 +181,38 @@ async fn listen() -> std::io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     Ok((listener, address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::load::load;
+    use crate::domain::outcome::Verdict;
+    use crate::engine::runner::{Order, Runner};
+    use tokio_util::sync::CancellationToken;
+
+    #[tokio::test]
+    async fn every_probe_of_the_repository_passes_on_the_shop() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let mut tasks = JoinSet::new();
+        let shop = Arc::new(Shop::open(Arc::clone(&clock)));
+        let places = Places::open(&shop, &mut tasks).await.unwrap();
+        let surroundings =
+            wiring::surroundings(places.environment(Arc::new(|_: &str| None), "a-token-of-the-test".to_owned()))
+                .unwrap();
+        let loaded = load(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), &surroundings);
+        let plan = Arc::new(loaded.plan.unwrap_or_else(|| panic!("{}", loaded.problems.render(false))));
+        let runner = Runner::new(Arc::clone(&clock), CancellationToken::new());
+        // What uses up a limit comes last.
+        let mut probes: Vec<_> = plan.probes.values().filter(|probe| !probe.waits_to_be_told()).collect();
+        probes.sort_by_key(|probe| probe.on_request);
+        for probe in probes {
+            let (slot, due) = (clock.now(), clock.monotonic());
+            let (plan, probe) = (Arc::clone(&plan), Arc::clone(probe));
+            let name = probe.name.clone();
+            let run = runner.run(Order { plan, probe, schedule: None, slot, due_at: slot, due }).await;
+            assert_eq!(run.verdict, Verdict::Passed, "{name}");
+        }
+    }
 }

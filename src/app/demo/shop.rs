@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use clap::ValueEnum;
@@ -20,7 +20,8 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::domain::time::{Monotonic, rfc3339};
+use super::storefront::{self, Searches};
+use crate::domain::time::{Monotonic, Timestamp, rfc3339};
 use crate::ports::Clock;
 
 /// The password of the user `probe`. It opens nothing but this shop, which exists as long as the demo.
@@ -81,13 +82,43 @@ pub struct Shop {
     /// By token; tokens sort by time, so the first is the oldest.
     sessions: Mutex<BTreeMap<String, Session>>,
     requests: AtomicU64,
+    /// What its own pages call themselves in the header `Origin`.
+    origin: OnceLock<String>,
+    pub(super) searches: Searches,
 }
 
 impl Shop {
     /// A shop that is well.
     pub fn open(clock: Arc<dyn Clock>) -> Self {
         let (broken, _) = watch::channel(None);
-        Self { clock, broken, sessions: Mutex::default(), requests: AtomicU64::new(0) }
+        Self {
+            clock,
+            broken,
+            sessions: Mutex::default(),
+            requests: AtomicU64::new(0),
+            origin: OnceLock::new(),
+            searches: Searches::default(),
+        }
+    }
+
+    /// Says where its pages are, once that is known.
+    pub fn stand_at(&self, origin: &str) {
+        self.origin.get_or_init(|| origin.to_owned());
+    }
+
+    /// Whether a request comes from one of its own pages.
+    pub fn is_origin(&self, origin: &HeaderValue) -> bool {
+        self.origin.get().is_some_and(|own| origin == own.as_str())
+    }
+
+    /// The wall clock.
+    pub fn time(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The clock that does not step.
+    pub fn now(&self) -> Monotonic {
+        self.clock.monotonic()
     }
 
     /// Breaks the shop, or mends it.
@@ -147,12 +178,11 @@ fn token(headers: &HeaderMap) -> Option<&str> {
 
 fn router(shop: Arc<Shop>) -> Router {
     Router::new()
-        .route("/", get(|| async { page("Styling Adventures", "Add to cart") }))
-        .route("/cart", get(|| async { page("Your cart", "Nothing here yet") }))
         .route("/health", get(health))
         .route("/login", post(login))
         .route("/logout", post(logout))
-        .route("/wardrobe", get(list).post(add).delete(remove))
+        .route("/wardrobe", get(list).post(add).delete(remove).options(asked_before))
+        .merge(storefront::routes())
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&shop), trouble))
         .with_state(shop)
 }
@@ -213,13 +243,14 @@ async fn trouble(
     next.run(request).await
 }
 
-fn answer(status: StatusCode, body: &Value) -> Response {
+/// An answer of the API.
+pub fn answer(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-fn page(title: &str, text: &str) -> Response {
-    let html = format!("<!doctype html><title>{title}</title><h1>{title}</h1><p>{text}</p>\n");
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response()
+/// What a browser asks before it lets a page call.
+async fn asked_before(State(shop): State<Arc<Shop>>, headers: HeaderMap) -> Response {
+    storefront::preflight(&shop, &headers)
 }
 
 /// As the seed writes it, field for field.

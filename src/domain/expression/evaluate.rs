@@ -101,7 +101,7 @@ impl<'a> Walk<'a> {
             NodeKind::Call(function, arguments) => {
                 let values = arguments.iter().map(|argument| self.value(argument)).collect::<Result<Vec<_>, _>>()?;
                 self.spend_texts(&values)?;
-                function.apply(&values).map_err(|reason| self.fault_of(arguments, &values, &reason))
+                function.apply(&values, self.scope.now()).map_err(|reason| self.fault_of(arguments, &values, &reason))
             }
             NodeKind::Matches(operand, regex) => match self.value(operand)? {
                 Value::Text(text) => {

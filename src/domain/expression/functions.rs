@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
+use chrono::{DateTime, NaiveDate, NaiveTime};
+
 use super::names::ValueKind;
 use super::value::Value;
+use crate::domain::time::Timestamp;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Function {
@@ -19,6 +22,7 @@ pub(super) enum Function {
     Lower,
     Upper,
     Trim,
+    DaysUntil,
 }
 
 /// How a function is written and what it takes, the value before the dot first.
@@ -72,6 +76,14 @@ pub(super) const FUNCTIONS: &[Signature] = &[
     method("lowerAscii", Function::Lower, &[TEXT], ValueKind::Text),
     method("upperAscii", Function::Upper, &[TEXT], ValueKind::Text),
     method("trim", Function::Trim, &[TEXT], ValueKind::Text),
+    Signature {
+        name: "days_until",
+        function: Function::DaysUntil,
+        global: true,
+        method: false,
+        takes: &[TEXT],
+        gives: ValueKind::Number,
+    },
     conversion("int", Function::Int, ValueKind::Number),
     conversion("double", Function::Double, ValueKind::Number),
     conversion("string", Function::Text, ValueKind::Text),
@@ -83,8 +95,9 @@ impl Function {
         FUNCTIONS.iter().find(|signature| signature.function == self)
     }
 
-    /// The value for these arguments, or why there is none, as the end of a sentence about the first of them.
-    pub(super) fn apply<'a>(self, arguments: &[Value<'a>]) -> Result<Value<'a>, String> {
+    /// The value for these arguments, or why there is none, as the end of a sentence about the first of them. `now` is when
+    /// the observation was made.
+    pub(super) fn apply<'a>(self, arguments: &[Value<'a>], now: Option<Timestamp>) -> Result<Value<'a>, String> {
         let name = self.signature().map_or("", |signature| signature.name);
         let unfit = |value: &Value<'_>| format!("is {}: `{name}` cannot take it", value.kind());
         let first = arguments.first().ok_or_else(|| format!("is missing for `{name}`"))?;
@@ -106,6 +119,11 @@ impl Function {
                 Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
                 Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
             })),
+            (Self::DaysUntil, Value::Text(text), _) => {
+                let at = instant(text).ok_or("is no date like `2027-01-31` or `2027-01-31T10:00:00Z`")?;
+                let now = now.ok_or("has no time to be compared with")?;
+                Ok(Value::Double(at.signed_duration_since(now).as_seconds_f64() / 86_400.0))
+            }
             (Self::Int, Value::Int(_), _) | (Self::Bool, Value::Bool(_), _) | (Self::Text, Value::Text(_), _) => {
                 Ok(first.clone())
             }
@@ -132,6 +150,14 @@ impl Function {
             (_, value, _) => Err(unfit(value)),
         }
     }
+}
+
+/// An instant as RFC 3339 writes it, as HTTP does (RFC 9110, section 5.6.7), or a date, whose beginning in UTC it is then.
+fn instant(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    let whole = DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_rfc2822(text));
+    let date = || text.parse::<NaiveDate>().ok().map(|date| date.and_time(NaiveTime::MIN).and_utc());
+    whole.map(|at| at.to_utc()).ok().or_else(date)
 }
 
 fn length<'a>(count: usize) -> Value<'a> {

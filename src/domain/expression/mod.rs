@@ -18,7 +18,8 @@
 //! * `has(a.b.c)` is false when any part of the path is not there, and also takes `has(headers["x-cache"])`;
 //! * a result that is no finite number is an error, so nothing is ever `NaN`;
 //! * the pattern of `matches` must be a literal, so that it is compiled once, at load;
-//! * keys of objects are strings; there are no bytes, timestamps, durations, types or messages.
+//! * keys of objects are strings; there are no bytes, timestamps, durations, types or messages: an instant is text, and
+//!   `days_until(json.expires)` says how far it is from the observation.
 
 mod calls;
 mod check;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 pub use explain::{Explanation, Part};
 pub use names::{Name, Names, Shape};
 
+use crate::domain::time::Timestamp;
 use evaluate::Walk;
 use syntax::Node;
 
@@ -50,6 +52,10 @@ use syntax::Node;
 pub trait Scope {
     /// The value of a name, or why it has none, as a sentence: `the body is not JSON: …`.
     fn lookup(&self, root: &str) -> Result<Cow<'_, serde_json::Value>, String>;
+    /// When the observation was made, for `days_until`: the domain reads no clock. None where nobody knows.
+    fn now(&self) -> Option<Timestamp> {
+        None
+    }
 }
 
 /// What is wrong with an expression as it is written.

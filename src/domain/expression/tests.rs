@@ -36,6 +36,10 @@ struct Fixed {
 }
 
 impl Scope for Fixed {
+    fn now(&self) -> Option<Timestamp> {
+        "2026-11-25T12:00:00Z".parse().ok()
+    }
+
     fn lookup(&self, root: &str) -> Result<Cow<'_, Json>, String> {
         self.asked.borrow_mut().push(root.to_owned());
         let missing = || "the body is not JSON: expected value at line 1 column 1".to_owned();
@@ -124,6 +128,10 @@ fn what_is_true_passes() {
         ("cert.days_left > 7 && steps.login.total_ms < 100 && captures.token == \"abc\"", ""),
         ("status == 200 // the usual", ""),
         ("!reused", ""),
+        (
+            "days_until(json.a) == 1 && days_until(json.b) == -0.5 && days_until(json.c) == 0.5 && days_until(json.d) < 0",
+            r#"{"a":"2026-11-26T13:00:00+01:00","b":"2026-11-25","c":"Thu, 26 Nov 2026 00:00:00 GMT","d":" 1999-12-31 "}"#,
+        ),
     ] {
         assert_eq!(outcome(source, json), "passes", "{source}");
     }

@@ -8,6 +8,7 @@ use super::*;
 use crate::domain::debt::Owing;
 use crate::domain::expression::{Expression, Name, Names, Shape};
 use crate::domain::names::CaptureName;
+use crate::domain::outcome::Phases;
 use crate::domain::probe::Capture;
 use crate::engine::testing::{Debts, TestClock, plan_of, probe, step};
 use tokio::sync::mpsc;

@@ -20,6 +20,7 @@ pub const NAMES: &[Name] = &[
     Name::known("wire_bytes", Shape::Number, "how many bytes its body had on the wire, before it was unpacked"),
     Name::known("http_version", Shape::Text, "`1.0`, `1.1` or `2`"),
     Name::known("ip_family", Shape::Text, "`ipv4` or `ipv6`: that of `remote_ip`"),
+    Name::known("requests", Shape::Number, "how often the request was made; only there with `repeat`"),
     Name::known("redirects", Shape::Number, "how many redirects were followed"),
     Name::known("url", Shape::Text, "the URL of the last request"),
     Name::known("hops", Shape::List(&HOP), "the exchanges in their order: the redirects, then the last one"),

@@ -4,7 +4,8 @@
 //! `sigv4`), `identity` and `pins` for its parts; they become a `request::Draft`, which is filled with captures and secrets
 //! for each run. `prober` makes the exchanges, following `redirect`'s rules, each on its `way`: `exchange` makes one of them
 //! over a `connection`, whose bytes `wire` watches for their times and `ration` counts, and `body` reads and unpacks what
-//! came. `facts` is what assertions see of it, `told` what people do. `shared` is what the steps of one run have in common.
+//! came. `facts` is what assertions see of it, `told` what people do.
+//! `repeat` makes the same request several times, and `getter` serves kinds that read several documents. `shared` is what the steps of one run have in common.
 
 mod body;
 mod connection;
@@ -12,6 +13,7 @@ mod content;
 mod credentials;
 mod exchange;
 mod facts;
+mod getter;
 pub mod headers;
 mod identity;
 mod json;
@@ -20,6 +22,7 @@ mod pins;
 mod prober;
 mod ration;
 mod redirect;
+mod repeat;
 mod request;
 mod settings;
 mod shared;
@@ -32,4 +35,5 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use getter::Getter;
 pub use settings::KIND;

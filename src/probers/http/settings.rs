@@ -18,6 +18,7 @@ use super::oauth2::{ANSWER_BYTES_MAX, OAuth2Settings};
 use super::pins::pins;
 use super::prober::HttpProber;
 use super::redirect::REDIRECTS_MAX;
+use super::repeat::{REPEAT_MAX, Repeated};
 use super::request::Draft;
 use super::sigv4::SigV4Settings;
 use super::url::{self, UrlDraft};
@@ -25,7 +26,7 @@ use super::way::Way;
 use crate::domain::expression::Names;
 use crate::domain::template::{Piece, Template, pieces};
 use crate::net::resolver::{Family, Resolver};
-use crate::ports::{Building, BuiltProber, Implied, Kind};
+use crate::ports::{Building, BuiltProber, Implied, Kind, Prober};
 use crate::probers::names::{CONNECTING, TLS_MS};
 use crate::probers::tls::{TLS_NAMES, trust};
 use crate::settings::{Node, Problem, Problems, Span, Spanned, nearest, read};
@@ -43,7 +44,7 @@ pub const KIND: Kind = Kind {
 /// The limit of a body that names none, in bytes.
 const BODY_BYTES_DEFAULT: u64 = 1024 * 1024;
 /// The largest limit of a body, in bytes.
-const BODY_BYTES_MAX: u64 = 10 * 1024 * 1024;
+pub const BODY_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
 const METHODS: [Method; 8] = [
     Method::GET,
@@ -111,6 +112,10 @@ struct HttpSettings {
     /// The address of the URL's host, which is then not looked up, or a mapping from names to addresses.
     #[schemars(with = "Option<Resolve>")]
     resolve: Option<Node>,
+    /// Makes the request again, one after another, until an answer is not 2xx, at most so many times: to see that a limit is
+    /// one. From 2 to 100. Default: once.
+    #[schemars(with = "Option<u64>")]
+    repeat: Option<Spanned<u64>>,
     /// How many bytes of a body are read; a larger one is a failure. Default: 1048576 (1 MiB), at most 10485760.
     #[schemars(with = "Option<u64>")]
     max_body: Option<Spanned<u64>>,
@@ -141,6 +146,7 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Bu
     let written = Written { body: body.as_ref(), json: json.as_ref(), form: form.as_ref(), file: file.as_ref() };
     let content = Content::read(&written, &building.directory, problems);
     let body_bytes_max = body_limit(settings.max_body.as_ref(), problems);
+    let repeat = repeat(settings.repeat.as_ref(), problems);
     let redirects_max = redirects_max(&settings, problems);
     let version = version(settings.http_version.as_ref(), problems);
     let identity = settings.client_cert.as_ref().map(|written| IdentityDraft::read(written, problems));
@@ -165,8 +171,12 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Bu
         "status >= 200 && status < 300"
     };
     let draft = Draft { method, url: url?, headers, credentials, content };
-    let prober = HttpProber { draft, redirects_max, identity: identity.flatten(), way };
-    Some(BuiltProber { prober: Arc::new(prober), implied: vec![Implied { unless_mentioned: "status", expect }] })
+    let prober: Arc<dyn Prober> = Arc::new(HttpProber { draft, redirects_max, identity: identity.flatten(), way });
+    let prober = match repeat {
+        Some(times) => Arc::new(Repeated { prober, times }),
+        None => prober,
+    };
+    Some(BuiltProber { prober, implied: vec![Implied { unless_mentioned: "status", expect }] })
 }
 
 fn method(written: Option<&Spanned<String>>, problems: &mut Problems) -> Option<Method> {
@@ -261,6 +271,15 @@ fn version(written: Option<&Spanned<String>>, problems: &mut Problems) -> Versio
             Version::default()
         }
     }
+}
+
+fn repeat(written: Option<&Spanned<u64>>, problems: &mut Problems) -> Option<u64> {
+    let written = written?;
+    if !(2..=REPEAT_MAX).contains(&written.value) {
+        let message = format!("a request is repeated from 2 to {REPEAT_MAX} times, not {}", written.value);
+        problems.error(written.span.clone(), message);
+    }
+    Some(written.value)
 }
 
 fn body_limit(written: Option<&Spanned<u64>>, problems: &mut Problems) -> u64 {

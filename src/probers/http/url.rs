@@ -114,6 +114,10 @@ fn check(text: &str, schemes: &Schemes) -> Result<Url, Mistake> {
     if authority.contains('@') {
         return Err((USER_IN_URL.to_owned(), format!("remove them and write `{}`", schemes.credentials)));
     }
+    if authority.matches(':').count() > 1 && !authority.contains('[') {
+        let help = format!("an IPv6 address stands in brackets: `{scheme}://[{authority}]/`");
+        return Err((format!("`{authority}` is not a host"), help));
+    }
     // The parser of WHATWG takes the first part of the path for a host where there is none.
     if authority.is_empty() {
         return Err((format!("`{text}` has no host"), like()));
@@ -163,7 +167,8 @@ mod tests {
 
     #[test]
     fn a_host_is_known_when_no_hole_is_in_it() {
-        let host = |text: &str| UrlDraft::Later(Template::parse(text).unwrap()).host().map(|host| host.to_string());
+        let host =
+            |text: &str| UrlDraft::Later(Template::parse(text).unwrap(), &HTTP).host().map(|host| host.to_string());
         assert_eq!(host("http://a.example/{{x}}").as_deref(), Some("a.example"));
         assert_eq!(host("http://a.example:{{x}}/").as_deref(), Some("a.example"));
         assert_eq!(host("http://{{x}}.example/"), None);

@@ -48,6 +48,9 @@ pub struct Marks {
     /// the read that completed its head.
     framed: bool,
     head_is_over: bool,
+    /// The beginning of the first line: an interim answer (RFC 9110, section 15.2) is followed by another head.
+    first_line: [u8; 10],
+    first_line_length: usize,
     line_length: usize,
     last: u8,
 }
@@ -86,16 +89,31 @@ impl Marks {
             if self.head_is_over {
                 return;
             }
+            if let Some(place) = self.first_line.get_mut(self.first_line_length) {
+                *place = *byte;
+                self.first_line_length += 1;
+            }
             match byte {
                 b'\n' => {
                     self.bare_line_feed |= self.last != b'\r';
-                    self.head_is_over = self.line_length == 0;
+                    self.end_line();
                     self.line_length = 0;
                 }
                 b'\r' => {}
                 _ => self.line_length += 1,
             }
             self.last = *byte;
+        }
+    }
+
+    fn end_line(&mut self) {
+        if self.line_length > 0 {
+            return;
+        }
+        if self.first_line == *b"HTTP/1.1 1" {
+            self.first_line_length = 0;
+        } else {
+            self.head_is_over = true;
         }
     }
 }

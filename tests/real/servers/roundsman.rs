@@ -14,8 +14,19 @@ const LINE_MAX: Duration = Duration::from_secs(60);
 /// A command of the binary in an environment of its own: nothing of this machine's AWS or Roundsman settings leaks in.
 pub fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_roundsman"));
-    let ours =
-        ["AWS_", "ROUNDSMAN_", "API_", "SHOP", "DNS_", "PAGER_", "STATE_", "LOCATION", "http_proxy", "HTTP_PROXY"];
+    let ours = [
+        "AWS_",
+        "ROUNDSMAN_",
+        "API_",
+        "SHOP",
+        "DNS_",
+        "PAGER_",
+        "STATE_",
+        "LOCATION",
+        "RDAP_",
+        "http_proxy",
+        "HTTP_PROXY",
+    ];
     for (name, _) in std::env::vars().filter(|(name, _)| ours.iter().any(|prefix| name.starts_with(prefix))) {
         command.env_remove(name);
     }
