@@ -1,17 +1,20 @@
 //! Builds a prober from YAML, as the configuration does, and runs it once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use roundsman::clock::SystemClock;
 use roundsman::domain::names::{CaptureName, SecretName};
 use roundsman::domain::outcome::{Failure, Observation, RunId};
-use roundsman::ports::{Building, BuiltProber, Clock, Recorder, SecretError, Secrets, Session, StepContext};
+use roundsman::ports::{Building, BuiltProber, Clock, Prober, Recorder, SecretError, Secrets, Session, StepContext};
 use roundsman::probers::KINDS;
 use roundsman::settings::{Problems, Source, parse};
 use secrecy::SecretString;
+
+/// A step and the run that it is in have one clock.
+static CLOCK: LazyLock<Arc<SystemClock>> = LazyLock::new(|| Arc::new(SystemClock::start()));
 
 /// Every secret is `hunter2`.
 struct OneSecret;
@@ -37,7 +40,7 @@ impl Run {
     /// A run whose steps have ten seconds each.
     pub fn new() -> Self {
         Self {
-            clock: Arc::new(SystemClock::start()),
+            clock: Arc::clone(&CLOCK),
             session: Session::default(),
             captures: BTreeMap::new(),
             budget: Duration::from_secs(10),
@@ -57,7 +60,12 @@ impl Run {
 
     /// Runs one step.
     pub async fn step(&self, kind: &str, yaml: &str) -> Result<Observation, Failure> {
-        let built = build(kind, yaml, &self.clock).unwrap_or_else(|problems| panic!("{problems}"));
+        let built = build(kind, yaml).unwrap_or_else(|problems| panic!("{problems}"));
+        self.perform(&*built.prober).await
+    }
+
+    /// Runs a step that is built already.
+    pub async fn perform(&self, prober: &dyn Prober) -> Result<Observation, Failure> {
         let run = RunId(Arc::from("01RUN"));
         let context = StepContext {
             clock: self.clock.as_ref(),
@@ -68,18 +76,18 @@ impl Run {
             session: &self.session,
             recorder: &Recorder::default(),
         };
-        built.prober.probe(&context).await
+        prober.probe(&context).await
     }
 }
 
-fn build(kind: &str, yaml: &str, clock: &Arc<SystemClock>) -> Result<BuiltProber, String> {
+/// Builds a step of that kind, or says every mistake in its settings.
+pub fn build(kind: &str, yaml: &str) -> Result<BuiltProber, String> {
     let mut problems = Problems::new();
     let node = parse(Source::new("probes/test.yaml", yaml), &mut problems);
-    let clock: Arc<dyn Clock> = clock.clone();
     let building = Building {
         secrets: Arc::new(OneSecret),
         http: reqwest::Client::new(),
-        clock,
+        clock: Arc::<SystemClock>::clone(&CLOCK),
         cleanup: false,
         site: "test".to_owned(),
         location: Arc::from("here"),
