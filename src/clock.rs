@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use futures::future::BoxFuture;
+use nix::time::{ClockId, clock_gettime};
 
 use crate::domain::time::{Monotonic, Timestamp};
 use crate::ports::Clock;
@@ -14,12 +15,14 @@ use crate::ports::Clock;
 #[derive(Debug)]
 pub struct SystemClock {
     origin: Instant,
+    /// For how long the machine had slept by then.
+    asleep: Duration,
 }
 
 impl SystemClock {
     /// Clocks whose monotonic side begins here.
     pub fn start() -> Self {
-        Self { origin: Instant::now() }
+        Self { origin: Instant::now(), asleep: asleep() }
     }
 }
 
@@ -35,8 +38,22 @@ impl Clock for SystemClock {
     fn sleep_until(&self, at: Monotonic) -> BoxFuture<'_, ()> {
         // tokio rounds a sleep up to its next millisecond, so what is due in less is due now.
         let left: Duration = at.since(self.monotonic());
-        Box::pin(tokio::time::sleep(left))
+        // A task that a target keeps busy uses up its turn by reading, and a sleep that must have a share of that turn is
+        // then never asked: a deadline would wait for a flood to pause.
+        Box::pin(tokio::task::unconstrained(tokio::time::sleep(left)))
     }
+
+    fn slept(&self) -> Duration {
+        asleep().saturating_sub(self.asleep)
+    }
+}
+
+/// For how long the machine has slept since it was started.
+fn asleep() -> Duration {
+    let read = |clock| clock_gettime(clock).map_or(Duration::ZERO, Duration::from);
+    // In this order, what passes between the two readings is not taken for sleep.
+    let counted = read(ClockId::CLOCK_BOOTTIME);
+    counted.saturating_sub(read(ClockId::CLOCK_MONOTONIC))
 }
 
 #[cfg(test)]
@@ -51,5 +68,6 @@ mod tests {
         clock.sleep_until(before + Duration::from_millis(5)).await;
         assert!(clock.monotonic().since(before) >= Duration::from_millis(5));
         assert!(clock.now().timestamp() > 1_700_000_000);
+        assert!(clock.slept() < Duration::from_millis(1), "nobody sent this machine to sleep: {:?}", clock.slept());
     }
 }

@@ -3,6 +3,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +31,10 @@ pub trait Clock: Send + Sync {
     fn monotonic(&self) -> Monotonic;
     /// Waits until an instant of the clock that never steps.
     fn sleep_until(&self, at: Monotonic) -> BoxFuture<'_, ()>;
+    /// For how long the machine has slept, which the clock that never steps does not count.
+    fn slept(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Says now and then that a schedule may have a slot. A tick is a hint: it may be late, doubled or missing.
@@ -406,6 +411,30 @@ impl Commit {
     }
 }
 
+/// What a run may have left behind in its target, until its cleanup has put it away. What it captured is as good as a
+/// secret, and not printed.
+#[derive(Clone, PartialEq)]
+pub struct Debt {
+    /// The run.
+    pub run: RunId,
+    /// Its probe, whose cleanup is owed.
+    pub probe: ProbeName,
+    /// Those of its captures that the cleanup names.
+    pub captures: BTreeMap<CaptureName, String>,
+    /// When the run began.
+    pub since: Timestamp,
+    /// How often its cleanup has been performed.
+    pub attempts: u32,
+    /// When it is to be performed again; absent while the run goes on.
+    pub due_at: Option<Timestamp>,
+}
+
+impl fmt::Debug for Debt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Debt({} of {}, {} attempts)", self.run, self.probe, self.attempts)
+    }
+}
+
 /// What a process that starts must know of the one before it.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
@@ -415,6 +444,8 @@ pub struct Loaded {
     pub incidents: Vec<Incident>,
     /// For each schedule and probe: through which slot all have their outcome.
     pub accounted: Vec<(ScheduleName, ProbeName, Timestamp)>,
+    /// What its runs left behind, those that were going on when it ended among them.
+    pub debts: Vec<Debt>,
 }
 
 /// The longest that a delivery rests between two attempts, whatever its receiver asks for.
@@ -435,6 +466,10 @@ pub trait Store: Send + Sync {
     fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Makes due what rests until another attempt: after a start or a reload the reason to rest may be gone.
     fn retry_deliveries(&self, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Puts down what a run may leave behind, in the place of what was put down of it before.
+    fn journal(&self, debt: Debt) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Erases what was put down of a run, because nothing is left of it.
+    fn acquit<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Erases what is older; open incidents and what waits for delivery stay. Says how many rows went.
     fn purge(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
 }

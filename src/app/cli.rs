@@ -2,17 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::answer::{Answer, Stop};
 use super::demo::shop::Breakage;
+use super::threads::block_on;
 use super::{daemon, demo, health, logs, once, schema, validate, wiring};
 use crate::domain::time::Length;
-
-/// How long tasks that nobody waits for may still hold the process once its command has ended.
-const TASKS_END_MAX: Duration = Duration::from_millis(200);
 
 /// Makes the rounds of a production system: probes it on tiered schedules, publishes what it saw, and wakes the right
 /// person when something is wrong.
@@ -160,15 +157,6 @@ impl Cli {
             Command::Health { url } => block_on(health::health(self.config, surroundings, url)),
         }
     }
-}
-
-fn block_on(command: impl Future<Output = Result<Answer, Stop>>) -> Result<Answer, Stop> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Stop::Fault(format!("the machine gives us no threads: {error}")))?;
-    let answer = runtime.block_on(command);
-    // The ticks of tokio-cron-scheduler go on for ever; what matters was awaited by the command.
-    runtime.shutdown_timeout(TASKS_END_MAX);
-    answer
 }
 
 #[cfg(test)]

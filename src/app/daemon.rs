@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, Stop};
+use super::threads::ProbeThreads;
 use super::wiring;
 use crate::config::load::{Surroundings, load, missing_secrets};
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
@@ -94,6 +95,7 @@ impl Daemon {
         mut signals: Signals,
     ) -> Result<Answer, Stop> {
         let fault = |error: &dyn std::fmt::Display| Stop::Fault(error.to_string());
+        let probing = ProbeThreads::start()?;
         let ticks = CronTicks::start().await.map_err(|error| fault(&error))?;
         let clock: Arc<dyn Clock> = Arc::clone(&self.surroundings.clock);
         let address = listener.local_addr().map_err(|error| fault(&error))?;
@@ -118,6 +120,7 @@ impl Daemon {
             store: Arc::clone(&store) as Arc<dyn Store>,
             plan: plans,
             fanout,
+            probing: probing.handle(),
         };
         let mut engine = Engine::start(rooms).await.map_err(|error| fault(&error))?;
         ready.send_replace(true);

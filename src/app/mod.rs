@@ -2,7 +2,7 @@
 //!
 //! [`cli`] reads the command line and chooses; each command has a file of its own: [`daemon`] (`run`), [`demo`], [`once`],
 //! [`validate`], [`schema`], [`health`]. [`wiring`] hands the tables of kinds to the configuration, [`answer`] has what
-//! every command ends with, [`report`] and [`junit`] show runs.
+//! every command ends with, [`report`] and [`junit`] show runs, [`threads`] are what commands and probes run on.
 
 pub mod answer;
 pub mod cli;
@@ -14,6 +14,7 @@ pub mod logs;
 pub mod once;
 pub mod report;
 pub mod schema;
+pub mod threads;
 pub mod validate;
 pub mod wiring;
 

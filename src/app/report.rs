@@ -87,13 +87,14 @@ fn line(step: &StepOutcome, names: usize, end_ms: f64) -> String {
         let value = value?;
         Some(format!("{word} {}", short(value)))
     });
+    let late = step.late_ms.map(|late| format!("Roundsman late by {}", short(late)));
     let status = step.status.map(|status| format!("  {status}")).unwrap_or_default();
     format!(
         "{name:names$} {} ╎{}╎ {:>9}{status}  {}",
         verdict.glyph(),
         waterfall(step, end_ms),
         length(step.phases.total_ms),
-        words.collect::<Vec<_>>().join(" · ")
+        words.chain(late).collect::<Vec<_>>().join(" · ")
     )
 }
 

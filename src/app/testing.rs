@@ -17,6 +17,7 @@ pub fn journey() -> Run {
         first_byte_ms: Some(wait),
         transfer_ms: Some(transfer),
         total_ms: dns.unwrap_or(0.0) + connect.unwrap_or(0.0) + wait + transfer + 0.5,
+        ..Phases::default()
     };
     let failure = Failure {
         step: Some(StepName::parse("add-to-wardrobe").unwrap()),
@@ -36,6 +37,7 @@ pub fn journey() -> Run {
         phases,
         certificate_expires: None,
         status,
+        late_ms: None,
     };
     Run {
         id: RunId(Arc::from("01JDEXAMPLE")),

@@ -14,11 +14,12 @@ use super::destinations;
 use super::each::{Expanded, expand};
 use super::files::{Files, Folder, ROOT_FILE};
 use super::filled::Filled;
-use super::probes::{ProbeMaker, WrittenProbe, check_budget, check_labels};
+use super::probes::{Made, ProbeMaker, WrittenProbe, check_budget, check_labels};
 use super::raw::{RawRoot, RawSchedule, RawWeb};
 use super::resolve::{self, Environment, References, identity};
 use super::schedules::{self, Scheduling, WrittenSchedule};
 use super::secrets::DeclaredSecrets;
+use super::uses;
 use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
 use crate::domain::template::{Piece, canonical};
 use crate::domain::time::Length;
@@ -227,14 +228,18 @@ fn probes(
     references: &mut References<'_>,
     problems: &mut Problems,
 ) -> (BTreeMap<ProbeName, WrittenProbe>, BTreeSet<String>) {
-    let mut made: BTreeMap<ProbeName, WrittenProbe> = BTreeMap::new();
-    let mut broken = BTreeSet::new();
+    let mut made = Made { lost: files.probes.lost, ..Made::default() };
+    let mut written = Vec::new();
     let mut seen: BTreeMap<ProbeName, Span> = BTreeMap::new();
     for file in &files.probes.trees {
         for entry in entries(file, "probes", problems) {
             let expanded: Vec<Expanded> = expand(entry, references, problems);
+            made.all.insert(entry.key.text.clone());
             if expanded.is_empty() {
-                broken.insert(entry.key.text.clone());
+                made.broken.insert(entry.key.text.clone());
+            }
+            if entry.value.get("each").is_some() {
+                made.expanded.insert(entry.key.text.clone());
             }
             for one in expanded {
                 if let Some(first) = seen.insert(one.name.clone(), one.key.span.clone()) {
@@ -243,18 +248,21 @@ fn probes(
                     problems.push(problem.with_also(first, "the first one"));
                     continue;
                 }
-                match maker.make(&one, problems) {
-                    Some(probe) => {
-                        made.insert(one.name, probe);
-                    }
-                    None => {
-                        broken.insert(one.name.to_string());
-                    }
-                }
+                written.push(one);
             }
         }
     }
-    (made, broken)
+    for one in uses::in_order(written, problems) {
+        match maker.make(&one, &made, problems) {
+            Some(probe) => {
+                made.probes.insert(one.name, probe);
+            }
+            None => {
+                made.broken.insert(one.name.to_string());
+            }
+        }
+    }
+    (made.probes, made.broken)
 }
 
 fn entries<'a>(file: &'a Node, what: &str, problems: &mut Problems) -> &'a [Entry] {
@@ -313,8 +321,10 @@ fn check_probes(
         problems.push(Problem::placeless(Level::Error, "no probe is defined in `probes/`"));
     }
     let scheduled: BTreeSet<_> = schedules.iter().flat_map(|(schedule, ..)| &schedule.probes).collect();
+    let used: BTreeSet<_> = probes.values().flat_map(|probe| &probe.uses).collect();
     for (name, probe) in probes {
-        if !scheduled.contains(name) && probe.schedule.is_none() && !schedules.is_empty() && !files.schedules.lost {
+        let runs = scheduled.contains(name) || used.contains(name);
+        if !runs && probe.schedule.is_none() && !schedules.is_empty() && !files.schedules.lost {
             problems.warning(probe.key.span.clone(), format!("no schedule runs the probe `{name}`")).help =
                 Some("name it in a schedule's `probes`, or give it a `schedule`".to_owned());
         }

@@ -2,8 +2,8 @@
 //!
 //! `files` reads the files, and [`load`] goes through them in order; [`raw`] has the shapes as they are written,
 //! [`resolve`] fills in references, and [`filled`] keeps problems from repeating what was filled in; `kinds` finds the
-//! key that names a kind; `each`, [`probes`], [`schedules`] and [`destinations`] make the parts of the plan from them. [`secrets`]
-//! reads secrets when they are used and takes them out of every text. [`schema`] tells editors the shapes. Nothing here
+//! key that names a kind; `each`, [`probes`], [`steps`], [`schedules`] and [`destinations`] make the parts of the plan from them, in an order
+//! that `uses` finds. [`secrets`] reads secrets when they are used and takes them out of every text. [`schema`] tells editors the shapes. Nothing here
 //! does I/O beyond reading files.
 
 pub mod destinations;
@@ -18,6 +18,8 @@ pub mod resolve;
 pub mod schedules;
 pub mod schema;
 pub mod secrets;
+pub mod steps;
+mod uses;
 
 #[cfg(test)]
 mod tests;

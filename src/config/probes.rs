@@ -1,26 +1,26 @@
 //! Probes as written become probes as they run: expanded, resolved, their kinds built, their expressions compiled.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::each::Expanded;
-use super::kinds::{Parted, part};
-use super::raw::{RawAlert, RawLength, RawProbe, RawStep};
+use super::kinds::part;
+use super::raw::{RawAlert, RawLength, RawProbe};
 use super::resolve::{self, identity};
-use crate::domain::expression::{Expression, Name, Names, Shape};
+use super::steps::{Course, Written, brought_cleanup, compile};
+use crate::domain::expression::{Expression, Name};
 use crate::domain::incident::Severity;
 use crate::domain::judge::{After, AlertPolicy};
 use crate::domain::names::{CaptureName, ProbeName, ScheduleName, SecretName, StepName};
-use crate::domain::probe::{Capture, Labels, Step};
+use crate::domain::probe::Labels;
 use crate::engine::plan::PlannedProbe;
-use crate::ports::{Building, Kind, Prober};
-use crate::settings::{Key, Node, OneOrMany, Problem, Problems, Scalar, Span, Spanned, Value, nearest, read, suggest};
+use crate::ports::{Building, Kind};
+use crate::settings::{Key, Node, OneOrMany, Problems, Spanned, Value, read};
 
 /// The budget of the cleanup of a probe that names none.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-const STEP_KEYS: &[&str] = &["name", "when", "expect", "warn", "capture", "timeout"];
 const PROBE_KEYS: &[&str] = &[
     "labels",
     "runbook",
@@ -52,6 +52,29 @@ pub struct WrittenProbe {
     pub secrets: BTreeSet<SecretName>,
     /// Its resolved text, to see whether a reload changed it.
     pub identity: String,
+    /// The probes whose steps it brings.
+    pub uses: Vec<ProbeName>,
+    /// What each of its steps sees, in their order.
+    pub seen: Vec<Name>,
+    /// What they capture.
+    pub captured: BTreeSet<CaptureName>,
+    /// Something that it brings is not known, so nothing that might come of it is missing.
+    pub open: bool,
+}
+
+/// The probes that are made by now, and those that will be.
+#[derive(Default)]
+pub struct Made {
+    /// By name.
+    pub probes: BTreeMap<ProbeName, WrittenProbe>,
+    /// Names that have a mistake.
+    pub broken: BTreeSet<String>,
+    /// Every name that is written, whether it is well or not.
+    pub all: BTreeSet<String>,
+    /// Those of them that stand for one probe for each entry of their `each`.
+    pub expanded: BTreeSet<String>,
+    /// A file could not be read, so that a name that is not there may be in it.
+    pub lost: bool,
 }
 
 /// What probes are made with.
@@ -65,8 +88,8 @@ pub struct ProbeMaker<'a> {
 }
 
 impl ProbeMaker<'_> {
-    /// Makes one probe; what is wrong with it goes to the problems.
-    pub fn make(&self, expanded: &Expanded, problems: &mut Problems) -> Option<WrittenProbe> {
+    /// Makes one probe, after those that it uses; what is wrong with it goes to the problems.
+    pub fn make(&self, expanded: &Expanded, made: &Made, problems: &mut Problems) -> Option<WrittenProbe> {
         let Expanded { name, key, node, each } = expanded;
         let journey = node.get("steps").is_some();
         let (rest, single) = if journey {
@@ -76,8 +99,7 @@ impl ProbeMaker<'_> {
             (parted.rest.clone(), Some(parted))
         };
         let raw: RawProbe = read(&rest, problems)?;
-        let mut captured = BTreeSet::new();
-        let mut names = HashMap::new();
+        let mut course = Course::new(each, made);
         let steps = match (single, &raw.steps) {
             (Some(parted), _) => {
                 let name = StepName::parse(parted.kind.name).ok()?;
@@ -89,17 +111,13 @@ impl ProbeMaker<'_> {
                     capture: &BTreeMap::new(),
                     timeout: None,
                 };
-                self.step(&parted, &written, each, &mut captured, false, problems).into_iter().collect()
+                self.step(&parted, &written, &mut course, false, problems).into_iter().collect()
             }
             (None, Some(steps)) => {
                 if steps.value.is_empty() {
                     problems.error(steps.span.clone(), "a journey needs at least one step");
                 }
-                for expression in raw.expect.iter().chain(raw.warn.iter()) {
-                    problems.error(expression.span.clone(), "a journey's expectations stand in its steps").help =
-                        Some("move it to the step whose answer it reads".to_owned());
-                }
-                self.steps(&steps.value, each, &mut names, &mut captured, false, problems)
+                self.steps(&steps.value, &mut course, false, problems)
             }
             (None, None) => {
                 let steps = node.entries().iter().find(|entry| entry.key.text == "steps");
@@ -110,7 +128,14 @@ impl ProbeMaker<'_> {
                 Vec::new()
             }
         };
-        let cleanup = self.steps(&raw.cleanup, each, &mut names, &mut captured, true, problems);
+        let whole = course.whole();
+        let of_journey = |list: &OneOrMany<Spanned<String>>, problems: &mut Problems| -> Vec<Expression> {
+            list.iter().filter(|_| journey).filter_map(|text| compile(text, &whole, problems)).collect()
+        };
+        let (expect, warn) = (of_journey(&raw.expect, problems), of_journey(&raw.warn, problems));
+        let mut cleanup = self.steps(&raw.cleanup, &mut course, true, problems);
+        // Ours first: it may stand on what was brought, as a thing does on the session in which it was made.
+        cleanup.extend(brought_cleanup(&mut course));
         let mut labels: Labels = self.labels.clone();
         labels.extend(raw.labels.clone());
         check_labels(node.get("labels"), problems);
@@ -125,7 +150,10 @@ impl ProbeMaker<'_> {
             runbook: raw.runbook.clone(),
             needs: raw.needs.iter().map(|needed| needed.value.clone()).collect(),
             steps,
+            expect,
+            warn,
             cleanup,
+            owing: course.owing.clone(),
             timeout: timeout.as_ref().map(|limit| limit.value),
             cleanup_timeout: raw.cleanup_timeout.as_ref().map_or(CLEANUP_TIMEOUT, |limit| limit.value.0.0),
             each: each.clone(),
@@ -139,8 +167,18 @@ impl ProbeMaker<'_> {
             needs: raw.needs.0,
             schedule: raw.schedule,
             secrets,
-            identity: identity(node),
+            identity: Self::identity(node, &course),
+            captured: course.captured().clone(),
+            open: course.is_open(),
+            uses: course.used,
+            seen: course.seen,
         })
+    }
+
+    /// With what it brings: who changes that changes this.
+    fn identity(node: &Node, course: &Course<'_>) -> String {
+        let used = course.used.iter().filter_map(|name| course.made.probes.get(name));
+        used.fold(identity(node), |text, used| format!("{text} {}", used.identity))
     }
 
     /// A journey has its kinds in its steps; a kind beside `steps` is a mistake, and a frequent one.
@@ -154,165 +192,6 @@ impl ProbeMaker<'_> {
         }
         Node { span: node.span.clone(), value: Value::Map(rest) }
     }
-
-    fn steps(
-        &self,
-        nodes: &[Node],
-        each: &serde_json::Value,
-        names: &mut HashMap<StepName, Span>,
-        captured: &mut BTreeSet<CaptureName>,
-        cleanup: bool,
-        problems: &mut Problems,
-    ) -> Vec<Step<Arc<dyn Prober>>> {
-        let mut made = Vec::new();
-        for node in nodes {
-            let parted = part("a step", node, None, self.kinds, STEP_KEYS, problems);
-            let raw: Option<RawStep> = match &parted {
-                Some(parted) => read(&parted.rest, problems),
-                None => None,
-            };
-            let (Some(parted), Some(raw)) = (parted, raw) else {
-                // What a broken step would have captured is not missing.
-                captured.extend(captures_of(node));
-                continue;
-            };
-            if let Some(first) = names.insert(raw.name.value.clone(), raw.name.span.clone()) {
-                problems.push(
-                    Problem::error(raw.name.span.clone(), format!("there are two steps named `{}`", raw.name.value))
-                        .with_also(first, "the first one"),
-                );
-            }
-            check_budget(raw.timeout.as_ref(), problems);
-            let written = Written {
-                name: raw.name,
-                when: raw.when.as_ref(),
-                expect: &raw.expect,
-                warn: &raw.warn,
-                capture: &raw.capture,
-                timeout: raw.timeout.as_ref().map(|limit| limit.value.0.0),
-            };
-            made.extend(self.step(&parted, &written, each, captured, cleanup, problems));
-        }
-        made
-    }
-
-    fn step(
-        &self,
-        parted: &Parted<'_, Kind>,
-        written: &Written<'_>,
-        each: &serde_json::Value,
-        captured: &mut BTreeSet<CaptureName>,
-        cleanup: bool,
-        problems: &mut Problems,
-    ) -> Option<Step<Arc<dyn Prober>>> {
-        for (name, at) in resolve::needs(&parted.settings).0 {
-            if !captured.contains(&name) {
-                problems.push(not_captured(&name, at, captured));
-            }
-        }
-        let building = Building { cleanup, ..self.building.clone() };
-        let before = before_step(each, captured);
-        let scope = parted.kind_names().iter().fold(before.clone(), |names, name| names.with(name.clone()));
-        let built = (parted.kind.build)(&parted.settings, &building, problems);
-
-        let compile_all = |list: &OneOrMany<Spanned<String>>, problems: &mut Problems| -> Vec<Expression> {
-            list.iter().filter_map(|text| compile(text, &scope, problems)).collect()
-        };
-        let expect = compile_all(written.expect, problems);
-        let warn = compile_all(written.warn, problems);
-        let when = written.when.and_then(|text| compile(text, &before, problems));
-        let mut capture = Vec::new();
-        for (name, path) in written.capture {
-            let root = path.value.0.root.as_str();
-            if scope.get(root).is_none() {
-                let names = (parted.kind.names)();
-                let help = suggest(root, names.iter().map(|name| name.name.as_ref()));
-                problems
-                    .error(path.span.clone(), format!("a step of kind `{}` sees no `{root}`", parted.kind.name))
-                    .help = help;
-            }
-            capture.push(Capture { name: name.value.clone(), path: path.value.0.clone() });
-            captured.insert(name.value.clone());
-        }
-        let built = built?;
-        let implied =
-            built.implied.iter().filter(|implied| !expect.iter().any(|e| e.mentions(implied.unless_mentioned)));
-        let implied = implied.filter_map(|implied| match Expression::compile(implied.expect, &scope) {
-            Ok(expression) => Some(expression),
-            Err(error) => {
-                tracing::error!(kind = parted.kind.name, "an implied expectation does not compile: {error}");
-                None
-            }
-        });
-        let mut expectations: Vec<_> = implied.collect();
-        expectations.extend(expect);
-        Some(Step {
-            name: written.name.value.clone(),
-            kind: parted.kind.name,
-            action: built.prober,
-            when,
-            expect: expectations,
-            warn,
-            capture,
-            timeout: written.timeout,
-        })
-    }
-}
-
-impl Parted<'_, Kind> {
-    fn kind_names(&self) -> Vec<Name> {
-        (self.kind.names)().iter().cloned().collect()
-    }
-}
-
-struct Written<'a> {
-    name: Spanned<StepName>,
-    when: Option<&'a Spanned<String>>,
-    expect: &'a OneOrMany<Spanned<String>>,
-    warn: &'a OneOrMany<Spanned<String>>,
-    capture: &'a BTreeMap<Spanned<CaptureName>, Spanned<super::raw::RawPath>>,
-    timeout: Option<Duration>,
-}
-
-/// What an expression may name before its step has run.
-fn before_step(each: &serde_json::Value, captured: &BTreeSet<CaptureName>) -> Names {
-    let text = |name: &str, about: &'static str| Name::new(name.to_owned(), Shape::Text, about);
-    let captures = Shape::fields(captured.iter().map(|name| text(name.as_str(), "a captured value, as text")));
-    let names = Names::new().with(Name::new("captures", captures, "what earlier steps captured"));
-    match each.as_object() {
-        None => names,
-        Some(each) => {
-            let fields = Shape::fields(each.keys().map(|name| text(name, "a field of `each`")));
-            names.with(Name::new("each", fields, "the entry of `each` that made this probe"))
-        }
-    }
-}
-
-fn compile(text: &Spanned<String>, names: &Names, problems: &mut Problems) -> Option<Expression> {
-    match Expression::compile(&text.value, names) {
-        Ok(expression) => Some(expression),
-        Err(error) => {
-            let scalar = Scalar::new(text.value.clone(), !text.span.text().starts_with(['"', '\'', '|', '>']));
-            let node = Node { span: text.span.clone(), value: Value::Text(scalar) };
-            let span = if error.span.is_empty() { text.span.clone() } else { resolve::part(&node, error.span.clone()) };
-            problems.error(span, error.message).help = error.help;
-            None
-        }
-    }
-}
-
-fn captures_of(step: &Node) -> Vec<CaptureName> {
-    let capture = step.get("capture").map(Node::entries).unwrap_or_default();
-    capture.iter().filter_map(|entry| CaptureName::parse(&entry.key.text).ok()).collect()
-}
-
-fn not_captured(name: &CaptureName, at: Span, captured: &BTreeSet<CaptureName>) -> Problem {
-    let problem = Problem::error(at, format!("no step before this one captures `{name}`"));
-    let help = match nearest(name.as_str(), captured.iter().map(CaptureName::as_str)) {
-        Some(meant) => format!("did you mean `{{{{{meant}}}}}`?"),
-        None => format!("capture it in an earlier step: `capture: {{ {name}: json.{name} }}`"),
-    };
-    problem.with_help(help)
 }
 
 /// A limit of nothing lets nothing run.

@@ -165,8 +165,8 @@ pub struct RawProbe {
     pub cleanup_timeout: Option<Spanned<RawLength>>,
     /// When failing runs become a page, whatever the schedule says.
     pub alert: Option<RawAlert>,
-    /// The actions of a journey, in order.
-    #[schemars(with = "Option<Vec<RawStep>>")]
+    /// The actions of a journey, in order; `use: PROBE` in the place of one brings all of another probe's.
+    #[schemars(with = "Option<Vec<StepForms>>")]
     pub steps: Option<Spanned<Vec<Node>>>,
     /// The steps that always run after the others, on a deadline of their own.
     #[serde(default)]
@@ -211,6 +211,25 @@ pub struct RawStep {
     /// The step's own limit within the probe's.
     #[schemars(with = "Option<String>")]
     pub timeout: Option<Spanned<RawLength>>,
+}
+
+/// A step in a list: one that is written there, or those of another probe. Only its schema is used.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum StepForms {
+    /// A step.
+    Step(Box<RawStep>),
+    /// The steps of another probe.
+    Used(RawUse),
+}
+
+/// The steps of another probe, with their captures; its cleanup follows ours.
+#[derive(JsonSchema)]
+#[schemars(rename = "Use", deny_unknown_fields)]
+pub struct RawUse {
+    /// The name of the probe.
+    #[schemars(rename = "use")]
+    pub probe: String,
 }
 
 /// One expression, or several: only its schema is used, since [`OneOrMany`] reads it.

@@ -27,6 +27,8 @@ use crate::ports::{
 };
 use crate::settings::{Level, Node, Problems, Spanned, read};
 
+mod journeys;
+
 /// A kind with the shape of `http` that answers with what it was given.
 static ECHO: &[Kind] = &[Kind {
     name: "http",

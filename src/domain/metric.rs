@@ -80,6 +80,10 @@ metrics! {
     LateTicks = "roundsman_late_ticks", Counter, "Rounds that the engine started because their tick was two seconds late";
     /// Jumps of the wall clock.
     ClockSteps = "roundsman_clock_steps", Counter, "Steps of the wall clock against the clock that does not step";
+    /// What is owed.
+    CleanupDebt = "roundsman_cleanup_debt", Gauge, "Runs of a probe whose cleanup is still to be done";
+    /// What will never be done.
+    CleanupsGivenUp = "roundsman_cleanups_given_up", Counter, "Runs of a probe whose cleanup was given up after a day";
     /// What is open.
     IncidentsOpen = "roundsman_incidents_open", Gauge, "Incidents that are open";
     /// Attempts of deliveries.
@@ -244,6 +248,7 @@ mod tests {
                 phases: Phases { first_byte_ms: Some(40.0), total_ms: 50.0, ..Phases::default() },
                 certificate_expires: None,
                 status: Some(200),
+                late_ms: None,
             }],
         };
         let lines: Vec<_> = samples(&run)

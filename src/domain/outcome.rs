@@ -58,6 +58,14 @@ pub struct Phases {
     /// From the answer's first byte to its last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer_ms: Option<f64>,
+    /// By how much [`Self::connect_ms`] may be too long: next to nothing where the kernel says how long the handshake
+    /// took, all of it where only our own clock does, since nobody knows when we were let to look at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_error_ms: Option<f64>,
+    /// By how much [`Self::first_byte_ms`] may be wrong: with the kernel's stamp of the byte what sending took, and
+    /// without one the time since we last looked and found nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte_error_ms: Option<f64>,
     /// From the beginning to the end, including what is between the parts.
     pub total_ms: f64,
 }
@@ -74,6 +82,11 @@ impl Phases {
         ]
     }
 
+    /// How far those parts may be off that the kernel can tell exactly, with the name that expressions use.
+    pub fn errors(&self) -> [(&'static str, Option<f64>); 2] {
+        [("connect_error_ms", self.connect_error_ms), ("first_byte_error_ms", self.first_byte_error_ms)]
+    }
+
     /// Adds the parts of a further exchange, e.g. after a redirect.
     pub fn add(&mut self, other: &Self) {
         for (mine, theirs) in [
@@ -82,6 +95,8 @@ impl Phases {
             (&mut self.tls_ms, other.tls_ms),
             (&mut self.first_byte_ms, other.first_byte_ms),
             (&mut self.transfer_ms, other.transfer_ms),
+            (&mut self.connect_error_ms, other.connect_error_ms),
+            (&mut self.first_byte_error_ms, other.first_byte_error_ms),
         ] {
             if let Some(more) = theirs {
                 *mine = Some(mine.unwrap_or(0.0) + more);
@@ -152,6 +167,12 @@ failure_kinds! {
     TlsCertificate = "tls.certificate",
     /// The other side speaks no TLS, or none that we accept.
     TlsProtocol = "tls.protocol",
+    /// The other side does not go over to TLS, where it was asked to.
+    TlsNotOffered = "tls.not_offered",
+    /// The target refused who we say we are, or what that one may do.
+    AuthRefused = "auth.refused",
+    /// The target understood what it was asked, and answered that it does not do it.
+    AnswerRefused = "answer.refused",
     /// The connection ended before the answer was whole.
     ProtocolClosed = "protocol.closed",
     /// The answer breaks its protocol.
@@ -174,6 +195,8 @@ failure_kinds! {
     LocalResources = "local.resources",
     /// A secret was not to be had.
     LocalSecret = "local.secret",
+    /// We stood still while we should have looked: stopped, starved of the processor, or asleep with the machine.
+    LocalStopped = "local.stopped",
     /// Our own bug.
     Internal = "internal",
 }
@@ -181,7 +204,10 @@ failure_kinds! {
 impl FailureKind {
     /// Whether it is we who could not look; it then says nothing about the target.
     pub fn is_ours(self) -> bool {
-        matches!(self, Self::LocalNetwork | Self::LocalResources | Self::LocalSecret | Self::Internal)
+        matches!(
+            self,
+            Self::LocalNetwork | Self::LocalResources | Self::LocalSecret | Self::LocalStopped | Self::Internal
+        )
     }
 }
 
@@ -349,6 +375,10 @@ pub struct StepOutcome {
     /// The status, where the kind has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<i64>,
+    /// For how many milliseconds we ourselves stood still during the step, where that was enough to spoil what was
+    /// measured by our own clock: its times may be too long by as much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_ms: Option<f64>,
 }
 
 /// The id of a run: sorts by time, and is ours.

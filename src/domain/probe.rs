@@ -1,7 +1,7 @@
 //! Probe, step, cleanup: the definition after validation. `A` is whatever performs a step; the rules here do not need
 //! to know it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +25,14 @@ pub struct Probe<A> {
     pub needs: Vec<ProbeName>,
     /// The actions, in order; the first failure ends the run and starts the cleanup.
     pub steps: Vec<Step<A>>,
+    /// All must be true of the steps together, else the run has failed; what one step is to say is expected there.
+    pub expect: Vec<Expression>,
+    /// All should be true of the steps together, else the run is degraded.
+    pub warn: Vec<Expression>,
     /// What always runs after the steps, whatever became of them.
     pub cleanup: Vec<Step<A>>,
+    /// Which captures the cleanup needs.
+    pub owing: Owing,
     /// The whole budget of the steps, from the moment when the run has its permit; absent, its schedule's.
     pub timeout: Option<Duration>,
     /// The whole budget of the cleanup, which is its own.
@@ -39,8 +45,60 @@ pub struct Probe<A> {
     pub journey: bool,
 }
 
+/// Which captures a cleanup needs: those alone are journaled, since they are as good as secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owing {
+    /// These.
+    Named(BTreeSet<CaptureName>),
+    /// Any: an expression of the cleanup uses `captures` as a whole.
+    All,
+}
+
+impl Default for Owing {
+    fn default() -> Self {
+        Self::Named(BTreeSet::new())
+    }
+}
+
+impl Owing {
+    /// Whether it needs this one.
+    pub fn needs(&self, name: &CaptureName) -> bool {
+        match self {
+            Self::Named(names) => names.contains(name),
+            Self::All => true,
+        }
+    }
+
+    /// Needs this one too.
+    pub fn add(&mut self, name: CaptureName) {
+        if let Self::Named(names) = self {
+            names.insert(name);
+        }
+    }
+
+    /// Needs what another needs.
+    pub fn merge(&mut self, other: &Self) {
+        match other {
+            Self::Named(names) => names.iter().for_each(|name| self.add(name.clone())),
+            Self::All => *self = Self::All,
+        }
+    }
+
+    /// Needs what an expression names.
+    pub fn add_expression(&mut self, expression: &Expression) {
+        for path in expression.references() {
+            let Some(below) = path.strip_prefix("captures") else { continue };
+            match below.strip_prefix('.').map(CaptureName::parse) {
+                Some(Ok(name)) => self.add(name),
+                None if !below.is_empty() => {} // a longer word that begins like it
+                Some(Err(_)) | None => *self = Self::All,
+            }
+        }
+    }
+}
+
 /// One action of a probe.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Step<A> {
     /// Its name, unique in the probe.
     pub name: StepName,

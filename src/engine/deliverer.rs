@@ -456,6 +456,12 @@ mod tests {
         fn retry_deliveries(&self, _: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
             Box::pin(std::future::ready(Ok(())))
         }
+        fn journal(&self, _: crate::ports::Debt) -> BoxFuture<'_, Result<(), StoreError>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+        fn acquit<'a>(&'a self, _: &'a crate::domain::outcome::RunId) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
         fn purge(&self, _: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
             Box::pin(std::future::ready(Ok(0)))
         }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::domain::expression::Scope;
-use crate::domain::names::CaptureName;
+use crate::domain::expression::{Expression, Scope};
+use crate::domain::names::{CaptureName, StepName};
 use crate::domain::outcome::Observation;
 use crate::domain::probe::{CapturePath, Segment};
 
@@ -31,6 +31,64 @@ impl<'a> Facts<'a> {
     /// After the step.
     pub fn of(observation: &'a Observation, captures: &'a BTreeMap<CaptureName, String>, each: &'a Value) -> Self {
         Self { observation: Some(observation), captures, each, json: OnceCell::new() }
+    }
+}
+
+/// The scope of a journey's own expressions: what its steps saw, each under its name.
+pub struct Whole<'a> {
+    /// What was seen by the steps that were performed.
+    pub steps: &'a [(StepName, Observation)],
+    /// How long they took together, in milliseconds.
+    pub total_ms: f64,
+    /// How many earlier runs are still to be cleaned up.
+    pub cleanup_debt: u64,
+    /// What was captured.
+    pub captures: &'a BTreeMap<CaptureName, String>,
+    /// The entry of `each`.
+    pub each: &'a Value,
+    /// Whether an expression reads a body: it is large, and read for nothing else.
+    pub bodies: bool,
+}
+
+impl Whole<'_> {
+    /// Whether any of these reads a body.
+    pub fn reads_bodies<'e>(expressions: impl IntoIterator<Item = &'e Expression>) -> bool {
+        let is_body = |segment: &str| segment == "json" || segment == "body";
+        // Without a name below it `steps` may mean anything of them.
+        let reads = |path: &str| path.starts_with("steps") && (!path.contains('.') || path.split('.').any(is_body));
+        expressions.into_iter().any(|expression| expression.references().any(reads))
+    }
+
+    fn step(&self, observation: &Observation) -> Value {
+        let phases =
+            observation.phases.parts().into_iter().filter_map(|(name, ms)| Some((name.to_owned(), ms?.into())));
+        let mut facts: Map<String, Value> = phases.collect();
+        facts.insert("total_ms".to_owned(), observation.phases.total_ms.into());
+        facts.extend(observation.facts.clone());
+        if self.bodies
+            && let Ok(text) = body(observation)
+        {
+            facts.entry("body").or_insert_with(|| text.into());
+            // What is no JSON is absent, which an expectation that reads it does not survive.
+            if let Ok(value) = json(observation) {
+                facts.entry("json").or_insert(value);
+            }
+        }
+        Value::Object(facts)
+    }
+}
+
+impl Scope for Whole<'_> {
+    fn lookup(&self, root: &str) -> Result<Cow<'_, Value>, String> {
+        match root {
+            "total_ms" => Ok(Cow::Owned(self.total_ms.into())),
+            "cleanup_debt" => Ok(Cow::Owned(self.cleanup_debt.into())),
+            "steps" => {
+                let steps = self.steps.iter().map(|(name, seen)| (name.to_string(), self.step(seen)));
+                Ok(Cow::Owned(Value::Object(steps.collect())))
+            }
+            _ => Facts::before(self.captures, self.each).lookup(root).map(|value| Cow::Owned(value.into_owned())),
+        }
     }
 }
 
@@ -71,7 +129,9 @@ fn fact<'a>(observation: &'a Observation, root: &str) -> Result<Cow<'a, Value>, 
         "body" => Ok(Cow::Owned(Value::String(body(observation)?.to_owned()))),
         "total_ms" => Ok(Cow::Owned(Value::from(observation.phases.total_ms))),
         _ => {
-            let part = observation.phases.parts().into_iter().find(|(name, _)| *name == root).and_then(|(_, ms)| ms);
+            let phases = &observation.phases;
+            let mut parts = phases.parts().into_iter().chain(phases.errors());
+            let part = parts.find(|(name, _)| *name == root).and_then(|(_, ms)| ms);
             part.map(|ms| Cow::Owned(Value::from(ms))).ok_or_else(|| format!("`{root}` is not there"))
         }
     }

@@ -499,6 +499,7 @@ mod tests {
                 states: ledger.states.clone().into_iter().collect(),
                 incidents: ledger.open.values().cloned().collect(),
                 accounted: Vec::new(),
+                debts: Vec::new(),
             };
             let mut of_start = Commit::default();
             ledger = Ledger::open(Arc::clone(&plan), loaded, now, &mut of_start);

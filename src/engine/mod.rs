@@ -6,6 +6,7 @@
 //! | [`scheduler`] | calendar, queue, account of slots | ticks, commands, its runs | ended runs → dispatcher |
 //! | [`dispatcher`] | alert states, incidents | ended runs, reloads | commits → store, samples → fanout, a wake → deliverer |
 //! | [`deliverer`] | nothing | the wake | asks the store what is due; attempts → notifiers |
+//! | [`janitor`] | debts: cleanups that are owed | debts of runs | cleanups, erased debts → store |
 //! | [`fanout`] | a publisher each | samples | publishers |
 //!
 //! Arrows go one way only, and every channel is bounded. When the process ends the tasks end in that order, each after
@@ -16,8 +17,12 @@ pub mod deliverer;
 pub mod dispatcher;
 pub mod facts;
 pub mod fanout;
+pub mod janitor;
+pub mod journal;
 pub mod ledger;
 pub mod plan;
+pub mod progress;
+pub mod pulse;
 pub mod runner;
 pub mod scheduler;
 pub mod slots;

@@ -9,12 +9,15 @@ use std::time::Duration;
 use crate::domain::incident::Severity;
 use crate::domain::judge::AlertPolicy;
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName, StepName};
-use crate::domain::probe::Probe;
+use crate::domain::probe::{Probe, Step};
 use crate::domain::schedule::Schedule;
 use crate::ports::{Known, Notifier, Prober, PublisherFactory, Secrets};
 
 /// A probe with what performs its steps.
 pub type PlannedProbe = Probe<Arc<dyn Prober>>;
+
+/// A step with what performs it.
+pub type PlannedStep = Step<Arc<dyn Prober>>;
 
 /// The budget of the steps of a run where nothing else is said.
 pub const TIMEOUT: Duration = Duration::from_secs(10);

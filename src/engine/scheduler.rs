@@ -6,6 +6,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -64,6 +65,10 @@ pub struct Wiring {
     pub fanout: Fanout,
     /// Told to stop: no new rounds, runs end with their cleanup.
     pub stop: CancellationToken,
+    /// What makes the runs.
+    pub runner: Runner,
+    /// The runtime on which runs are made, so that no work of the engine delays them.
+    pub probing: Handle,
 }
 
 struct Finished {
@@ -112,6 +117,8 @@ pub struct Scheduler {
     book: SlotBook,
     permits: HashMap<ScheduleName, Arc<Semaphore>>,
     runner: Runner,
+    /// Where the runs are made; they are children of this task all the same.
+    probing: Handle,
     runs: JoinSet<Finished>,
     seen: (Timestamp, Monotonic),
     /// What the process before this one missed, until the loop can send it.
@@ -121,12 +128,12 @@ pub struct Scheduler {
 impl Scheduler {
     /// A scheduler that stands where `accounted` says the process before it was.
     pub fn new(plan: &Arc<Plan>, accounted: Vec<(ScheduleName, ProbeName, Timestamp)>, wiring: Wiring) -> Self {
-        let Wiring { clock, ticks, ended, commands, fanout, stop } = wiring;
+        let Wiring { clock, ticks, ended, commands, fanout, stop, runner, probing } = wiring;
         let accounted: HashMap<SlotKey, Timestamp> =
             accounted.into_iter().map(|(schedule, probe, through)| ((schedule, probe), through)).collect();
         let seen = (clock.now(), clock.monotonic());
         let mut scheduler = Self {
-            runner: Runner::new(Arc::clone(&clock), stop.clone()),
+            runner,
             clock,
             ticks,
             ended,
@@ -139,6 +146,7 @@ impl Scheduler {
             in_flight: HashSet::new(),
             book: SlotBook::default(),
             permits: HashMap::new(),
+            probing,
             runs: JoinSet::new(),
             seen,
             missed: Vec::new(),
@@ -301,7 +309,7 @@ impl Scheduler {
         // A permit that comes after the next slot serves nobody.
         let period = order.schedule.as_ref().map_or(LOOK, |schedule| schedule.cadence.period_at(slot));
         let give_up = order.due + period.saturating_sub(LEAD).max(LEAD);
-        self.runs.spawn(async move {
+        let run = async move {
             let result = tokio::select! {
                 biased;
                 () = stop.cancelled() => None,
@@ -317,7 +325,8 @@ impl Scheduler {
                 }
             };
             Finished { key, slot, result }
-        });
+        };
+        self.runs.spawn_on(run, &self.probing);
     }
 
     async fn finish(&mut self, finished: Result<Finished, tokio::task::JoinError>) {
@@ -387,6 +396,8 @@ mod tests {
             commands: commands_receiver,
             fanout: Fanout::default(),
             stop: stop.clone(),
+            runner: Runner::new(clock.clone(), stop.clone()),
+            probing: Handle::current(),
         };
         let mut task = JoinSet::new();
         task.spawn(Scheduler::new(&Arc::new(plan), accounted, wiring).run());

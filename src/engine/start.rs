@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -10,13 +11,19 @@ use tokio_util::sync::CancellationToken;
 use super::deliverer::Deliverer;
 use super::dispatcher::{Dispatcher, Notice};
 use super::fanout::{FLUSH_MAX, Fanout};
+use super::janitor::Janitor;
+use super::journal::Journal;
 use super::ledger::Ledger;
 use super::plan::Plan;
+use super::runner::Runner;
 use super::scheduler::{Command, Ended, Scheduler, Wiring};
 use crate::ports::{Clock, Commit, Store, StoreError, TickSource};
 
 /// How many ended runs wait for the dispatcher; beyond it the scheduler waits, which the lateness of runs then shows.
 const ENDED_WAITING_MAX: usize = 16_384;
+
+/// How many cleanups that failed wait for the janitor.
+const OWED_WAITING_MAX: usize = 1_024;
 
 /// How long runs have to end with their cleanup once the process is told to stop.
 const RUNS_END_MAX: Duration = Duration::from_millis(5_200);
@@ -36,6 +43,8 @@ pub struct Rooms {
     pub plan: watch::Sender<Arc<Plan>>,
     /// Where samples go.
     pub fanout: Fanout,
+    /// The runtime on which probes run, which is not the one of everything else.
+    pub probing: Handle,
 }
 
 /// The running engine.
@@ -47,6 +56,10 @@ pub struct Engine {
     notices: mpsc::Sender<Notice>,
     stop_runs: CancellationToken,
     stop_deliverer: CancellationToken,
+    stop_janitor: CancellationToken,
+    janitor: JoinSet<()>,
+    /// Feels the pulse of the threads of the probes until it is dropped.
+    _watch: JoinSet<()>,
     scheduler: JoinSet<()>,
     dispatcher: JoinSet<()>,
     deliverer: JoinSet<()>,
@@ -56,10 +69,11 @@ pub struct Engine {
 impl Engine {
     /// Loads the state and starts every task.
     pub async fn start(rooms: Rooms) -> Result<Self, StoreError> {
-        let Rooms { clock, ticks, store, plan: plans, fanout } = rooms;
+        let Rooms { clock, ticks, store, plan: plans, fanout, probing } = rooms;
         let plan = Arc::clone(&plans.borrow());
         let loaded = store.load().await?;
         let accounted = loaded.accounted.clone();
+        let debts = loaded.debts.clone();
         let mut unrecorded = Commit::default();
         let ledger = Ledger::open(Arc::clone(&plan), loaded, clock.now(), &mut unrecorded);
 
@@ -70,7 +84,13 @@ impl Engine {
         let (notices, notices_receiver) = mpsc::channel(64);
         let wake = Arc::new(Notify::new());
         let (stop_runs, stop_deliverer) = (CancellationToken::new(), CancellationToken::new());
+        let stop_janitor = CancellationToken::new();
 
+        let (owed_sender, owed) = mpsc::channel(OWED_WAITING_MAX);
+        let journal = Arc::new(Journal::new(Arc::clone(&clock), Arc::clone(&store), owed_sender));
+        let runner = Runner::new(Arc::clone(&clock), stop_runs.clone()).journaling(Arc::clone(&journal));
+        let mut watch = JoinSet::new();
+        watch.spawn_on(runner.clone().watch(), &probing);
         let wiring = Wiring {
             clock: Arc::clone(&clock),
             ticks,
@@ -78,8 +98,23 @@ impl Engine {
             commands: commands_receiver,
             fanout: fanout.clone(),
             stop: stop_runs.clone(),
+            runner: runner.clone(),
+            probing: probing.clone(),
         };
         let (mut scheduler, mut dispatcher, mut deliverer) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+        let cleaning = Janitor {
+            clock: Arc::clone(&clock),
+            journal,
+            debts,
+            owed,
+            plan: plans.subscribe(),
+            runner,
+            probing,
+            fanout: fanout.clone(),
+            stop: stop_janitor.clone(),
+        };
+        let mut janitor = JoinSet::new();
+        janitor.spawn(cleaning.run());
         scheduler.spawn(Scheduler::new(&plan, accounted, wiring).run());
         let dispatching = Dispatcher {
             clock: Arc::clone(&clock),
@@ -110,6 +145,9 @@ impl Engine {
             notices,
             stop_runs,
             stop_deliverer,
+            stop_janitor,
+            janitor,
+            _watch: watch,
             scheduler,
             dispatcher,
             deliverer,
@@ -154,6 +192,7 @@ impl Engine {
             _ = self.scheduler.join_next() => "the scheduler",
             _ = self.dispatcher.join_next() => "the dispatcher",
             _ = self.deliverer.join_next() => "the deliverer",
+            _ = self.janitor.join_next() => "the janitor",
             () = publisher_failed => "a publisher",
         }
     }
@@ -163,6 +202,9 @@ impl Engine {
     pub async fn stop(mut self) {
         self.stop_runs.cancel();
         end(&*self.clock, "the runs", RUNS_END_MAX, &mut self.scheduler).await;
+        // After the runs, since it takes in what they could not clean up.
+        self.stop_janitor.cancel();
+        end(&*self.clock, "the janitor", TELL_END_MAX, &mut self.janitor).await;
         end(&*self.clock, "the last commit", TELL_END_MAX, &mut self.dispatcher).await;
         self.stop_deliverer.cancel();
         self.fanout.close();

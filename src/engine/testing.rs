@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,7 +17,10 @@ use crate::domain::outcome::{Failure, Observation, RunId};
 use crate::domain::probe::{Probe, Step};
 use crate::domain::schedule::{Cadence, Schedule};
 use crate::domain::time::{Length, Monotonic, Timestamp};
-use crate::ports::{Clock, Prober, SecretError, Secrets, StepContext};
+use crate::ports::{
+    Clock, Commit, Debt, Delivery, Due, Loaded, Prober, SecretError, Secrets, Settlement, StepContext, Store,
+    StoreError,
+};
 
 /// An instant.
 pub fn at(text: &str) -> Timestamp {
@@ -27,17 +31,24 @@ pub fn at(text: &str) -> Timestamp {
 pub struct TestClock {
     origin: tokio::time::Instant,
     wall: Mutex<Timestamp>,
+    slept: Mutex<Duration>,
 }
 
 impl TestClock {
     #[expect(clippy::disallowed_methods, reason = "tokio's paused time is what this clock shows")]
     pub fn starting(wall: &str) -> Arc<Self> {
-        Arc::new(Self { origin: tokio::time::Instant::now(), wall: Mutex::new(at(wall)) })
+        Arc::new(Self { origin: tokio::time::Instant::now(), wall: Mutex::new(at(wall)), slept: Mutex::default() })
     }
 
     /// Steps the wall clock.
     pub fn step(&self, seconds: i64) {
         *self.wall.lock().unwrap() += chrono::TimeDelta::seconds(seconds);
+    }
+
+    /// Sends the machine to sleep: the wall clock goes on, the other does not.
+    pub fn sleep(&self, length: Duration) {
+        *self.wall.lock().unwrap() += length;
+        *self.slept.lock().unwrap() += length;
     }
 }
 
@@ -50,6 +61,60 @@ impl Clock for TestClock {
     }
     fn sleep_until(&self, at: Monotonic) -> BoxFuture<'_, ()> {
         Box::pin(tokio::time::sleep_until(self.origin + at.0))
+    }
+    fn slept(&self) -> Duration {
+        *self.slept.lock().unwrap()
+    }
+}
+
+/// A store that keeps what runs owe, and nothing else.
+#[derive(Default)]
+pub struct Debts {
+    pub kept: Mutex<BTreeMap<RunId, Debt>>,
+    /// It takes nothing, as when its disk is full.
+    pub full: AtomicBool,
+}
+
+impl Debts {
+    fn take(&self, with: impl FnOnce(&mut BTreeMap<RunId, Debt>)) -> BoxFuture<'_, Result<(), StoreError>> {
+        let full = self.full.load(SeqCst);
+        if !full {
+            with(&mut self.kept.lock().unwrap());
+        }
+        let result = if full { Err(StoreError::Failed("database or disk is full".to_owned())) } else { Ok(()) };
+        Box::pin(std::future::ready(result))
+    }
+}
+
+impl Store for Debts {
+    fn commit(&self, _: Commit) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.take(|_| {})
+    }
+    fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {
+        let debts = self.kept.lock().unwrap().values().cloned().collect();
+        Box::pin(std::future::ready(Ok(Loaded { debts, ..Loaded::default() })))
+    }
+    fn due_deliveries(&self, _: Timestamp, _: usize) -> BoxFuture<'_, Result<Due, StoreError>> {
+        Box::pin(std::future::ready(Ok(Due::default())))
+    }
+    fn settle<'a>(&'a self, _: &'a Delivery, _: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.take(|_| {})
+    }
+    fn retry_deliveries(&self, _: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.take(|_| {})
+    }
+    fn journal(&self, debt: Debt) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.take(|kept| {
+            kept.insert(debt.run.clone(), debt);
+        })
+    }
+    fn acquit<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.take(|kept| {
+            kept.remove(run);
+        })
+    }
+    fn purge(&self, _: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(std::future::ready(Ok(0)))
     }
 }
 
@@ -107,7 +172,10 @@ pub fn probe(name: &str) -> PlannedProbe {
         runbook: None,
         needs: Vec::new(),
         steps: vec![step("only", || (Duration::ZERO, Ok(Observation::default())))],
+        expect: Vec::new(),
+        warn: Vec::new(),
         cleanup: Vec::new(),
+        owing: crate::domain::probe::Owing::default(),
         timeout: None,
         cleanup_timeout: Duration::from_secs(5),
         each: serde_json::Value::Null,

@@ -1,5 +1,8 @@
 //! From a host and a port to a TCP connection.
 //!
+//! How long the handshake took is what the kernel says, where it knows: a program that is let to run late would count the
+//! wait as the target's.
+//!
 //! The addresses of a name are tried in order, families in turn, a further one each 250 ms while none has answered
 //! (RFC 8305, "Happy Eyeballs", without its history): a dead IPv6 costs a quarter of a second and not the step.
 
@@ -15,7 +18,9 @@ use tokio::net::TcpStream;
 use super::addresses;
 use super::resolver::Resolver;
 use super::stopwatch::{Part, Stopwatch};
+use super::stream::Stream;
 use crate::domain::outcome::{Failure, FailureKind};
+use crate::domain::time::Monotonic;
 use crate::ports::Clock;
 
 /// A further address is tried when the last one has not answered for this long (RFC 8305, section 5).
@@ -30,7 +35,7 @@ pub async fn dial(
     host: &str,
     port: u16,
     watch: &mut Stopwatch<'_>,
-) -> Result<(TcpStream, SocketAddr), Failure> {
+) -> Result<(Stream, SocketAddr), Failure> {
     let found = match host.parse::<IpAddr>() {
         // Nothing was looked up, so there is no such part.
         Ok(address) => vec![address],
@@ -38,10 +43,34 @@ pub async fn dial(
     };
     let allowed = allowed(host, &found)?;
     let clock = watch.clock();
-    let (stream, remote) = watch.time(Part::Connect, connect_any(clock, allowed, port)).await?;
+    let began = clock.monotonic();
+    let result = watch.bound(|| Part::Connect, connect_any(clock, allowed, port)).await;
+    let ended = clock.monotonic();
+    let Connected { stream: tcp, remote, began: began_last } = result.inspect_err(|_| {
+        watch.add(Part::Connect, ended.since(began));
+    })?;
     // A request is one write; waiting to fill a segment would be measured as the target's time.
-    stream.set_nodelay(true).map_err(|error| failure_of(&error, remote))?;
+    tcp.set_nodelay(true).map_err(|error| failure_of(&error, remote))?;
+    let (stream, handshake) = Stream::new(tcp);
+    let ours = ended.since(began_last);
+    let (took, error) = match handshake.filter(|handshake| *handshake <= ours) {
+        Some(handshake) => (handshake, KERNEL_UNIT),
+        None => (ours, ours),
+    };
+    // What addresses before the one that answered have cost is part of connecting.
+    watch.measured(Part::Connect, began_last.since(began) + took, error);
     Ok((stream, remote))
+}
+
+/// The kernel counts a round trip in these.
+const KERNEL_UNIT: Duration = Duration::from_micros(1);
+
+/// A connection that was made.
+struct Connected {
+    stream: TcpStream,
+    remote: SocketAddr,
+    /// When this one was begun, of several addresses.
+    began: Monotonic,
 }
 
 /// The addresses to try, in order: families in turn, beginning with that of the resolver's first.
@@ -77,16 +106,12 @@ fn allowed(host: &str, found: &[IpAddr]) -> Result<VecDeque<IpAddr>, Failure> {
     }
 }
 
-async fn connect_any(
-    clock: &dyn Clock,
-    mut waiting: VecDeque<IpAddr>,
-    port: u16,
-) -> Result<(TcpStream, SocketAddr), Failure> {
+async fn connect_any(clock: &dyn Clock, mut waiting: VecDeque<IpAddr>, port: u16) -> Result<Connected, Failure> {
     let mut attempts = FuturesUnordered::new();
     let mut failures = Vec::new();
     loop {
         if let Some(address) = waiting.pop_front() {
-            attempts.push(connect(SocketAddr::new(address, port)));
+            attempts.push(connect(clock, SocketAddr::new(address, port)));
         }
         let ended = if waiting.is_empty() {
             attempts.next().await
@@ -104,9 +129,10 @@ async fn connect_any(
     }
 }
 
-async fn connect(remote: SocketAddr) -> Result<(TcpStream, SocketAddr), Failure> {
+async fn connect(clock: &dyn Clock, remote: SocketAddr) -> Result<Connected, Failure> {
+    let began = clock.monotonic();
     let stream = TcpStream::connect(remote).await.map_err(|error| failure_of(&error, remote))?;
-    Ok((stream, remote))
+    Ok(Connected { stream, remote, began })
 }
 
 /// Of the failures of all addresses the one to tell: our own limits first, since they say that we did not look; then what
@@ -218,8 +244,8 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let clock = SystemClock::start();
         let order = VecDeque::from(addresses(&["::1", "127.0.0.1"]));
-        let (_, remote) = connect_any(&clock, order, port).await.unwrap();
-        assert_eq!(remote, listener.local_addr().unwrap());
+        let connected = connect_any(&clock, order, port).await.unwrap();
+        assert_eq!(connected.remote, listener.local_addr().unwrap());
     }
 
     /// A place on loopback that drops every attempt: its queue holds one connection, and that is taken.
@@ -238,8 +264,39 @@ mod tests {
         let alive = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let clock = SystemClock::start();
         let order = VecDeque::from(addresses(&["127.0.0.2", "127.0.0.1"]));
-        let (_, remote) = connect_any(&clock, order, port).await.unwrap();
-        assert_eq!(remote, alive.local_addr().unwrap());
+        let connected = connect_any(&clock, order, port).await.unwrap();
+        assert_eq!(connected.remote, alive.local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_was_begun_twice_is_told_by_our_own_clock() {
+        let (full, _filler) = black_hole().await;
+        let port = full.local_addr().unwrap().port();
+        let clock = SystemClock::start();
+        let mut watch = Stopwatch::start(&clock, clock.monotonic() + Duration::from_secs(9));
+        let resolver = Resolver::system();
+        let room = async {
+            // The first SYN has found no room by now; the second, a second later, does.
+            clock.sleep_until(clock.monotonic() + Duration::from_millis(300)).await;
+            full.accept().await.unwrap()
+        };
+        let (dialled, _) = tokio::join!(dial(&resolver, "127.0.0.2", port, &mut watch), room);
+        dialled.unwrap();
+        let phases = watch.phases();
+        assert!(phases.connect_ms.unwrap() >= 900.0, "{phases:?}");
+        assert!(phases.connect_error_ms.unwrap() >= 900.0, "{phases:?}");
+    }
+
+    #[tokio::test]
+    async fn a_handshake_takes_what_the_kernel_says() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let clock = SystemClock::start();
+        let mut watch = Stopwatch::start(&clock, clock.monotonic() + Duration::from_secs(9));
+        dial(&Resolver::system(), "127.0.0.1", port, &mut watch).await.unwrap();
+        let phases = watch.phases();
+        assert_eq!(phases.connect_error_ms, Some(0.001), "{phases:?}");
+        assert!(phases.connect_ms.unwrap() > 0.0, "{phases:?}");
     }
 
     #[tokio::test]

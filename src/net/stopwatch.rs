@@ -93,6 +93,18 @@ impl<'a> Stopwatch<'a> {
         *place = Some(place.unwrap_or(0.0) + milliseconds(length));
     }
 
+    /// Adds to a part of which is known by how much it may be wrong; only [`Part::Connect`] and [`Part::FirstByte`] keep
+    /// that.
+    pub fn measured(&mut self, part: Part, length: Duration, error: Duration) {
+        self.add(part, length);
+        let place = match part {
+            Part::Connect => &mut self.parts.connect_error_ms,
+            Part::FirstByte => &mut self.parts.first_byte_error_ms,
+            Part::Dns | Part::Tls | Part::Transfer => return,
+        };
+        *place = Some(place.unwrap_or(0.0) + milliseconds(error));
+    }
+
     /// What was measured until now.
     pub fn phases(&self) -> Phases {
         Phases { total_ms: milliseconds(self.clock.monotonic().since(self.began)), ..self.parts }

@@ -13,12 +13,12 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::certificates::Chain;
 use super::stopwatch::{Part, Stopwatch};
+use super::stream::Stream;
 use super::tls_failure;
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::time::Timestamp;
@@ -122,7 +122,7 @@ impl Trust {
 /// A connection to a server whose certificate was found good.
 pub struct Secured {
     /// The connection.
-    pub stream: TlsStream<TcpStream>,
+    pub stream: TlsStream<Stream>,
     /// What the server showed.
     pub chain: Chain,
     /// `1.2` or `1.3`.
@@ -130,12 +130,7 @@ pub struct Secured {
 }
 
 /// Makes a TLS connection to `host` and verifies its chain. This is the only place where that is done.
-pub async fn handshake(
-    tcp: TcpStream,
-    host: &str,
-    trust: &Trust,
-    watch: &mut Stopwatch<'_>,
-) -> Result<Secured, Failure> {
+pub async fn handshake(tcp: Stream, host: &str, trust: &Trust, watch: &mut Stopwatch<'_>) -> Result<Secured, Failure> {
     // A name that ends with a dot is the same name, and no certificate is written so.
     let host = host.strip_suffix('.').unwrap_or(host);
     let name = ServerName::try_from(host.to_owned())

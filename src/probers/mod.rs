@@ -4,10 +4,16 @@
 //! any I/O, every mistake at its place, and lives as long as its plan. What the steps of one run share (connections,
 //! cookies) is in the run's [`crate::ports::Session`].
 
+mod connection;
 mod dns;
 mod http;
 mod names;
 mod place;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod redis;
+mod securing;
+mod starttls;
 mod tcp;
 mod tls;
 
@@ -17,4 +23,12 @@ mod testing;
 use crate::ports::Kind;
 
 /// Every kind of probe.
-pub static KINDS: &[Kind] = &[dns::KIND, http::KIND, tcp::KIND, tls::KIND];
+pub static KINDS: &[Kind] = &[
+    dns::KIND,
+    http::KIND,
+    #[cfg(feature = "postgres")]
+    postgres::KIND,
+    redis::KIND,
+    tcp::KIND,
+    tls::KIND,
+];

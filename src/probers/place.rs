@@ -7,6 +7,9 @@ use crate::domain::template::{Piece, Template, pieces};
 use crate::ports::StepContext;
 use crate::settings::{Problems, Spanned};
 
+/// The port in what is proposed to be written, where the kind has none of its own.
+const PORT_OF_EXAMPLES: u16 = 443;
+
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -21,26 +24,42 @@ pub struct Place {
 pub struct PlaceError {
     message: String,
     help: String,
+    /// What was written holds a password, and is not shown again.
+    hidden: bool,
 }
 
 impl Place {
     /// Reads `host:port`, with an IPv6 address in brackets.
     pub fn parse(text: &str) -> Result<Self, PlaceError> {
-        let fail = |message: String, help: String| PlaceError { message, help };
+        Self::parse_with(text, PORT_OF_EXAMPLES)
+    }
+
+    fn parse_with(text: &str, usual_port: u16) -> Result<Self, PlaceError> {
+        let fail = |message: String, help: String| PlaceError { message, help, hidden: false };
+        if text.contains('@') {
+            return Err(PlaceError {
+                message: "an address does not hold a user and a password".to_owned(),
+                help: "write `host:port`; a kind that takes them has fields for them".to_owned(),
+                hidden: true,
+            });
+        }
         if let Some((scheme, rest)) = text.split_once("://") {
             let rest = rest.split('/').next().unwrap_or_default();
             return Err(fail(
                 format!("`{scheme}://` has no place in a `host:port`"),
-                format!("write `{}`", if rest.contains(':') { rest.to_owned() } else { format!("{rest}:443") }),
+                format!(
+                    "write `{}`",
+                    if rest.contains(':') { rest.to_owned() } else { format!("{rest}:{usual_port}") }
+                ),
             ));
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !host.contains(':') || host.starts_with('[') && host.ends_with(']') => (host, port),
-            None => return Err(fail(format!("`{text}` has no port"), format!("write `{text}:443`"))),
+            None => return Err(fail(format!("`{text}` has no port"), format!("write `{text}:{usual_port}`"))),
             Some(_) => {
                 let address = text.trim_matches(['[', ']']);
-                let help = "an IPv6 address stands in brackets, with its port behind: `[::1]:443`";
-                return Err(fail(format!("`{address}` has no port that can be told apart"), help.to_owned()));
+                let help = format!("an IPv6 address stands in brackets, with its port behind: `[::1]:{usual_port}`");
+                return Err(fail(format!("`{address}` has no port that can be told apart"), help));
             }
         };
         let number = port.parse::<u16>().ok().filter(|port| *port > 0);
@@ -71,11 +90,18 @@ pub enum Target {
 impl Target {
     /// Reads the setting; what can be known to be wrong is a problem.
     pub fn read(written: &Spanned<Template>, problems: &mut Problems) -> Option<Self> {
+        Self::read_with(written, PORT_OF_EXAMPLES, problems)
+    }
+
+    /// Reads the setting of a kind that has a port of its own, which the help of a mistake then names.
+    pub fn read_with(written: &Spanned<Template>, usual_port: u16, problems: &mut Problems) -> Option<Self> {
         let text = with_holes_filled(&written.value);
-        let place = match Place::parse(&text) {
+        let place = match Place::parse_with(&text, usual_port) {
             Ok(place) => place,
             Err(error) => {
-                problems.error(written.span.clone(), error.message).help = Some(error.help);
+                let problem = problems.error(written.span.clone(), error.message);
+                problem.help = Some(error.help);
+                problem.hidden = error.hidden;
                 return None;
             }
         };
@@ -135,6 +161,11 @@ mod tests {
                 "a b:80",
                 "`a b` is not a host: invalid international domain name",
                 "write a name, an IPv4 address, or an IPv6 address in brackets",
+            ),
+            (
+                "redis://:opensesame@a.example:6379/0",
+                "an address does not hold a user and a password",
+                "write `host:port`; a kind that takes them has fields for them",
             ),
             (":80", "`` is not a host: empty host", "write a name, an IPv4 address, or an IPv6 address in brackets"),
         ] {

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use url::Host;
 
+use super::connection::{Connection, Said};
 use super::names::{CONNECTING, TLS_MS};
-use super::place::Target;
+use super::place::{Place, Target};
+use super::securing::Securing;
+use super::starttls::StartTls;
 use crate::domain::expression::{Name, Names, Shape};
 use crate::domain::outcome::{Failure, Observation};
 use crate::domain::template::Template;
 use crate::net::certificates;
-use crate::net::dial::dial;
 use crate::net::resolver::Resolver;
 use crate::net::stopwatch::Stopwatch;
-use crate::net::tls::{Trust, handshake};
+use crate::net::tls::Trust;
 use crate::ports::{Building, BuiltProber, Kind, Prober, StepContext};
 use crate::settings::{Node, Problems, Spanned, read};
+
+/// Before the handshake this many bytes are heard at most.
+const CLEAR_BYTES_MAX: usize = 64 * 1024;
 
 /// The row of this kind.
 pub const KIND: Kind = Kind {
@@ -26,7 +30,7 @@ pub const KIND: Kind = Kind {
     about: "makes a TLS connection and looks at the certificate",
     main: "address",
     schema: TlsSettings::json_schema,
-    names: || Names::new().with_all(CONNECTING).with(TLS_MS).with_all(TLS_NAMES),
+    names: || Names::new().with_all(CONNECTING).with(TLS_MS).with_all(TLS_NAMES).with(BANNER),
     build,
 };
 
@@ -36,6 +40,10 @@ pub const TLS_NAMES: &[Name] = &[
     Name::known("cert", Shape::table(certificates::NAMES), "the server's certificate"),
 ];
 
+/// What a server says by itself before it goes over to TLS.
+pub const BANNER: Name =
+    Name::known("banner", Shape::Text, "what the server said first; with `starttls: smtp` and `imap` only");
+
 /// A TLS connection.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +51,8 @@ struct TlsSettings {
     /// Where to: `host:port`, with an IPv6 address in brackets.
     #[schemars(with = "Template")]
     address: Spanned<Template>,
+    /// The protocol in which the connection begins in the clear and asks for TLS. Default: none, TLS from the first byte.
+    starttls: Option<StartTls>,
     /// The name that is asked for, and that the certificate must have. Default: the host.
     #[schemars(with = "Option<String>")]
     server_name: Option<Spanned<String>>,
@@ -55,12 +65,9 @@ struct TlsSettings {
 fn build(node: &Node, _: &Building, problems: &mut Problems) -> Option<BuiltProber> {
     let settings: TlsSettings = read(node, problems)?;
     let target = Target::read(&settings.address, problems);
-    let trust = trust(settings.ca.as_ref(), problems);
-    let server_name = match &settings.server_name {
-        Some(name) => Some(server_name(name, problems)?),
-        None => None,
-    };
-    let prober = TlsProber { target: target?, server_name, trust: trust?, resolver: Resolver::system() };
+    let securing = Securing::of(settings.server_name.as_ref(), settings.ca.as_ref(), problems);
+    let prober =
+        TlsProber { target: target?, starttls: settings.starttls, securing: securing?, resolver: Resolver::system() };
     Some(BuiltProber { prober: Arc::new(prober), implied: Vec::new() })
 }
 
@@ -77,19 +84,10 @@ pub fn trust(ca: Option<&Spanned<String>>, problems: &mut Problems) -> Option<Tr
     }
 }
 
-fn server_name(written: &Spanned<String>, problems: &mut Problems) -> Option<String> {
-    if let Ok(Host::Domain(name)) = Host::parse(&written.value) {
-        return Some(name);
-    }
-    let message = format!("`{}` is not a host name", written.value);
-    problems.error(written.span.clone(), message).help = Some("write a name like `shop.example.com`".to_owned());
-    None
-}
-
 struct TlsProber {
     target: Target,
-    server_name: Option<String>,
-    trust: Trust,
+    starttls: Option<StartTls>,
+    securing: Securing,
     resolver: Resolver,
 }
 
@@ -98,21 +96,33 @@ impl Prober for TlsProber {
         Box::pin(async move {
             let place = self.target.place(cx).await?;
             let mut watch = Stopwatch::start(cx.clock, cx.deadline);
-            let dialled = dial(&self.resolver, &place.host, place.port, &mut watch).await;
-            let (tcp, remote) = dialled.map_err(|failure| failure.after(watch.phases()))?;
-            let name = self.server_name.as_deref().unwrap_or(&place.host);
-            let secured = handshake(tcp, name, &self.trust, &mut watch).await;
-            let secured = secured.map_err(|failure| failure.after(watch.phases()))?;
-            let mut observation = Observation {
-                phases: watch.phases(),
-                certificate_expires: Some(secured.chain.expires()),
-                ..Observation::default()
-            };
-            let facts = &mut observation.facts;
-            facts.insert("remote_ip".to_owned(), remote.ip().to_string().into());
-            facts.insert("tls_version".to_owned(), secured.version.into());
-            facts.insert("cert".to_owned(), secured.chain.facts(cx.clock.now()));
+            let opened = Connection::open(&place, &self.resolver, CLEAR_BYTES_MAX, &mut watch).await;
+            let mut connection = opened.map_err(|failure| failure.after(watch.phases()))?;
+            let secured = self.secure(&mut connection, &place, &mut watch).await;
+            connection.record(Said::default(), &watch, cx);
+            let banner = secured.map_err(|failure| failure.after(watch.phases()))?;
+            let mut observation = connection.observation(cx.clock.now());
+            observation.phases = watch.phases();
+            if let Some(banner) = banner {
+                observation.facts.insert(BANNER.name.into_owned(), banner.into());
+            }
             Ok(observation)
         })
+    }
+}
+
+impl TlsProber {
+    async fn secure(
+        &self,
+        connection: &mut Connection,
+        place: &Place,
+        watch: &mut Stopwatch<'_>,
+    ) -> Result<Option<String>, Failure> {
+        let banner = match self.starttls {
+            Some(protocol) => protocol.ask(connection, watch).await?,
+            None => None,
+        };
+        connection.secure(&self.securing, &place.host, watch).await?;
+        Ok(banner)
     }
 }

@@ -8,6 +8,7 @@
 //! | `schema` | the tables, and the migrations that made them |
 //! | `writer` | the one thread that writes: many callers, one transaction |
 //! | `records` | what a commit writes |
+//! | `journal` | what runs may have left in their targets |
 //! | `outbox` | which deliveries are due, and what became of them |
 //! | `retention` | what is erased, in slices |
 //! | `readers` | the connections that only read |
@@ -18,6 +19,7 @@
 //! caller may repeat it with all that has come since.
 
 mod columns;
+mod journal;
 mod lock;
 mod opening;
 mod outbox;

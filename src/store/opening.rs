@@ -126,6 +126,8 @@ fn set_up(connection: &Connection) -> Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // In WAL mode anything less may lose commits that were answered when the power fails.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // What is erased from the journal is a secret, and gone from its page as well.
+    connection.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))?;
     connection.pragma_update(None, "foreign_keys", true)
 }
 
@@ -234,7 +236,7 @@ mod tests {
         Connection::open(&kept.path).unwrap().pragma_update(None, "user_version", 7).unwrap();
         assert_eq!(
             reason(&kept.path),
-            "it has version 7 and this program knows versions up to 1: use the program that wrote it, or let `store` name another file"
+            "it has version 7 and this program knows versions up to 2: use the program that wrote it, or let `store` name another file"
         );
         assert_eq!(kept.number("PRAGMA user_version"), 7);
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
 use super::columns::{from_json, instant, micros, parsed, read, to_instant, to_length};
+use super::journal;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment};
 use crate::domain::judge::{AlertKey, Aspect};
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
@@ -36,6 +37,7 @@ pub fn load(connection: &Connection) -> Result<Loaded> {
         states: states.collect::<Result<_>>()?,
         incidents: open_incidents(connection)?,
         accounted: accounted.collect::<Result<_>>()?,
+        debts: journal::debts(connection)?,
     })
 }
 

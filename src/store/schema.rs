@@ -8,6 +8,7 @@
 //! | `incidents` | an incident as it stands | its id | when it was resolved long ago and nothing of it waits |
 //! | `moments` | a line of an incident's time line | incident, place in it | with its incident |
 //! | `outbox` | a message to one channel, and what became of it | its id | with its incident |
+//! | `journal` | a run that may have left something in its target | the run | when it is cleaned up, or given up |
 //!
 //! Ids are ours; row numbers mean nothing. Instants and lengths are whole microseconds. What rules and pages
 //! ask for is a column; the rest of a thing is JSON beside it.
@@ -18,7 +19,7 @@ use rusqlite::{Connection, Result, TransactionBehavior};
 pub const APPLICATION_ID: i32 = 0x7264_736d;
 
 /// Each takes a store one version further. One that was released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// The version that this program works with.
 pub fn newest() -> usize {
@@ -53,7 +54,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [1, i64::from(super::APPLICATION_ID), 2, 6];
+        let expected = [2, i64::from(super::APPLICATION_ID), 2, 7];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);

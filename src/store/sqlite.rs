@@ -14,9 +14,10 @@ use super::readers::Readers;
 use super::writer::{Done, QUEUE_MAX, Task, Work, Writer};
 use super::{outbox, reads};
 use crate::domain::incident::IncidentId;
+use crate::domain::outcome::RunId;
 use crate::domain::time::Timestamp;
 use crate::ports::{
-    Commit, Delivery, Due, IncidentStory, Loaded, Overview, Settlement, StatusReader, Store, StoreError,
+    Commit, Debt, Delivery, Due, IncidentStory, Loaded, Overview, Settlement, StatusReader, Store, StoreError,
 };
 
 /// Opens the store, and makes it where there is none. Blocks for as long as the check of the file takes.
@@ -129,6 +130,14 @@ impl Store for Sqlite {
 
     fn retry_deliveries(&self, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move { self.write(Work::Retry(now)).await.map(|_| ()) })
+    }
+
+    fn journal(&self, debt: Debt) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.write(Work::Journal(Box::new(debt))).await.map(|_| ()) })
+    }
+
+    fn acquit<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move { self.write(Work::Acquit(run.clone())).await.map(|_| ()) })
     }
 
     fn purge(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {

@@ -9,9 +9,10 @@ use rusqlite::{Connection, Error, ErrorCode, Result, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::lock::Lock;
-use super::{opening, outbox, records, retention};
+use super::{journal, opening, outbox, records, retention};
+use crate::domain::outcome::RunId;
 use crate::domain::time::Timestamp;
-use crate::ports::{Commit, Delivery, Settlement, StoreError};
+use crate::ports::{Commit, Debt, Delivery, Settlement, StoreError};
 
 /// How many callers wait in the queue; beyond it they wait to get in.
 pub const QUEUE_MAX: usize = 1_024;
@@ -31,6 +32,10 @@ pub enum Work {
     Settle(Box<(Delivery, Settlement)>),
     /// Deliveries that rest are due now.
     Retry(Timestamp),
+    /// What a run may leave behind.
+    Journal(Box<Debt>),
+    /// Nothing is left of a run.
+    Acquit(RunId),
     /// A slice of what is older.
     Purge(Timestamp),
     /// A slice of the free pages.
@@ -157,6 +162,8 @@ impl Work {
                 outbox::settle(connection, delivery, settlement).map(|()| Done::default())
             }
             Self::Retry(now) => outbox::retry(connection, *now).map(|()| Done::default()),
+            Self::Journal(debt) => journal::write(connection, debt).map(|()| Done::default()),
+            Self::Acquit(run) => journal::erase(connection, run).map(|()| Done::default()),
             Self::Purge(before) => retention::purge(connection, *before),
             Self::Vacuum => retention::vacuum(connection),
             #[cfg(test)]

@@ -9,12 +9,18 @@ mod dns;
 mod faults;
 mod http;
 mod http_session;
+mod journal;
 mod kill;
 mod notification;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod probing;
 mod prometheus;
+mod redis;
 mod run;
 mod servers;
 mod sns;
+mod timing;
+mod tcp;
 mod tls;
 mod webhook;

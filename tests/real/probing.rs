@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use roundsman::clock::SystemClock;
+use roundsman::domain::exchange::Exchange;
 use roundsman::domain::names::{CaptureName, SecretName};
 use roundsman::domain::outcome::{Failure, Observation, RunId};
 use roundsman::ports::{Building, BuiltProber, Clock, Prober, Recorder, SecretError, Secrets, Session, StepContext};
@@ -60,13 +61,19 @@ impl Run {
 
     /// Runs one step.
     pub async fn step(&self, kind: &str, yaml: &str) -> Result<Observation, Failure> {
+        self.recorded(kind, yaml).await.0
+    }
+
+    /// Runs one step, and gives what it exchanged as well.
+    pub async fn recorded(&self, kind: &str, yaml: &str) -> (Result<Observation, Failure>, Vec<Exchange>) {
         let built = build(kind, yaml).unwrap_or_else(|problems| panic!("{problems}"));
         self.perform(&*built.prober).await
     }
 
     /// Runs a step that is built already.
-    pub async fn perform(&self, prober: &dyn Prober) -> Result<Observation, Failure> {
+    pub async fn perform(&self, prober: &dyn Prober) -> (Result<Observation, Failure>, Vec<Exchange>) {
         let run = RunId(Arc::from("01RUN"));
+        let recorder = Recorder::default();
         let context = StepContext {
             clock: self.clock.as_ref(),
             deadline: self.clock.monotonic() + self.budget,
@@ -74,9 +81,10 @@ impl Run {
             captures: &self.captures,
             secrets: &OneSecret,
             session: &self.session,
-            recorder: &Recorder::default(),
+            recorder: &recorder,
         };
-        prober.probe(&context).await
+        let result = prober.probe(&context).await;
+        (result, recorder.exchanges())
     }
 }
 

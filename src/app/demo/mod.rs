@@ -1,10 +1,12 @@
 //! `demo`: the daemon on a real configuration, with a small shop of its own to watch, and a pager of its own that shows
 //! what on-call would get. No account, no network: everything is on loopback.
 //!
-//! [`shop`] is the shop, over HTTP and HTTPS; [`certificate`] makes the certificate that it shows; [`names`] answers for
+//! [`shop`] is the shop, over HTTP and HTTPS, with its [`cache`] and its [`database`]; [`certificate`] makes the certificate that it shows; [`names`] answers for
 //! its name; [`pager`] takes the alerts.
 
+pub mod cache;
 pub mod certificate;
+pub mod database;
 pub mod names;
 pub mod pager;
 pub mod shop;
@@ -77,6 +79,8 @@ struct Places {
     tls: SocketAddr,
     names: SocketAddr,
     pager: SocketAddr,
+    cache: SocketAddr,
+    database: SocketAddr,
     authority: String,
 }
 
@@ -86,6 +90,8 @@ impl Places {
         let (api, api_at) = listen().await.map_err(|error| fault("shop cannot listen", &error))?;
         let (tls, tls_at) = listen().await.map_err(|error| fault("shop cannot listen", &error))?;
         let (pager, pager_at) = listen().await.map_err(|error| fault("pager cannot listen", &error))?;
+        let (cache, cache_at) = listen().await.map_err(|error| fault("cache cannot listen", &error))?;
+        let (database, database_at) = listen().await.map_err(|error| fault("database cannot listen", &error))?;
         let names = UdpSocket::bind(("127.0.0.1", 0)).await;
         let names = names.map_err(|error| fault("name server cannot listen", &error))?;
         let names_at = names.local_addr().map_err(|error| fault("name server cannot listen", &error))?;
@@ -93,10 +99,22 @@ impl Places {
         let certificate = certificate.map_err(|error| fault("certificate cannot be made", &error))?;
         tasks.spawn(shop::serve(api, Arc::clone(shop)));
         tasks.spawn(shop::serve_tls(tls, certificate.acceptor, Arc::clone(shop)));
+        let of_cache = Arc::clone(shop);
+        tasks.spawn(async move { of_cache.keep_open(cache, cache::serve).await });
+        let of_database = Arc::clone(shop);
+        tasks.spawn(async move { of_database.keep_open(database, database::serve).await });
         tasks.spawn(names::serve(names, SHOP_NAME, api_at.ip()));
         tasks.spawn(pager::serve(pager));
         let authority = certificate.authority_pem;
-        Ok(Self { api: api_at, tls: tls_at, names: names_at, pager: pager_at, authority })
+        Ok(Self {
+            api: api_at,
+            tls: tls_at,
+            names: names_at,
+            pager: pager_at,
+            cache: cache_at,
+            database: database_at,
+            authority,
+        })
     }
 
     /// The environment of the process, and over it what leads the repository's configuration to the demo's shop.
@@ -111,6 +129,8 @@ impl Places {
             ("SHOP_CA", self.authority.clone()),
             ("SHOP_NAME", SHOP_NAME.to_owned()),
             ("DNS_SERVER", self.names.to_string()),
+            ("CACHE", self.cache.to_string()),
+            ("DATABASE", self.database.to_string()),
             ("PAGER_URL", format!("http://{}/", self.pager)),
             ("SHOPPER_PASSWORD", SHOPPER_PASSWORD.to_owned()),
         ]);

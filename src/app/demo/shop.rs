@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,11 +20,14 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::domain::time::rfc3339;
+use crate::domain::time::{Monotonic, rfc3339};
 use crate::ports::Clock;
 
 /// The password of the user `probe`. It opens nothing but this shop, which exists as long as the demo.
 pub const SHOPPER_PASSWORD: &str = "demo-shopper-password";
+
+/// How long a session lasts that nobody uses: a login whose answer nobody read leaves nothing for long.
+const SESSION_IDLE_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// How many sessions are kept; the oldest ends first.
 const SESSIONS_MAX: usize = 1_000;
@@ -66,9 +69,9 @@ impl Breakage {
     }
 }
 
-#[derive(Default)]
 struct Session {
     items: BTreeMap<String, String>,
+    used_at: Monotonic,
 }
 
 /// The shop.
@@ -93,6 +96,24 @@ impl Shop {
         self.broken.send_replace(what);
     }
 
+    /// Serves at a listener until it is dropped. While the shop is down nobody listens at its port.
+    pub async fn keep_open<S: Future<Output = ()>>(&self, mut listener: TcpListener, serve: impl Fn(TcpListener) -> S) {
+        let Ok(address) = listener.local_addr() else { return };
+        let mut broken = self.broken.subscribe();
+        loop {
+            tokio::select! {
+                () = serve(listener) => return,
+                _ = broken.wait_for(|what| *what == Some(Breakage::Down)) => {}
+            }
+            // The listener went with the select above; its port is ours again once the shop is mended.
+            let _ = broken.wait_for(|what| *what != Some(Breakage::Down)).await;
+            listener = match TcpListener::bind(address).await {
+                Ok(listener) => listener,
+                Err(error) => return tracing::error!("a part of the demo's shop cannot open again: {error}"),
+            };
+        }
+    }
+
     fn is(&self, what: Breakage) -> bool {
         *self.broken.borrow() == Some(what)
     }
@@ -100,8 +121,23 @@ impl Shop {
     /// Does `with` to the session of the request, if it is logged in.
     fn with_session<T>(&self, headers: &HeaderMap, with: impl FnOnce(&mut Session) -> T) -> Option<T> {
         let token = token(headers)?;
+        let now = self.clock.monotonic();
+        let mut sessions = self.open_sessions();
+        let session = sessions.get_mut(token)?;
+        session.used_at = now;
+        Some(with(session))
+    }
+
+    fn open_sessions(&self) -> MutexGuard<'_, BTreeMap<String, Session>> {
+        let now = self.clock.monotonic();
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.get_mut(token).map(with)
+        sessions.retain(|_, session| now.since(session.used_at) < SESSION_IDLE_MAX);
+        sessions
+    }
+
+    /// What is in each wardrobe of a session that is not over, by name.
+    pub fn wardrobes(&self) -> Vec<Vec<String>> {
+        self.open_sessions().values().map(|session| session.items.values().cloned().collect()).collect()
     }
 }
 
@@ -121,27 +157,14 @@ fn router(shop: Arc<Shop>) -> Router {
         .with_state(shop)
 }
 
-/// Serves over HTTP until it is dropped. While the shop is down nobody listens at its port.
-pub async fn serve(mut listener: TcpListener, shop: Arc<Shop>) {
-    let Ok(address) = listener.local_addr() else { return };
-    let mut broken = shop.broken.subscribe();
-    loop {
-        tokio::select! {
-            ended = async { axum::serve(listener, router(Arc::clone(&shop))).await } => {
-                if let Err(error) = ended {
-                    tracing::error!("the demo's shop ended: {error}");
-                }
-                return;
-            }
-            _ = broken.wait_for(|what| *what == Some(Breakage::Down)) => {}
+/// Serves over HTTP until it is dropped.
+pub async fn serve(listener: TcpListener, shop: Arc<Shop>) {
+    let serve = |listener| async {
+        if let Err(error) = axum::serve(listener, router(Arc::clone(&shop))).await {
+            tracing::error!("the demo's shop ended: {error}");
         }
-        // The listener went with the select above; its port is ours again once the shop is mended.
-        let _ = broken.wait_for(|what| *what != Some(Breakage::Down)).await;
-        listener = match TcpListener::bind(address).await {
-            Ok(listener) => listener,
-            Err(error) => return tracing::error!("the demo's shop cannot open again: {error}"),
-        };
-    }
+    };
+    shop.keep_open(listener, serve).await;
 }
 
 /// Serves over HTTPS until it is dropped.
@@ -225,17 +248,16 @@ async fn login(State(shop): State<Arc<Shop>>, body: Bytes) -> Response {
         return answer(StatusCode::UNAUTHORIZED, &json!({ "error": "unknown user or wrong password" }));
     }
     let token = crate::engine::runner::new_id(shop.clock.now());
-    let mut sessions = shop.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut sessions = shop.open_sessions();
     while sessions.len() >= SESSIONS_MAX {
         sessions.pop_first();
     }
-    sessions.insert(token.clone(), Session::default());
+    sessions.insert(token.clone(), Session { items: BTreeMap::new(), used_at: shop.clock.monotonic() });
     answer(StatusCode::OK, &json!({ "token": token, "user": { "name": "probe" } }))
 }
 
 async fn logout(State(shop): State<Arc<Shop>>, headers: HeaderMap) -> Response {
-    let ended =
-        token(&headers).and_then(|token| shop.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(token));
+    let ended = token(&headers).and_then(|token| shop.open_sessions().remove(token));
     if ended.is_some() { StatusCode::NO_CONTENT.into_response() } else { unauthorized() }
 }
 

@@ -57,9 +57,9 @@ pub async fn exchange(
     };
     let answer = watch.bound(part, work).await?;
     let ended = clock.monotonic();
-    if let Marks { sent: Some(sent), first: Some(first), .. } = log.marks() {
-        watch.add(Part::FirstByte, first.since(sent));
-        watch.add(Part::Transfer, ended.since(first));
+    if let Some(first) = log.marks().first {
+        watch.measured(Part::FirstByte, first.at.since(first.sent), first.error);
+        watch.add(Part::Transfer, ended.since(first.at));
     }
     Ok(answer)
 }

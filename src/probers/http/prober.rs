@@ -133,7 +133,7 @@ impl HttpProber {
 
 fn may_repeat(request: &Request, connection: &Connection) -> bool {
     let marks = connection.log.marks();
-    marks.first.is_none() && (marks.sent.is_none() || request.method.is_idempotent())
+    marks.first.is_none() && (!marks.is_sent() || request.method.is_idempotent())
 }
 
 fn observe(connection: &Connection, answer: Answer, cx: &StepContext<'_>) -> Observation {

@@ -41,6 +41,7 @@ const HTTP_NAMES: &[Name] = &[
     Name::known("redirects", Shape::Number, "how many redirects were followed"),
     Name::known("url", Shape::Text, "the URL of the last request"),
     Name::known("first_byte_ms", Shape::Number, "from the request's last byte to the answer's first, in milliseconds"),
+    Name::known("first_byte_error_ms", Shape::Number, "by how much `first_byte_ms` may be wrong"),
     Name::known("transfer_ms", Shape::Number, "from the answer's first byte to its last, in milliseconds"),
 ];
 

@@ -1,33 +1,66 @@
 //! The bytes of a connection, watched for when the request's last and the answer's first went by. Under TLS these are the
-//! bytes of the plain text.
+//! bytes of the plain text, and the answer's first came when the kernel received the last of what had to be there to
+//! read it.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::domain::time::Monotonic;
+use crate::domain::time::{Monotonic, Timestamp};
+use crate::net::kernel::{Instants, arrival};
+use crate::net::stream::Stream;
 use crate::ports::Clock;
 
 /// What the bytes go through.
 pub enum Socket {
     /// Plain TCP.
-    Plain(TcpStream),
+    Plain(Stream),
     /// TLS.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Stream>>),
+}
+
+impl Socket {
+    /// When the kernel received what was read last.
+    fn stamp(&self) -> Option<Timestamp> {
+        match self {
+            Self::Plain(stream) => stream.stamp(),
+            Self::Tls(tls) => tls.get_ref().0.stamp(),
+        }
+    }
+}
+
+/// When the last byte before an answer was given to the kernel.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    /// Just before: on loopback the answer may be there before we are let to look at a clock again.
+    before: Instants,
+    after: Monotonic,
+}
+
+/// When the first byte of an answer came.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FirstByte {
+    /// When the request had been given to the kernel.
+    pub sent: Monotonic,
+    /// When the byte came.
+    pub at: Monotonic,
+    /// By how much the time between the two may be wrong.
+    pub error: Duration,
 }
 
 /// What was seen of one exchange.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Marks {
-    /// When the last byte before the answer was written.
-    pub sent: Option<Monotonic>,
-    /// When the first byte of the answer was read.
-    pub first: Option<Monotonic>,
+    sent: Option<Sent>,
+    /// When the first byte of the answer came.
+    pub first: Option<FirstByte>,
+    /// When we last looked for a byte and there was none.
+    nothing_at: Option<Monotonic>,
     /// A line of the answer's head ended without a carriage return. Some read that as a line and some do not, so two
     /// parties can see two answers.
     pub bare_line_feed: bool,
@@ -37,11 +70,27 @@ pub struct Marks {
 }
 
 impl Marks {
-    fn read(&mut self, bytes: &[u8], at: Monotonic) {
-        if bytes.is_empty() {
+    /// Whether anything of a request was written.
+    pub fn is_sent(&self) -> bool {
+        self.sent.is_some()
+    }
+
+    /// Marks the first byte.
+    fn came(&mut self, stamp: Option<Timestamp>, clock: &dyn Clock) {
+        let read = Instants::read(clock);
+        let Some(Sent { before, after }) = self.sent else {
+            // Nothing was asked, so there is nothing to measure; that something came is known.
+            self.first = Some(FirstByte { sent: read.monotonic, at: read.monotonic, error: Duration::ZERO });
             return;
-        }
-        self.first.get_or_insert(at);
+        };
+        let (at, error) = match arrival(&before, stamp, &read) {
+            Some(at) => (at, after.since(before.monotonic) + before.error),
+            None => (read.monotonic, read.monotonic.since(self.nothing_at.unwrap_or_default().max(before.monotonic))),
+        };
+        self.first = Some(FirstByte { sent: before.monotonic, at, error });
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if self.head_is_over {
                 return;
@@ -93,10 +142,10 @@ impl Wire {
         Self { socket, clock, log }
     }
 
-    fn wrote(&self, bytes: usize) {
+    fn wrote(&self, bytes: usize, before: Instants) {
         let mut marks = self.log.lock();
         if bytes > 0 && marks.first.is_none() {
-            marks.sent = Some(self.clock.monotonic());
+            marks.sent = Some(Sent { before, after: self.clock.monotonic() });
         }
     }
 }
@@ -113,17 +162,26 @@ macro_rules! through {
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(through!(self, poll_read(cx, buffer)))?;
-        let now = self.clock.monotonic();
-        self.log.lock().read(buffer.filled().get(before..).unwrap_or_default(), now);
+        let Poll::Ready(result) = through!(self, poll_read(cx, buffer)) else {
+            self.log.lock().nothing_at = Some(self.clock.monotonic());
+            return Poll::Pending;
+        };
+        result?;
+        let bytes = buffer.filled().get(before..).unwrap_or_default();
+        let mut marks = self.log.lock();
+        if marks.first.is_none() && !bytes.is_empty() {
+            marks.came(self.socket.stamp(), &*self.clock);
+        }
+        marks.read(bytes);
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let before = Instants::read(&*self.clock);
         let written = ready!(through!(self, poll_write(cx, bytes)))?;
-        self.wrote(written);
+        self.wrote(written, before);
         Poll::Ready(Ok(written))
     }
 
@@ -132,8 +190,9 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let before = Instants::read(&*self.clock);
         let written = ready!(through!(self, poll_write_vectored(cx, slices)))?;
-        self.wrote(written);
+        self.wrote(written, before);
         Poll::Ready(Ok(written))
     }
 
@@ -155,21 +214,17 @@ impl AsyncWrite for Wire {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use chrono::DateTime;
 
     use super::*;
+    use crate::clock::SystemClock;
 
     fn seen(chunks: &[&str]) -> Marks {
         let mut marks = Marks::default();
-        for (index, chunk) in (1..).zip(chunks) {
-            marks.read(chunk.as_bytes(), Monotonic(Duration::from_secs(index)));
+        for chunk in chunks {
+            marks.read(chunk.as_bytes());
         }
         marks
-    }
-
-    #[test]
-    fn the_first_byte_is_marked_once() {
-        assert_eq!(seen(&["", "HTTP/1.1 200 OK\r\n", "\r\n"]).first, Some(Monotonic(Duration::from_secs(2))));
     }
 
     #[test]
@@ -177,5 +232,21 @@ mod tests {
         assert!(!seen(&["HTTP/1.1 200 OK\r", "\nA: b\r\n\r\nline\nline\n"]).bare_line_feed);
         assert!(seen(&["HTTP/1.1 200 OK\r\nA: b\nC: d\r\n\r\n"]).bare_line_feed);
         assert!(seen(&["HTTP/1.1 200 OK\n\nbody"]).bare_line_feed);
+    }
+
+    #[test]
+    fn without_a_stamp_the_error_reaches_back_to_when_we_last_looked() {
+        let clock = SystemClock::start();
+        let before = Instants::read(&clock);
+        let after = clock.monotonic();
+        let looked = clock.monotonic();
+        let sent = Some(Sent { before, after });
+        let mut marks = Marks { sent, nothing_at: Some(looked), ..Marks::default() };
+        marks.came(None, &clock);
+        let first = marks.first.unwrap();
+        assert_eq!(first.at.since(looked), first.error);
+        assert_eq!(first.sent, before.monotonic);
+        marks.came(DateTime::from_timestamp(0, 0), &clock);
+        assert!(marks.first.unwrap().at >= first.at, "a stamp from before the request is not used");
     }
 }

@@ -135,7 +135,7 @@ async fn neighbour(url: String, over: watch::Receiver<bool>) -> (usize, Duration
     while !*over.borrow() {
         let began = std::time::Instant::now();
         tokio::time::sleep(NEIGHBOUR_EVERY).await;
-        let seen = Run::new().perform(&*prober).await.unwrap_or_else(|failure| panic!("a good target: {failure}"));
+        let seen = Run::new().perform(&*prober).await.0.unwrap_or_else(|failure| panic!("a good target: {failure}"));
         assert_eq!(seen.facts["status"], 200);
         late = late.max(began.elapsed() - NEIGHBOUR_EVERY);
         probes += 1;

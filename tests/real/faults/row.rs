@@ -96,7 +96,7 @@ impl Row {
     /// Probes the peer once, and says how it ended and after what time.
     pub async fn probe(&self, prober: &dyn Prober) -> (Result<(), Failure>, Duration) {
         let began = Instant::now();
-        let seen = Run::within(u64::try_from(self.budget.as_millis()).unwrap()).perform(prober).await;
+        let seen = Run::within(u64::try_from(self.budget.as_millis()).unwrap()).perform(prober).await.0;
         let ended = seen.and_then(|seen| {
             let Some(expect) = self.expect else { return Ok(()) };
             let kind = KINDS.iter().find(|kind| kind.name == self.kind).unwrap();

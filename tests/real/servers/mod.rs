@@ -6,7 +6,11 @@ pub mod dns;
 pub mod hostile;
 pub mod moto;
 pub mod nginx;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod prometheus;
 pub mod python;
 pub mod receiver;
+pub mod redis;
 pub mod roundsman;
+pub mod smtp;

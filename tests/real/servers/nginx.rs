@@ -102,6 +102,7 @@ impl Drop for Nginx {
     }
 }
 
-fn free_port() -> u16 {
+/// A port on which nobody listens just now.
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

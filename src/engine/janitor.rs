@@ -1,0 +1,207 @@
+//! Cleans up after runs that could not: those of a process that is gone, and those whose cleanup failed. It owns the
+//! debts; the store has each of them too, so that they outlive this process as well.
+//!
+//! A debt is tried again with growing pauses for a day. By then whoever is asked to has seen the count of debts, and the
+//! secrets of a run have been kept for long enough: it is given up, which is counted, with a line in the logs that names
+//! the run by which its remains can be found.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::fanout::Fanout;
+use super::journal::Journal;
+use super::plan::Plan;
+use super::runner::Runner;
+use crate::domain::metric::{MetricName, Sample, SampleLabels};
+use crate::domain::names::ProbeName;
+use crate::domain::outcome::{Failure, FailureKind, RunId};
+use crate::domain::text::harmless;
+use crate::domain::time::{Length, Monotonic, between, later};
+use crate::ports::{Clock, Debt};
+
+/// How many cleanups go on at once: they must not hold up the rounds.
+const AT_ONCE: usize = 8;
+
+/// How long a debt rests after its first attempt; doubles …
+const REST_MIN: Duration = Duration::from_secs(30);
+
+/// … to here.
+const REST_MAX: Duration = Duration::from_secs(3_600);
+
+/// How long a debt is tried again.
+const TRIED_FOR: Duration = Duration::from_secs(86_400);
+
+/// How many debts of one probe are kept; beyond it the oldest are given up.
+const DEBTS_MAX: usize = 1_000;
+
+/// How long the janitor sleeps when nothing is due.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// The janitor.
+pub struct Janitor {
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Where debts are kept.
+    pub journal: Arc<Journal>,
+    /// What is owed: at first what the process before this one left behind.
+    pub debts: Vec<Debt>,
+    /// What runs could not clean up.
+    pub owed: mpsc::Receiver<Debt>,
+    /// How each probe cleans up now.
+    pub plan: watch::Receiver<Arc<Plan>>,
+    /// What performs the steps.
+    pub runner: Runner,
+    /// The runtime on which they are performed.
+    pub probing: Handle,
+    /// Where the counts go.
+    pub fanout: Fanout,
+    /// Told to stop: what is owed is in the store.
+    pub stop: CancellationToken,
+}
+
+/// An attempt that has ended.
+type Tried = (Debt, Result<(), Failure>);
+
+impl Janitor {
+    /// Goes on until it is told to stop.
+    pub async fn run(mut self) {
+        let mut trying: JoinSet<Tried> = JoinSet::new();
+        // What is being tried is owed as well.
+        let mut in_hand: BTreeMap<RunId, ProbeName> = BTreeMap::new();
+        let mut told = BTreeMap::new();
+        if !self.debts.is_empty() {
+            tracing::warn!(runs = self.debts.len(), "cleaning up after runs that did not come to it themselves");
+        }
+        loop {
+            self.give_up().await;
+            while trying.len() < AT_ONCE
+                && let Some(debt) = self.next_due()
+            {
+                in_hand.insert(debt.run.clone(), debt.probe.clone());
+                trying.spawn_on(self.attempt(debt), &self.probing);
+            }
+            self.tell(&in_hand, &mut told);
+            let wake = self.next_wake(trying.len());
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                Some(tried) = trying.join_next(), if !trying.is_empty() => match tried {
+                    Ok((debt, result)) => {
+                        in_hand.remove(&debt.run);
+                        self.settle(debt, result).await;
+                    }
+                    // The runner catches what a step does, so this is a bug of the engine's own; the store still has it.
+                    Err(error) => tracing::error!("a cleanup ended without a result: {error}"),
+                },
+                Some(debt) = self.owed.recv() => self.take(debt).await,
+                () = self.clock.sleep_until(wake) => {}
+            }
+        }
+        // What is broken off is in the store, and so is what the last runs owe: the next start begins with it.
+        trying.abort_all();
+    }
+
+    /// Takes in what a run could not clean up.
+    async fn take(&mut self, debt: Debt) {
+        let debt = Debt { attempts: 1, due_at: Some(later(self.clock.now(), REST_MIN)), ..debt };
+        self.journal.put(&debt).await;
+        self.debts.push(debt);
+    }
+
+    fn next_due(&mut self) -> Option<Debt> {
+        let now = self.clock.now();
+        // What would rest for longer than anything does was put down by a clock that has been set back since.
+        let is_due = |debt: &Debt| debt.due_at.is_none_or(|at| at <= now || at > later(now, REST_MAX * 2));
+        let place = self.debts.iter().position(is_due)?;
+        Some(self.debts.remove(place))
+    }
+
+    fn next_wake(&self, trying: usize) -> Monotonic {
+        let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
+        let next = self.debts.iter().filter_map(|debt| debt.due_at).min();
+        let rest = next.filter(|_| trying < AT_ONCE).map_or(LOOK, |at| between(now, at).min(LOOK));
+        monotonic + rest
+    }
+
+    fn attempt(&self, debt: Debt) -> impl Future<Output = Tried> + Send + 'static {
+        let (plan, runner) = (Arc::clone(&self.plan.borrow()), self.runner.clone());
+        async move {
+            let probe = plan.probes.get(&debt.probe).filter(|probe| !probe.cleanup.is_empty());
+            let result = match probe {
+                Some(probe) => runner.clean(&plan, probe, &debt).await,
+                None => Err(Failure::new(FailureKind::Internal, "no probe of that name has a cleanup any more")),
+            };
+            (debt, result)
+        }
+    }
+
+    async fn settle(&mut self, debt: Debt, result: Result<(), Failure>) {
+        let (probe, run) = (&debt.probe, &debt.run);
+        match result {
+            Ok(()) => {
+                tracing::info!(%probe, %run, "cleaned up after an earlier run");
+                self.journal.acquit(run).await;
+            }
+            Err(failure) => {
+                let rest = REST_MIN.saturating_mul(1 << debt.attempts.min(10)).min(REST_MAX);
+                let text = harmless(&failure.to_string()).into_owned();
+                tracing::warn!(%probe, %run, "an earlier run is not cleaned up, to be tried again in {}: {text}", Length(rest));
+                let due_at = Some(later(self.clock.now(), rest));
+                let debt = Debt { attempts: debt.attempts.saturating_add(1), due_at, ..debt };
+                self.journal.put(&debt).await;
+                self.debts.push(debt);
+            }
+        }
+    }
+
+    /// Gives up what is too old, or too much.
+    async fn give_up(&mut self) {
+        let now = self.clock.now();
+        let mut kept: BTreeMap<ProbeName, usize> = BTreeMap::new();
+        self.debts.sort_by(|one, other| other.since.cmp(&one.since));
+        let (kept, given_up): (Vec<_>, Vec<_>) = std::mem::take(&mut self.debts).into_iter().partition(|debt| {
+            let count = kept.entry(debt.probe.clone()).or_default();
+            *count += 1;
+            // What was never tried is tried once, however old it is.
+            *count <= DEBTS_MAX && (debt.attempts == 0 || between(debt.since, now) < TRIED_FOR)
+        });
+        self.debts = kept;
+        for debt in given_up {
+            let (probe, run) = (&debt.probe, &debt.run);
+            tracing::error!(%probe, %run, "what this run made is given up: look for its id where the probe makes things");
+            self.journal.acquit(run).await;
+            let labels = SampleLabels { probe: Some(probe.clone()), ..SampleLabels::default() };
+            self.fanout.send(&[Sample { name: MetricName::CleanupsGivenUp, at: now, value: 1.0, labels }]);
+        }
+    }
+
+    /// Tells what each probe owes, where that has changed.
+    fn tell(&self, in_hand: &BTreeMap<RunId, ProbeName>, told: &mut BTreeMap<ProbeName, u64>) {
+        let mut counts: BTreeMap<ProbeName, u64> = BTreeMap::new();
+        for probe in self.debts.iter().map(|debt| &debt.probe).chain(in_hand.values()) {
+            *counts.entry(probe.clone()).or_default() += 1;
+        }
+        if counts == *told {
+            return;
+        }
+        let probes: BTreeSet<_> = counts.keys().chain(told.keys()).cloned().collect();
+        let samples = probes.into_iter().map(|probe| Sample {
+            name: MetricName::CleanupDebt,
+            at: self.clock.now(),
+            value: counts.get(&probe).copied().unwrap_or(0) as f64,
+            labels: SampleLabels { probe: Some(probe), ..SampleLabels::default() },
+        });
+        self.fanout.send(&samples.collect::<Vec<_>>());
+        told.clone_from(&counts);
+        self.journal.count(counts);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! What runs may leave behind in their targets. A run that has a cleanup is in the store before its first step, and what
+//! its cleanup needs of a step is there before the next one; it is erased when the cleanup is done. Whatever ends the
+//! process in between, the next one finds it.
+//!
+//! A store that does not take it never keeps a run from going on: then the logs say that a crash would leave something.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::domain::names::{CaptureName, ProbeName};
+use crate::domain::outcome::RunId;
+use crate::domain::probe::Owing;
+use crate::domain::time::Monotonic;
+use crate::ports::{Clock, Debt, Store, StoreError};
+
+/// How long a run waits for the store; it goes on without it then.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// How often it is said that the store does not take it.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// Where runs put down what they may leave behind.
+pub struct Journal {
+    clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
+    /// To the janitor, when a cleanup did not do its work.
+    owed: mpsc::Sender<Debt>,
+    /// How many cleanups each probe owes, as the janitor says.
+    counts: Mutex<BTreeMap<ProbeName, u64>>,
+    /// When it was last said that the store does not take it.
+    told_at: Mutex<Option<Monotonic>>,
+}
+
+impl Journal {
+    /// A journal in this store, whose debts go to whoever receives them.
+    pub fn new(clock: Arc<dyn Clock>, store: Arc<dyn Store>, owed: mpsc::Sender<Debt>) -> Self {
+        Self { clock, store, owed, counts: Mutex::default(), told_at: Mutex::default() }
+    }
+
+    /// Puts down a run that is about to begin.
+    pub async fn begin(&self, probe: &ProbeName, run: &RunId) -> Entry<'_> {
+        let debt = Debt {
+            run: run.clone(),
+            probe: probe.clone(),
+            captures: BTreeMap::new(),
+            since: self.clock.now(),
+            attempts: 0,
+            due_at: None,
+        };
+        self.put(&debt).await;
+        Entry { journal: self, debt }
+    }
+
+    /// How many cleanups of earlier runs a probe owes.
+    pub fn owes(&self, probe: &ProbeName) -> u64 {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(probe).copied().unwrap_or(0)
+    }
+
+    /// Takes the counts of the janitor.
+    pub fn count(&self, counts: BTreeMap<ProbeName, u64>) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    /// Puts down what is owed, in the place of what was put down of that run before.
+    pub async fn put(&self, debt: &Debt) {
+        self.within(self.store.journal(debt.clone())).await;
+    }
+
+    /// Erases a run that has left nothing behind.
+    pub async fn acquit(&self, run: &RunId) {
+        self.within(self.store.acquit(run)).await;
+    }
+
+    async fn within(&self, work: impl Future<Output = Result<(), StoreError>>) {
+        let until = self.clock.monotonic() + WAIT_MAX;
+        let why = tokio::select! {
+            biased;
+            done = work => match done {
+                Ok(()) => return,
+                Err(error) => error.to_string(),
+            },
+            () = self.clock.sleep_until(until) => "it takes too long".to_owned(),
+        };
+        let now = self.clock.monotonic();
+        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if told_at.is_none_or(|told| now.since(told) >= TELL_EVERY) {
+            *told_at = Some(now);
+            tracing::error!("cleanups are not journaled, so a crash now would leave behind what runs made: {why}");
+        }
+    }
+}
+
+/// What one run has put down.
+pub struct Entry<'a> {
+    journal: &'a Journal,
+    debt: Debt,
+}
+
+impl Entry<'_> {
+    /// Puts down what the cleanup needs of what was captured by now. To be awaited before the next step begins.
+    pub async fn keep(&mut self, captures: &BTreeMap<CaptureName, String>, owing: &Owing) {
+        let needed = captures.iter().filter(|(name, _)| owing.needs(name));
+        let needed: BTreeMap<_, _> = needed.map(|(name, text)| (name.clone(), text.clone())).collect();
+        if needed != self.debt.captures {
+            self.debt.captures = needed;
+            self.journal.put(&self.debt).await;
+        }
+    }
+
+    /// The cleanup did its work, so nothing is left to be told.
+    pub async fn clean(self) {
+        self.journal.acquit(&self.debt.run).await;
+    }
+
+    /// The cleanup did not do its work: the janitor tries again.
+    pub fn owe(self) {
+        if self.journal.owed.try_send(self.debt).is_err() {
+            tracing::error!("too many cleanups wait to be tried again; the next start tries this one");
+        }
+    }
+}

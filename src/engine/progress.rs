@@ -1,0 +1,276 @@
+//! What has become of a run so far: what its steps captured, what each of them concluded, and what the run says when it
+//! is over.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::facts::{Facts, Whole, capture};
+use super::plan::{PlannedProbe, PlannedStep};
+use super::pulse::{LATE_MIN, STOPPED_MIN};
+use crate::domain::expression::{Expression, Scope};
+use crate::domain::names::{CaptureName, StepName};
+use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Phases, StepOutcome, Verdict};
+use crate::domain::probe::Probe;
+use crate::domain::time::{Monotonic, milliseconds, words};
+use crate::ports::Secrets;
+
+/// A run that is going on.
+pub struct Progress<'a> {
+    probe: &'a PlannedProbe,
+    secrets: &'a dyn Secrets,
+    /// What the steps captured, as text.
+    pub captures: BTreeMap<CaptureName, String>,
+    /// When it began. While the store is waited for, the run's clock stands still: this moves on instead, and with it the
+    /// deadline and all that is counted from here.
+    pub begun: Monotonic,
+    /// Why the cleanup did not do its work.
+    uncleaned: Option<Failure>,
+    /// What the steps saw, where the probe has expectations of them together.
+    seen: Vec<(StepName, Observation)>,
+    outcomes: Vec<StepOutcome>,
+    failures: Vec<Failure>,
+    warnings: Vec<Failure>,
+    ours: Option<Cause>,
+}
+
+/// Where a step stands in its probe.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Among the steps, which decide.
+    Step,
+    /// In the cleanup, which always runs.
+    Cleanup,
+}
+
+/// What came of a step.
+#[derive(Default)]
+pub struct Outcome {
+    failures: Vec<Failure>,
+    warnings: Vec<Failure>,
+    ours: Option<Cause>,
+}
+
+impl Outcome {
+    /// The step failed, or it was we who could not look.
+    pub fn failed(failure: Failure) -> Self {
+        if failure.kind.is_ours() {
+            Self { ours: Some(Cause::Ours(failure)), ..Self::default() }
+        } else {
+            Self { failures: vec![failure], ..Self::default() }
+        }
+    }
+
+    /// Whoever stood still for so long has let time-outs and connections run out by itself, so that what failed is not the
+    /// target's doing for all we know. What held all the same did hold.
+    fn distrust(&mut self, late: Duration) {
+        let Some(first) = self.failures.first() else { return };
+        let text = format!("Roundsman stood still for {} during this step; what it saw then: {first}", words(late));
+        let failure = Failure { phases: first.phases.clone(), ..Failure::new(FailureKind::LocalStopped, text) };
+        *self = Self { ours: Some(Cause::Ours(failure)), ..Self::default() };
+    }
+
+    /// The process was told to stop before there was anything to say.
+    pub fn shut_down() -> Self {
+        Self { ours: Some(Cause::ShutDown), ..Self::default() }
+    }
+}
+
+/// The assertions decide, then the captures are taken: also of a step that failed, because the cleanup may need them.
+pub fn weigh(
+    step: &PlannedStep,
+    observation: &Observation,
+    captures: &mut BTreeMap<CaptureName, String>,
+    each: &serde_json::Value,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    {
+        let facts = Facts::of(observation, captures, each);
+        outcome.failures = untrue(&step.expect, &facts);
+        outcome.warnings = untrue(&step.warn, &facts);
+    }
+    let well = outcome.failures.is_empty();
+    for wanted in &step.capture {
+        match capture(observation, &wanted.path) {
+            Ok(text) => {
+                captures.insert(wanted.name.clone(), text);
+            }
+            Err(why) if well => {
+                let message = format!("`{}` cannot be taken as `{}`: {why}", wanted.path.text, wanted.name);
+                outcome.failures.push(Failure::new(FailureKind::Capture, message));
+            }
+            Err(_) => {}
+        }
+    }
+    outcome
+}
+
+fn untrue(expressions: &[Expression], facts: &dyn Scope) -> Vec<Failure> {
+    let explanations = expressions.iter().filter_map(|expression| expression.assert(facts).err());
+    explanations.map(Failure::of_assertion).collect()
+}
+
+impl<'a> Progress<'a> {
+    /// Nothing has been done yet.
+    pub fn begin(probe: &'a PlannedProbe, secrets: &'a dyn Secrets, begun: Monotonic) -> Self {
+        Self {
+            probe,
+            secrets,
+            captures: BTreeMap::new(),
+            begun,
+            uncleaned: None,
+            seen: Vec::new(),
+            outcomes: Vec::new(),
+            failures: Vec::new(),
+            warnings: Vec::new(),
+            ours: None,
+        }
+    }
+
+    /// Whether the next step is to be performed: nothing has failed, and nothing of ours stands in the way.
+    pub fn goes_on(&self) -> bool {
+        self.failures.is_empty() && self.ours.is_none()
+    }
+
+    /// Weighs what the steps say together, once all of them are well.
+    pub fn weigh_whole(&mut self, took: Duration, cleanup_debt: u64) {
+        let Probe { expect, warn, each, .. } = self.probe;
+        if (expect.is_empty() && warn.is_empty()) || !self.goes_on() {
+            return;
+        }
+        let whole = Whole {
+            steps: &self.seen,
+            total_ms: milliseconds(took),
+            cleanup_debt,
+            captures: &self.captures,
+            each,
+            bodies: Whole::reads_bodies(expect.iter().chain(warn)),
+        };
+        let (mut failures, mut warnings) = (untrue(expect, &whole), untrue(warn, &whole));
+        failures.iter_mut().chain(&mut warnings).for_each(|failure| redact(failure, self.secrets));
+        self.failures.append(&mut failures);
+        self.warnings.append(&mut warnings);
+    }
+
+    /// Why the cleanup did not do its work, if it did not.
+    pub fn uncleaned(&self) -> Option<&Failure> {
+        self.uncleaned.as_ref()
+    }
+
+    /// What the run says, and what became of its steps.
+    pub fn end(self) -> (Verdict, Vec<StepOutcome>) {
+        let verdict = match (self.failures, self.ours, self.warnings) {
+            (failures, _, _) if !failures.is_empty() => Verdict::Failed(failures),
+            (_, Some(cause), _) => Verdict::Inconclusive(cause),
+            (_, None, warnings) if !warnings.is_empty() => Verdict::Degraded(warnings),
+            _ => Verdict::Passed,
+        };
+        (verdict, self.outcomes)
+    }
+
+    /// Puts down a step that was not performed: it has no verdict.
+    pub fn skip(&mut self, step: &PlannedStep, part: Part, now: Monotonic) {
+        let offset_ms = milliseconds(now.since(self.begun));
+        self.outcomes.push(StepOutcome {
+            name: step.name.clone(),
+            kind: step.kind.to_owned(),
+            cleanup: part == Part::Cleanup,
+            verdict: None,
+            offset_ms,
+            phases: Phases::default(),
+            certificate_expires: None,
+            status: None,
+            late_ms: None,
+        });
+    }
+
+    /// Puts down what came of a step, during which we ourselves stood still for as long as `late` says.
+    pub fn conclude(
+        &mut self,
+        step: &PlannedStep,
+        part: Part,
+        time: Range<Monotonic>,
+        late: Duration,
+        observation: Option<&Observation>,
+        mut outcome: Outcome,
+    ) {
+        if late >= STOPPED_MIN {
+            outcome.distrust(late);
+        }
+        if let (Part::Step, Some(seen)) = (part, observation)
+            && !(self.probe.expect.is_empty() && self.probe.warn.is_empty())
+        {
+            self.seen.push((step.name.clone(), seen.clone()));
+        }
+        let secrets = self.secrets;
+        let several = self.probe.journey;
+        let ours = match &mut outcome.ours {
+            Some(Cause::Ours(failure)) => Some(failure),
+            _ => None,
+        };
+        let until_failure = outcome.failures.iter_mut().chain(ours).find_map(|failure| failure.phases.take());
+        for failure in outcome.failures.iter_mut().chain(&mut outcome.warnings) {
+            redact(failure, secrets);
+            failure.step = several.then(|| step.name.clone());
+        }
+        if let Some(Cause::Ours(failure)) = &mut outcome.ours {
+            redact(failure, secrets);
+            failure.step = several.then(|| step.name.clone());
+        }
+        let verdict = match (&outcome.failures[..], &outcome.ours, &outcome.warnings[..]) {
+            ([_, ..], _, _) => Verdict::Failed(outcome.failures.clone()),
+            ([], Some(cause), _) => Verdict::Inconclusive(cause.clone()),
+            ([], None, [_, ..]) => Verdict::Degraded(outcome.warnings.clone()),
+            ([], None, []) => Verdict::Passed,
+        };
+        self.outcomes.push(StepOutcome {
+            name: step.name.clone(),
+            kind: step.kind.to_owned(),
+            cleanup: part == Part::Cleanup,
+            verdict: Some(verdict),
+            offset_ms: milliseconds(time.start.since(self.begun)),
+            phases: match (observation, until_failure) {
+                (Some(seen), _) => seen.phases,
+                (None, Some(phases)) => *phases,
+                (None, None) => unseen(time.end.since(time.start)),
+            },
+            certificate_expires: observation.and_then(|seen| seen.certificate_expires),
+            status: observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_i64),
+            late_ms: (late >= LATE_MIN).then(|| milliseconds(late)),
+        });
+        match part {
+            Part::Step => {
+                self.failures.append(&mut outcome.failures);
+                self.warnings.append(&mut outcome.warnings);
+                self.ours = self.ours.take().or(outcome.ours);
+            }
+            // What could not be put away is no failure of what was probed, and not nothing either.
+            Part::Cleanup => {
+                if let Some(Cause::Ours(failure)) = outcome.ours {
+                    outcome.failures.push(failure);
+                }
+                if self.uncleaned.is_none() {
+                    self.uncleaned = outcome.failures.first().cloned();
+                }
+                self.warnings.append(&mut outcome.failures);
+                self.warnings.append(&mut outcome.warnings);
+            }
+        }
+    }
+}
+
+/// The time of a step that saw nothing: how long it took is known, what took it is what its failure says.
+fn unseen(took: Duration) -> Phases {
+    Phases { total_ms: milliseconds(took), ..Phases::default() }
+}
+
+fn redact(failure: &mut Failure, secrets: &dyn Secrets) {
+    let clean = |text: &mut String| *text = secrets.redact(text);
+    clean(&mut failure.message);
+    failure.expected.as_mut().map(clean);
+    failure.actual.as_mut().map(clean);
+    if let Some(explanation) = &mut failure.explanation {
+        explanation.parts.iter_mut().for_each(|part| clean(&mut part.value));
+        explanation.reason.as_mut().map(clean);
+    }
+}

@@ -1,0 +1,250 @@
+//! Runs under paused time: what ends a step, what follows it, and what is in the store meanwhile.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use super::*;
+use crate::domain::expression::{Expression, Name, Names, Shape};
+use crate::domain::names::CaptureName;
+use crate::domain::probe::{Capture, Owing};
+use crate::engine::testing::{Debts, TestClock, plan_of, probe, step};
+use tokio::sync::mpsc;
+
+struct World {
+    clock: Arc<TestClock>,
+    store: Arc<Debts>,
+    runner: Runner,
+    stop: CancellationToken,
+    owed: mpsc::Receiver<Debt>,
+}
+
+fn world() -> World {
+    let clock = TestClock::starting("2026-11-25T10:00:00Z");
+    let (store, stop) = (Arc::new(Debts::default()), CancellationToken::new());
+    let (sender, owed) = mpsc::channel(4);
+    let journal = Journal::new(clock.clone(), Arc::clone(&store) as _, sender);
+    let runner = Runner::new(clock.clone(), stop.clone()).journaling(Arc::new(journal));
+    World { clock, store, runner, stop, owed }
+}
+
+impl World {
+    async fn run(&self, probe: PlannedProbe) -> Run {
+        let (now, due) = (self.clock.now(), self.clock.monotonic());
+        let plan = Arc::new(plan_of(Vec::new()));
+        let order = Order { plan, probe: Arc::new(probe), schedule: None, slot: now, due_at: now, due };
+        self.runner.run(order).await
+    }
+}
+
+fn seen(body: &'static str) -> Observation {
+    Observation { body: Some(body.into()), ..Observation::default() }
+}
+
+fn name(text: &str) -> CaptureName {
+    CaptureName::parse(text).unwrap()
+}
+
+fn capture(text: &str) -> Capture {
+    Capture { name: name(text), path: format!("json.{text}").parse().unwrap() }
+}
+
+/// A cleanup of one step that counts how often it was performed.
+fn counting(count: &Arc<AtomicUsize>) -> Vec<PlannedStep> {
+    let count = Arc::clone(count);
+    vec![step("away", move || {
+        count.fetch_add(1, SeqCst);
+        (Duration::from_millis(10), Ok(Observation::default()))
+    })]
+}
+
+fn words(run: &Run) -> Vec<(&str, Option<&'static str>)> {
+    run.steps.iter().map(|step| (step.name.as_str(), step.verdict.as_ref().map(Verdict::word))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_journaled_before_its_steps_and_with_what_its_cleanup_needs() {
+    let world = world();
+    let debts = |store: &Arc<Debts>| store.kept.lock().unwrap().values().cloned().collect::<Vec<_>>();
+    let mut journey = probe("journey");
+    let found: Arc<Mutex<Vec<Vec<Debt>>>> = Arc::default();
+    let look = |body: &'static str| {
+        let (store, found) = (Arc::clone(&world.store), Arc::clone(&found));
+        move || {
+            found.lock().unwrap().push(debts(&store));
+            (Duration::from_millis(1), Ok(seen(body)))
+        }
+    };
+    let mut first = step("login", look(r#"{"token":"007312","page":"x"}"#));
+    first.capture = vec![capture("token"), capture("page")];
+    journey.steps = vec![first, step("look", look("{}"))];
+    journey.cleanup = vec![step("logout", look("{}"))];
+    journey.owing.add(name("token"));
+
+    let run = world.run(journey).await;
+    assert_eq!(run.verdict, Verdict::Passed);
+    let found = found.lock().unwrap();
+    assert!(found.iter().all(|debts| debts.len() == 1 && debts[0].run == run.id && debts[0].due_at.is_none()));
+    let captures: Vec<_> = found.iter().map(|debts| debts[0].captures.clone()).collect();
+    let token = BTreeMap::from([(name("token"), "007312".to_owned())]);
+    assert_eq!(captures, [BTreeMap::new(), token.clone(), token], "and nothing that the cleanup does not name");
+    assert_eq!(debts(&world.store), [], "erased when clean");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_takes_nothing_keeps_nobody_from_probing() {
+    let world = world();
+    world.store.full.store(true, SeqCst);
+    let cleaned = Arc::default();
+    let mut journey = probe("journey");
+    journey.cleanup = counting(&cleaned);
+    assert_eq!(world.run(journey).await.verdict, Verdict::Passed);
+    assert_eq!(cleaned.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_without_cleanup_journals_nothing() {
+    let world = world();
+    let mut plain = probe("plain");
+    let store = Arc::clone(&world.store);
+    plain.steps = vec![step("only", move || {
+        assert!(store.kept.lock().unwrap().is_empty());
+        (Duration::ZERO, Ok(Observation::default()))
+    })];
+    assert_eq!(world.run(plain).await.verdict, Verdict::Passed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_ends_the_steps_the_cleanup_follows() {
+    let expect = |text: &str| {
+        let json = Name::new("json", Shape::Any, "the body");
+        vec![Expression::compile(text, &Names::new().with(json)).unwrap()]
+    };
+    let quick = |body: &'static str| step("acts", move || (Duration::ZERO, Ok(seen(body))));
+    let mut failing = quick(r#"{"ok":false}"#);
+    failing.expect = expect("json.ok");
+    let mut uncaptured = quick("{}");
+    uncaptured.capture = vec![capture("id")];
+    let hung = step("acts", || (Duration::from_secs(3_600), Ok(Observation::default())));
+    let panicking = step("acts", || panic!("a bug of a prober"));
+    for (what, acts, verdict, kind) in [
+        ("an assertion", failing, "failed", FailureKind::Expect),
+        ("a capture", uncaptured, "failed", FailureKind::Capture),
+        ("the deadline in mid-request", hung, "failed", FailureKind::TimeoutTotal),
+        ("a panic", panicking, "inconclusive", FailureKind::Internal),
+    ] {
+        let world = world();
+        let cleaned = Arc::default();
+        let mut journey = probe("journey");
+        journey.steps = vec![acts, quick("{}")];
+        journey.cleanup = counting(&cleaned);
+        let run = world.run(journey).await;
+        assert_eq!(words(&run), [("acts", Some(verdict)), ("acts", None), ("away", Some("passed"))], "{what}");
+        assert_eq!(run.verdict.failures()[0].kind, kind, "{what}");
+        assert_eq!(cleaned.load(SeqCst), 1, "{what}");
+        assert!(world.store.kept.lock().unwrap().is_empty(), "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_is_skipped_has_no_verdict_and_the_cleanup_follows() {
+    let world = world();
+    let cleaned = Arc::default();
+    let mut skipped = step("skipped", || panic!("it is not performed"));
+    skipped.when = Some(Expression::compile("false", &Names::new()).unwrap());
+    let mut journey = probe("journey");
+    journey.steps = vec![skipped, step("acts", || (Duration::ZERO, Ok(Observation::default())))];
+    journey.cleanup = counting(&cleaned);
+    let run = world.run(journey).await;
+    assert_eq!(run.verdict, Verdict::Passed);
+    assert_eq!(words(&run), [("skipped", None), ("acts", Some("passed")), ("away", Some("passed"))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cleanup_that_fails_is_owed() {
+    let mut world = world();
+    let mut journey = probe("journey");
+    let refused = || Failure::new(FailureKind::ConnectRefused, "nobody listens");
+    journey.cleanup = vec![step("away", move || (Duration::ZERO, Err(refused())))];
+    let run = world.run(journey).await;
+    assert_eq!(run.verdict.word(), "degraded");
+    assert_eq!(world.owed.try_recv().unwrap().run, run.id);
+    assert_eq!(world.store.kept.lock().unwrap().len(), 1, "and it is in the store until it is paid");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_the_step_and_its_cleanup_goes_on() {
+    let world = world();
+    let cleaned = Arc::default();
+    let mut journey = probe("journey");
+    let stop = world.stop.clone();
+    journey.steps = vec![step("acts", move || {
+        stop.cancel();
+        (Duration::from_secs(5), Ok(Observation::default()))
+    })];
+    journey.cleanup = counting(&cleaned);
+    assert_eq!(world.run(journey).await.verdict, Verdict::Inconclusive(Cause::ShutDown));
+    assert_eq!(cleaned.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_the_store_is_no_time_of_the_run() {
+    let world = world();
+    let mut journey = probe("journey");
+    let clock = Arc::clone(&world.clock);
+    journey.steps = vec![step("acts", move || {
+        clock.step(3_600);
+        (Duration::from_millis(40), Ok(Observation::default()))
+    })];
+    journey.cleanup = counting(&Arc::default());
+    let run = world.run(journey).await;
+    assert_eq!(run.verdict, Verdict::Passed);
+    assert!(run.duration < Duration::from_secs(1), "an hour by the wall clock is no latency: {:?}", run.duration);
+    assert_eq!(run.steps[0].late_ms, None, "nor did we stand still");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_while_we_stand_still_is_not_the_targets() {
+    let asleep = Duration::from_secs(600);
+    let run = async |result: fn() -> Result<Observation, Failure>, asleep: Duration| {
+        let world = world();
+        let mut plain = probe("plain");
+        let clock = Arc::clone(&world.clock);
+        plain.steps = vec![step("only", move || {
+            clock.sleep(asleep);
+            (Duration::from_millis(5), result())
+        })];
+        world.run(plain).await
+    };
+    let refused = || Err(Failure::new(FailureKind::TimeoutFirstByte, "no byte came within 5 s"));
+    let stopped = run(refused, asleep).await;
+    let Verdict::Inconclusive(Cause::Ours(failure)) = &stopped.verdict else { panic!("{:?}", stopped.verdict) };
+    assert_eq!(failure.kind, FailureKind::LocalStopped);
+    assert_eq!(
+        failure.message,
+        "Roundsman stood still for 10 min during this step; what it saw then: timeout.first_byte: no byte came within 5 s"
+    );
+    assert_eq!(stopped.steps[0].late_ms, Some(600_000.0));
+    let well = run(|| Ok(Observation::default()), asleep).await;
+    assert_eq!((well.verdict, well.steps[0].late_ms), (Verdict::Passed, Some(600_000.0)), "what held, held");
+    let short = run(refused, Duration::from_millis(300)).await;
+    assert_eq!((short.verdict.word(), short.steps[0].late_ms), ("failed", Some(300.0)));
+    let unfelt = run(refused, Duration::from_millis(9)).await;
+    assert_eq!(unfelt.steps[0].late_ms, None);
+}
+
+#[test]
+fn a_cleanup_needs_what_its_expressions_name() {
+    let captures = Shape::fields([Name::new("token", Shape::Text, ""), Name::new("id", Shape::Text, "")]);
+    let names = Names::new().with(Name::new("captures", captures, ""));
+    for (text, token, id) in [
+        ("has(captures.token)", true, false),
+        ("captures[\"id\"] == \"x\"", false, true),
+        ("size(captures) == 2", true, true),
+        ("true", false, false),
+    ] {
+        let mut owing = Owing::default();
+        owing.add_expression(&Expression::compile(text, &names).unwrap());
+        assert_eq!((owing.needs(&name("token")), owing.needs(&name("id"))), (token, id), "{text}");
+    }
+}

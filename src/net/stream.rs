@@ -1,0 +1,80 @@
+//! A TCP connection that knows when its bytes came.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::kernel::{self, StampRoom};
+use crate::domain::time::Timestamp;
+
+/// A TCP connection whose reads carry the kernel's time stamps.
+#[derive(Debug)]
+pub struct Stream {
+    tcp: TcpStream,
+    room: StampRoom,
+    stamp: Option<Timestamp>,
+}
+
+impl Stream {
+    /// Takes over a connection that was made just now, and says how long its handshake took, where the kernel knows.
+    pub fn new(tcp: TcpStream) -> (Self, Option<Duration>) {
+        let handshake = kernel::handshake(&tcp);
+        kernel::stamp(&tcp);
+        (Self { tcp, room: StampRoom::default(), stamp: None }, handshake)
+    }
+
+    /// When the kernel received what the last read gave, by the wall clock.
+    pub fn stamp(&self) -> Option<Timestamp> {
+        self.stamp
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { tcp, room, stamp } = self.get_mut();
+        loop {
+            ready!(tcp.poll_read_ready(cx))?;
+            let free = buffer.initialize_unfilled();
+            match tcp.try_io(Interest::READABLE, || kernel::receive(tcp, free, room)) {
+                Ok((count, at)) => {
+                    *stamp = at;
+                    buffer.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,379 @@
+//! A connection that is spoken over by hand, under TLS where that is asked for: for the kinds whose protocol is a few words.
+//!
+//! What is heard is bounded as a whole ([`Connection::open`] is given the limit), so no reader above needs a bound of its
+//! own for what it is sent; and its beginning is kept for the exchange that people read.
+
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::{Bytes, BytesMut};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::place::Place;
+use super::securing::Securing;
+use crate::domain::exchange::Exchange;
+use crate::domain::outcome::{Failure, FailureKind, Observation};
+use crate::domain::time::{Timestamp, rfc3339};
+use crate::net::certificates::Chain;
+use crate::net::dial::dial;
+use crate::net::excerpt::excerpt;
+use crate::net::resolver::Resolver;
+use crate::net::stopwatch::{Part, Stopwatch};
+use crate::net::tls_failure;
+use crate::ports::StepContext;
+
+/// As much is read at once.
+const READ_BYTES: usize = 8 * 1024;
+/// So much of what was said and heard is kept for people.
+const SHOWN_BYTES_MAX: usize = 2 * 1024;
+
+/// What bytes go through.
+trait Duplex: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send {}
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send> Duplex for S {}
+
+enum Socket {
+    Plain(tokio::net::TcpStream),
+    Other(Box<dyn Duplex>),
+    /// A handshake took the connection and failed.
+    Gone,
+}
+
+/// What TLS has shown.
+pub struct Shown {
+    /// The certificates.
+    pub chain: Chain,
+    /// `1.2` or `1.3`.
+    pub version: &'static str,
+}
+
+/// An open connection; it is closed when it is dropped.
+pub struct Connection {
+    socket: Socket,
+    /// Where it leads.
+    remote: Option<SocketAddr>,
+    shown: Option<Shown>,
+    /// What came and nobody has taken yet.
+    buffer: BytesMut,
+    bytes_max: usize,
+    /// How many more bytes may come.
+    bytes_left: usize,
+    /// The beginning of what came since [`Self::begin`].
+    heard: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects. More than `bytes_max` bytes are never heard over it.
+    pub async fn open(
+        place: &Place,
+        resolver: &Resolver,
+        bytes_max: usize,
+        watch: &mut Stopwatch<'_>,
+    ) -> Result<Self, Failure> {
+        let (tcp, remote) = dial(resolver, &place.host, place.port, watch).await?;
+        Ok(Self { remote: Some(remote), ..Self::over(Socket::Plain(tcp), bytes_max) })
+    }
+
+    fn over(socket: Socket, bytes_max: usize) -> Self {
+        Self {
+            socket,
+            remote: None,
+            shown: None,
+            buffer: BytesMut::new(),
+            bytes_max,
+            bytes_left: bytes_max,
+            heard: Vec::new(),
+        }
+    }
+
+    /// A connection on which exactly these bytes come.
+    #[cfg(test)]
+    pub fn saying(bytes: &[u8], bytes_max: usize) -> Self {
+        let stream = tokio::io::join(io::Cursor::new(bytes.to_vec()), tokio::io::sink());
+        Self::over(Socket::Other(Box::new(stream)), bytes_max)
+    }
+
+    /// Goes over to TLS; `host` is whom the certificate must be for where nothing else is asked.
+    pub async fn secure(&mut self, securing: &Securing, host: &str, watch: &mut Stopwatch<'_>) -> Result<(), Failure> {
+        // What came before the handshake was not said by whom the certificate names (CVE-2011-0411).
+        if !self.buffer.is_empty() {
+            return Err(invalid("the server goes on talking in the clear after it has agreed to TLS"));
+        }
+        let Socket::Plain(tcp) = std::mem::replace(&mut self.socket, Socket::Gone) else {
+            return Err(Failure::new(FailureKind::Internal, "a connection was secured twice"));
+        };
+        let secured = securing.handshake(tcp, host, watch).await?;
+        self.shown = Some(Shown { chain: secured.chain, version: secured.version });
+        self.socket = Socket::Other(Box::new(secured.stream));
+        Ok(())
+    }
+
+    /// Whether what is said now is under TLS.
+    pub fn is_secured(&self) -> bool {
+        self.shown.is_some()
+    }
+
+    /// From here on what is heard is kept for people anew.
+    pub fn begin(&mut self) {
+        self.heard.clear();
+        self.heard.extend(self.buffer.iter().take(SHOWN_BYTES_MAX));
+    }
+
+    /// Says it.
+    pub async fn say(&mut self, words: &[u8]) -> Result<(), Failure> {
+        let said = match &mut self.socket {
+            Socket::Plain(stream) => stream.write_all(words).await,
+            Socket::Other(stream) => match stream.write_all(words).await {
+                Ok(()) => stream.flush().await,
+                failed => failed,
+            },
+            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
+        };
+        said.map_err(|error| failure_of(&error))
+    }
+
+    /// Says it, and waits for the first byte of the answer; that wait is measured.
+    pub async fn ask(&mut self, words: &[u8], watch: &mut Stopwatch<'_>) -> Result<(), Failure> {
+        watch.bound(|| Part::FirstByte, self.say(words)).await?;
+        self.first(watch).await
+    }
+
+    /// Waits for the first byte; that wait is measured.
+    pub async fn first(&mut self, watch: &mut Stopwatch<'_>) -> Result<(), Failure> {
+        let first = async { if self.buffer.is_empty() { self.hear().await } else { Ok(()) } };
+        watch.time(Part::FirstByte, first).await
+    }
+
+    /// Waits until more has come; the end is a failure.
+    async fn hear(&mut self) -> Result<(), Failure> {
+        if self.hear_or_end().await? { Ok(()) } else { Err(self.closed()) }
+    }
+
+    /// Waits until more has come, or until the other side has closed: then `false`.
+    async fn hear_or_end(&mut self) -> Result<bool, Failure> {
+        self.buffer.reserve(READ_BYTES);
+        let known = self.buffer.len();
+        let count = match &mut self.socket {
+            Socket::Plain(stream) => stream.read_buf(&mut self.buffer).await,
+            Socket::Other(stream) => stream.read_buf(&mut self.buffer).await,
+            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
+        };
+        let count = count.map_err(|error| failure_of(&error))?;
+        if count > self.bytes_left {
+            return Err(self.too_large());
+        }
+        self.bytes_left -= count;
+        let room = SHOWN_BYTES_MAX.saturating_sub(self.heard.len());
+        self.heard.extend(self.buffer.iter().skip(known).take(room));
+        Ok(count > 0)
+    }
+
+    /// Exactly so many bytes. What is announced as larger than may come is not waited for.
+    pub async fn exactly(&mut self, count: usize) -> Result<Bytes, Failure> {
+        if count > self.buffer.len().saturating_add(self.bytes_left) {
+            return Err(self.too_large());
+        }
+        while self.buffer.len() < count {
+            self.hear().await?;
+        }
+        Ok(self.buffer.split_to(count).freeze())
+    }
+
+    /// What comes up to and including `end`.
+    pub async fn until(&mut self, end: &[u8]) -> Result<Bytes, Failure> {
+        let mut looked_at = 0;
+        loop {
+            let rest = self.buffer.get(looked_at..).unwrap_or_default();
+            if let Some(at) = rest.windows(end.len().max(1)).position(|window| window == end) {
+                return Ok(self.buffer.split_to(looked_at + at + end.len()).freeze());
+            }
+            looked_at = self.buffer.len().saturating_sub(end.len().saturating_sub(1));
+            self.hear().await?;
+        }
+    }
+
+    /// The next line without its end.
+    pub async fn line(&mut self) -> Result<Bytes, Failure> {
+        let mut line = self.until(b"\n").await?;
+        line.truncate(line.len() - if line.ends_with(b"\r\n") { 2 } else { 1 });
+        Ok(line)
+    }
+
+    /// Everything that comes until the other side closes.
+    pub async fn rest(&mut self) -> Result<Bytes, Failure> {
+        while self.hear_or_end().await? {}
+        Ok(self.buffer.split().freeze())
+    }
+
+    /// How many more bytes may come, with those that have come and were not taken.
+    pub fn bytes_ahead(&self) -> usize {
+        self.buffer.len().saturating_add(self.bytes_left)
+    }
+
+    fn closed(&self) -> Failure {
+        let message = match self.heard.as_slice() {
+            [] => "the connection was closed without an answer".to_owned(),
+            heard => format!("the connection was closed before the answer was whole; it began {}", quoted(heard)),
+        };
+        Failure::new(FailureKind::ProtocolClosed, message)
+    }
+
+    /// The failure of an answer that is larger than this connection hears.
+    pub fn too_large(&self) -> Failure {
+        too_large(self.bytes_max)
+    }
+
+    /// What every observation over a connection has.
+    pub fn observation(&self, now: Timestamp) -> Observation {
+        let mut observation = Observation::default();
+        if let Some(remote) = self.remote {
+            observation.facts.insert("remote_ip".to_owned(), remote.ip().to_string().into());
+        }
+        if let Some(shown) = &self.shown {
+            observation.facts.insert("tls_version".to_owned(), shown.version.into());
+            observation.facts.insert("cert".to_owned(), shown.chain.facts(now));
+            observation.certificate_expires = Some(shown.chain.expires());
+        }
+        observation
+    }
+
+    /// Puts down what was said and heard over it.
+    pub fn record(&self, said: Said, watch: &Stopwatch<'_>, cx: &StepContext<'_>) {
+        let (remote, heard, phases) = (self.remote, self.heard.clone(), watch.phases());
+        let certificates = self.shown.as_ref().map(|shown| shown.chain.clone());
+        cx.recorder.add(move || Exchange {
+            remote: remote.map(|remote| remote.to_string()),
+            sent: cut(said.words),
+            received: cut(said.answer.unwrap_or_else(|| String::from_utf8_lossy(&heard).into_owned())),
+            certificates: certificates.iter().flat_map(Chain::certificates).map(told).collect(),
+            command: said.command,
+            phases,
+        });
+    }
+}
+
+/// What was said over a connection, in words for people; passwords are left out of it.
+#[derive(Default)]
+pub struct Said {
+    /// What was said.
+    pub words: String,
+    /// What was answered, where the bytes that came are not what people read.
+    pub answer: Option<String>,
+    /// A command for a shell that says the same.
+    pub command: Option<String>,
+}
+
+fn told(certificate: &crate::net::certificates::Certificate) -> String {
+    let ends = rfc3339(certificate.not_after);
+    format!("{}, signed by {}, until {ends}", certificate.subject, certificate.issuer)
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > SHOWN_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(SHOWN_BYTES_MAX));
+        text.push('…');
+    }
+    text
+}
+
+/// A word for a shell: as it is, or in quotes where the shell would read something into it.
+pub fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Bytes of a target within a message, as short as a line.
+pub fn quoted(bytes: &[u8]) -> String {
+    format!("`{}`", excerpt(&String::from_utf8_lossy(bytes)))
+}
+
+/// The failure of an answer that breaks its protocol.
+pub fn invalid(message: impl Into<String>) -> Failure {
+    Failure::new(FailureKind::ProtocolInvalid, message)
+}
+
+/// The failure of an answer that is larger than so many bytes.
+pub fn too_large(bytes_max: usize) -> Failure {
+    Failure::new(FailureKind::BodyTooLarge, format!("the answer is larger than {} KiB", bytes_max / 1024))
+}
+
+/// Text as it is; bytes that are none as an object, so that no comparison with a text can come out true by accident.
+pub fn text_or_hex(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => serde_json::json!({ "hex": hex(bytes) }),
+    }
+}
+
+/// Bytes as pairs of lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn failure_of(error: &io::Error) -> Failure {
+    if let Some(failure) = tls_failure::of_stream(error) {
+        return failure;
+    }
+    let message = match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
+            "the connection was reset before the answer was whole".to_owned()
+        }
+        io::ErrorKind::UnexpectedEof => "the connection was closed before the answer was whole".to_owned(),
+        _ => format!("the connection broke before the answer was whole: {error}"),
+    };
+    Failure::new(FailureKind::ProtocolClosed, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_heard_is_taken_piece_by_piece() {
+        let mut connection = Connection::saying(b"one\r\ntwo\n1234rest", 1024);
+        assert_eq!(connection.line().await.unwrap(), "one");
+        assert_eq!(connection.line().await.unwrap(), "two");
+        assert_eq!(connection.exactly(2).await.unwrap(), "12");
+        assert_eq!(connection.until(b"4r").await.unwrap(), "34r");
+        assert_eq!(connection.rest().await.unwrap(), "est");
+        let failure = connection.line().await.unwrap_err();
+        assert!(failure.message.contains("it began `one\r\ntwo"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn nothing_larger_than_the_limit_is_heard_or_waited_for() {
+        let mut connection = Connection::saying(&[b'a'; 3 * 1024], 2 * 1024);
+        assert_eq!(connection.exactly(1 << 30).await.unwrap_err().kind, FailureKind::BodyTooLarge);
+        assert_eq!(connection.until(b"b").await.unwrap_err().message, "the answer is larger than 2 KiB");
+    }
+
+    #[test]
+    fn words_for_a_shell_are_quoted_where_it_would_read_something_into_them() {
+        for (text, word) in
+            [("GET", "GET"), ("a.b:1", "a.b:1"), ("", "''"), ("it's; $HOME", r"'it'\''s; $HOME'"), ("ü", "'ü'")]
+        {
+            assert_eq!(shell_word(text), word);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_an_object() {
+        assert_eq!(text_or_hex("ü".as_bytes()), "ü");
+        assert_eq!(text_or_hex(&[0, 0xff]), serde_json::json!({ "hex": "00ff" }));
+    }
+
+    #[test]
+    fn what_people_read_is_cut_between_characters() {
+        assert_eq!(cut("short".to_owned()), "short");
+        let text = cut("ü".repeat(SHOWN_BYTES_MAX));
+        assert!(text.len() <= SHOWN_BYTES_MAX + '…'.len_utf8() && text.ends_with("ü…"));
+    }
+}
