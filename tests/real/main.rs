@@ -5,6 +5,7 @@
 mod cloudwatch;
 mod commands;
 mod demo;
+mod disturbed;
 mod dns;
 mod faults;
 mod http;
