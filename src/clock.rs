@@ -68,13 +68,13 @@ mod tests {
     async fn a_deadline_comes_while_a_flood_goes_on() {
         let clock = SystemClock::start();
         // It is polled first, as the work of a step is, and each time it uses up the whole turn.
-        let flood = async {
+        let mut flood = pin!(async {
             loop {
                 tokio::task::coop::consume_budget().await;
             }
-        };
+        });
         let deadline = clock.sleep_until(clock.monotonic() + Duration::from_millis(5));
-        let ended = tokio::time::timeout(Duration::from_secs(5), select(pin!(flood), deadline)).await;
+        let ended = tokio::time::timeout(Duration::from_secs(5), select(flood.as_mut(), deadline)).await;
         assert!(matches!(ended, Ok(Either::Right(_))), "the deadline was not asked");
     }
 

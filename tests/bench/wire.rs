@@ -14,8 +14,9 @@
 )]
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead as _, BufReader, Lines};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,7 +81,10 @@ fn main() {
         // A tenth of a millisecond is what the two captures of one packet may be apart.
         (told(phases.first_byte_ms) - truth).abs() <= told(phases.first_byte_error_ms) + 0.1
     });
-    println!("within the error that the probe itself names: {:.3} %", within.count() as f64 / both.len() as f64 * 100.0);
+    println!(
+        "within the error that the probe itself names: {:.3} %",
+        within.count() as f64 / both.len() as f64 * 100.0
+    );
 }
 
 /// No probe here has a secret.
@@ -170,25 +174,24 @@ fn busy_loop() -> Killed {
     Killed(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("a shell"))
 }
 
-/// What goes over the wire, written to a file.
-struct Capture(Killed);
+/// What goes over the wire, written to a file; and what tcpdump says, to whom it must be able to say how it ended.
+struct Capture(Killed, Lines<BufReader<ChildStderr>>);
 
 impl Capture {
     fn start(port: u16, file: &Path) -> Self {
         const PROGRAM: &str = "/usr/bin/tcpdump";
         assert!(Path::new(PROGRAM).exists(), "this benchmark needs tcpdump: apt-get install tcpdump");
-        let child = Command::new(PROGRAM)
+        let mut child = Command::new(PROGRAM)
             .args(["-i", "lo", "--time-stamp-precision=nano", "-s", "160", "-B", "65536", "-Z", "root", "-w"])
             .arg(file)
             .arg(format!("tcp port {port}"))
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("tcpdump starts");
-        // The header of the file is written when the capture has begun.
-        while std::fs::metadata(file).map_or(0, |file| file.len()) == 0 {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Self(Killed(child))
+        let mut said = BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
+        let begins = said.find(|line| line.as_ref().is_ok_and(|line| line.contains("listening on")));
+        assert!(begins.is_some(), "tcpdump needs root to see the wire");
+        Self(Killed(child), said)
     }
 
     /// What is in the kernel's buffer is written too.

@@ -90,7 +90,8 @@ fn runs(directory: &TempDir) -> Vec<Kept> {
 /// For each probe how many of its slots had which outcome: ran, gap, another.
 fn slots(directory: &TempDir) -> BTreeMap<String, (i64, i64, i64)> {
     let store = store(directory);
-    let mut statement = store.prepare("SELECT probe, ran, gap, skipped + saturated + paused FROM slots").expect("the table");
+    let mut statement =
+        store.prepare("SELECT probe, ran, gap, skipped + saturated + paused FROM slots").expect("the table");
     let rows = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?))));
     rows.expect("rows").map(|row| row.expect("a row")).collect()
 }
@@ -181,7 +182,8 @@ fn a_step_of_the_wall_clock_moves_no_duration_and_pages_nobody() {
     assert!(!said.contains("opened: "), "{said}");
     let runs = runs(&directory);
     assert!(runs.len() >= 12, "{} runs", runs.len());
-    for run in &runs {
+    // The last one may have been under way when the daemon was told to stop.
+    for run in runs.iter().filter(|run| !run.why.contains("shut_down")) {
         assert_eq!(run.verdict, "passed", "{}", run.why);
         // The target thinks for 300 ms, whatever any clock says.
         assert!((295.0..10_000.0).contains(&run.duration_ms), "{} ms by the wall", run.duration_ms);
@@ -191,7 +193,8 @@ fn a_step_of_the_wall_clock_moves_no_duration_and_pages_nobody() {
 /// The status line of the daemon's answer.
 fn health(address: SocketAddr) -> String {
     let mut stream = TcpStream::connect(address).expect("a connection");
-    write!(stream, "GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("it takes a request");
+    write!(stream, "GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+        .expect("it takes a request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     answer.lines().next().unwrap_or_default().to_owned()

@@ -86,17 +86,20 @@ async fn what_was_captured_is_sent_on_byte_for_byte() {
     let answer = |text: &str| vec![Move::ReadHead, Move::Send(text.as_bytes().to_vec())];
     let server = Hostile::start(vec![[answer(&first), answer(OK)].concat()]).await;
     let url = server.url();
-    let directory = configuration(&[(
-        "probes/p.yaml",
-        &format!(
-            "journey:\n  steps:\n    - name: first\n      http: \"{url}\"\n      capture: {{ id: json.id, big: json.big, \
+    let directory = configuration(&[
+        ("schedules/s.yaml", "often: { every: 30s, probes: [journey] }\n"),
+        (
+            "probes/p.yaml",
+            &format!(
+                "journey:\n  steps:\n    - name: first\n      http: \"{url}\"\n      capture: {{ id: json.id, big: json.big, \
              power: json.power, word: json.word, yes: json.yes }}\n    - name: second\n      http: \
              {{ url: \"{url}{{{{id}}}}/{{{{big}}}}/{{{{power}}}}/{{{{word}}}}/{{{{yes}}}}\" }}\n"
+            ),
         ),
-    )]);
+    ]);
     let path = directory.path().to_str().unwrap().to_owned();
     let once = tokio::task::spawn_blocking(move || output(&["once", "--config", &path], &[])).await.unwrap();
-    assert!(once.status.success(), "{}", String::from_utf8_lossy(&once.stdout));
+    assert!(once.status.success(), "{}", String::from_utf8_lossy(&[once.stdout, once.stderr].concat()));
     let heads = server.heads();
     assert_eq!(heads[1].lines().next(), Some("GET /007/12345678901234567890/1e5/true/true HTTP/1.1"));
 }

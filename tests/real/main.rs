@@ -21,7 +21,7 @@ mod redis;
 mod run;
 mod servers;
 mod sns;
-mod timing;
 mod tcp;
+mod timing;
 mod tls;
 mod webhook;
