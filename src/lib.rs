@@ -25,10 +25,10 @@
 //!         Prober::probe ─► Observation | Failure                                                 probers/<kind>
 //!         Expression::assert for each expect and warn; captures feed the next step               domain/expression
 //!         cleanup steps, always
-//!    └► Run { slot, due_at, started_at, verdict, steps } ── one bounded channel, in order ──►    engine/dispatcher
+//!    └► Run { slot, started_at, verdict, steps, bundle? } ── one bounded channel, in order ──►   engine/dispatcher
 //!         judge(policy, aspect, state, run) ─► state', transition?                               domain/judge
 //!         why_quiet(…) ─► reason?            muted is recorded with its reason, never forgotten  engine/ledger
-//!         Store::commit { runs, accounts, states, incidents, deliveries }   one transaction      store
+//!         Store::commit { runs, bundles, states, incidents, deliveries, … }   one transaction    store
 //!         ├► fanout: samples(&run) ─► Publisher                                                  publishers/<x>
 //!         ├► deliverer: what is due? ─► Notifier                                                 notifiers/<x>
 //!         └► the status page reads the store                                                     web

@@ -3,7 +3,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,16 +11,18 @@ use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::exchange::Exchange;
+use crate::domain::debt::Debt;
+use crate::domain::exchange::{Bundle, Exchange};
 use crate::domain::expression::Names;
-use crate::domain::incident::{Event, Incident, IncidentId, Moment};
+use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
 use crate::domain::metric::{Sample, SampleLabels};
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Observation, Run, RunId, SlotAccount, SlotOutcome};
+use crate::domain::pulse::{Ping, Pulse, TokenDigest};
 use crate::domain::schedule::Schedule;
 use crate::domain::template::{Fill, FillError, Template};
-use crate::domain::time::{Monotonic, Timestamp};
+use crate::domain::time::{Monotonic, Timestamp, between, words};
 use crate::settings::{Node, Problems};
 
 /// Reads the two clocks. Only `clock.rs` has one that is real.
@@ -54,6 +56,10 @@ pub struct TickError(pub String);
 pub trait Prober: Send + Sync {
     /// One step, within [`StepContext::deadline`].
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>>;
+    /// The token by which a job elsewhere pings, where the step does not look but waits to be told.
+    fn token(&self) -> Option<&Token> {
+        None
+    }
 }
 
 /// What a step may use.
@@ -147,6 +153,40 @@ impl Recorder {
     /// What was put down, in its order, as text. Secrets are still in it: who shows or keeps it takes them out.
     pub fn exchanges(self) -> Vec<Exchange> {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().map(|tell| tell()).collect()
+    }
+}
+
+/// What jobs elsewhere say of themselves. The web takes their pings, and a prober asks for what is known by them.
+pub trait Pings: Send + Sync {
+    /// Takes a ping; it is recorded when this returns. What the store did not take is remembered all the same. The token is
+    /// one of the plan's.
+    fn take(&self, token: TokenDigest, ping: Ping) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// What is known of a job, which is listened for from now on; nothing in a process that takes no pings.
+    fn pulse(&self, token: TokenDigest, now: Timestamp) -> Option<Pulse>;
+    /// Records what is not recorded yet.
+    fn record(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// The token of a job that pings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// It was written down, and only its hash was kept.
+    Known(TokenDigest),
+    /// It is a secret, and read whenever it is needed.
+    Secret(SecretName),
+}
+
+impl Token {
+    /// The hash by which it is known, or why there is none; never says the token.
+    pub async fn digest(&self, secrets: &dyn Secrets) -> Result<TokenDigest, String> {
+        match self {
+            Self::Known(digest) => Ok(*digest),
+            Self::Secret(name) => {
+                let secret = secrets.resolve(name).await.map_err(|error| error.to_string())?;
+                let digest = TokenDigest::of_token(secret.expose_secret());
+                digest.map_err(|error| format!("the secret `{name}` is no token: {error}"))
+            }
+        }
     }
 }
 
@@ -257,12 +297,8 @@ impl Notification {
         match self.event {
             Event::Opened => self.incident.summary(),
             Event::Resolved => {
-                let length = self
-                    .incident
-                    .resolved_at
-                    .map_or(Duration::ZERO, |at| crate::domain::time::between(self.incident.since, at));
-                let words = crate::domain::time::words(length);
-                let probe = &self.incident.probe;
+                let Incident { probe, since, resolved_at, .. } = &self.incident;
+                let words = words(resolved_at.map_or(Duration::ZERO, |at| between(*since, at)));
                 let late = if self.late { ", told late" } else { "" };
                 match (&self.incident.resolved_because, self.incident.aspect) {
                     (Some(why), _) => format!("the incident of {probe} is closed after {words} ({why}){late}"),
@@ -372,6 +408,27 @@ pub struct Commit {
     pub moments: Vec<Moment>,
     /// New rows of the outbox.
     pub deliveries: Vec<Delivery>,
+    /// Versions that steps saw for the first time, or otherwise than before.
+    pub versions: Vec<Version>,
+    /// Pulses that changed, whole.
+    pub pulses: Vec<(TokenDigest, Pulse)>,
+    /// What runs left for whoever looks for a cause.
+    pub bundles: Vec<KeptBundle>,
+}
+
+/// What a run left for whoever looks for a cause.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptBundle {
+    /// The run.
+    pub run: RunId,
+    /// Its probe.
+    pub probe: ProbeName,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// The incident that it speaks of, where one was open when it ended or was opened by it.
+    pub incident: Option<IncidentId>,
+    /// What it left.
+    pub bundle: Arc<Bundle>,
 }
 
 /// While the store rests a commit grows with what happens, and not with how long it rests: of an account, a state and an
@@ -396,6 +453,12 @@ impl Commit {
         self.incidents.push(incident);
     }
 
+    /// The last word on the version that a step saw.
+    pub fn put_version(&mut self, version: Version) {
+        self.versions.retain(|known| (&known.probe, &known.step) != (&version.probe, &version.step));
+        self.versions.push(version);
+    }
+
     /// The last word on a state: this.
     pub fn remember(&mut self, key: AlertKey, state: AlertState) {
         self.states.retain(|(known, _)| *known != key);
@@ -411,30 +474,6 @@ impl Commit {
     }
 }
 
-/// What a run may have left behind in its target, until its cleanup has put it away. What it captured is as good as a
-/// secret, and not printed.
-#[derive(Clone, PartialEq)]
-pub struct Debt {
-    /// The run.
-    pub run: RunId,
-    /// Its probe, whose cleanup is owed.
-    pub probe: ProbeName,
-    /// Those of its captures that the cleanup names.
-    pub captures: BTreeMap<CaptureName, String>,
-    /// When the run began.
-    pub since: Timestamp,
-    /// How often its cleanup has been performed.
-    pub attempts: u32,
-    /// When it is to be performed again; absent while the run goes on.
-    pub due_at: Option<Timestamp>,
-}
-
-impl fmt::Debug for Debt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Debt({} of {}, {} attempts)", self.run, self.probe, self.attempts)
-    }
-}
-
 /// What a process that starts must know of the one before it.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
@@ -446,6 +485,10 @@ pub struct Loaded {
     pub accounted: Vec<(ScheduleName, ProbeName, Timestamp)>,
     /// What its runs left behind, those that were going on when it ended among them.
     pub debts: Vec<Debt>,
+    /// Which version each step last saw.
+    pub versions: Vec<Version>,
+    /// What is known of jobs elsewhere by their pings.
+    pub pulses: Vec<(TokenDigest, Pulse)>,
 }
 
 /// The longest that a delivery rests between two attempts, whatever its receiver asks for.
@@ -532,6 +575,8 @@ pub struct Overview {
     pub last: BTreeMap<(ScheduleName, ProbeName), Run>,
     /// Slots by outcome, since the store began.
     pub slots: BTreeMap<(ScheduleName, ProbeName), BTreeMap<SlotOutcome, u64>>,
+    /// How many runs of each probe are still to be cleaned up.
+    pub debts: BTreeMap<ProbeName, u64>,
     /// Open incidents, the gravest first.
     pub open: Vec<Incident>,
     /// The last that were resolved, the latest first; at most ten.
@@ -558,6 +603,8 @@ pub struct IncidentStory {
     pub moments: Vec<Moment>,
     /// For each message: the channel, the event, and what became of it in words.
     pub told: Vec<(ChannelName, Event, String)>,
+    /// What its first bad run left and what its latest did; one where those are the same.
+    pub bundles: Vec<KeptBundle>,
 }
 
 /// Gives secrets, late, and takes them out of every text.
@@ -609,6 +656,10 @@ pub struct Building {
     pub site: String,
     /// Where this process stands.
     pub location: Arc<str>,
+    /// The directory of the configuration, where relative paths begin.
+    pub directory: Arc<Path>,
+    /// What jobs elsewhere say of themselves.
+    pub pings: Arc<dyn Pings>,
 }
 
 /// A prober with what it implies.

@@ -212,5 +212,6 @@ fn surroundings() -> Surroundings {
         environment: Arc::new(environment),
         clock: Arc::new(SystemClock::start()),
         http: client::shared().unwrap(),
+        pulses: Arc::default(),
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokio::sync::watch;
 
 use super::answer::{Answer, Stop};
 use super::demo::shop::Breakage;
@@ -84,6 +85,10 @@ pub struct OnceArguments {
     /// Only the probes of this schedule, with its time limits.
     #[arg(long, value_name = "NAME")]
     pub schedule: Option<String>,
+    /// Show all that each step did: what it sent and what came, the certificates, the value of each assertion, and a command
+    /// that repeats it. Secrets and captured values are left out. JUnit's XML stays as it is.
+    #[arg(long, short)]
+    pub verbose: bool,
     /// How runs are shown.
     #[arg(long, value_enum, default_value_t)]
     pub format: RunFormat,
@@ -149,6 +154,7 @@ impl Cli {
                     surroundings,
                     keeping: daemon::Keeping::Everything,
                     limit: limit.length,
+                    page: watch::Sender::default(),
                 }
                 .run(),
             ),

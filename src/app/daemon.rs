@@ -1,6 +1,7 @@
 //! `run`: the daemon. Everything that can be refused is refused before anything is started; then it goes on until it is
 //! told to stop, and puts everything away.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,8 @@ pub struct Daemon {
     pub keeping: Keeping,
     /// How long it goes on, if not for ever.
     pub limit: Option<Length>,
+    /// Is told where the page is, once there is one.
+    pub page: watch::Sender<Option<SocketAddr>>,
 }
 
 impl Daemon {
@@ -112,6 +115,7 @@ impl Daemon {
             plan: plans.subscribe(),
             page: Arc::new(move || page.page()),
             ready: readiness,
+            pings: Arc::clone(&self.surroundings.pulses) as _,
         };
         tasks.spawn(web::serve(listener, page, stop_page.clone()));
         let rooms = Rooms {
@@ -121,9 +125,11 @@ impl Daemon {
             plan: plans,
             fanout,
             probing: probing.handle(),
+            pulses: Arc::clone(&self.surroundings.pulses),
         };
         let mut engine = Engine::start(rooms).await.map_err(|error| fault(&error))?;
         ready.send_replace(true);
+        self.page.send_replace(Some(address));
         tracing::info!(
             probes = plan.probes.len(),
             schedules = plan.schedules.len(),

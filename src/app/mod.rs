@@ -2,12 +2,13 @@
 //!
 //! [`cli`] reads the command line and chooses; each command has a file of its own: [`daemon`] (`run`), [`demo`], [`once`],
 //! [`validate`], [`schema`], [`health`]. [`wiring`] hands the tables of kinds to the configuration, [`answer`] has what
-//! every command ends with, [`report`] and [`junit`] show runs, [`threads`] are what commands and probes run on.
+//! every command ends with, [`report`], [`detail`] and [`junit`] show runs, [`threads`] are what commands and probes run on.
 
 pub mod answer;
 pub mod cli;
 pub mod daemon;
 pub mod demo;
+pub mod detail;
 pub mod health;
 pub mod junit;
 pub mod logs;

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::{Answer, Output, Stop};
 use super::cli::{OnceArguments, RunFormat};
 use super::daemon::asked_to_stop;
-use super::{junit, report, wiring};
+use super::threads::ProbeThreads;
+use super::{detail, junit, report, wiring};
 use crate::config::load::{Surroundings, load_url};
 use crate::config::schedules::glob;
 use crate::domain::names::{ProbeName, ScheduleName};
@@ -44,11 +47,17 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
 
     let stop = CancellationToken::new();
     let runner = Runner::new(Arc::clone(&surroundings.clock), stop.clone());
+    let runner = if asked.verbose { runner.telling_all() } else { runner };
+    let threads = ProbeThreads::start()?;
+    let probing = threads.handle();
+    let mut watch = JoinSet::new();
+    watch.spawn_on(runner.clone().watch(), &probing);
     let runs = orders.into_iter().filter_map(|(plan, probe, schedule)| {
         let probe = Arc::clone(plan.probes.get(&probe)?);
         let (now, due) = (surroundings.clock.now(), surroundings.clock.monotonic());
         let runner = runner.clone();
-        Some(async move { runner.run(Order { plan, probe, schedule, slot: now, due_at: now, due }).await })
+        let order = Order { plan, probe, schedule, slot: now, due_at: now, due };
+        Some(AbortOnDropHandle::new(probing.spawn(async move { runner.run(order).await })))
     });
     let mut runs = std::pin::pin!(futures::stream::iter(runs).buffered(RUNS_AT_ONCE));
     let mut out = Output::default();
@@ -62,14 +71,18 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
             }
         };
         let Some(run) = run else { break };
+        let run = run.map_err(|error| Stop::Fault(format!("a run ended without a result: {error}")))?;
         if asked.format == RunFormat::Text {
             out.bytes(report::text(&run).as_bytes())?;
+            if asked.verbose {
+                out.bytes(detail::text(&run).as_bytes())?;
+            }
         }
         ended.push(run);
     }
     match asked.format {
         RunFormat::Text => out.line(report::sentence(&ended))?,
-        RunFormat::Json => out.line(format_args!("{:#}", report::json(&ended)))?,
+        RunFormat::Json => out.line(format_args!("{:#}", report::json(&ended, asked.verbose)))?,
         RunFormat::Junit => out.bytes(&junit::document(&ended)?)?,
     }
     Ok(answer(&ended))
@@ -98,7 +111,9 @@ fn choose(plan: &Plan, names: &[&String], schedule: Option<&Schedule>) -> Result
         None => plan.probes.keys().collect(),
     };
     if names.is_empty() {
-        return Ok(all.into_iter().cloned().collect());
+        // Nobody asked for what only a daemon can hear.
+        let looks = |name: &&ProbeName| plan.probes.get(*name).is_some_and(|probe| !probe.waits_to_be_told());
+        return Ok(all.into_iter().filter(looks).cloned().collect());
     }
     let mut chosen = BTreeSet::new();
     for name in names {

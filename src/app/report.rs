@@ -6,12 +6,16 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use super::validate::counted;
-use crate::domain::outcome::{Failure, Run, StepOutcome, Verdict};
+use crate::domain::exchange::StepRecord;
+use crate::domain::outcome::{Case, Failure, Phases, Run, StepOutcome, Verdict};
 use crate::domain::text::harmless;
 use crate::domain::time::{milliseconds, rfc3339};
 
 /// How many characters the waterfall of a run is wide.
 const WATERFALL_WIDTH: usize = 40;
+
+/// How wide a report is, in characters.
+pub const WIDTH: usize = 100;
 
 /// How many lines of one failure are shown.
 const LINES_MAX: usize = 12;
@@ -44,9 +48,30 @@ pub fn text(run: &Run) -> String {
     let end = run.steps.iter().map(|step| step.offset_ms + step.phases.total_ms).fold(0.0, f64::max);
     let names = run.steps.iter().map(|step| step.name.as_str().chars().count()).max().unwrap_or(0);
     for step in &run.steps {
-        let _ = writeln!(text, "    {}", line(step, names, end).trim_end());
+        let (line, parts) = line(step, names, end);
+        let fits = line.chars().count() + parts.chars().count() + 6 <= WIDTH;
+        let between = if fits { "  ".to_owned() } else { format!("\n    {:names$}   ", "") };
+        let whole = if parts.is_empty() { line } else { format!("{line}{between}{parts}") };
+        let _ = writeln!(text, "    {whole}");
+        cases(&mut text, step);
     }
     text
+}
+
+/// The test cases that failed, each with its time, and the count of the others.
+fn cases(text: &mut String, step: &StepOutcome) {
+    let failed = |case: &&Case| matches!(case.verdict, Some(Verdict::Failed(_)));
+    for case in step.cases.iter().filter(failed) {
+        push(text, "      ", &format!("✕ {} in {}", case.name, length(case.took_ms)));
+    }
+    let passed = step.cases.iter().filter(|case| matches!(case.verdict, Some(Verdict::Passed))).count();
+    let skipped = step.cases.iter().filter(|case| case.verdict.is_none()).count();
+    let others = [(passed, "passed"), (skipped, "skipped")].into_iter().filter(|(count, _)| *count > 0);
+    let others = others.map(|(count, word)| format!("{} {word}", counted(count, "test case")));
+    let others = others.collect::<Vec<_>>().join(", ");
+    if !others.is_empty() {
+        push(text, "      ", &others);
+    }
 }
 
 fn style(verdict: &Verdict) -> Style {
@@ -79,27 +104,33 @@ fn push(text: &mut String, indent: &str, lines: &str) {
     }
 }
 
-/// `login      ╎ccwwwwwwx          ╎  12.3 ms  connect 0.4 · first byte 11.0`
-fn line(step: &StepOutcome, names: usize, end_ms: f64) -> String {
+/// `login      ╎ccwwwwwwx          ╎  12.3 ms`, and `connect 0.4 · first byte 11.0`.
+fn line(step: &StepOutcome, names: usize, end_ms: f64) -> (String, String) {
     let name = step.name.as_str();
-    let Some(verdict) = &step.verdict else { return format!("{name:names$}  skipped") };
-    let words = step.phases.parts().into_iter().zip(PHASES).filter_map(|((_, value), (_, _, word))| {
+    let Some(verdict) = &step.verdict else { return (format!("{name:names$}  skipped"), String::new()) };
+    let status = step.status.map(|status| format!("  {status}")).unwrap_or_default();
+    let line = format!(
+        "{name:names$} {} ╎{}╎ {:>9}{status}",
+        verdict.glyph(),
+        waterfall(step.offset_ms, &step.phases, end_ms),
+        length(step.phases.total_ms),
+    );
+    let late = step.late_ms.map(|late| format!("Roundsman late by {}", short(late)));
+    let words: Vec<_> = Some(parts(&step.phases)).filter(|parts| !parts.is_empty()).into_iter().chain(late).collect();
+    (line, words.join(" · "))
+}
+
+/// `connect 0.4 · first byte 11.0`, in milliseconds.
+pub fn parts(phases: &Phases) -> String {
+    let words = phases.parts().into_iter().zip(PHASES).filter_map(|((_, value), (_, _, word))| {
         let value = value?;
         Some(format!("{word} {}", short(value)))
     });
-    let late = step.late_ms.map(|late| format!("Roundsman late by {}", short(late)));
-    let status = step.status.map(|status| format!("  {status}")).unwrap_or_default();
-    format!(
-        "{name:names$} {} ╎{}╎ {:>9}{status}  {}",
-        verdict.glyph(),
-        waterfall(step, end_ms),
-        length(step.phases.total_ms),
-        words.chain(late).collect::<Vec<_>>().join(" · ")
-    )
+    words.collect::<Vec<_>>().join(" · ")
 }
 
-/// A step's phases in its place within the run. What lies between the phases is a dot.
-fn waterfall(step: &StepOutcome, end_ms: f64) -> String {
+/// Phases in their place within something longer. What lies between the phases is a dot.
+pub fn waterfall(offset_ms: f64, phases: &Phases, end_ms: f64) -> String {
     let scale = if end_ms > 0.0 { WATERFALL_WIDTH as f64 / end_ms } else { 0.0 };
     let column = |ms: f64| to_column(ms * scale);
     let mut cells = vec![' '; WATERFALL_WIDTH];
@@ -109,9 +140,9 @@ fn waterfall(step: &StepOutcome, end_ms: f64) -> String {
         let last = column(to).clamp(first + 1, WATERFALL_WIDTH);
         cells[first..last].fill(letter);
     };
-    paint(step.offset_ms, step.offset_ms + step.phases.total_ms, '.');
-    let mut from = step.offset_ms;
-    for ((_, value), (_, letter, _)) in step.phases.parts().into_iter().zip(PHASES) {
+    paint(offset_ms, offset_ms + phases.total_ms, '.');
+    let mut from = offset_ms;
+    for ((_, value), (_, letter, _)) in phases.parts().into_iter().zip(PHASES) {
         if let Some(value) = value {
             paint(from, from + value, letter);
             from += value;
@@ -126,7 +157,7 @@ fn to_column(position: f64) -> usize {
 }
 
 /// `0.42 ms`, `12.3 ms`, `1.53 s`.
-fn length(ms: f64) -> String {
+pub fn length(ms: f64) -> String {
     if ms >= 1_000.0 { format!("{:.2} s", ms / 1e3) } else { format!("{} ms", short(ms)) }
 }
 
@@ -145,23 +176,39 @@ pub fn sentence(runs: &[Run]) -> String {
     format!("{}: {}  ({legend})", counted(runs.len(), "probe"), counts.collect::<Vec<_>>().join(", "))
 }
 
-/// Runs for programs: a list in which times are RFC 3339 and lengths are milliseconds.
-pub fn json(runs: &[Run]) -> Value {
-    let step = |step: &StepOutcome| {
+/// Runs for programs: a list in which times are RFC 3339 and lengths are milliseconds. Where everything is told, a step has
+/// what it exchanged, asserted and captured.
+pub fn json(runs: &[Run], tells_all: bool) -> Value {
+    let case = |case: &Case| {
         json!({
+            "name": case.name, "verdict": case.verdict.as_ref().map(Verdict::word),
+            "failures": case.verdict.as_ref().map(Verdict::failures).unwrap_or_default(), "took_ms": case.took_ms,
+        })
+    };
+    let step = |run: &Run, step: &StepOutcome| {
+        let mut told = json!({
             "name": step.name, "kind": step.kind, "cleanup": step.cleanup,
             "verdict": step.verdict.as_ref().map(Verdict::word),
             "failures": step.verdict.as_ref().map(Verdict::failures).unwrap_or_default(),
             "offset_ms": step.offset_ms, "phases": step.phases, "status": step.status,
             "certificate_expires": step.certificate_expires.map(rfc3339),
-        })
+            "cases": step.cases.iter().map(case).collect::<Vec<_>>(),
+        });
+        let records = run.bundle.iter().filter(|_| tells_all).flat_map(|bundle| &bundle.steps);
+        if let Some(record) = records.into_iter().find(|record| record.name == step.name) {
+            let StepRecord { exchanges, assertions, captures, .. } = record;
+            told["exchanges"] = json!(exchanges);
+            told["assertions"] = json!(assertions);
+            told["captures"] = json!(captures);
+        }
+        told
     };
     let run = |run: &Run| {
         json!({
             "id": run.id, "probe": run.probe, "schedule": run.schedule, "location": run.location,
             "started_at": rfc3339(run.started_at), "duration_ms": milliseconds(run.duration),
             "verdict": run.verdict.word(), "failures": run.verdict.failures(),
-            "steps": run.steps.iter().map(step).collect::<Vec<_>>(),
+            "steps": run.steps.iter().map(|one| step(run, one)).collect::<Vec<_>>(),
         })
     };
     runs.iter().map(run).collect()
@@ -170,16 +217,16 @@ pub fn json(runs: &[Run]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::testing::journey;
+    use crate::app::testing::{journey, suite};
 
     #[test]
     fn a_report_explains_and_shows_where_the_time_went() {
-        let plain = anstream::adapter::strip_str(&text(&journey())).to_string();
-        insta::assert_snapshot!(format!("{plain}{}", sentence(&[journey()])));
+        let plain = anstream::adapter::strip_str(&format!("{}{}", text(&journey()), text(&suite()))).to_string();
+        insta::assert_snapshot!(format!("{plain}{}", sentence(&[journey(), suite()])));
     }
 
     #[test]
     fn programs_get_milliseconds() {
-        insta::assert_snapshot!(format!("{:#}", json(&[journey()])));
+        insta::assert_snapshot!(format!("{:#}", json(&[journey(), suite()], false)));
     }
 }

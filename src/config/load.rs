@@ -24,7 +24,8 @@ use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName}
 use crate::domain::template::{Piece, canonical};
 use crate::domain::time::Length;
 use crate::engine::plan::{Plan, Route, TIMEOUT, WebPlan};
-use crate::ports::{Building, Clock, Kinds, Secrets};
+use crate::engine::pulses::Pulses;
+use crate::ports::{Building, Clock, Kinds, Pings, Secrets};
 use crate::settings::{Entry, Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
 
 /// How long runs are kept.
@@ -47,6 +48,8 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// The shared client for everything over HTTP that is not a probe.
     pub http: reqwest::Client,
+    /// What jobs elsewhere say of themselves; a daemon opens it.
+    pub pulses: Arc<Pulses>,
 }
 
 /// What came of loading.
@@ -135,6 +138,8 @@ fn plan_of(
         cleanup: false,
         site: site.clone(),
         location: Arc::clone(&location),
+        directory: Arc::from(directory),
+        pings: Arc::clone(&surroundings.pulses) as Arc<dyn Pings>,
     };
     let maker = ProbeMaker { kinds: surroundings.kinds.probers, building: &building, labels: &raw.defaults.labels };
     check_labels(root.get("defaults").and_then(|defaults| defaults.get("labels")), problems);

@@ -34,6 +34,7 @@ const PROBE_KEYS: &[&str] = &[
     "each",
     "expect",
     "warn",
+    "version",
 ];
 
 /// A probe with what the files say around it.
@@ -92,6 +93,11 @@ impl ProbeMaker<'_> {
     pub fn make(&self, expanded: &Expanded, made: &Made, problems: &mut Problems) -> Option<WrittenProbe> {
         let Expanded { name, key, node, each } = expanded;
         let journey = node.get("steps").is_some();
+        if let Some(used) = node.get("use").filter(|_| !journey) {
+            problems.error(used.span.clone(), "`use` stands in the steps of a journey").help =
+                Some(format!("write `steps: [{{ use: {} }}]`", used.span.text()));
+            return None;
+        }
         let (rest, single) = if journey {
             (self.without_kinds(node, problems), None)
         } else {
@@ -109,6 +115,7 @@ impl ProbeMaker<'_> {
                     expect: &raw.expect,
                     warn: &raw.warn,
                     capture: &BTreeMap::new(),
+                    version: raw.version.as_ref(),
                     timeout: None,
                 };
                 self.step(&parted, &written, &mut course, false, problems).into_iter().collect()
@@ -128,6 +135,10 @@ impl ProbeMaker<'_> {
                 Vec::new()
             }
         };
+        if let Some(version) = raw.version.as_ref().filter(|_| journey) {
+            problems.error(version.span.clone(), "the version of a journey stands in one of its steps").help =
+                Some("move it to the step whose answer says it".to_owned());
+        }
         let whole = course.whole();
         let of_journey = |list: &OneOrMany<Spanned<String>>, problems: &mut Problems| -> Vec<Expression> {
             list.iter().filter(|_| journey).filter_map(|text| compile(text, &whole, problems)).collect()

@@ -175,6 +175,9 @@ pub struct RawProbe {
     /// Makes one probe of each entry: `name@key`, with `${each:key}`, `${each:value}` and `${each:field}`.
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     pub each: Option<Node>,
+    /// Where the target says which version it is, e.g. `json.version`: a change is told with the incidents after it.
+    #[schemars(with = "Option<String>")]
+    pub version: Option<Spanned<RawPath>>,
     /// All must be true, else the run has failed.
     #[serde(default)]
     #[schemars(with = "Option<Expressions>")]
@@ -208,12 +211,16 @@ pub struct RawStep {
     #[serde(default)]
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub capture: BTreeMap<Spanned<CaptureName>, Spanned<RawPath>>,
+    /// Where the target says which version it is, e.g. `json.version`: a change is told with the incidents after it.
+    #[schemars(with = "Option<String>")]
+    pub version: Option<Spanned<RawPath>>,
     /// The step's own limit within the probe's.
     #[schemars(with = "Option<String>")]
     pub timeout: Option<Spanned<RawLength>>,
 }
 
-/// A step in a list: one that is written there, or those of another probe. Only its schema is used.
+// Only its schema is used.
+/// A step in a list: one that is written there, or those of another probe.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub enum StepForms {

@@ -59,7 +59,15 @@ fn with_kinds<T: JsonSchema>(generator: &mut SchemaGenerator, kinds: &Kinds) -> 
     let mut schema = plain::<T>(generator);
     for kind in kinds.probers {
         let settings = (kind.schema)(generator);
-        property(&mut schema, kind.name, one_of(kind.about, Some(kind.main), &settings));
+        let mut of = one_of(kind.about, Some(kind.main), &settings);
+        // Where the main field may be more than a text, so may what stands for all.
+        let main = &settings.as_value()["properties"][kind.main];
+        let definition = main["$ref"].as_str().and_then(|path| path.strip_prefix("#/definitions/"));
+        if definition.and_then(|name| generator.definitions().get(name)).is_some_and(|shape| shape["anyOf"].is_array())
+        {
+            of["anyOf"][0] = main.clone();
+        }
+        property(&mut schema, kind.name, of);
     }
     schema
 }

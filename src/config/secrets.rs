@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use super::raw::RawSecret;
 use super::resolve::Environment;
 use crate::domain::names::SecretName;
-use crate::net::redaction::Redactor;
+use crate::domain::redaction::Redactor;
 use crate::ports::{SecretError, Secrets};
 
 /// The largest file that is a secret.

@@ -8,14 +8,15 @@ use super::kinds::{Parted, part};
 use super::probes::{Made, ProbeMaker, WrittenProbe, check_budget};
 use super::raw::{RawPath, RawStep};
 use super::resolve;
+use crate::domain::debt::Owing;
 use crate::domain::expression::{Expression, Name, Names, Shape};
 use crate::domain::names::{CaptureName, ProbeName, StepName};
-use crate::domain::probe::{Capture, Owing, Step};
+use crate::domain::probe::{Capture, Step};
 use crate::engine::plan::PlannedStep;
 use crate::ports::{Building, Kind};
 use crate::settings::{Node, OneOrMany, Problem, Problems, Scalar, Span, Spanned, Value, nearest, read, suggest};
 
-const STEP_KEYS: &[&str] = &["name", "when", "expect", "warn", "capture", "timeout", "use"];
+const STEP_KEYS: &[&str] = &["name", "when", "expect", "warn", "capture", "timeout", "version", "use"];
 
 /// How many steps a run may have, those that are brought among them.
 const STEPS_MAX: usize = 100;
@@ -33,6 +34,8 @@ pub struct Course<'a> {
     lent: BTreeMap<CaptureName, (ProbeName, Span)>,
     /// A step is not known, so that nothing that it may have captured is missing.
     open: bool,
+    /// A step is broken, so that nothing that it may have seen is missing.
+    lost: bool,
     /// What each step sees, for the expectations of the journey.
     pub seen: Vec<Name>,
     /// Who was brought, in their order.
@@ -51,15 +54,16 @@ impl<'a> Course<'a> {
             captured: BTreeSet::new(),
             lent: BTreeMap::new(),
             open: false,
+            lost: false,
             seen: Vec::new(),
             used: Vec::new(),
             owing: Owing::default(),
         }
     }
 
-    /// Whether something that was brought is not known.
+    /// Whether a step is not known.
     pub fn is_open(&self) -> bool {
-        self.open
+        self.open || self.lost
     }
 
     /// What was captured by now.
@@ -69,7 +73,7 @@ impl<'a> Course<'a> {
 
     /// What the expectations of the journey may name.
     pub fn whole(&self) -> Names {
-        let steps = if self.open { Shape::Any } else { Shape::fields(self.seen.iter().cloned()) };
+        let steps = if self.is_open() { Shape::Any } else { Shape::fields(self.seen.iter().cloned()) };
         self.before_step()
             .with(Name::known("total_ms", Shape::Number, "how long the steps took, in milliseconds"))
             .with(Name::known("cleanup_debt", Shape::Number, "how many earlier runs are still to be cleaned up"))
@@ -125,6 +129,8 @@ pub struct Written<'a> {
     pub warn: &'a OneOrMany<Spanned<String>>,
     /// Its captures.
     pub capture: &'a BTreeMap<Spanned<CaptureName>, Spanned<RawPath>>,
+    /// Where its target says which version it is.
+    pub version: Option<&'a Spanned<RawPath>>,
     /// Its own limit.
     pub timeout: Option<Duration>,
 }
@@ -152,6 +158,7 @@ impl ProbeMaker<'_> {
             let (Some(parted), Some(raw)) = (parted, raw) else {
                 // What a broken step would have captured is not missing.
                 course.captured.extend(captures_of(node));
+                course.lost = true;
                 continue;
             };
             if let Some(first) = course.names.insert(raw.name.value.clone(), raw.name.span.clone()) {
@@ -167,6 +174,7 @@ impl ProbeMaker<'_> {
                 expect: &raw.expect,
                 warn: &raw.warn,
                 capture: &raw.capture,
+                version: raw.version.as_ref(),
                 timeout: raw.timeout.as_ref().map(|limit| limit.value.0.0),
             };
             made.extend(self.step(&parted, &written, course, cleanup, problems));
@@ -209,8 +217,7 @@ impl ProbeMaker<'_> {
             let facts = Shape::fields(kind_names.iter().cloned());
             course.seen.push(Name::new(written.name.value.to_string(), facts, "a step"));
         }
-        let mut capture = Vec::new();
-        for (name, path) in written.capture {
+        for path in written.capture.values().chain(written.version) {
             let root = path.value.0.root.as_str();
             if scope.get(root).is_none() {
                 let help = suggest(root, kind_names.iter().map(|name| name.name.as_ref()));
@@ -218,6 +225,9 @@ impl ProbeMaker<'_> {
                     .error(path.span.clone(), format!("a step of kind `{}` sees no `{root}`", parted.kind.name))
                     .help = help;
             }
+        }
+        let mut capture = Vec::new();
+        for (name, path) in written.capture {
             if let Some((lender, at)) = course.lent.get(&name.value) {
                 problems.push(
                     Problem::error(
@@ -251,6 +261,7 @@ impl ProbeMaker<'_> {
             expect: expectations,
             warn,
             capture,
+            version: written.version.map(|path| path.value.0.clone()),
             timeout: written.timeout,
         })
     }
@@ -284,8 +295,12 @@ fn bring(
         return Vec::new();
     };
     let Some(found) = course.made.find(text, &at, problems) else { return Vec::new() };
-    course.open = known;
     let name = &found.probe.name;
+    if course.used.contains(name) {
+        problems.error(at, format!("`{name}` is used twice")).help = Some("a journey uses a probe once".to_owned());
+        return Vec::new();
+    }
+    course.open = known;
     if found.open {
         course.open = true;
     }
@@ -303,7 +318,7 @@ fn bring(
         }
         let Some(own) = course.name_of(found, step) else {
             problems.error(at.clone(), format!("`{name}` brings a step named `{}` once more", step.name)).help =
-                Some("a probe can be used once in a journey".to_owned());
+                Some("give the step another name there, or here".to_owned());
             return renamed;
         };
         course.names.insert(own.clone(), at.clone());

@@ -117,6 +117,7 @@ fn surroundings() -> Surroundings {
         environment: Arc::new(move |name| environment.get(name).map(|value| (*value).to_owned())),
         clock: TestClock::starting("2026-11-25T12:00:00Z"),
         http: crate::net::client::shared().unwrap(),
+        pulses: Arc::default(),
     }
 }
 

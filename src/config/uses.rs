@@ -37,7 +37,7 @@ struct Order<'a> {
     way: Vec<&'a str>,
 }
 
-impl<'a> Order<'a> {
+impl Order<'_> {
     fn visit(&mut self, name: &str, problems: &mut Problems) {
         let Some((name, uses)) = self.uses.get_key_value(name) else { return };
         if self.done.contains_key(name.as_str()) {

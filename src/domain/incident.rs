@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::judge::Aspect;
-use super::names::{ChannelName, ProbeName, ScheduleName};
+use super::names::{ChannelName, ProbeName, ScheduleName, StepName};
 use super::outcome::{Failure, FailureKind, RunId};
 use super::probe::Labels;
 use super::quiet::Reason;
@@ -113,6 +113,9 @@ pub struct Incident {
     pub runbook: Option<String>,
     /// Why nobody was told yet; absent once somebody was, or where there is nobody to tell.
     pub quiet: Option<Reason>,
+    /// What changed in the hour before it was opened, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
     /// The channels that were told it is open, each of which is told when it is over.
     pub told: Vec<ChannelName>,
     /// How many transitions it has had; numbers of notifications have no holes.
@@ -138,6 +141,29 @@ impl Incident {
     /// Whether it is still open.
     pub fn is_open(&self) -> bool {
         self.resolved_at.is_none()
+    }
+}
+
+/// Which version a step last saw of its target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The probe.
+    pub probe: ProbeName,
+    /// Its step.
+    pub step: StepName,
+    /// As the target said it.
+    pub version: String,
+    /// The first run that saw it.
+    pub since: Timestamp,
+    /// What it was before that; absent for the first that was ever seen.
+    pub before: Option<String>,
+}
+
+impl Version {
+    /// The change in words, where there was one.
+    pub fn change(&self) -> Option<String> {
+        let before = self.before.as_ref()?;
+        Some(format!("{} saw version {before} become {}", self.probe, self.version))
     }
 }
 
@@ -168,7 +194,7 @@ pub struct Moment {
     pub incident: IncidentId,
     /// When.
     pub at: Timestamp,
-    /// What: `failed`, `opened`, `joined`, `muted`, `told`, `recovered`, `resolved`.
+    /// What: `version`, `failed`, `opened`, `joined`, `muted`, `told`, `recovered`, `resolved`.
     pub what: String,
     /// In words.
     pub text: String,

@@ -256,6 +256,7 @@ mod tests {
                 _ => Verdict::Inconclusive(Cause::ShutDown),
             },
             steps: Vec::new(),
+            bundle: None,
         }
     }
 

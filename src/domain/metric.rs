@@ -249,7 +249,10 @@ mod tests {
                 certificate_expires: None,
                 status: Some(200),
                 late_ms: None,
+                version: None,
+                cases: Vec::new(),
             }],
+            bundle: None,
         };
         let lines: Vec<_> = samples(&run)
             .iter()

@@ -1,5 +1,6 @@
 //! Floor 0: nouns and rules. No async, no I/O, no clock reads, nothing of YAML.
 
+pub mod debt;
 pub mod exchange;
 pub mod expression;
 pub mod incident;
@@ -7,8 +8,11 @@ pub mod judge;
 pub mod metric;
 pub mod names;
 pub mod outcome;
+pub mod privacy;
 pub mod probe;
+pub mod pulse;
 pub mod quiet;
+pub mod redaction;
 pub mod schedule;
 pub mod template;
 pub mod text;

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::expression::Explanation;
+use super::exchange::Bundle;
+use super::expression::{Explanation, Part};
 use super::names::{ProbeName, ScheduleName, StepName};
 use super::time::Timestamp;
 
@@ -26,6 +27,9 @@ pub struct Observation {
     pub certificate_expires: Option<Timestamp>,
     /// What a test runner said of each of its test cases, where the step ran one.
     pub cases: Vec<Case>,
+    /// Facts that are told with the first expectation that does not hold, whether it names them or not: a program's last
+    /// words on standard error say more than its exit code.
+    pub aside: Vec<Part>,
 }
 
 /// One test case of a step that ran a test runner. Its name is the target's text and never a label.
@@ -185,18 +189,36 @@ failure_kinds! {
     RedirectLimit = "redirect.limit",
     /// A redirect that may not be followed.
     RedirectBlocked = "redirect.blocked",
+    /// The server answers in HTTP and makes no WebSocket of the connection.
+    WebSocketRefused = "websocket.refused",
+    /// The server ended the WebSocket before what was waited for.
+    WebSocketClosed = "websocket.closed",
     /// An assertion was not true.
     Expect = "expect",
     /// A value for a later step was not there.
     Capture = "capture",
+    /// The report that a program should have written is missing, from an earlier run, too large, or no report.
+    CommandReport = "command.report",
+    /// A test case of a test runner failed.
+    Case = "case",
+    /// A job elsewhere said that it failed.
+    HeartbeatFailed = "heartbeat.failed",
+    /// A job elsewhere said that it began, and not in time how it ended.
+    HeartbeatUnfinished = "heartbeat.unfinished",
+    /// A job elsewhere did not ping in time.
+    HeartbeatSilent = "heartbeat.silent",
     /// No route or no network on our side.
     LocalNetwork = "local.network",
     /// Our own limits: file descriptors, ports, buffers.
     LocalResources = "local.resources",
+    /// This machine does not let us, e.g. send pings.
+    LocalPermission = "local.permission",
     /// A secret was not to be had.
     LocalSecret = "local.secret",
     /// We stood still while we should have looked: stopped, starved of the processor, or asleep with the machine.
     LocalStopped = "local.stopped",
+    /// What the step needs of our own machine or process is not there: a program, a directory, the daemon.
+    LocalSetup = "local.setup",
     /// Our own bug.
     Internal = "internal",
 }
@@ -206,7 +228,13 @@ impl FailureKind {
     pub fn is_ours(self) -> bool {
         matches!(
             self,
-            Self::LocalNetwork | Self::LocalResources | Self::LocalSecret | Self::LocalStopped | Self::Internal
+            Self::LocalNetwork
+                | Self::LocalResources
+                | Self::LocalPermission
+                | Self::LocalSecret
+                | Self::LocalSetup
+                | Self::LocalStopped
+                | Self::Internal
         )
     }
 }
@@ -352,6 +380,15 @@ impl Verdict {
             Self::Passed | Self::Inconclusive(Cause::ShutDown) => &[],
         }
     }
+
+    /// The same, for who takes something out of them.
+    pub fn failures_mut(&mut self) -> &mut [Failure] {
+        match self {
+            Self::Degraded(failures) | Self::Failed(failures) => failures,
+            Self::Inconclusive(Cause::Ours(failure)) => std::slice::from_mut(failure),
+            Self::Passed | Self::Inconclusive(Cause::ShutDown) => &mut [],
+        }
+    }
 }
 
 /// What became of one step.
@@ -379,7 +416,16 @@ pub struct StepOutcome {
     /// measured by our own clock: its times may be too long by as much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_ms: Option<f64>,
+    /// Which version the target said it is, cut to [`VERSION_LENGTH_MAX`] characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The test cases of the runner that the step ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cases: Vec<Case>,
 }
+
+/// The longest version that is kept, in characters.
+pub const VERSION_LENGTH_MAX: usize = 100;
 
 /// The id of a run: sorts by time, and is ours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -416,6 +462,9 @@ pub struct Run {
     pub verdict: Verdict,
     /// Its steps, then its cleanup, in their order.
     pub steps: Vec<StepOutcome>,
+    /// What it leaves for whoever looks for a cause, where there is one to look for. It is kept beside the run and not in it.
+    #[serde(skip)]
+    pub bundle: Option<Arc<Bundle>>,
 }
 
 /// What became of a slot of a probe: exactly one of these.

@@ -1,10 +1,11 @@
 //! Probe, step, cleanup: the definition after validation. `A` is whatever performs a step; the rules here do not need
 //! to know it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::debt::Owing;
 use super::expression::Expression;
 use super::judge::AlertPolicy;
 use super::names::{CaptureName, ProbeName, StepName};
@@ -45,58 +46,6 @@ pub struct Probe<A> {
     pub journey: bool,
 }
 
-/// Which captures a cleanup needs: those alone are journaled, since they are as good as secrets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Owing {
-    /// These.
-    Named(BTreeSet<CaptureName>),
-    /// Any: an expression of the cleanup uses `captures` as a whole.
-    All,
-}
-
-impl Default for Owing {
-    fn default() -> Self {
-        Self::Named(BTreeSet::new())
-    }
-}
-
-impl Owing {
-    /// Whether it needs this one.
-    pub fn needs(&self, name: &CaptureName) -> bool {
-        match self {
-            Self::Named(names) => names.contains(name),
-            Self::All => true,
-        }
-    }
-
-    /// Needs this one too.
-    pub fn add(&mut self, name: CaptureName) {
-        if let Self::Named(names) = self {
-            names.insert(name);
-        }
-    }
-
-    /// Needs what another needs.
-    pub fn merge(&mut self, other: &Self) {
-        match other {
-            Self::Named(names) => names.iter().for_each(|name| self.add(name.clone())),
-            Self::All => *self = Self::All,
-        }
-    }
-
-    /// Needs what an expression names.
-    pub fn add_expression(&mut self, expression: &Expression) {
-        for path in expression.references() {
-            let Some(below) = path.strip_prefix("captures") else { continue };
-            match below.strip_prefix('.').map(CaptureName::parse) {
-                Some(Ok(name)) => self.add(name),
-                None if !below.is_empty() => {} // a longer word that begins like it
-                Some(Err(_)) | None => *self = Self::All,
-            }
-        }
-    }
-}
-
 /// One action of a probe.
 #[derive(Clone, Debug)]
 pub struct Step<A> {
@@ -114,6 +63,8 @@ pub struct Step<A> {
     pub warn: Vec<Expression>,
     /// What later steps need of this one.
     pub capture: Vec<Capture>,
+    /// Where its target says which version it is.
+    pub version: Option<CapturePath>,
     /// The step's own limit within the probe's.
     pub timeout: Option<Duration>,
 }

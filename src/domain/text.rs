@@ -13,6 +13,16 @@ pub fn is_hidden(c: char) -> bool {
     shown(c) != c
 }
 
+/// The text as one word of a POSIX shell, whatever is in it: commands that repeat an exchange are pasted by people.
+pub fn shell_word(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
+    }
+}
+
 fn shown(c: char) -> char {
     match c {
         '\t' => c,
@@ -43,6 +53,20 @@ mod tests {
             ("\u{7f}\u{9b}", "␡\u{fffd}"),
         ] {
             assert_eq!(harmless(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_word_of_a_shell_stays_one() {
+        for (text, word) in [
+            ("https://a.example:80/x_y", "https://a.example:80/x_y"),
+            ("a b", "'a b'"),
+            ("$(id); `id`", "'$(id); `id`'"),
+            ("it's", r"'it'\''s'"),
+            ("?a=*&b", "'?a=*&b'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(text), word);
         }
     }
 }

@@ -456,7 +456,7 @@ mod tests {
         fn retry_deliveries(&self, _: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
             Box::pin(std::future::ready(Ok(())))
         }
-        fn journal(&self, _: crate::ports::Debt) -> BoxFuture<'_, Result<(), StoreError>> {
+        fn journal(&self, _: crate::domain::debt::Debt) -> BoxFuture<'_, Result<(), StoreError>> {
             Box::pin(std::future::ready(Ok(())))
         }
         fn acquit<'a>(&'a self, _: &'a crate::domain::outcome::RunId) -> BoxFuture<'a, Result<(), StoreError>> {

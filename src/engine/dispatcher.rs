@@ -25,6 +25,9 @@ const GATHER: Duration = Duration::from_millis(20);
 /// How many runs are kept while the store does not take them; states, incidents and messages are kept whole.
 const UNRECORDED_RUNS_MAX: usize = 100_000;
 
+/// How many bundles are kept meanwhile: sixteen MiB at most, and what is lost with the others is only their detail.
+const UNRECORDED_BUNDLES_MAX: usize = 1_000;
+
 /// How long a store that failed is left alone at first; doubles …
 const STORE_REST_MIN: Duration = Duration::from_secs(1);
 
@@ -164,8 +167,7 @@ impl Dispatcher {
         let now = self.clock.monotonic();
         let rest = outage.map_or(STORE_REST_MIN, |outage| (outage.rest * 2).min(STORE_REST_MAX));
         let told_at = outage.map(|outage| outage.told_at).filter(|told_at| now.since(*told_at) < TELL_EVERY);
-        let excess = self.unrecorded.runs.len().saturating_sub(UNRECORDED_RUNS_MAX);
-        self.unrecorded.runs.drain(..excess);
+        let excess = shed(&mut self.unrecorded);
         if told_at.is_none() || excess > 0 {
             let Commit { runs, deliveries, .. } = &self.unrecorded;
             tracing::error!(
@@ -177,6 +179,15 @@ impl Dispatcher {
         }
         *outage = Some(Outage { until: now + rest, rest, told_at: told_at.unwrap_or(now) });
     }
+}
+
+/// Gives up the oldest of what waits where it is too much, and says how many runs that were.
+fn shed(unrecorded: &mut Commit) -> usize {
+    let Commit { runs, bundles, .. } = unrecorded;
+    bundles.drain(..bundles.len().saturating_sub(UNRECORDED_BUNDLES_MAX));
+    let excess = runs.len().saturating_sub(UNRECORDED_RUNS_MAX);
+    runs.drain(..excess);
+    excess
 }
 
 /// What became of incidents, once it is recorded. What a target said is made harmless first.
@@ -196,7 +207,8 @@ fn log(commit: &Commit) {
 }
 
 fn is_empty(commit: &Commit) -> bool {
-    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries } = commit;
+    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries, versions, bundles, pulses } =
+        commit;
     runs.is_empty()
         && accounts.is_empty()
         && states.is_empty()
@@ -204,4 +216,31 @@ fn is_empty(commit: &Commit) -> bool {
         && incidents.is_empty()
         && moments.is_empty()
         && deliveries.is_empty()
+        && versions.is_empty()
+        && bundles.is_empty()
+        && pulses.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::names::ProbeName;
+    use crate::domain::outcome::RunId;
+    use crate::engine::testing::at;
+    use crate::ports::KeptBundle;
+
+    #[test]
+    fn while_the_store_rests_the_latest_bundles_wait_and_no_more() {
+        let bundle = |n: usize| KeptBundle {
+            run: RunId(Arc::from(n.to_string())),
+            probe: ProbeName::parse("api").unwrap(),
+            started_at: at("2026-11-24T10:00:00Z"),
+            incident: None,
+            bundle: Arc::default(),
+        };
+        let mut waiting = Commit { bundles: (0..1_200).map(bundle).collect(), ..Commit::default() };
+        assert!(!is_empty(&waiting));
+        assert_eq!(shed(&mut waiting), 0, "no run went");
+        assert_eq!((waiting.bundles.len(), &*waiting.bundles[0].run.0), (1_000, "200"));
+    }
 }

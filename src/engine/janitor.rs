@@ -5,6 +5,7 @@
 //! secrets of a run have been kept for long enough: it is given up, which is counted, with a line in the logs that names
 //! the run by which its remains can be found.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +19,13 @@ use super::fanout::Fanout;
 use super::journal::Journal;
 use super::plan::Plan;
 use super::runner::Runner;
+use crate::domain::debt::Debt;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::names::ProbeName;
 use crate::domain::outcome::{Failure, FailureKind, RunId};
 use crate::domain::text::harmless;
 use crate::domain::time::{Length, Monotonic, between, later};
-use crate::ports::{Clock, Debt};
+use crate::ports::Clock;
 
 /// How many cleanups go on at once: they must not hold up the rounds.
 const AT_ONCE: usize = 8;
@@ -164,7 +166,8 @@ impl Janitor {
     async fn give_up(&mut self) {
         let now = self.clock.now();
         let mut kept: BTreeMap<ProbeName, usize> = BTreeMap::new();
-        self.debts.sort_by(|one, other| other.since.cmp(&one.since));
+        // The youngest first, so that of too many it is the oldest that go.
+        self.debts.sort_by_key(|debt| Reverse(debt.since));
         let (kept, given_up): (Vec<_>, Vec<_>) = std::mem::take(&mut self.debts).into_iter().partition(|debt| {
             let count = kept.entry(debt.probe.clone()).or_default();
             *count += 1;

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::domain::debt::{Debt, Owing};
 use crate::domain::names::{CaptureName, ProbeName};
 use crate::domain::outcome::RunId;
-use crate::domain::probe::Owing;
 use crate::domain::time::Monotonic;
-use crate::ports::{Clock, Debt, Store, StoreError};
+use crate::ports::{Clock, Store, StoreError};
 
 /// How long a run waits for the store; it goes on without it then.
 const WAIT_MAX: Duration = Duration::from_secs(2);

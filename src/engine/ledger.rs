@@ -3,17 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::plan::Plan;
 use super::runner::new_id;
-use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity};
+use crate::domain::exchange::Bundle;
+use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
 use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Transition, judge};
-use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
+use crate::domain::names::{ChannelName, ProbeName, ScheduleName, StepName};
 use crate::domain::outcome::{Run, Verdict};
 use crate::domain::quiet::why_quiet;
 use crate::domain::schedule::Schedule;
-use crate::domain::time::{Timestamp, words};
-use crate::ports::{Commit, Delivery, Loaded, Notification};
+use crate::domain::time::{Timestamp, between, clock, words};
+use crate::ports::{Commit, Delivery, KeptBundle, Loaded, Notification};
 
 /// The states and the open incidents.
 pub struct Ledger {
@@ -21,14 +23,30 @@ pub struct Ledger {
     /// Healthy states are not held.
     states: HashMap<AlertKey, AlertState>,
     open: BTreeMap<(ProbeName, Aspect), Incident>,
+    versions: BTreeMap<(ProbeName, StepName), Version>,
 }
+
+/// How long before an incident a change may have been its cause.
+const SHORTLY: Duration = Duration::from_secs(3_600);
+
+/// How many changes are told of one incident.
+const CHANGES_MAX: usize = 10;
+
+/// Where several versions answer in turn, a change is told this often at most.
+const CHANGE_TOLD_EVERY: Duration = Duration::from_secs(300);
 
 impl Ledger {
     /// The ledger as the process before this one left it, under this plan: what is no longer configured is resolved.
     pub fn open(plan: Arc<Plan>, loaded: Loaded, now: Timestamp, commit: &mut Commit) -> Self {
         let open = loaded.incidents.into_iter().map(|incident| ((incident.probe.clone(), incident.aspect), incident));
-        let mut ledger =
-            Self { plan: Arc::clone(&plan), states: loaded.states.into_iter().collect(), open: open.collect() };
+        let versions =
+            loaded.versions.into_iter().map(|version| ((version.probe.clone(), version.step.clone()), version));
+        let mut ledger = Self {
+            plan: Arc::clone(&plan),
+            states: loaded.states.into_iter().collect(),
+            open: open.collect(),
+            versions: versions.collect(),
+        };
         ledger.take(plan, now, commit);
         ledger
     }
@@ -85,10 +103,13 @@ impl Ledger {
     }
 
     /// Takes in one run: its verdict moves the states, the states move the incidents, the incidents are told.
-    pub fn take_run(&mut self, run: Run, now: Timestamp, commit: &mut Commit) {
+    pub fn take_run(&mut self, mut run: Run, now: Timestamp, commit: &mut Commit) {
+        self.take_versions(&run, commit);
         let plan = Arc::clone(&self.plan);
+        let bundle = run.bundle.take();
         let watched = run.schedule.as_ref().and_then(|name| watched(&plan, name, &run.probe));
         let Some((schedule, policy)) = watched else {
+            self.keep(bundle, &run, commit);
             commit.runs.push(run);
             return;
         };
@@ -112,8 +133,61 @@ impl Ledger {
                 None => {}
             }
         }
+        self.keep(bundle, &run, commit);
         commit.runs.push(run);
         self.reconsider_quiet(now, commit);
+    }
+
+    /// Notes which versions a run saw. What changed goes into the time line of the probe's open incidents.
+    fn take_versions(&mut self, run: &Run, commit: &mut Commit) {
+        for step in &run.steps {
+            let Some(version) = &step.version else { continue };
+            let known = self.versions.get(&(run.probe.clone(), step.name.clone()));
+            if known.is_some_and(|known| known.version == *version) {
+                continue;
+            }
+            let quick = known.is_some_and(|known| between(known.since, run.started_at) < CHANGE_TOLD_EVERY);
+            let seen = Version {
+                probe: run.probe.clone(),
+                step: step.name.clone(),
+                version: version.clone(),
+                since: run.started_at,
+                before: known.map(|known| known.version.clone()),
+            };
+            if let Some(change) = seen.change().filter(|_| !quick) {
+                let of_probe = self.open.values().filter(|incident| incident.probe == run.probe);
+                let moments = of_probe.map(|incident| moment(incident, run.started_at, "version", change.clone()));
+                commit.moments.extend(moments);
+            }
+            commit.put_version(seen.clone());
+            self.versions.insert((run.probe.clone(), step.name.clone()), seen);
+        }
+    }
+
+    /// The changes of the hour before, the latest last: whichever probe saw them, since one part of a system breaks
+    /// another.
+    fn changes_before(&self, since: Timestamp, now: Timestamp) -> Vec<(Timestamp, String)> {
+        let recent = |version: &&Version| version.since <= now && between(version.since, since) < SHORTLY;
+        let changes = self.versions.values().filter(recent);
+        let mut changes: Vec<_> = changes.filter_map(|version| Some((version.since, version.change()?))).collect();
+        changes.sort();
+        changes.split_off(changes.len().saturating_sub(CHANGES_MAX))
+    }
+
+    /// Keeps what a run left, with the incident that it speaks of.
+    fn keep(&self, bundle: Option<Arc<Bundle>>, run: &Run, commit: &mut Commit) {
+        let Some(bundle) = bundle else { return };
+        let of_aspect = |aspect: &Aspect| {
+            let open = self.open.get(&(run.probe.clone(), *aspect));
+            open.filter(|_| aspect.bad(&run.verdict) == Some(true)).map(|incident| incident.id.clone())
+        };
+        commit.bundles.push(KeptBundle {
+            run: run.id.clone(),
+            probe: run.probe.clone(),
+            started_at: run.started_at,
+            incident: Aspect::ALL.iter().find_map(of_aspect),
+            bundle,
+        });
     }
 
     fn fired(
@@ -168,9 +242,13 @@ impl Ledger {
             labels: probe.map(|probe| probe.labels.clone()).unwrap_or_default(),
             runbook: probe.and_then(|probe| probe.runbook.clone()),
             quiet: None,
+            changes: Vec::new(),
             told: Vec::new(),
             transitions: 0,
         };
+        let changes = self.changes_before(since, now);
+        incident.changes = changes.iter().map(|(at, change)| format!("{change} at {}", clock(*at))).collect();
+        commit.moments.extend(changes.into_iter().map(|(at, change)| moment(&incident, at, "version", change)));
         commit.moments.push(moment(&incident, since, run.verdict.word(), first_words(&run.verdict)));
         commit.moments.push(moment(&incident, now, "opened", format!("{severity}, by {}", key.schedule)));
         let needs = probe.map(|probe| probe.needs.clone()).unwrap_or_default();
@@ -208,7 +286,7 @@ impl Ledger {
     fn resolve(&mut self, mut incident: Incident, now: Timestamp, because: Option<&str>, commit: &mut Commit) {
         incident.resolved_at = Some(now);
         incident.resolved_because = because.map(str::to_owned);
-        let length = words(crate::domain::time::between(incident.since, now));
+        let length = words(between(incident.since, now));
         let text = because.map_or_else(|| format!("after {length}"), |why| format!("after {length}: {why}"));
         commit.moments.push(moment(&incident, now, "resolved", text));
         // Whoever was told that it began is told that it is over, and nobody else.
@@ -318,10 +396,9 @@ fn first_words(verdict: &Verdict) -> String {
 mod tests {
     use super::*;
     use crate::domain::names::ScheduleName;
-    use crate::domain::outcome::{Failure, FailureKind, RunId};
+    use crate::domain::outcome::{Failure, FailureKind, Phases, RunId, StepOutcome};
     use crate::engine::plan::Route;
     use crate::engine::testing::{at, plan_of, schedule_of};
-    use std::time::Duration;
 
     fn name(text: &str) -> ProbeName {
         ProbeName::parse(text).unwrap()
@@ -348,7 +425,53 @@ mod tests {
                 _ => Verdict::Passed,
             },
             steps: Vec::new(),
+            bundle: None,
         }
+    }
+
+    #[test]
+    fn a_version_that_changed_shortly_before_is_told_with_the_incident() {
+        let plan = Arc::new(plan_of(vec![schedule_of("tier", "30s", 2)]));
+        let start = at("2026-11-24T10:00:00Z");
+        let mut ledger = Ledger::open(Arc::clone(&plan), Loaded::default(), start, &mut Commit::default());
+        let take = |ledger: &mut Ledger, probe: &str, second: i64, letter: char, version: &str| {
+            let mut run = run("tier", probe, second, letter);
+            run.steps = vec![StepOutcome {
+                name: StepName::parse("http").unwrap(),
+                kind: "http".to_owned(),
+                cleanup: false,
+                verdict: Some(run.verdict.clone()),
+                offset_ms: 0.0,
+                phases: Phases::default(),
+                certificate_expires: None,
+                status: None,
+                late_ms: None,
+                version: Some(version.to_owned()),
+            }];
+            let mut commit = Commit::default();
+            ledger.take_run(run, start + chrono::TimeDelta::seconds(second), &mut commit);
+            commit
+        };
+        let first = take(&mut ledger, "probe-1", 0, '.', "1.0.0");
+        assert_eq!((first.versions.len(), first.moments.len()), (1, 0));
+        assert_eq!(take(&mut ledger, "probe-1", 30, '.', "1.0.0").versions, [], "nothing changed");
+        take(&mut ledger, "probe-1", 600, '.', "1.1.0");
+        // What is known outlives the process.
+        let versions = ledger.versions.values().cloned().collect();
+        let loaded = Loaded { versions, ..Loaded::default() };
+        let mut ledger = Ledger::open(Arc::clone(&plan), loaded, start, &mut Commit::default());
+        take(&mut ledger, "probe-0", 630, 'x', "7");
+        let opened = take(&mut ledger, "probe-0", 660, 'x', "7");
+        let told: Vec<_> = opened.moments.iter().map(|moment| moment.what.as_str()).collect();
+        assert_eq!(told, ["version", "failed", "opened"]);
+        let changes = &opened.deliveries[0].notification.incident.changes;
+        assert!(changes[0].starts_with("probe-1 saw version 1.0.0 become 1.1.0 at "), "{changes:?}");
+        let while_open = take(&mut ledger, "probe-0", 1_200, 'x', "8").moments;
+        assert_eq!(while_open[0].text, "probe-0 saw version 7 become 8");
+        assert!(take(&mut ledger, "probe-0", 1_230, 'x', "7").moments.is_empty(), "two that answer in turn");
+        take(&mut ledger, "probe-1", 9_000, 'x', "1.1.0");
+        let much_later = take(&mut ledger, "probe-1", 9_030, 'x', "1.1.0");
+        assert_eq!(much_later.incidents[0].changes, Vec::<String>::new());
     }
 
     /// Feeds runs (schedule, probe, letter), a second apart, and writes down what is told and to whom.
@@ -498,8 +621,8 @@ mod tests {
             let loaded = Loaded {
                 states: ledger.states.clone().into_iter().collect(),
                 incidents: ledger.open.values().cloned().collect(),
-                accounted: Vec::new(),
-                debts: Vec::new(),
+                versions: ledger.versions.values().cloned().collect(),
+                ..Loaded::default()
             };
             let mut of_start = Commit::default();
             ledger = Ledger::open(Arc::clone(&plan), loaded, now, &mut of_start);
@@ -566,6 +689,23 @@ mod tests {
         story.runs("tier", "probe-0", "x");
         assert!(story.told.is_empty() && story.ledger.states.is_empty());
         assert_eq!(story.last.runs.len(), 1);
+    }
+
+    #[test]
+    fn what_a_run_left_is_kept_with_the_incident_it_speaks_of() {
+        let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 1)]));
+        let mut kept = Vec::new();
+        for letter in ['x', 'x', 'x', '?', '.'] {
+            story.second += 1;
+            let mut run = run("tier", "probe-0", story.second, letter);
+            run.bundle = (letter != '.').then(Arc::default);
+            let mut commit = Commit::default();
+            story.ledger.take_run(run, at("2026-11-24T10:01:00Z"), &mut commit);
+            assert!(commit.runs.iter().all(|run| run.bundle.is_none()), "it is kept once");
+            kept.extend(commit.bundles.into_iter().map(|bundle| bundle.incident.is_some()));
+            story.note(Commit { incidents: commit.incidents, ..Commit::default() });
+        }
+        assert_eq!(kept, [false, true, true, false], "the first only made it suspect, and the last saw nothing of it");
     }
 
     #[test]

@@ -9,10 +9,13 @@
 //! | [`janitor`] | debts: cleanups that are owed | debts of runs | cleanups, erased debts → store |
 //! | [`fanout`] | a publisher each | samples | publishers |
 //!
+//! [`pulses`] has no task: the web brings it the pings of jobs elsewhere, and probers ask it.
+//!
 //! Arrows go one way only, and every channel is bounded. When the process ends the tasks end in that order, each after
 //! it has put away what the one before it still sent.
 
 pub mod calendar;
+pub mod cases;
 pub mod deliverer;
 pub mod dispatcher;
 pub mod facts;
@@ -23,6 +26,8 @@ pub mod ledger;
 pub mod plan;
 pub mod progress;
 pub mod pulse;
+pub mod pulses;
+pub mod records;
 pub mod runner;
 pub mod scheduler;
 pub mod slots;

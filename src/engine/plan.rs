@@ -11,7 +11,7 @@ use crate::domain::judge::AlertPolicy;
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::probe::{Probe, Step};
 use crate::domain::schedule::Schedule;
-use crate::ports::{Known, Notifier, Prober, PublisherFactory, Secrets};
+use crate::ports::{Known, Notifier, Prober, PublisherFactory, Secrets, Token};
 
 /// A probe with what performs its steps.
 pub type PlannedProbe = Probe<Arc<dyn Prober>>;
@@ -89,6 +89,12 @@ impl Plan {
         self.routes.iter().find(|route| route.severities.is_empty() || route.severities.contains(&severity))
     }
 
+    /// The tokens of the jobs that ping.
+    pub fn tokens(&self) -> impl Iterator<Item = &Token> {
+        let steps = self.probes.values().flat_map(|probe| probe.steps.iter().chain(&probe.cleanup));
+        steps.filter_map(|step| step.action.token())
+    }
+
     /// The names that labels of samples may have.
     pub fn known(&self) -> Known {
         let of_schedule = |schedule: &Arc<Schedule>| {
@@ -114,6 +120,13 @@ impl Plan {
             _ => None,
         };
         names.iter().filter_map(change).collect()
+    }
+}
+
+impl PlannedProbe {
+    /// Whether a step of it does not look but waits to be told, which only a daemon is.
+    pub fn waits_to_be_told(&self) -> bool {
+        self.steps.iter().any(|step| step.action.token().is_some())
     }
 }
 

@@ -3,17 +3,23 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::cases::{failures_of, tell_aside};
 use super::facts::{Facts, Whole, capture};
 use super::plan::{PlannedProbe, PlannedStep};
 use super::pulse::{LATE_MIN, STOPPED_MIN};
+use super::records::{Discretion, Records};
+use crate::domain::exchange::{Assertion, Bundle};
 use crate::domain::expression::{Expression, Scope};
 use crate::domain::names::{CaptureName, StepName};
-use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Phases, StepOutcome, Verdict};
+use crate::domain::outcome::{
+    Cause, Failure, FailureKind, Observation, Phases, StepOutcome, VERSION_LENGTH_MAX, Verdict,
+};
 use crate::domain::probe::Probe;
 use crate::domain::time::{Monotonic, milliseconds, words};
-use crate::ports::Secrets;
+use crate::ports::{Recorder, Secrets};
 
 /// A run that is going on.
 pub struct Progress<'a> {
@@ -26,6 +32,10 @@ pub struct Progress<'a> {
     pub begun: Monotonic,
     /// Why the cleanup did not do its work.
     uncleaned: Option<Failure>,
+    /// What this run leaves for whoever looks for a cause.
+    records: Records,
+    /// The assertions of the step that is going on, with their values, where they will be read.
+    asserted: Vec<Assertion>,
     /// What the steps saw, where the probe has expectations of them together.
     seen: Vec<(StepName, Observation)>,
     outcomes: Vec<StepOutcome>,
@@ -76,35 +86,6 @@ impl Outcome {
     }
 }
 
-/// The assertions decide, then the captures are taken: also of a step that failed, because the cleanup may need them.
-pub fn weigh(
-    step: &PlannedStep,
-    observation: &Observation,
-    captures: &mut BTreeMap<CaptureName, String>,
-    each: &serde_json::Value,
-) -> Outcome {
-    let mut outcome = Outcome::default();
-    {
-        let facts = Facts::of(observation, captures, each);
-        outcome.failures = untrue(&step.expect, &facts);
-        outcome.warnings = untrue(&step.warn, &facts);
-    }
-    let well = outcome.failures.is_empty();
-    for wanted in &step.capture {
-        match capture(observation, &wanted.path) {
-            Ok(text) => {
-                captures.insert(wanted.name.clone(), text);
-            }
-            Err(why) if well => {
-                let message = format!("`{}` cannot be taken as `{}`: {why}", wanted.path.text, wanted.name);
-                outcome.failures.push(Failure::new(FailureKind::Capture, message));
-            }
-            Err(_) => {}
-        }
-    }
-    outcome
-}
-
 fn untrue(expressions: &[Expression], facts: &dyn Scope) -> Vec<Failure> {
     let explanations = expressions.iter().filter_map(|expression| expression.assert(facts).err());
     explanations.map(Failure::of_assertion).collect()
@@ -112,13 +93,15 @@ fn untrue(expressions: &[Expression], facts: &dyn Scope) -> Vec<Failure> {
 
 impl<'a> Progress<'a> {
     /// Nothing has been done yet.
-    pub fn begin(probe: &'a PlannedProbe, secrets: &'a dyn Secrets, begun: Monotonic) -> Self {
+    pub fn begin(probe: &'a PlannedProbe, secrets: &'a dyn Secrets, begun: Monotonic, records: Records) -> Self {
         Self {
             probe,
             secrets,
             captures: BTreeMap::new(),
             begun,
             uncleaned: None,
+            records,
+            asserted: Vec::new(),
             seen: Vec::new(),
             outcomes: Vec::new(),
             failures: Vec::new(),
@@ -130,6 +113,41 @@ impl<'a> Progress<'a> {
     /// Whether the next step is to be performed: nothing has failed, and nothing of ours stands in the way.
     pub fn goes_on(&self) -> bool {
         self.failures.is_empty() && self.ours.is_none()
+    }
+
+    /// The assertions decide, then the captures are taken: also of a step that failed, because the cleanup may need them.
+    pub fn weigh(&mut self, step: &PlannedStep, observation: &Observation) -> Outcome {
+        let mut outcome = Outcome::default();
+        {
+            let facts = Facts::of(observation, &self.captures, &self.probe.each);
+            outcome.failures = untrue(&step.expect, &facts);
+            outcome.warnings = untrue(&step.warn, &facts);
+            self.asserted = self.records.examine(step, &facts, !outcome.failures.is_empty());
+        }
+        if let Some(first) = outcome.failures.first_mut() {
+            tell_aside(first, &observation.aside);
+        }
+        // A test case says what broke; that the runner then ended with 1 only follows from it.
+        outcome.failures.splice(0..0, failures_of(&observation.cases));
+        let well = outcome.failures.is_empty();
+        for wanted in &step.capture {
+            match capture(observation, &wanted.path) {
+                Ok(text) => {
+                    self.captures.insert(wanted.name.clone(), text);
+                }
+                Err(why) if well => {
+                    let message = format!("`{}` cannot be taken as `{}`: {why}", wanted.path.text, wanted.name);
+                    outcome.failures.push(Failure::new(FailureKind::Capture, message));
+                }
+                Err(_) => {}
+            }
+        }
+        outcome
+    }
+
+    /// Puts down what a step exchanged, asserted and captured.
+    pub fn record(&mut self, step: &PlannedStep, recorder: Recorder) {
+        self.records.add(step, recorder, std::mem::take(&mut self.asserted), &self.captures);
     }
 
     /// Weighs what the steps say together, once all of them are well.
@@ -147,7 +165,7 @@ impl<'a> Progress<'a> {
             bodies: Whole::reads_bodies(expect.iter().chain(warn)),
         };
         let (mut failures, mut warnings) = (untrue(expect, &whole), untrue(warn, &whole));
-        failures.iter_mut().chain(&mut warnings).for_each(|failure| redact(failure, self.secrets));
+        discreet(failures.iter_mut().chain(&mut warnings), &self.captures, self.secrets);
         self.failures.append(&mut failures);
         self.warnings.append(&mut warnings);
     }
@@ -157,15 +175,16 @@ impl<'a> Progress<'a> {
         self.uncleaned.as_ref()
     }
 
-    /// What the run says, and what became of its steps.
-    pub fn end(self) -> (Verdict, Vec<StepOutcome>) {
-        let verdict = match (self.failures, self.ours, self.warnings) {
+    /// What the run says, what became of its steps, and what it leaves.
+    pub fn end(mut self) -> (Verdict, Vec<StepOutcome>, Option<Arc<Bundle>>) {
+        let mut verdict = match (self.failures, self.ours, self.warnings) {
             (failures, _, _) if !failures.is_empty() => Verdict::Failed(failures),
             (_, Some(cause), _) => Verdict::Inconclusive(cause),
             (_, None, warnings) if !warnings.is_empty() => Verdict::Degraded(warnings),
             _ => Verdict::Passed,
         };
-        (verdict, self.outcomes)
+        let bundle = self.records.close(&mut verdict, &mut self.outcomes, &self.captures, self.secrets);
+        (verdict, self.outcomes, bundle)
     }
 
     /// Puts down a step that was not performed: it has no verdict.
@@ -181,6 +200,8 @@ impl<'a> Progress<'a> {
             certificate_expires: None,
             status: None,
             late_ms: None,
+            version: None,
+            cases: Vec::new(),
         });
     }
 
@@ -202,7 +223,6 @@ impl<'a> Progress<'a> {
         {
             self.seen.push((step.name.clone(), seen.clone()));
         }
-        let secrets = self.secrets;
         let several = self.probe.journey;
         let ours = match &mut outcome.ours {
             Some(Cause::Ours(failure)) => Some(failure),
@@ -210,19 +230,29 @@ impl<'a> Progress<'a> {
         };
         let until_failure = outcome.failures.iter_mut().chain(ours).find_map(|failure| failure.phases.take());
         for failure in outcome.failures.iter_mut().chain(&mut outcome.warnings) {
-            redact(failure, secrets);
             failure.step = several.then(|| step.name.clone());
         }
         if let Some(Cause::Ours(failure)) = &mut outcome.ours {
-            redact(failure, secrets);
             failure.step = several.then(|| step.name.clone());
         }
+        let ours = if let Some(Cause::Ours(failure)) = &mut outcome.ours { Some(failure) } else { None };
+        let told = outcome.failures.iter_mut().chain(&mut outcome.warnings).chain(ours);
+        discreet(told, &self.captures, self.secrets);
         let verdict = match (&outcome.failures[..], &outcome.ours, &outcome.warnings[..]) {
             ([_, ..], _, _) => Verdict::Failed(outcome.failures.clone()),
             ([], Some(cause), _) => Verdict::Inconclusive(cause.clone()),
             ([], None, [_, ..]) => Verdict::Degraded(outcome.warnings.clone()),
             ([], None, []) => Verdict::Passed,
         };
+        // A target that does not say it, as when it is unwell, has not changed for all we know.
+        let version = observation.zip(step.version.as_ref()).and_then(|(seen, path)| capture(seen, path).ok());
+        let version = version.map(|text| text.chars().take(VERSION_LENGTH_MAX).collect::<String>());
+        let mut cases = observation.map(|seen| seen.cases.clone()).unwrap_or_default();
+        for case in &mut cases {
+            case.name = self.secrets.redact(&case.name);
+        }
+        let told = cases.iter_mut().filter_map(|case| case.verdict.as_mut()).flat_map(Verdict::failures_mut);
+        discreet(told, &self.captures, self.secrets);
         self.outcomes.push(StepOutcome {
             name: step.name.clone(),
             kind: step.kind.to_owned(),
@@ -237,6 +267,8 @@ impl<'a> Progress<'a> {
             certificate_expires: observation.and_then(|seen| seen.certificate_expires),
             status: observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_i64),
             late_ms: (late >= LATE_MIN).then(|| milliseconds(late)),
+            cases,
+            version: version.map(|text| self.secrets.redact(&text)),
         });
         match part {
             Part::Step => {
@@ -264,13 +296,15 @@ fn unseen(took: Duration) -> Phases {
     Phases { total_ms: milliseconds(took), ..Phases::default() }
 }
 
-fn redact(failure: &mut Failure, secrets: &dyn Secrets) {
-    let clean = |text: &mut String| *text = secrets.redact(text);
-    clean(&mut failure.message);
-    failure.expected.as_mut().map(clean);
-    failure.actual.as_mut().map(clean);
-    if let Some(explanation) = &mut failure.explanation {
-        explanation.parts.iter_mut().for_each(|part| clean(&mut part.value));
-        explanation.reason.as_mut().map(clean);
+/// Takes out of failures what they must not hold, where there is any.
+fn discreet<'f>(
+    failures: impl Iterator<Item = &'f mut Failure>,
+    captures: &BTreeMap<CaptureName, String>,
+    secrets: &dyn Secrets,
+) {
+    let mut failures = failures.peekable();
+    if failures.peek().is_some() {
+        let privately = Discretion::of(captures, secrets);
+        failures.for_each(|failure| privately.failure(failure));
     }
 }

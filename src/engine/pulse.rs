@@ -23,6 +23,28 @@ pub struct Pulse {
     beats: Mutex<Beats>,
 }
 
+/// Time that was lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// While the clock that never steps went on: it is in every time that was measured meanwhile, and every deadline.
+    pub stalled: Duration,
+    /// While the machine slept, which that clock does not count; connections may have ended all the same.
+    pub slept: Duration,
+}
+
+impl Lost {
+    /// What was lost since an earlier answer.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self { stalled: self.stalled.saturating_sub(before.stalled), slept: self.slept.saturating_sub(before.slept) }
+    }
+
+    /// Both together.
+    pub fn all(self) -> Duration {
+        self.stalled + self.slept
+    }
+}
+
 #[derive(Clone, Copy, Default)]
 struct Beats {
     /// When the next one should come; absent until somebody asks for beats.
@@ -52,9 +74,9 @@ impl Pulse {
 
     /// For how long we have stood still until now, in all: the difference of two answers is the time that was lost
     /// between them. What stands still right now counts, since a step may go on before the beat does.
-    pub fn lost(&self) -> Duration {
+    pub fn lost(&self) -> Lost {
         let beats = *self.beats.lock().unwrap_or_else(PoisonError::into_inner);
-        beats.late + overdue(&beats, self.clock.monotonic()) + self.clock.slept()
+        Lost { stalled: beats.late + overdue(&beats, self.clock.monotonic()), slept: self.clock.slept() }
     }
 }
 
@@ -79,7 +101,7 @@ mod tests {
             async move { pulse.beat().await }
         });
         clock.sleep_until(Monotonic(Duration::from_secs(60))).await;
-        assert_eq!(pulse.lost(), Duration::ZERO);
+        assert_eq!(pulse.lost(), Lost::default());
     }
 
     /// The one thread of this test does nothing else for a while, as it would under a debugger, a full core or a signal.
@@ -95,10 +117,10 @@ mod tests {
         clock.sleep_until(clock.monotonic() + BEAT * 3).await;
         let before = pulse.lost();
         std::thread::sleep(Duration::from_millis(120));
-        let unfelt = pulse.lost() - before;
+        let unfelt = pulse.lost().since(before).all();
         assert!(unfelt >= Duration::from_millis(100), "before the next beat: {unfelt:?}");
         clock.sleep_until(clock.monotonic() + BEAT * 3).await;
-        let felt = pulse.lost() - before;
+        let felt = pulse.lost().since(before).all();
         assert!(felt >= Duration::from_millis(100) && felt < Duration::from_secs(60), "after it: {felt:?}");
     }
 }

@@ -13,12 +13,14 @@ use super::calendar::timeout;
 use super::facts::Facts;
 use super::journal::Journal;
 use super::plan::{Plan, PlannedProbe, PlannedStep};
-use super::progress::{Outcome, Part, Progress, weigh};
-use super::pulse::Pulse;
+use super::progress::{Outcome, Part, Progress};
+use super::pulse::{Pulse, STOPPED_MIN};
+use super::records::Records;
+use crate::domain::debt::Debt;
 use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Run, RunId, Verdict};
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Monotonic, Timestamp};
-use crate::ports::{Clock, Debt, Recorder, Session, StepContext};
+use crate::ports::{Clock, Recorder, Session, StepContext};
 
 /// How long after its deadline a step is ended from outside: a prober that keeps its deadline names the phase, so it is
 /// given the chance.
@@ -51,18 +53,26 @@ pub struct Runner {
     pulse: Arc<Pulse>,
     /// Absent where nothing is stored.
     journal: Option<Arc<Journal>>,
+    /// Whether every run has a bundle, and that whole; otherwise one that failed, cut to a size that can be kept.
+    tells_all: bool,
 }
 
 impl Runner {
     /// A runner on these clocks that heeds that token. It journals nothing.
     pub fn new(clock: Arc<dyn Clock>, stop: CancellationToken) -> Self {
-        Self { pulse: Arc::new(Pulse::new(Arc::clone(&clock))), clock, stop, journal: None }
+        Self { pulse: Arc::new(Pulse::new(Arc::clone(&clock))), clock, stop, journal: None, tells_all: false }
     }
 
     /// The same runner, which puts down in a journal what its runs may leave behind.
     #[must_use]
     pub fn journaling(self, journal: Arc<Journal>) -> Self {
         Self { journal: Some(journal), ..self }
+    }
+
+    /// The same, for somebody who wants to see everything that every run did.
+    #[must_use]
+    pub fn telling_all(self) -> Self {
+        Self { tells_all: true, ..self }
     }
 
     /// Feels the pulse of the threads on which it is spawned, for ever: to be spawned where the runs are made.
@@ -97,6 +107,7 @@ impl Runner {
             lateness: now.since(order.due),
             verdict: Verdict::Inconclusive(Cause::Ours(why)),
             steps: Vec::new(),
+            bundle: None,
         }
     }
 
@@ -115,7 +126,7 @@ impl Runner {
         };
         let session = Session::default();
         let making = Making { plan: &order.plan, probe, id: &id, session: &session };
-        let mut progress = Progress::begin(probe, &*order.plan.secrets, begun);
+        let mut progress = Progress::begin(probe, &*order.plan.secrets, begun, Records::new(self.tells_all));
 
         for step in &probe.steps {
             if progress.goes_on() {
@@ -143,7 +154,7 @@ impl Runner {
             (None, _) => {}
         }
 
-        let (verdict, steps) = progress.end();
+        let (verdict, steps, bundle) = progress.end();
         Run {
             id: id.clone(),
             location: Arc::clone(&order.plan.location),
@@ -156,6 +167,7 @@ impl Runner {
             lateness: begun.since(order.due),
             verdict,
             steps,
+            bundle,
         }
     }
 
@@ -164,7 +176,7 @@ impl Runner {
         let begun = self.clock.monotonic();
         let session = Session::default();
         let making = Making { plan, probe, id: &debt.run, session: &session };
-        let mut progress = Progress::begin(probe, &*plan.secrets, begun);
+        let mut progress = Progress::begin(probe, &*plan.secrets, begun, Records::new(false));
         progress.captures.clone_from(&debt.captures);
         for step in &probe.cleanup {
             self.perform(&making, &mut progress, step, begun + probe.cleanup_timeout, Part::Cleanup).await;
@@ -182,7 +194,10 @@ impl Runner {
         part: Part,
     ) {
         let (begun, lost) = (self.clock.monotonic(), self.pulse.lost());
-        let performed = AssertUnwindSafe(self.step(making, progress, step, deadline, part)).catch_unwind().await;
+        // Outside of what may panic: what was exchanged until then is what shows why.
+        let recorder = Recorder::default();
+        let performed = self.step(making, progress, step, deadline, part, &recorder);
+        let performed = AssertUnwindSafe(performed).catch_unwind().await;
         let (observation, outcome) = match performed {
             Ok(None) => return progress.skip(step, part, begun),
             Ok(Some(seen)) => seen,
@@ -193,8 +208,13 @@ impl Runner {
                 (None, Outcome::failed(failure))
             }
         };
-        let late = self.pulse.lost().saturating_sub(lost);
-        progress.conclude(step, part, begun..self.clock.monotonic(), late, observation.as_ref(), outcome);
+        progress.record(step, recorder);
+        let lost = self.pulse.lost().since(lost);
+        progress.conclude(step, part, begun..self.clock.monotonic(), lost.all(), observation.as_ref(), outcome);
+        if lost.all() >= STOPPED_MIN {
+            // The steps after this one have their time all the same.
+            progress.begun = progress.begun + lost.stalled;
+        }
     }
 
     /// What the step saw and what came of it; nothing when it is to be skipped.
@@ -205,6 +225,7 @@ impl Runner {
         step: &PlannedStep,
         deadline: Monotonic,
         part: Part,
+        recorder: &Recorder,
     ) -> Option<(Option<Observation>, Outcome)> {
         let begun = self.clock.monotonic();
         let each = &making.probe.each;
@@ -216,10 +237,10 @@ impl Runner {
             }
         }
         let deadline = step.timeout.map_or(deadline, |limit| deadline.min(begun + limit));
-        Some(match self.probe(making, progress, step, deadline, part).await {
+        Some(match self.probe(making, progress, step, deadline, part, recorder).await {
             Err(outcome) => (None, outcome),
             Ok(observation) => {
-                let outcome = weigh(step, &observation, &mut progress.captures, each);
+                let outcome = progress.weigh(step, &observation);
                 (Some(observation), outcome)
             }
         })
@@ -232,8 +253,8 @@ impl Runner {
         step: &PlannedStep,
         deadline: Monotonic,
         part: Part,
+        recorder: &Recorder,
     ) -> Result<Observation, Outcome> {
-        let recorder = Recorder::default();
         let cx = StepContext {
             clock: &*self.clock,
             deadline,
@@ -241,7 +262,7 @@ impl Runner {
             captures: &progress.captures,
             secrets: &*making.plan.secrets,
             session: making.session,
-            recorder: &recorder,
+            recorder,
         };
         let told_to_stop = async {
             match part {

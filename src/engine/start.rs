@@ -15,6 +15,7 @@ use super::janitor::Janitor;
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::plan::Plan;
+use super::pulses::Pulses;
 use super::runner::Runner;
 use super::scheduler::{Command, Ended, Scheduler, Wiring};
 use crate::ports::{Clock, Commit, Store, StoreError, TickSource};
@@ -45,6 +46,8 @@ pub struct Rooms {
     pub fanout: Fanout,
     /// The runtime on which probes run, which is not the one of everything else.
     pub probing: Handle,
+    /// What jobs elsewhere say of themselves.
+    pub pulses: Arc<Pulses>,
 }
 
 /// The running engine.
@@ -69,11 +72,14 @@ pub struct Engine {
 impl Engine {
     /// Loads the state and starts every task.
     pub async fn start(rooms: Rooms) -> Result<Self, StoreError> {
-        let Rooms { clock, ticks, store, plan: plans, fanout, probing } = rooms;
+        let Rooms { clock, ticks, store, plan: plans, fanout, probing, pulses } = rooms;
         let plan = Arc::clone(&plans.borrow());
-        let loaded = store.load().await?;
+        let mut loaded = store.load().await?;
         let accounted = loaded.accounted.clone();
         let debts = loaded.debts.clone();
+        // The last slot that was accounted for is the last sign of life of the process before this one.
+        let last_alive = accounted.iter().map(|(.., through)| *through).max();
+        pulses.open(Arc::clone(&store), std::mem::take(&mut loaded.pulses), last_alive, clock.now());
         let mut unrecorded = Commit::default();
         let ledger = Ledger::open(Arc::clone(&plan), loaded, clock.now(), &mut unrecorded);
 

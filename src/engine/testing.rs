@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use secrecy::SecretString;
 
 use super::plan::{Plan, PlannedProbe, Route, WebPlan};
+use crate::domain::debt::{Debt, Owing};
 use crate::domain::incident::{Incident, IncidentId, Severity};
 use crate::domain::judge::{AlertPolicy, Aspect};
 use crate::domain::names::{ProbeName, ScheduleName, SecretName, StepName};
@@ -18,8 +19,7 @@ use crate::domain::probe::{Probe, Step};
 use crate::domain::schedule::{Cadence, Schedule};
 use crate::domain::time::{Length, Monotonic, Timestamp};
 use crate::ports::{
-    Clock, Commit, Debt, Delivery, Due, Loaded, Prober, SecretError, Secrets, Settlement, StepContext, Store,
-    StoreError,
+    Clock, Commit, Delivery, Due, Loaded, Prober, SecretError, Secrets, Settlement, StepContext, Store, StoreError,
 };
 
 /// An instant.
@@ -160,6 +160,7 @@ pub fn step(
         expect: Vec::new(),
         warn: Vec::new(),
         capture: Vec::new(),
+        version: None,
         timeout: None,
     }
 }
@@ -175,7 +176,7 @@ pub fn probe(name: &str) -> PlannedProbe {
         expect: Vec::new(),
         warn: Vec::new(),
         cleanup: Vec::new(),
-        owing: crate::domain::probe::Owing::default(),
+        owing: Owing::default(),
         timeout: None,
         cleanup_timeout: Duration::from_secs(5),
         each: serde_json::Value::Null,
@@ -243,6 +244,7 @@ pub fn incident(id: &str, probe: &str, since: Timestamp) -> Incident {
         labels: BTreeMap::new(),
         runbook: None,
         quiet: None,
+        changes: Vec::new(),
         told: Vec::new(),
         transitions: 1,
     }

@@ -74,7 +74,7 @@ struct Connected {
 }
 
 /// The addresses to try, in order: families in turn, beginning with that of the resolver's first.
-fn allowed(host: &str, found: &[IpAddr]) -> Result<VecDeque<IpAddr>, Failure> {
+pub fn allowed(host: &str, found: &[IpAddr]) -> Result<VecDeque<IpAddr>, Failure> {
     let mut why = None;
     let mut seen = Vec::new();
     for address in found {
@@ -148,7 +148,7 @@ fn most_telling(failures: Vec<Failure>) -> Failure {
 }
 
 /// What a failed connection attempt means.
-fn failure_of(error: &io::Error, remote: SocketAddr) -> Failure {
+pub fn failure_of(error: &io::Error, remote: SocketAddr) -> Failure {
     use io::ErrorKind as Is;
     let (kind, message) = match error.kind() {
         Is::ConnectionRefused => (FailureKind::ConnectRefused, format!("{remote} refused the connection")),
@@ -171,7 +171,7 @@ fn failure_of(error: &io::Error, remote: SocketAddr) -> Failure {
 }
 
 /// Whether the machine would know where to send a packet. A datagram socket that is connected sends nothing.
-fn has_route(remote: SocketAddr) -> bool {
+pub fn has_route(remote: SocketAddr) -> bool {
     let any: IpAddr = if remote.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() };
     UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(remote)).is_ok()
 }

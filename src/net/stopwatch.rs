@@ -75,10 +75,14 @@ impl<'a> Stopwatch<'a> {
             Either::Left((result, _)) => result,
             Either::Right(((), _)) => {
                 let (kind, what) = part().timeout();
-                let budget = told(self.deadline.since(self.began));
-                Err(Failure::new(kind, format!("{what} within {budget}")))
+                Err(Failure::new(kind, format!("{what} within {}", self.budget())))
             }
         }
+    }
+
+    /// The time that the step has, in words, for failures that say of it what the parts here do not.
+    pub fn budget(&self) -> String {
+        told(self.deadline.since(self.began))
     }
 
     /// Adds to a part.

@@ -1,7 +1,7 @@
 //! TLS for probes.
 //!
 //! The handshake accepts any chain, and proves only that the server holds the key of the certificate it shows. Then, in
-//! [`handshake`] and nowhere else, the chain is verified, before the caller gets a stream to write to. So what is wrong
+//! [`handshake_on`] and nowhere else, the chain is verified, before the caller gets a stream to write to. So what is wrong
 //! with a certificate can be named with its facts, and no byte of a request goes to a server that is not trusted.
 
 use std::io;
@@ -129,14 +129,37 @@ pub struct Secured {
     pub version: &'static str,
 }
 
-/// Makes a TLS connection to `host` and verifies its chain. This is the only place where that is done.
+/// On what terms TLS is spoken.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Terms {
+    /// Whom to trust.
+    pub trust: Trust,
+    /// The protocols that are offered (ALPN, RFC 7301), the preferred one first; none for no such offer.
+    pub protocols: &'static [&'static [u8]],
+}
+
+/// Makes a TLS connection to `host` and verifies its chain.
 pub async fn handshake(tcp: Stream, host: &str, trust: &Trust, watch: &mut Stopwatch<'_>) -> Result<Secured, Failure> {
+    handshake_on(&Terms { trust: trust.clone(), protocols: &[] }, tcp, host, watch).await
+}
+
+/// The same on given terms. This is the only place where a chain is verified.
+pub async fn handshake_on(
+    terms: &Terms,
+    tcp: Stream,
+    host: &str,
+    watch: &mut Stopwatch<'_>,
+) -> Result<Secured, Failure> {
     // A name that ends with a dot is the same name, and no certificate is written so.
     let host = host.strip_suffix('.').unwrap_or(host);
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| Failure::new(FailureKind::TlsWrongName, format!("no certificate can be for `{host}`")))?;
     let config = CONFIG.as_ref().map_err(|error| Failure::new(FailureKind::Internal, error.clone()))?;
-    let connector = TlsConnector::from(Arc::clone(config));
+    let mut config = Arc::clone(config);
+    if !terms.protocols.is_empty() {
+        Arc::make_mut(&mut config).alpn_protocols = terms.protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    }
+    let connector = TlsConnector::from(config);
     let shake = async {
         connector.connect(name.clone(), tcp).await.map_err(|error: io::Error| tls_failure::of_handshake(&error))
     };
@@ -145,7 +168,7 @@ pub async fn handshake(tcp: Stream, host: &str, trust: &Trust, watch: &mut Stopw
     let sent = connection.peer_certificates().unwrap_or_default();
     let chain = Chain::read(sent)?;
     let now = watch.clock().now();
-    trust.verify(sent, &name, now).map_err(|error| tls_failure::of_chain(&error, &chain, host, now))?;
+    terms.trust.verify(sent, &name, now).map_err(|error| tls_failure::of_chain(&error, &chain, host, now))?;
     let version = match connection.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
         _ => "1.3",
@@ -153,7 +176,7 @@ pub async fn handshake(tcp: Stream, host: &str, trust: &Trust, watch: &mut Stopw
     Ok(Secured { stream, chain, version })
 }
 
-/// Verifies that the server holds the key, and leaves chain, name and time to [`handshake`].
+/// Verifies that the server holds the key, and leaves chain, name and time to [`handshake_on`].
 #[derive(Debug)]
 struct AcceptForNow(Arc<CryptoProvider>);
 

@@ -62,6 +62,11 @@ pub fn text(notification: &Notification) -> String {
         }
         text.push('\n');
     }
+    if !incident.changes.is_empty() {
+        put(&mut text, "What changed shortly before:");
+        incident.changes.iter().for_each(|change| put(&mut text, &format!("- {}", piece(change))));
+        text.push('\n');
+    }
     for (name, value) in facts(notification, incident) {
         put(&mut text, &format!("{name:<10} {}", piece(&value)));
     }
@@ -180,6 +185,16 @@ pub(crate) mod tests {
         insta::assert_snapshot!("opened", format!("{}\n---\n{}", subject(&opened()), text(&opened())));
         let late = Notification { late: true, ..resolved() };
         insta::assert_snapshot!("resolved", format!("{}\n---\n{}", subject(&late), text(&late)));
+    }
+
+    #[test]
+    fn what_changed_shortly_before_stands_with_what_failed() {
+        let mut notification = opened();
+        notification.incident.changes = vec!["api-health saw version 1.0.0 become 1.1.0\n at 09:58".to_owned()];
+        let text = text(&notification);
+        let told = "What changed shortly before:\n- api-health saw version 1.0.0 become 1.1.0";
+        assert!(text.contains(told), "{text}");
+        assert!(!text.contains("1.1.0\n at"), "a line of its own is none of the target's");
     }
 
     #[test]

@@ -365,6 +365,8 @@ mod tests {
                 cleanup: false,
                 site: String::new(),
                 location: Arc::from("here"),
+                directory: Arc::from(std::env::temp_dir()),
+                pings: Arc::new(crate::engine::pulses::Pulses::default()),
             };
             assert_eq!(build(&node, &building, &mut problems).is_some(), problems.is_empty(), "{yaml}");
             problems.sorted().iter().map(|problem| problem.message.clone()).collect::<Vec<_>>()

@@ -9,17 +9,20 @@ use std::net::SocketAddr;
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::client::TlsStream;
 
 use super::place::Place;
 use super::securing::Securing;
 use crate::domain::exchange::Exchange;
 use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::time::{Timestamp, rfc3339};
+use crate::net::arrival::{Instants, Sent};
 use crate::net::certificates::Chain;
 use crate::net::dial::dial;
 use crate::net::excerpt::excerpt;
 use crate::net::resolver::Resolver;
 use crate::net::stopwatch::{Part, Stopwatch};
+use crate::net::stream::Stream;
 use crate::net::tls_failure;
 use crate::ports::StepContext;
 
@@ -28,13 +31,18 @@ const READ_BYTES: usize = 8 * 1024;
 /// So much of what was said and heard is kept for people.
 const SHOWN_BYTES_MAX: usize = 2 * 1024;
 
-/// What bytes go through.
+/// What the bytes of a test go through.
+#[cfg(test)]
 trait Duplex: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send {}
+#[cfg(test)]
 impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send> Duplex for S {}
 
 enum Socket {
-    Plain(tokio::net::TcpStream),
-    Other(Box<dyn Duplex>),
+    Plain(Stream),
+    Tls(Box<TlsStream<Stream>>),
+    /// Bytes of a test.
+    #[cfg(test)]
+    Told(Box<dyn Duplex>),
     /// A handshake took the connection and failed.
     Gone,
 }
@@ -90,7 +98,7 @@ impl Connection {
     #[cfg(test)]
     pub fn saying(bytes: &[u8], bytes_max: usize) -> Self {
         let stream = tokio::io::join(io::Cursor::new(bytes.to_vec()), tokio::io::sink());
-        Self::over(Socket::Other(Box::new(stream)), bytes_max)
+        Self::over(Socket::Told(Box::new(stream)), bytes_max)
     }
 
     /// Goes over to TLS; `host` is whom the certificate must be for where nothing else is asked.
@@ -104,7 +112,7 @@ impl Connection {
         };
         let secured = securing.handshake(tcp, host, watch).await?;
         self.shown = Some(Shown { chain: secured.chain, version: secured.version });
-        self.socket = Socket::Other(Box::new(secured.stream));
+        self.socket = Socket::Tls(Box::new(secured.stream));
         Ok(())
     }
 
@@ -123,10 +131,12 @@ impl Connection {
     pub async fn say(&mut self, words: &[u8]) -> Result<(), Failure> {
         let said = match &mut self.socket {
             Socket::Plain(stream) => stream.write_all(words).await,
-            Socket::Other(stream) => match stream.write_all(words).await {
+            Socket::Tls(stream) => match stream.write_all(words).await {
                 Ok(()) => stream.flush().await,
                 failed => failed,
             },
+            #[cfg(test)]
+            Socket::Told(stream) => stream.write_all(words).await,
             Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
         };
         said.map_err(|error| failure_of(&error))
@@ -134,14 +144,35 @@ impl Connection {
 
     /// Says it, and waits for the first byte of the answer; that wait is measured.
     pub async fn ask(&mut self, words: &[u8], watch: &mut Stopwatch<'_>) -> Result<(), Failure> {
+        let before = Instants::read(watch.clock());
         watch.bound(|| Part::FirstByte, self.say(words)).await?;
-        self.first(watch).await
+        let sent = Sent::now(before, watch.clock());
+        self.first_after(sent, watch).await
     }
 
-    /// Waits for the first byte; that wait is measured.
+    /// Waits for the first byte of a side that speaks first; that wait is measured.
     pub async fn first(&mut self, watch: &mut Stopwatch<'_>) -> Result<(), Failure> {
+        let sent = Sent::nothing(watch.clock());
+        self.first_after(sent, watch).await
+    }
+
+    async fn first_after(&mut self, sent: Sent, watch: &mut Stopwatch<'_>) -> Result<(), Failure> {
         let first = async { if self.buffer.is_empty() { self.hear().await } else { Ok(()) } };
-        watch.time(Part::FirstByte, first).await
+        let result = watch.bound(|| Part::FirstByte, first).await;
+        let first = sent.first_byte(self.stamp(), None, watch.clock());
+        watch.measured(Part::FirstByte, first.took, first.error);
+        result
+    }
+
+    /// When the kernel received what was read last.
+    fn stamp(&self) -> Option<Timestamp> {
+        match &self.socket {
+            Socket::Plain(stream) => stream.stamp(),
+            Socket::Tls(stream) => stream.get_ref().0.stamp(),
+            #[cfg(test)]
+            Socket::Told(_) => None,
+            Socket::Gone => None,
+        }
     }
 
     /// Waits until more has come; the end is a failure.
@@ -155,7 +186,9 @@ impl Connection {
         let known = self.buffer.len();
         let count = match &mut self.socket {
             Socket::Plain(stream) => stream.read_buf(&mut self.buffer).await,
-            Socket::Other(stream) => stream.read_buf(&mut self.buffer).await,
+            Socket::Tls(stream) => stream.read_buf(&mut self.buffer).await,
+            #[cfg(test)]
+            Socket::Told(stream) => stream.read_buf(&mut self.buffer).await,
             Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
         };
         let count = count.map_err(|error| failure_of(&error))?;

@@ -4,20 +4,22 @@
 //! An answer such as NXDOMAIN is an observation; a failure is when no answer came that could be understood.
 
 mod exchange;
+mod facts;
+mod told;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use hickory_resolver::proto::op::{Message, Query, ResponseCode};
+use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name as DnsName, RecordType};
 use hickory_resolver::system_conf;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
+use self::exchange::{Question, Transport};
 use super::place::with_holes_filled;
-use crate::domain::expression::{Name, Names, Shape};
+use crate::domain::expression::Names;
 use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::template::Template;
 use crate::net::stopwatch::{Part, Stopwatch};
@@ -26,19 +28,6 @@ use crate::settings::{Node, Problems, Spanned, read};
 
 /// The port of name servers.
 const PORT: u16 = 53;
-/// At most this many answers are kept.
-const ANSWERS_MAX: usize = 1_000;
-/// At most this many characters of an answer are kept.
-const ANSWER_CHARS_MAX: usize = 4_096;
-
-const NAMES: &[Name] = &[
-    Name::known("rcode", Shape::Text, "how the server answered: `NOERROR`, `NXDOMAIN`, `SERVFAIL`, …"),
-    Name::known("answers", Shape::List(&Shape::Text), "the data of the records of that type, as in a zone file"),
-    Name::known("ttl", Shape::Number, "the smallest time to live among the answers, in seconds; absent without any"),
-    Name::known("authenticated", Shape::Bool, "whether the server says that it has checked DNSSEC"),
-    Name::known("dns_ms", Shape::Number, "from the question to its answer, in milliseconds"),
-    Name::known("total_ms", Shape::Number, "the whole step, in milliseconds"),
-];
 
 /// The row of this kind.
 pub const KIND: Kind = Kind {
@@ -46,7 +35,7 @@ pub const KIND: Kind = Kind {
     about: "asks a name server for the records of a name",
     main: "name",
     schema: DnsSettings::json_schema,
-    names: || Names::new().with_all(NAMES),
+    names: || Names::new().with_all(facts::NAMES),
     build,
 };
 
@@ -64,6 +53,12 @@ struct DnsSettings {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     server: Option<Spanned<String>>,
+    /// What the question goes over first. Default: UDP, and TCP when the answer does not fit.
+    #[serde(default)]
+    transport: Transport,
+    /// Whether the signatures of DNSSEC are asked for (the flag DO), so that `signature_days_left` is there. Default: false.
+    #[serde(default)]
+    dnssec: bool,
 }
 
 /// A type of records.
@@ -128,7 +123,8 @@ fn build(node: &Node, _: &Building, problems: &mut Problems) -> Option<BuiltProb
         }
         server
     });
-    let prober = Arc::new(DnsProber { name: settings.name.value, asked: settings.asked, server });
+    let DnsSettings { name, asked, transport, dnssec, .. } = settings;
+    let prober = Arc::new(DnsProber { name: name.value, asked, server, transport, dnssec });
     let answered = Implied { unless_mentioned: "rcode", expect: "rcode == \"NOERROR\" && size(answers) > 0" };
     is_sound.then(|| BuiltProber { prober, implied: vec![answered] })
 }
@@ -160,6 +156,8 @@ struct DnsProber {
     name: Template,
     asked: Asked,
     server: Option<SocketAddr>,
+    transport: Transport,
+    dnssec: bool,
 }
 
 impl Prober for DnsProber {
@@ -169,11 +167,16 @@ impl Prober for DnsProber {
             let name = asked_name(&text, self.asked).map_err(|message| Failure::new(FailureKind::Capture, message))?;
             let mut watch = Stopwatch::start(cx.clock, cx.deadline);
             let server = self.server.map_or_else(first_of_machine, Ok)?;
-            let record_type = RecordType::from(self.asked);
-            let answer = watch.time(Part::Dns, exchange::ask(server, Query::query(name, record_type))).await;
-            let answer = answer.map_err(|failure| failure.after(watch.phases()))?;
-            let facts = facts(&answer, record_type);
-            Ok(Observation { facts, phases: watch.phases(), ..Observation::default() })
+            let asked = RecordType::from(self.asked);
+            let question = Question::new(Query::query(name, asked), self.dnssec, self.transport);
+            let answer = watch.time(Part::Dns, exchange::ask(server, &question)).await;
+            let phases = watch.phases();
+            let answer = answer.map(Arc::new);
+            let seen = answer.as_ref().ok().cloned();
+            cx.recorder.add(move || told::exchange(server, &question, seen.as_deref(), phases));
+            let answer = answer.map_err(|failure| failure.after(phases))?;
+            let facts = facts::facts(&answer, asked, cx.clock.now());
+            Ok(Observation { facts, phases, ..Observation::default() })
         })
     }
 }
@@ -186,39 +189,6 @@ fn first_of_machine() -> Result<SocketAddr, Failure> {
         Failure::new(FailureKind::LocalNetwork, "this machine has no name server in /etc/resolv.conf")
     })?;
     Ok(SocketAddr::new(first, PORT))
-}
-
-fn facts(answer: &Message, asked: RecordType) -> Map<String, Value> {
-    let of_type = || answer.answers.iter().filter(|record| record.record_type() == asked).take(ANSWERS_MAX);
-    let answers: Vec<Value> = of_type()
-        .map(|record| record.data.to_string().chars().take(ANSWER_CHARS_MAX).collect::<String>().into())
-        .collect();
-    let mut facts = Map::new();
-    facts.insert("rcode".to_owned(), word(answer.metadata.response_code).into());
-    facts.insert("answers".to_owned(), answers.into());
-    facts.insert("authenticated".to_owned(), answer.metadata.authentic_data.into());
-    if let Some(ttl) = of_type().map(|record| record.ttl).min() {
-        facts.insert("ttl".to_owned(), ttl.into());
-    }
-    facts
-}
-
-/// The mnemonic of IANA's registry, or the number where we know none.
-fn word(code: ResponseCode) -> String {
-    let word = match code {
-        ResponseCode::NoError => "NOERROR",
-        ResponseCode::FormErr => "FORMERR",
-        ResponseCode::ServFail => "SERVFAIL",
-        ResponseCode::NXDomain => "NXDOMAIN",
-        ResponseCode::NotImp => "NOTIMP",
-        ResponseCode::Refused => "REFUSED",
-        ResponseCode::NotAuth => "NOTAUTH",
-        ResponseCode::NotZone => "NOTZONE",
-        ResponseCode::BADVERS => "BADVERS",
-        ResponseCode::BADCOOKIE => "BADCOOKIE",
-        other => return format!("RCODE{}", u16::from(other)),
-    };
-    word.to_owned()
 }
 
 #[cfg(test)]

@@ -4,8 +4,12 @@
 //! any I/O, every mistake at its place, and lives as long as its plan. What the steps of one run share (connections,
 //! cookies) is in the run's [`crate::ports::Session`].
 
+mod command;
 mod connection;
 mod dns;
+#[cfg(feature = "grpc")]
+mod grpc;
+mod heartbeat;
 mod http;
 mod names;
 mod place;
@@ -13,9 +17,13 @@ mod place;
 mod postgres;
 mod redis;
 mod securing;
+#[cfg(any(feature = "grpc", feature = "websocket"))]
+mod socket;
 mod starttls;
 mod tcp;
 mod tls;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 #[cfg(test)]
 mod testing;
@@ -24,11 +32,17 @@ use crate::ports::Kind;
 
 /// Every kind of probe.
 pub static KINDS: &[Kind] = &[
+    command::KIND,
     dns::KIND,
+    #[cfg(feature = "grpc")]
+    grpc::KIND,
+    heartbeat::KIND,
     http::KIND,
     #[cfg(feature = "postgres")]
     postgres::KIND,
     redis::KIND,
     tcp::KIND,
     tls::KIND,
+    #[cfg(feature = "websocket")]
+    websocket::KIND,
 ];

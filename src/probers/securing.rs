@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use url::Host;
 
 use super::tls::trust;
 use crate::domain::outcome::Failure;
 use crate::net::stopwatch::Stopwatch;
+use crate::net::stream::Stream;
 use crate::net::tls::{Secured, Trust, handshake};
 use crate::settings::{Node, Problem, Problems, Spanned, Value, read};
 
@@ -108,7 +108,7 @@ impl Securing {
     }
 
     /// Makes the handshake; `host` is whom the certificate must be for where nothing else is asked.
-    pub async fn handshake(&self, tcp: TcpStream, host: &str, watch: &mut Stopwatch<'_>) -> Result<Secured, Failure> {
+    pub async fn handshake(&self, tcp: Stream, host: &str, watch: &mut Stopwatch<'_>) -> Result<Secured, Failure> {
         handshake(tcp, self.server_name.as_deref().unwrap_or(host), &self.trust, watch).await
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::SystemClock;
+use crate::engine::pulses::Pulses;
 use crate::engine::testing::NoSecrets;
 use crate::ports::{Building, BuiltProber, Kind};
 use crate::settings::{Problems, Source, parse};
@@ -18,6 +19,8 @@ pub fn build(kind: &Kind, yaml: &str, cleanup: bool) -> Result<BuiltProber, Stri
         cleanup,
         site: "test".to_owned(),
         location: Arc::from("here"),
+        directory: Arc::from(std::env::temp_dir()),
+        pings: Arc::new(Pulses::default()),
     };
     let built = (kind.build)(&node, &building, &mut problems);
     built.filter(|_| problems.is_empty()).ok_or_else(|| problems.render(false))

@@ -1,12 +1,14 @@
 //! What runs may leave behind: put down before they make it, erased when it is cleaned up.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Result, params};
 
 use super::columns::{from_json, instant, json, micros, parsed, read, to_instant};
+use crate::domain::debt::Debt;
+use crate::domain::names::ProbeName;
 use crate::domain::outcome::RunId;
-use crate::ports::Debt;
 
 /// Puts down what is owed, in the place of what was put down of that run before.
 pub fn write(connection: &Connection, debt: &Debt) -> Result<()> {
@@ -46,13 +48,24 @@ pub fn debts(connection: &Connection) -> Result<Vec<Debt>> {
     debts.collect()
 }
 
+/// How many runs of each probe are still to be cleaned up; those that are going on are not.
+pub fn counts(connection: &Connection) -> Result<BTreeMap<ProbeName, u64>> {
+    let mut select = connection
+        .prepare_cached("SELECT probe, count(*) AS runs FROM journal WHERE due_at IS NOT NULL GROUP BY probe")?;
+    let counts = select.query_map([], |row| {
+        let runs: i64 = row.get("runs")?;
+        Ok((parsed(row, "probe")?, read("runs", u64::try_from(runs))?))
+    })?;
+    counts.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
     use crate::domain::names::CaptureName;
-    use crate::ports::Store as _;
+    use crate::ports::{StatusReader as _, Store as _};
     use crate::store::testing::{kept, probe, second};
 
     fn debt(run: &str, token: &str) -> Debt {
@@ -81,6 +94,8 @@ mod tests {
         kept.store.journal(tried.clone()).await.unwrap();
         kept.reopen().await;
         assert_eq!(kept.store.load().await.unwrap().debts, [tried]);
+        kept.store.journal(debt("r3", "of a run that is going on")).await.unwrap();
+        assert_eq!(kept.store.overview(second(0)).await.unwrap().debts, [(probe("shopper"), 1)].into());
     }
 
     #[tokio::test]

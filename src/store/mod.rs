@@ -8,6 +8,7 @@
 //! | `schema` | the tables, and the migrations that made them |
 //! | `writer` | the one thread that writes: many callers, one transaction |
 //! | `records` | what a commit writes |
+//! | `bundles` | what runs that failed left, and which of it stays |
 //! | `journal` | what runs may have left in their targets |
 //! | `outbox` | which deliveries are due, and what became of them |
 //! | `retention` | what is erased, in slices |
@@ -18,6 +19,7 @@
 //! A caller is answered after the `COMMIT` returned, never before. What was refused is not in the store, so that the
 //! caller may repeat it with all that has come since.
 
+mod bundles;
 mod columns;
 mod journal;
 mod lock;

@@ -236,7 +236,10 @@ mod tests {
         Connection::open(&kept.path).unwrap().pragma_update(None, "user_version", 7).unwrap();
         assert_eq!(
             reason(&kept.path),
-            "it has version 7 and this program knows versions up to 2: use the program that wrote it, or let `store` name another file"
+            format!(
+                "it has version 7 and this program knows versions up to {}: use the program that wrote it, or let `store` name another file",
+                schema::newest()
+            )
         );
         assert_eq!(kept.number("PRAGMA user_version"), 7);
     }

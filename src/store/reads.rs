@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
+use super::bundles;
 use super::columns::{from_json, instant, micros, parsed, read, to_instant, to_length};
 use super::journal;
-use crate::domain::incident::{Event, Incident, IncidentId, Moment};
+use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::{AlertKey, Aspect};
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
 use crate::domain::outcome::{Run, RunId, SlotOutcome};
@@ -33,12 +34,30 @@ pub fn load(connection: &Connection) -> Result<Loaded> {
         let (schedule, probe) = pair(row)?;
         Ok((schedule, probe, instant(row, "through")?))
     })?;
+    let mut pulses = connection.prepare_cached("SELECT token, pulse FROM pulses ORDER BY token")?;
+    let pulses = pulses.query_map([], |row| Ok((parsed(row, "token")?, from_json(row, "pulse")?)))?;
     Ok(Loaded {
         states: states.collect::<Result<_>>()?,
         incidents: open_incidents(connection)?,
         accounted: accounted.collect::<Result<_>>()?,
         debts: journal::debts(connection)?,
+        versions: versions(connection)?,
+        pulses: pulses.collect::<Result<_>>()?,
     })
+}
+
+fn versions(connection: &Connection) -> Result<Vec<Version>> {
+    let mut select = connection.prepare_cached("SELECT * FROM versions")?;
+    let versions = select.query_map([], |row| {
+        Ok(Version {
+            probe: parsed(row, "probe")?,
+            step: parsed(row, "step")?,
+            version: row.get("version")?,
+            since: instant(row, "since")?,
+            before: row.get("before")?,
+        })
+    })?;
+    versions.collect()
 }
 
 /// How things stand.
@@ -53,6 +72,7 @@ pub fn overview(connection: &Connection, since: Timestamp) -> Result<Overview> {
         runs: runs(connection, since)?,
         last: last_runs(connection)?,
         slots: slots(connection)?,
+        debts: journal::counts(connection)?,
         open,
         resolved: resolved.collect::<Result<_>>()?,
     })
@@ -124,6 +144,7 @@ fn run(row: &Row<'_>) -> Result<Run> {
         lateness: to_length(row, "lateness")?,
         verdict: from_json(row, "why")?,
         steps: from_json(row, "steps")?,
+        bundle: None,
     })
 }
 
@@ -156,7 +177,12 @@ pub fn incident(connection: &Connection, id: &IncidentId) -> Result<Option<Incid
     let mut told =
         connection.prepare_cached("SELECT * FROM outbox WHERE incident = ?1 ORDER BY transition, created_at, id")?;
     let told = told.query_map([&*id.0], message)?;
-    Ok(Some(IncidentStory { incident, moments: moments.collect::<Result<_>>()?, told: told.collect::<Result<_>>()? }))
+    Ok(Some(IncidentStory {
+        incident,
+        moments: moments.collect::<Result<_>>()?,
+        told: told.collect::<Result<_>>()?,
+        bundles: bundles::of_incident(connection, id)?,
+    }))
 }
 
 fn message(row: &Row<'_>) -> Result<(ChannelName, Event, String)> {

@@ -4,24 +4,29 @@
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::columns::{count, json, length, micros};
-use super::outbox;
-use crate::domain::incident::{Incident, Moment};
+use super::{bundles, outbox};
+use crate::domain::incident::{Incident, Moment, Version};
 use crate::domain::judge::{AlertKey, AlertState};
 use crate::domain::names::ScheduleName;
 use crate::domain::outcome::{Run, SlotAccount, SlotOutcome};
+use crate::domain::pulse::{Pulse, TokenDigest};
 use crate::ports::Commit;
 
 /// Writes all of a commit. Who is forgotten is forgotten last: a state that changed just before its probe was removed
 /// must not outlive it.
 pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
-    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries } = commit;
+    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries, versions, bundles, pulses } =
+        commit;
+    versions.iter().try_for_each(|version| write_version(connection, version))?;
     runs.iter().try_for_each(|run| write_run(connection, run))?;
     accounts.iter().try_for_each(|account| write_account(connection, account))?;
     states.iter().try_for_each(|(key, state)| write_state(connection, key, state))?;
     forgotten.iter().try_for_each(|key| forget(connection, key))?;
     incidents.iter().try_for_each(|incident| write_incident(connection, incident))?;
     moments.iter().try_for_each(|moment| write_moment(connection, moment))?;
-    deliveries.iter().try_for_each(|delivery| outbox::write(connection, delivery))
+    deliveries.iter().try_for_each(|delivery| outbox::write(connection, delivery))?;
+    bundles.iter().try_for_each(|bundle| bundles::write(connection, bundle))?;
+    pulses.iter().try_for_each(|(token, pulse)| write_pulse(connection, *token, pulse))
 }
 
 /// A slot is served once at a location. When a clock that was set back brings it again, the later run stands, because that
@@ -85,6 +90,15 @@ fn write_state(connection: &Connection, key: &AlertKey, state: &AlertState) -> R
     Ok(())
 }
 
+fn write_version(connection: &Connection, version: &Version) -> Result<()> {
+    let mut replace = connection.prepare_cached(
+        "INSERT OR REPLACE INTO versions (probe, step, version, since, before) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let Version { probe, step, version, since, before } = version;
+    replace.execute(params![probe.as_str(), step.as_str(), version, micros(*since), before])?;
+    Ok(())
+}
+
 fn forget(connection: &Connection, key: &AlertKey) -> Result<()> {
     let mut delete =
         connection.prepare_cached("DELETE FROM alert_states WHERE schedule = ?1 AND probe = ?2 AND aspect = ?3")?;
@@ -125,11 +139,21 @@ fn write_moment(connection: &Connection, moment: &Moment) -> Result<()> {
     Ok(())
 }
 
+fn write_pulse(connection: &Connection, token: TokenDigest, pulse: &Pulse) -> Result<()> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO pulses (token, pulse) VALUES (?1, ?2) ON CONFLICT (token) DO UPDATE SET pulse = excluded.pulse",
+    )?;
+    upsert.execute(params![token.to_string(), json(pulse)?])?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::domain::incident::{Event, Severity};
+    use crate::domain::incident::{Event, Severity, Version};
     use crate::domain::judge::AlertState;
+    use crate::domain::names::StepName;
     use crate::domain::outcome::{SlotAccount, SlotOutcome};
+    use crate::domain::pulse::{Pulse, TokenDigest};
     use crate::ports::{Commit, Store as _};
     use crate::store::testing::{Kept, delivery, incident, kept, key, moment, probe, resolved, run, schedule, second};
 
@@ -140,6 +164,10 @@ mod tests {
             through: second(through),
             counts: counts.to_vec(),
         }
+    }
+
+    fn token(number: u8) -> TokenDigest {
+        TokenDigest([number; 32])
     }
 
     fn firing() -> AlertState {
@@ -159,6 +187,19 @@ mod tests {
             deliveries: vec![delivery(&one, 1, Event::Opened, "ops", 60)],
             incidents: vec![one],
             moments: vec![moment("I1", 60, "opened"), moment("I1", 60, "muted"), moment("I1", 30, "failed")],
+            versions: vec![version("1.0.0", None), version("1.1.0", Some("1.0.0"))],
+            bundles: Vec::new(),
+            pulses: vec![(token(1), Pulse::since(second(0))), (token(2), Pulse::since(second(1)))],
+        }
+    }
+
+    fn version(version: &str, before: Option<&str>) -> Version {
+        Version {
+            probe: probe("api"),
+            step: StepName::parse("http").unwrap(),
+            version: version.to_owned(),
+            since: second(30),
+            before: before.map(str::to_owned),
         }
     }
 
@@ -172,13 +213,17 @@ mod tests {
         let mut kept = kept();
         kept.store.commit(whole()).await.unwrap();
         let closed = incident("I0", Severity::P1, 1);
-        let closed = Commit { incidents: vec![closed.clone(), resolved(&closed, 9)], ..Commit::default() };
+        let pulses = vec![(token(2), Pulse { pings: 7, ..Pulse::since(second(1)) })];
+        let closed = Commit { incidents: vec![closed.clone(), resolved(&closed, 9)], pulses, ..Commit::default() };
         kept.store.commit(closed).await.unwrap();
         kept.reopen().await;
         let loaded = kept.store.load().await.unwrap();
         assert_eq!(loaded.states, [(key("api"), firing())]);
         assert_eq!(loaded.incidents, [incident("I1", Severity::P1, 60)]);
+        assert_eq!(loaded.versions, [version("1.1.0", Some("1.0.0"))], "the last that was seen");
         assert_eq!(loaded.accounted, [(schedule("tier"), probe("api"), second(60))]);
+        let pulses: Vec<_> = loaded.pulses.iter().map(|(token, pulse)| (*token, pulse.pings)).collect();
+        assert_eq!(pulses, [(token(1), 0), (token(2), 7)]);
         kept.store
             .commit(Commit { states: vec![(key("api"), AlertState::Healthy)], ..Commit::default() })
             .await

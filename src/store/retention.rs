@@ -6,10 +6,10 @@ use super::columns::micros;
 use super::writer::Done;
 use crate::domain::time::Timestamp;
 
-/// How many runs go in one slice; some 20 ms.
+/// How many runs, and how many bundles, go in one slice; some 20 ms.
 const RUNS_SLICE: u32 = 5_000;
 
-/// How many incidents go in one slice, each with its time line and its messages.
+/// How many incidents go in one slice, each with its time line, its messages and its bundles.
 const INCIDENTS_SLICE: u32 = 200;
 
 /// How many free pages of 4 KiB are given back to the file system in one slice.
@@ -22,6 +22,7 @@ pub fn purge(connection: &Connection, before: Timestamp) -> Result<Done> {
         "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE started_at < ?1 ORDER BY started_at LIMIT ?2)",
     )?;
     let runs = old_runs.execute(params![before, RUNS_SLICE])?;
+    let bundles = super::bundles::purge(connection, before, RUNS_SLICE)?;
     let mut old_incidents = connection.prepare_cached(
         "SELECT id FROM incidents i
          WHERE resolved_at < ?1
@@ -30,8 +31,9 @@ pub fn purge(connection: &Connection, before: Timestamp) -> Result<Done> {
     )?;
     let incidents: Vec<String> =
         old_incidents.query_map(params![before, INCIDENTS_SLICE], |row| row.get(0))?.collect::<Result<_>>()?;
-    let mut rows = runs;
+    let mut rows = runs + bundles;
     for delete in [
+        "DELETE FROM bundles WHERE incident = ?1",
         "DELETE FROM moments WHERE incident = ?1",
         "DELETE FROM outbox WHERE incident = ?1",
         "DELETE FROM incidents WHERE id = ?1",
@@ -41,7 +43,7 @@ pub fn purge(connection: &Connection, before: Timestamp) -> Result<Done> {
             rows += delete.execute([incident])?;
         }
     }
-    let more = runs == RUNS_SLICE as usize || incidents.len() == INCIDENTS_SLICE as usize;
+    let more = runs.max(bundles) == RUNS_SLICE as usize || incidents.len() == INCIDENTS_SLICE as usize;
     Ok(Done { rows: rows.try_into().unwrap_or(u64::MAX), more })
 }
 

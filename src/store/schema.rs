@@ -9,6 +9,9 @@
 //! | `moments` | a line of an incident's time line | incident, place in it | with its incident |
 //! | `outbox` | a message to one channel, and what became of it | its id | with its incident |
 //! | `journal` | a run that may have left something in its target | the run | when it is cleaned up, or given up |
+//! | `versions` | the version that a step last saw | probe, step | never |
+//! | `bundles` | what a run that failed left for whoever looks for its cause | its run | when ten later ones of its probe are there, and it is neither the first nor the latest of an incident; or when it is old, or with its incident |
+//! | `pulses` | what is known of a job elsewhere by its pings | the hash of its token | never |
 //!
 //! Ids are ours; row numbers mean nothing. Instants and lengths are whole microseconds. What rules and pages
 //! ask for is a column; the rest of a thing is JSON beside it.
@@ -19,7 +22,12 @@ use rusqlite::{Connection, Result, TransactionBehavior};
 pub const APPLICATION_ID: i32 = 0x7264_736d;
 
 /// Each takes a store one version further. One that was released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
 
 /// The version that this program works with.
 pub fn newest() -> usize {
@@ -54,7 +62,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [2, i64::from(super::APPLICATION_ID), 2, 7];
+        let expected = [4, i64::from(super::APPLICATION_ID), 2, 10];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);

@@ -13,11 +13,12 @@ use super::opening::{self, refused};
 use super::readers::Readers;
 use super::writer::{Done, QUEUE_MAX, Task, Work, Writer};
 use super::{outbox, reads};
+use crate::domain::debt::Debt;
 use crate::domain::incident::IncidentId;
 use crate::domain::outcome::RunId;
 use crate::domain::time::Timestamp;
 use crate::ports::{
-    Commit, Debt, Delivery, Due, IncidentStory, Loaded, Overview, Settlement, StatusReader, Store, StoreError,
+    Commit, Delivery, Due, IncidentStory, Loaded, Overview, Settlement, StatusReader, Store, StoreError,
 };
 
 /// Opens the store, and makes it where there is none. Blocks for as long as the check of the file takes.

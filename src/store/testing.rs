@@ -93,6 +93,7 @@ pub fn run(of: &str, slot: i64) -> Run {
         lateness: Duration::from_micros(20),
         verdict: Verdict::Passed,
         steps: Vec::new(),
+        bundle: None,
     }
 }
 

@@ -10,9 +10,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::lock::Lock;
 use super::{journal, opening, outbox, records, retention};
+use crate::domain::debt::Debt;
 use crate::domain::outcome::RunId;
 use crate::domain::time::Timestamp;
-use crate::ports::{Commit, Debt, Delivery, Settlement, StoreError};
+use crate::ports::{Commit, Delivery, Settlement, StoreError};
 
 /// How many callers wait in the queue; beyond it they wait to get in.
 pub const QUEUE_MAX: usize = 1_024;

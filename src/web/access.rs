@@ -1,6 +1,6 @@
 //! Who may read. Without a token only the machine itself, and only under a name that is its own, so that a foreign page
 //! cannot read through a rebound DNS name; with a token whoever has it. Liveness and readiness say nothing of the
-//! target and are open to all.
+//! target and are open to all. So is the door of jobs that ping, which asks for a token of its own.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,11 +16,16 @@ use crate::engine::plan::Plan;
 /// What is open to all.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
+/// Below it jobs ping, whose token stands in the path.
+const PINGS: &str = "/ping/";
+
 /// Why somebody may not read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Nothing here is changed from outside.
     Method,
+    /// A ping is nothing else.
+    PingMethod,
     /// The name by which it was asked is not its own.
     Host,
     /// No token, or another.
@@ -33,6 +38,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, sentence) = match self {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here\n"),
+            Self::PingMethod => (StatusCode::METHOD_NOT_ALLOWED, "a ping is a GET, a HEAD or a POST\n"),
             Self::Host => (
                 StatusCode::MISDIRECTED_REQUEST,
                 "this page answers to localhost only: set `web.url` to the name by which you reach it\n",
@@ -52,6 +58,9 @@ impl IntoResponse for Refusal {
                 let realm = HeaderValue::from_static(r#"Basic realm="Roundsman", charset="UTF-8""#);
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
             }
+            Self::PingMethod => {
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+            }
             Self::Host | Self::Unknown => {}
         }
         response
@@ -67,7 +76,11 @@ pub async fn admit(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<(), Refusal> {
-    if method != Method::GET && method != Method::HEAD {
+    let reads = method == Method::GET || method == Method::HEAD;
+    if uri.path().starts_with(PINGS) {
+        return if reads || method == Method::POST { Ok(()) } else { Err(Refusal::PingMethod) };
+    }
+    if !reads {
         return Err(Refusal::Method);
     }
     if OPEN.contains(&uri.path()) {

@@ -1,5 +1,5 @@
 //! The last hour of a probe, drawn: a strip of verdicts by the minute, and the line of its latency. Both share their
-//! axis: the left edge is an hour ago, the right edge is now.
+//! axis: the left edge is an hour ago, the right edge is now. And where the time of one exchange went.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,6 +9,7 @@ use maud::{Markup, html};
 
 use super::marks::Tone;
 use super::units::{count, counted, latency};
+use crate::domain::outcome::Phases;
 use crate::domain::time::{Timestamp, between, earlier};
 use crate::ports::RunSummary;
 
@@ -168,6 +169,40 @@ pub fn p95(hour: &[RunSummary]) -> Option<f64> {
     if durations.len() < 20 { None } else { durations.get(rank - 1).copied() }
 }
 
+/// The phases of a waterfall: their word, and the class of their colour in the style sheet.
+pub const LEGEND: [(&str, &str); 5] =
+    [("resolve", "dns"), ("connect", "connect"), ("TLS", "tls"), ("first byte", "wait"), ("transfer", "transfer")];
+
+/// A waterfall is so wide and high. What took any time at all is seen: at least one unit.
+const WATERFALL: (f64, f64) = (800.0, 12.0);
+
+/// One exchange in its place among those of its step: its phases one after the other, and what lies between them thin.
+pub fn waterfall(phases: &Phases, begin_ms: f64, end_ms: f64) -> Markup {
+    let (width, height) = WATERFALL;
+    let place = |ms: f64| (ms / end_ms * width).clamp(0.0, width);
+    let bar = |from: f64, length: f64| {
+        let x = place(from).min(width - 1.0);
+        (format!("{x:.1}"), format!("{:.1}", (place(from + length) - x).max(1.0)))
+    };
+    let (x, long) = bar(begin_ms, phases.total_ms);
+    let mut at = begin_ms;
+    let parts = LEGEND.into_iter().zip(phases.parts()).filter_map(|((word, class), (_, ms))| {
+        let ms = ms?;
+        let bar = bar(at, ms);
+        at += ms;
+        Some((word, class, ms, bar))
+    });
+    let parts: Vec<_> = parts.collect();
+    let words: Vec<_> = parts.iter().map(|(word, _, ms, _)| format!("{word} {}", latency(*ms))).collect();
+    html! {
+        svg .fall viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role="img"
+            aria-label={ "after " (latency(begin_ms)) ": " (words.join(", ")) "; together " (latency(phases.total_ms)) } {
+            rect .base x=(x) y=(height / 2.0 - 0.5) width=(long) height="1" {}
+            @for (_, class, _, (x, long)) in &parts { rect .(class) x=(x) y="0" width=(long) height=(height) {} }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,5 +242,18 @@ mod tests {
         assert_eq!(p95(&hour), Some(19.0));
         assert_eq!(p95(&hour[..19]), None);
         assert_eq!(p95(&[]), None);
+    }
+
+    #[test]
+    fn a_waterfall_shows_every_phase_in_its_place_within_the_step() {
+        let phases = Phases { connect_ms: Some(10.0), first_byte_ms: Some(0.01), total_ms: 20.0, ..Phases::default() };
+        let drawn = waterfall(&phases, 20.0, 40.0).into_string();
+        assert!(drawn.contains(r#"<rect class="base" x="400.0" y="5.5" width="400.0" height="1">"#), "{drawn}");
+        assert!(drawn.contains(r#"<rect class="connect" x="400.0" y="0" width="200.0" height="12">"#), "{drawn}");
+        assert!(
+            drawn.contains(r#"<rect class="wait" x="600.0" y="0" width="1.0" height="12">"#),
+            "it is seen: {drawn}"
+        );
+        assert!(drawn.contains("after 20 ms: connect 10 ms, first byte 0.0 ms; together 20 ms"), "{drawn}");
     }
 }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::evidence::evidence;
 use super::frame::{Frame, Place, REFRESH_SECONDS, page};
 use super::marks::{Tone, mark};
 use super::reasons;
@@ -49,6 +50,7 @@ pub fn incident(view: &View<'_>, story: &IncidentStory) -> Markup {
                     }
                     @if story.moments.is_empty() { p .dim { "nothing is recorded" } }
                 }
+                (evidence(view, story))
             }
             div {
                 section .card .pad { h2 { "In short" } (in_short(view, incident)) }

@@ -1,13 +1,15 @@
-//! Floor 3: the page. It reads the store and the plan, and changes nothing.
+//! Floor 3: the page. It reads the store and the plan, and changes nothing; and the door at which jobs elsewhere ping.
 //!
 //! | file | says |
 //! |---|---|
 //! | [`server`] | who may hold a connection, how many, how long |
 //! | [`routes`] | which path gives what |
 //! | `access` | who may read: host, token, methods |
+//! | `ping` | what a job elsewhere says of itself, by its own token |
 //! | `board` | what the status page says, before it is drawn |
 //! | `headline` | the one sentence on top |
 //! | `status`, `incident` | the two pages |
+//! | `evidence` | what a bad run left |
 //! | `frame`, `marks`, `chart`, `reasons`, `view`, `units` | what pages are made of |
 //!
 //! Pages work without a script, so that the policy can forbid every script. They stay current by `<meta http-equiv="refresh">`,
@@ -19,10 +21,12 @@ pub mod server;
 mod access;
 mod board;
 mod chart;
+mod evidence;
 mod frame;
 mod headline;
 mod incident;
 mod marks;
+mod ping;
 mod reasons;
 mod status;
 mod units;

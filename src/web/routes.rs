@@ -15,9 +15,10 @@ use maud::Markup;
 use tokio::sync::Mutex;
 
 use super::frame::Place;
+use super::ping::Door;
 use super::server::Web;
 use super::view::View;
-use super::{access, chart, incident, status};
+use super::{access, chart, incident, ping, status};
 use crate::domain::incident::IncidentId;
 use crate::domain::time::{Monotonic, earlier};
 use crate::engine::plan::Plan;
@@ -47,16 +48,19 @@ const STORE_PATIENCE: Duration = Duration::from_secs(5);
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What the routes share.
-struct Room {
-    web: Web,
+pub struct Room {
+    /// What the pages are made of.
+    pub web: Web,
     local: SocketAddr,
     /// The last overview and when it was read; whoever holds the lock reads for all who wait.
     overview: Mutex<Option<(Monotonic, Arc<Overview>)>>,
+    /// Where jobs ping.
+    pub door: Door,
 }
 
 /// The routes, for a listener at `local`.
 pub fn router(web: Web, local: SocketAddr) -> Router {
-    let room = Arc::new(Room { web, local, overview: Mutex::new(None) });
+    let room = Arc::new(Room { web, local, overview: Mutex::new(None), door: Door::default() });
     Router::new()
         .route("/", get(status_page))
         .route("/incidents/{id}", get(incident_page))
@@ -64,6 +68,9 @@ pub fn router(web: Web, local: SocketAddr) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readiness))
         .route("/metrics", get(metrics))
+        .route("/ping/{token}", get(ping::done).post(ping::done))
+        .route("/ping/{token}/start", get(ping::started).post(ping::started))
+        .route("/ping/{token}/fail", get(ping::failed).post(ping::failed))
         .fallback(async || (StatusCode::NOT_FOUND, "there is no such page: begin at /\n"))
         .layer(from_fn_with_state(Arc::clone(&room), guard))
         .with_state(room)
@@ -137,11 +144,13 @@ fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
 }
 
 impl Room {
-    fn plan(&self) -> Arc<Plan> {
+    /// What runs now.
+    pub fn plan(&self) -> Arc<Plan> {
         Arc::clone(&self.web.plan.borrow())
     }
 
-    fn is_ready(&self) -> bool {
+    /// Whether the state is loaded.
+    pub fn is_ready(&self) -> bool {
         *self.web.ready.borrow()
     }
 
@@ -163,7 +172,7 @@ impl Room {
     }
 
     /// A page of a store that hangs says so.
-    async fn patiently<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    pub async fn patiently<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let until = self.web.clock.monotonic() + STORE_PATIENCE;
         tokio::select! {
             read = read => read,
@@ -210,8 +219,10 @@ mod tests {
             plan: watch::channel(Arc::new(plan_of(Vec::new()))).1,
             page: Arc::new(|| None),
             ready: watch::channel(true).1,
+            pings: Arc::new(crate::engine::pulses::Pulses::default()),
         };
-        let room = Room { web, local: "127.0.0.1:80".parse().unwrap(), overview: Mutex::new(None) };
+        let local = "127.0.0.1:80".parse().unwrap();
+        let room = Room { web, local, overview: Mutex::new(None), door: Door::default() };
         let all = futures::future::join_all((0..50).map(|_| room.overview())).await;
         assert!(all.iter().all(Result::is_ok));
         assert_eq!(reader.0.load(Ordering::Relaxed), 1);

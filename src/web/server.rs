@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::routes;
 use crate::engine::plan::Plan;
-use crate::ports::{Clock, Exposition, StatusReader};
+use crate::ports::{Clock, Exposition, Pings, StatusReader};
 
 /// Connections at a time; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 100;
@@ -49,6 +49,8 @@ pub struct Web {
     pub page: Arc<dyn Fn() -> Option<Arc<dyn Exposition>> + Send + Sync>,
     /// Whether the state is loaded. Until then there are no pages but one that says so.
     pub ready: watch::Receiver<bool>,
+    /// Takes what jobs elsewhere say of themselves.
+    pub pings: Arc<dyn Pings>,
 }
 
 /// Answers until it is told to stop; then ends what is under way within two seconds.

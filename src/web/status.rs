@@ -24,6 +24,8 @@ const INCIDENTS_MAX: usize = 50;
 pub fn status(view: &View<'_>, overview: &Overview) -> Markup {
     let board = Board::new(view, overview);
     let headline = Headline::new(view, overview, &board);
+    let debts = overview.debts.iter().map(|(probe, runs)| format!("{} of {probe}", counted(*runs, "run")));
+    let debts: Vec<_> = debts.collect();
     let main = html! {
         h1 { span .(headline.tone.class()) { (headline.accent) } (headline.rest) }
         p .lede { (headline.lede) }
@@ -36,6 +38,7 @@ pub fn status(view: &View<'_>, overview: &Overview) -> Markup {
             }
         }
         @for tier in &board.tiers { (drawn_tier(view, tier)) }
+        @if !debts.is_empty() { p .dim { "Still to be cleaned up: " (list(debts.iter().map(String::as_str))) "." } }
         @if !overview.resolved.is_empty() {
             section {
                 div .tier { h2 { "Resolved lately" } }

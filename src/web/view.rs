@@ -1,6 +1,8 @@
 //! What every part of a page needs: the plan, the instant at which it is drawn, and the one way by which text from
 //! elsewhere enters it.
 
+use std::fmt::Write as _;
+
 use crate::domain::text::harmless;
 use crate::domain::time::{Timestamp, between, words};
 use crate::engine::plan::Plan;
@@ -33,6 +35,18 @@ impl View<'_> {
         }
         let kept: String = text.chars().take(most).collect();
         format!("{}… ({} more characters)", harmless(&kept), length - most)
+    }
+
+    /// The same for text of several lines, which stay lines.
+    pub fn lines(&self, text: &str, most: usize) -> String {
+        let text = self.plan.secrets.redact(text);
+        let kept: String = text.chars().take(most).collect();
+        let mut lines = kept.lines().map(harmless).collect::<Vec<_>>().join("\n");
+        if kept.len() < text.len() {
+            // Writing to a String cannot fail.
+            let _ = write!(lines, "… ({} more characters)", text.chars().count() - most);
+        }
+        lines
     }
 
     /// An instant in UTC with its seconds; with its date where that is not today's.

@@ -202,6 +202,7 @@ fn once_reports_to_people_to_programs_and_to_readers_of_tests() {
     assert!(said.contains("✕ shut failed in ") && said.contains("connect.refused: "), "{said}");
     assert!(said.contains("2 probes: 1 passed, 1 failed"), "{said}");
     assert_eq!(code(&output(&["once", "open", "--config", path(&directory)], &[])), Some(0));
+    assert!(!said.contains("✓"), "what each step did is told to who asks: {said}");
 
     let json = output(&["once", "--format", "json", "--schedule", "often", "--config", path(&directory)], &[]);
     let runs: Vec<serde_json::Value> = serde_json::from_slice(&json.stdout).expect("JSON");
@@ -225,6 +226,54 @@ fn once_reports_to_people_to_programs_and_to_readers_of_tests() {
         &[file.to_str().expect("a path in UTF-8")],
     );
     assert_eq!(read, "open tcp open []\nshut tcp shut ['Failure']\n");
+}
+
+#[test]
+fn once_shows_all_that_each_step_did_to_who_asks() {
+    let nginx = Nginx::start(&[Site { identity: None, directives: "" }], &[("index.html", b"hello")]);
+    let probe = format!(
+        "home: {{ http: \"http://127.0.0.1:{}/\", expect: body == \"hello\", warn: total_ms < 0 }}\n",
+        nginx.port(0)
+    );
+    let directory =
+        configuration(&[("probes/p.yaml", &probe), ("schedules/s.yaml", "often: { every: 1s, probes: [home] }\n")]);
+    let verbose = output(&["once", "--verbose", "--config", path(&directory)], &[]);
+    assert_eq!(code(&verbose), Some(0), "to be degraded is no failure");
+    let said = text(&verbose.stdout);
+    for line in [
+        "      ✓ status >= 200 && status < 300 · `status` was `200`\n",
+        "      ✓ body == \"hello\" · `body` was `\"hello\"`\n",
+        "      ▲ warn: total_ms < 0 · `total_ms` was ",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+    assert!(said.lines().all(|line| line.chars().count() <= 100), "{said}");
+
+    let json = output(&["once", "-v", "--format", "json", "--config", path(&directory)], &[]);
+    let runs: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    let held: Vec<_> =
+        runs[0]["steps"][0]["assertions"].as_array().expect("a list").iter().map(|a| &a["held"]).collect();
+    assert_eq!(held, [true, true, false]);
+}
+
+#[tokio::test]
+async fn a_bad_run_leaves_what_it_saw_on_the_page_of_its_incident() {
+    let nginx = Nginx::start(&[Site { identity: None, directives: "" }], &[("index.html", b"hello")]);
+    let probe = format!("home: {{ http: \"http://127.0.0.1:{}/\", expect: status == 201 }}\n", nginx.port(0));
+    let directory = configuration(&[
+        ("roundsman.yaml", SMALL[0].1),
+        ("probes/p.yaml", &probe),
+        ("schedules/s.yaml", "often: { every: 1s, probes: [home], alert: { after: 1 } }\n"),
+    ]);
+    let daemon = Daemon::run(directory.path(), &[]);
+    let opened = daemon.wait_for("opened: home is failing");
+    let id = opened.split("incident=").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an id");
+    let client = roundsman::net::client::shared().expect("a client");
+    let page = client.get(format!("http://{}/incidents/{id}", daemon.address)).send().await.expect("an answer");
+    let page = page.text().await.expect("a page");
+    for text in ["The run that opened it", "did not hold", "<code>status == 201</code>"] {
+        assert!(page.contains(text), "{text}\n{page}");
+    }
 }
 
 #[test]

@@ -2,12 +2,16 @@
 
 #![cfg(test)]
 
+mod canary;
 mod cloudwatch;
+mod command;
 mod commands;
 mod demo;
 mod disturbed;
 mod dns;
+mod dns_flags;
 mod faults;
+mod heartbeat;
 mod http;
 mod http_session;
 mod journal;
@@ -21,6 +25,7 @@ mod redis;
 mod run;
 mod servers;
 mod sns;
+mod stopped;
 mod tcp;
 mod timing;
 mod tls;

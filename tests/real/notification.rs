@@ -31,6 +31,7 @@ pub fn opened(incident: &str, at: Timestamp) -> Notification {
             labels: BTreeMap::new(),
             runbook: None,
             quiet: None,
+            changes: Vec::new(),
             told: Vec::new(),
             transitions: 1,
         },

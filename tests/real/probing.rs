@@ -99,6 +99,8 @@ pub fn build(kind: &str, yaml: &str) -> Result<BuiltProber, String> {
         cleanup: false,
         site: "test".to_owned(),
         location: Arc::from("here"),
+        directory: Arc::from(std::env::temp_dir()),
+        pings: Arc::new(roundsman::engine::pulses::Pulses::default()),
     };
     let kind = KINDS.iter().find(|known| known.name == kind).unwrap();
     let built = node.and_then(|node| (kind.build)(&node, &building, &mut problems));

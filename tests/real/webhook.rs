@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use roundsman::clock::SystemClock;
 use roundsman::domain::names::SecretName;
+use roundsman::domain::redaction::Redactor;
 use roundsman::net::client;
-use roundsman::net::redaction::Redactor;
 use roundsman::notifiers::CHANNELS;
 use roundsman::ports::{Building, Notification, Notifier, NotifyError, SecretError, Secrets};
 use roundsman::settings::{Problems, Source, parse};
@@ -46,6 +46,8 @@ fn webhook(yaml: &str) -> Arc<dyn Notifier> {
         cleanup: false,
         site: "test".to_owned(),
         location: Arc::from("here"),
+        directory: Arc::from(std::env::temp_dir()),
+        pings: Arc::new(roundsman::engine::pulses::Pulses::default()),
     };
     let built = (kind.build)(&node, &building, &mut problems);
     built.unwrap_or_else(|| panic!("{}", problems.render(false)))

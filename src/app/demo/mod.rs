@@ -1,12 +1,13 @@
 //! `demo`: the daemon on a real configuration, with a small shop of its own to watch, and a pager of its own that shows
 //! what on-call would get. No account, no network: everything is on loopback.
 //!
-//! [`shop`] is the shop, over HTTP and HTTPS, with its [`cache`] and its [`database`]; [`certificate`] makes the certificate that it shows; [`names`] answers for
-//! its name; [`pager`] takes the alerts.
+//! [`shop`] is the shop, over HTTP and HTTPS, with its [`cache`] and its [`database`]; [`certificate`] makes the certificate
+//! that it shows; [`names`] answers for its name; [`pager`] takes the alerts; [`export`] is a job that pings.
 
 pub mod cache;
 pub mod certificate;
 pub mod database;
+pub mod export;
 pub mod names;
 pub mod pager;
 pub mod shop;
@@ -18,15 +19,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::certificate::Certificate;
+use self::export::Export;
 use self::shop::{Breakage, SHOPPER_PASSWORD, Shop};
 use super::answer::{Answer, Output, Stop};
 use super::cli::DemoArguments;
 use super::daemon::{Daemon, Keeping};
 use super::wiring;
 use crate::config::load::Surroundings;
+use crate::engine::runner::new_id;
 use crate::ports::Clock;
 
 /// When the shop breaks, so that a newcomer has seen it well before …
@@ -43,7 +47,8 @@ pub async fn demo(directory: PathBuf, surroundings: Surroundings, arguments: Dem
     let mut tasks = JoinSet::new();
     let shop = Arc::new(Shop::open(Arc::clone(&surroundings.clock)));
     let places = Places::open(&shop, &mut tasks).await?;
-    let environment = places.environment(wiring::environment());
+    let export_token = new_id(surroundings.clock.now());
+    let environment = places.environment(wiring::environment(), export_token.clone());
     let surroundings = Surroundings { environment, ..surroundings };
 
     let mut out = Output::default();
@@ -60,7 +65,10 @@ pub async fn demo(directory: PathBuf, surroundings: Surroundings, arguments: Dem
     if let Some(what) = arguments.breakage {
         tasks.spawn(break_and_mend(Arc::clone(&surroundings.clock), shop, what));
     }
-    Daemon { directory, surroundings, keeping: Keeping::Nothing, limit: arguments.limit.length }.run().await
+    let page = watch::Sender::default();
+    let (clock, http) = (Arc::clone(&surroundings.clock), surroundings.http.clone());
+    tasks.spawn(Export { clock, http, token: export_token }.run(page.subscribe()));
+    Daemon { directory, surroundings, keeping: Keeping::Nothing, limit: arguments.limit.length, page }.run().await
 }
 
 async fn break_and_mend(clock: Arc<dyn Clock>, shop: Arc<Shop>, what: Breakage) {
@@ -121,6 +129,7 @@ impl Places {
     fn environment(
         &self,
         process: Arc<crate::config::resolve::Environment>,
+        export_token: String,
     ) -> Arc<crate::config::resolve::Environment> {
         let ours: BTreeMap<&str, String> = BTreeMap::from([
             ("API_URL", format!("http://{}", self.api)),
@@ -133,6 +142,7 @@ impl Places {
             ("DATABASE", self.database.to_string()),
             ("PAGER_URL", format!("http://{}/", self.pager)),
             ("SHOPPER_PASSWORD", SHOPPER_PASSWORD.to_owned()),
+            ("EXPORT_TOKEN", export_token),
         ]);
         Arc::new(move |name: &str| ours.get(name).cloned().or_else(|| process(name)))
     }

@@ -1,7 +1,7 @@
 //! Journeys that bring the steps of other probes, and what is expected of them as a whole.
 
 use super::*;
-use crate::domain::probe::Owing;
+use crate::domain::debt::Owing;
 use crate::engine::plan::PlannedStep;
 
 const PROBES: &str = r#"
@@ -38,7 +38,10 @@ fn names(steps: &[PlannedStep]) -> Vec<&str> {
 
 #[test]
 fn what_is_used_brings_its_steps_and_its_cleanup_follows_ours() {
-    let plan = plan(&[("probes/p.yaml", &files("true")), ("schedules/s.yaml", "often: { every: 30s, probes: order }")]);
+    let plan = plan(&[
+        ("probes/p.yaml", &files("'total_ms < 1000'")),
+        ("schedules/s.yaml", "often: { every: 30s, probes: order }"),
+    ]);
     let order = probe(&plan, "order");
     assert_eq!(names(&order.steps), ["front", "log-in", "add", "add-to-cart", "pay"]);
     // `remove` is a name of ours, so the other has its probe's before it.
@@ -59,7 +62,8 @@ async fn a_journey_is_weighed_as_a_whole() {
         ("steps.front.json.missing == 1 || true", "failed"),
         ("steps.add.status == 201", "failed"),
     ] {
-        let plan = plan(&[("probes/p.yaml", &files(&format!("'{expect}'")))]);
+        let schedule = ("schedules/s.yaml", "often: { every: 30s, probes: order }");
+        let plan = plan(&[("probes/p.yaml", &files(&format!("'{expect}'"))), schedule]);
         let run = run(plan, "order").await;
         assert_eq!(run.verdict.word(), verdict, "{expect}: {:?}", run.verdict);
         assert!(run.verdict.failures().iter().all(|failure| failure.step.is_none()), "it is of no step");
@@ -70,11 +74,15 @@ async fn a_journey_is_weighed_as_a_whole() {
 
 #[test]
 fn a_journey_has_a_bounded_number_of_steps() {
-    let mut text = String::from("p0: { steps: [ ");
-    for n in 0..60 {
-        text += &format!("{{ name: a{n}, http: \"https://shop.example.com/\" }}, ");
-    }
-    let text = text + "] }\nboth: { steps: [ { use: p0 }, { use: p0 } ] }\n";
+    let steps = |letter: char| -> String {
+        let steps: Vec<_> =
+            (0..60).map(|n| format!("{{ name: {letter}{n}, http: \"https://shop.example.com/\" }}")).collect();
+        steps.join(", ")
+    };
+    let (one, other) = (steps('a'), steps('b'));
+    let text = format!(
+        "one: {{ steps: [ {one} ] }}\nother: {{ steps: [ {other} ] }}\nboth: {{ steps: [ {{ use: one }}, {{ use: other }} ] }}\n"
+    );
     let problems = loaded(&[("probes/p.yaml", &text)]).problems.render(false);
-    assert!(problems.contains("with `p0` these are more than 100 steps"), "{problems}");
+    assert!(problems.contains("with `other` these are more than 100 steps"), "{problems}");
 }

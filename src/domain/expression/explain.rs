@@ -1,4 +1,4 @@
-//! Why an assertion did not pass: the parts that decided, each with its value.
+//! Why an assertion came out as it did: the parts that decided, each with its value.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::evaluate::Walk;
 use super::syntax::{Node, NodeKind, Operator, Quantifier};
 use super::value::Value;
 
-/// Why an assertion did not pass.
+/// Why an assertion came out as it did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The whole expression.
@@ -118,11 +118,11 @@ impl<'a> Walk<'a> {
         Fault::new(format!("`{}` is too large a number", self.text(node)))
     }
 
-    /// Why the expression is false, by walking once more through what decided.
-    pub(super) fn explanation(mut self, root: &'a Node) -> Explanation {
+    /// Why the expression is what it is, by walking once more through what decided.
+    pub(super) fn explanation(mut self, root: &'a Node, outcome: bool) -> Explanation {
         let mut parts = Vec::new();
-        // What is false now was evaluated without a fault a moment ago, so a fault can only mean that nothing is left to say.
-        let _ = self.decided(root, false, &mut parts);
+        // It was evaluated without a fault a moment ago, so a fault can only mean that nothing is left to say.
+        let _ = self.decided(root, outcome, &mut parts);
         Explanation { expression: self.compiled.source.clone(), parts, reason: None }
     }
 

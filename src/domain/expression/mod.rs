@@ -117,8 +117,18 @@ impl Expression {
         let mut walk = Walk::new(&self.0, scope, &cells);
         match walk.truth(&self.0.root) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(walk.again().explanation(&self.0.root)),
+            Ok(false) => Err(walk.again().explanation(&self.0.root, false)),
             Err(fault) => Err(fault.explain(self.source())),
+        }
+    }
+
+    /// Whether the expression is exactly true, and either way the parts that decided with their values.
+    pub fn examine(&self, scope: &dyn Scope) -> (bool, Explanation) {
+        let cells: Vec<_> = self.0.roots.iter().map(|_| OnceCell::new()).collect();
+        let mut walk = Walk::new(&self.0, scope, &cells);
+        match walk.truth(&self.0.root) {
+            Ok(held) => (held, walk.again().explanation(&self.0.root, held)),
+            Err(fault) => (false, fault.explain(self.source())),
         }
     }
 

@@ -130,6 +130,23 @@ fn what_is_true_passes() {
 }
 
 #[test]
+fn what_is_true_says_by_which_values() {
+    for (source, json, parts) in [
+        ("status == 200", "", "`status` was `200`"),
+        ("status == 200 && json.n > 1", r#"{"n":2}"#, "`status` was `200`, `json.n` was `2`"),
+        ("status == 500 || !reused", "", "`reused` was `false`"),
+        ("answers.all(a, a.startsWith('192'))", "", r#"`answers` was `["192.0.2.1","192.0.2.2"]`"#),
+        ("has(headers['x-cache'])", "", "`has(headers['x-cache'])` was `true`"),
+    ] {
+        let (held, explanation) = compile(source).examine(&scope(json));
+        assert!(held, "{source}");
+        assert_eq!(explanation.parts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "), parts, "{source}");
+    }
+    let (held, explanation) = compile("json.gone == 1").examine(&scope("{}"));
+    assert!(!held && explanation.reason.is_some());
+}
+
+#[test]
 fn what_fails_explains_itself() {
     table(&[
         (

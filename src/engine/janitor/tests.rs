@@ -144,20 +144,23 @@ async fn what_is_very_old_is_tried_once_and_who_is_gone_owes_still() {
     assert_eq!(world.journal.owes(&ProbeName::parse("gone").unwrap()), 1);
 }
 
+/// Takes a tenth of a second, and counts how many are at it.
+struct Slow(Arc<AtomicUsize>, Arc<AtomicUsize>);
+
+impl Prober for Slow {
+    fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
+        Box::pin(async move {
+            self.1.fetch_max(self.0.fetch_add(1, SeqCst) + 1, SeqCst);
+            cx.clock.sleep_until(cx.clock.monotonic() + Duration::from_millis(100)).await;
+            self.0.fetch_sub(1, SeqCst);
+            Ok(Observation::default())
+        })
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn many_debts_are_paid_a_few_at_once() {
     let (going, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    struct Slow(Arc<AtomicUsize>, Arc<AtomicUsize>);
-    impl Prober for Slow {
-        fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
-            Box::pin(async move {
-                self.1.fetch_max(self.0.fetch_add(1, SeqCst) + 1, SeqCst);
-                cx.clock.sleep_until(cx.clock.monotonic() + Duration::from_millis(100)).await;
-                self.0.fetch_sub(1, SeqCst);
-                Ok(Observation::default())
-            })
-        }
-    }
     let mut away = step("away", || unreachable!());
     away.action = Arc::new(Slow(Arc::clone(&going), Arc::clone(&most)));
     let debts = (0..100).map(|n| debt(&format!("r{n:03}"), "2026-11-25T09:59:00Z")).collect();

@@ -5,9 +5,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use super::*;
+use crate::domain::debt::Owing;
 use crate::domain::expression::{Expression, Name, Names, Shape};
 use crate::domain::names::CaptureName;
-use crate::domain::probe::{Capture, Owing};
+use crate::domain::probe::Capture;
 use crate::engine::testing::{Debts, TestClock, plan_of, probe, step};
 use tokio::sync::mpsc;
 

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use hickory_resolver::proto::op::{Edns, Message, MessageType, Query};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -17,26 +19,82 @@ const PAYLOAD_MAX: u16 = 1_232;
 /// The largest datagram that we could be sent.
 const DATAGRAM_MAX: usize = 65_535;
 
-/// Asks until an answer has come; the caller has the deadline.
-pub async fn ask(server: SocketAddr, query: Query) -> Result<Message, Failure> {
-    let question = question(query);
-    let bytes = question.to_vec();
-    let bytes = bytes.map_err(|error| Failure::new(FailureKind::Internal, format!("no question was made: {error}")))?;
-    let answer = over_udp(server, &question, &bytes).await?;
-    if answer.metadata.truncation { over_tcp(server, &question, &bytes).await } else { Ok(answer) }
+/// What a question goes over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// Datagrams first; TCP when the answer does not fit.
+    #[default]
+    Udp,
+    /// TCP only.
+    Tcp,
 }
 
-fn question(query: Query) -> Message {
-    let mut question = Message::query();
-    question.metadata.id = rand::random();
-    question.metadata.recursion_desired = true;
-    // Says that we understand the flag in the answer (RFC 6840, section 5.7).
-    question.metadata.authentic_data = true;
-    question.add_query(query);
-    let mut edns = Edns::new();
-    edns.set_max_payload(PAYLOAD_MAX);
-    question.set_edns(edns);
-    question
+impl Transport {
+    /// As it is written in settings and facts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// A question, ready to be sent.
+pub struct Question {
+    message: Message,
+    /// What it goes over first.
+    pub transport: Transport,
+}
+
+impl Question {
+    /// Asks for that; with `dnssec` also for the signatures.
+    pub fn new(query: Query, dnssec: bool, transport: Transport) -> Self {
+        let mut message = Message::query();
+        message.metadata.id = rand::random();
+        message.metadata.recursion_desired = true;
+        // Says that we understand the flag in the answer (RFC 6840, section 5.7).
+        message.metadata.authentic_data = true;
+        message.add_query(query);
+        let mut edns = Edns::new();
+        edns.set_max_payload(PAYLOAD_MAX);
+        edns.set_dnssec_ok(dnssec);
+        message.set_edns(edns);
+        Self { message, transport }
+    }
+
+    /// What is asked for.
+    pub fn query(&self) -> Option<&Query> {
+        self.message.queries.first()
+    }
+
+    /// Whether the signatures are asked for.
+    pub fn dnssec(&self) -> bool {
+        self.message.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok)
+    }
+}
+
+/// An answer.
+pub struct Answer {
+    /// What came.
+    pub message: Message,
+    /// What it came over.
+    pub transport: Transport,
+}
+
+/// Asks until an answer has come; the caller has the deadline.
+pub async fn ask(server: SocketAddr, question: &Question) -> Result<Answer, Failure> {
+    let message = &question.message;
+    let bytes = message.to_vec();
+    let bytes = bytes.map_err(|error| Failure::new(FailureKind::Internal, format!("no question was made: {error}")))?;
+    if question.transport == Transport::Udp {
+        let answer = over_udp(server, message, &bytes).await?;
+        if !answer.metadata.truncation {
+            return Ok(Answer { message: answer, transport: Transport::Udp });
+        }
+    }
+    let answer = over_tcp(server, message, &bytes).await?;
+    Ok(Answer { message: answer, transport: Transport::Tcp })
 }
 
 async fn over_udp(server: SocketAddr, question: &Message, bytes: &[u8]) -> Result<Message, Failure> {

@@ -25,6 +25,8 @@ fn mistakes_have_a_place_and_a_cure() {
         ("{ name: \"a..{{b}}\" }", vec!["a.yaml:1:9: error: ", "is not a DNS name"]),
         ("{ name: 192.0.2.7 }", vec!["only PTR can be asked for it"]),
         ("{ type: A }", vec!["name"]),
+        ("{ name: a.example, transport: https }", vec!["a.yaml:1:31: error: "]),
+        ("{ name: a.example, dnssec: very }", vec!["a.yaml:1:28: error: "]),
     ] {
         let problems = build(settings).err().unwrap_or_else(|| panic!("{settings} was accepted"));
         for words in told {
@@ -89,10 +91,4 @@ fn what_is_no_name_is_refused() {
     assert_eq!(longest.len(), 253);
     assert!(asked_name(&longest, Asked::A).is_ok());
     assert!(asked_name(&format!("{longest}a"), Asked::A).is_err());
-}
-
-#[test]
-fn codes_have_their_words() {
-    assert_eq!(word(ResponseCode::NXDomain), "NXDOMAIN");
-    assert_eq!(word(ResponseCode::from(0, 11)), "RCODE11");
 }

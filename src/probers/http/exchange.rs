@@ -58,7 +58,7 @@ pub async fn exchange(
     let answer = watch.bound(part, work).await?;
     let ended = clock.monotonic();
     if let Some(first) = log.marks().first {
-        watch.measured(Part::FirstByte, first.at.since(first.sent), first.error);
+        watch.measured(Part::FirstByte, first.took, first.error);
         watch.add(Part::Transfer, ended.since(first.at));
     }
     Ok(answer)

@@ -8,14 +8,14 @@
 mod connection;
 mod credentials;
 mod exchange;
-mod headers;
+pub mod headers;
 mod json;
 mod prober;
 mod redirect;
 mod request;
 mod settings;
 mod shared;
-mod url;
+pub mod url;
 mod wire;
 
 #[cfg(test)]

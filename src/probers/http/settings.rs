@@ -13,7 +13,7 @@ use super::headers::{self, HeaderDraft};
 use super::json;
 use super::prober::HttpProber;
 use super::request::{BodyDraft, Draft};
-use super::url::UrlDraft;
+use super::url::{self, UrlDraft};
 use crate::domain::expression::{Name, Names, Shape};
 use crate::domain::template::{Piece, Template, pieces};
 use crate::net::resolver::Resolver;
@@ -101,7 +101,7 @@ struct HttpSettings {
 fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<BuiltProber> {
     let settings: HttpSettings = read(node, problems)?;
     let known = problems.len();
-    let url = UrlDraft::read(&settings.url, problems);
+    let url = UrlDraft::read(&settings.url, &url::HTTP, problems);
     let method = method(settings.method.as_ref(), problems);
     let headers = headers::read(&settings.headers, problems);
     let body = body(&settings, problems);

@@ -13,27 +13,42 @@ use crate::settings::{Problems, Spanned};
 /// neither a path nor a query of its own.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// The schemes of a kind that has URLs.
+#[derive(Debug)]
+pub struct Schemes {
+    /// As they are written, the secured one first.
+    pub names: [&'static str; 2],
+    /// What is written in place of a user and a password in the URL.
+    pub credentials: &'static str,
+}
+
+/// The schemes of HTTP.
+pub static HTTP: Schemes =
+    Schemes { names: ["https", "http"], credentials: "basic: { user: …, password: \"${secret:…}\" }" };
+
 /// A URL that may have holes.
 #[derive(Debug)]
 pub enum UrlDraft {
     /// Known when the prober is built.
     Known(Url),
     /// Known when the step runs.
-    Later(Template),
+    Later(Template, &'static Schemes),
 }
 
 impl UrlDraft {
     /// Reads the setting; what can be known to be wrong is a problem.
-    pub fn read(written: &Spanned<Template>, problems: &mut Problems) -> Option<Self> {
+    pub fn read(written: &Spanned<Template>, schemes: &'static Schemes, problems: &mut Problems) -> Option<Self> {
         let pieces = pieces(&written.value.to_string()).unwrap_or_default();
         if pieces.first().is_some_and(|first| !matches!(first, Piece::Literal(_))) {
-            problems.error(written.span.clone(), "a URL cannot begin with what is filled in later").help =
-                Some("write scheme and host, like `https://shop.example.com/{{path}}`: a value is encoded".to_owned());
+            let secured = schemes.names[0];
+            problems.error(written.span.clone(), "a URL cannot begin with what is filled in later").help = Some(
+                format!("write scheme and host, like `{secured}://shop.example.com/{{{{path}}}}`: a value is encoded"),
+            );
             return None;
         }
-        match check(&with_holes_filled(&written.value)) {
+        match check(&with_holes_filled(&written.value), schemes) {
             Ok(url) if written.value.as_literal().is_some() => Some(Self::Known(url)),
-            Ok(_) => Some(Self::Later(written.value.clone())),
+            Ok(_) => Some(Self::Later(written.value.clone(), schemes)),
             Err((message, help)) => {
                 let problem = problems.error(written.span.clone(), message);
                 problem.hidden = problem.message == USER_IN_URL;
@@ -47,9 +62,9 @@ impl UrlDraft {
     pub async fn fill(&self, cx: &StepContext<'_>) -> Result<Url, Failure> {
         match self {
             Self::Known(url) => Ok(url.clone()),
-            Self::Later(template) => {
+            Self::Later(template, schemes) => {
                 let text = cx.fill(template, encode).await?;
-                check(&text).map_err(|(message, _)| Failure::new(FailureKind::Capture, message))
+                check(&text, schemes).map_err(|(message, _)| Failure::new(FailureKind::Capture, message))
             }
         }
     }
@@ -66,25 +81,28 @@ const USER_IN_URL: &str = "a URL does not hold a user and a password";
 /// The message and the help of a mistake.
 type Mistake = (String, String);
 
-fn check(text: &str) -> Result<Url, Mistake> {
+fn check(text: &str, schemes: &Schemes) -> Result<Url, Mistake> {
+    let [secured, plain] = schemes.names;
     let fail = |message: String, help: &str| Err((message, help.to_owned()));
+    let like = || format!("write it like `{secured}://shop.example.com/path`");
     if let Some(bad) = text.chars().find(|c| c.is_whitespace() || c.is_control()) {
         return fail(format!("{bad:?} cannot stand in a URL"), "write `%20` for a space");
     }
     let Some((scheme, rest)) = text.split_once("://") else {
-        let help = format!("write `https://{text}`");
+        let help = format!("write `{secured}://{text}`");
         return Err((format!("`{text}` has no scheme"), help));
     };
-    if !["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) {
-        return fail(format!("`{scheme}` is not a scheme that is probed"), "write `https://` or `http://`");
+    if !schemes.names.contains(&scheme.to_ascii_lowercase().as_str()) {
+        let help = format!("write `{secured}://` or `{plain}://`");
+        return Err((format!("`{scheme}` is not a scheme that is probed"), help));
     }
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
     if authority.contains('@') {
-        return fail(USER_IN_URL.to_owned(), "remove them and write `basic: { user: …, password: \"${secret:…}\" }`");
+        return Err((USER_IN_URL.to_owned(), format!("remove them and write `{}`", schemes.credentials)));
     }
     // The parser of WHATWG takes the first part of the path for a host where there is none.
     if authority.is_empty() {
-        return fail(format!("`{text}` has no host"), "write it like `https://shop.example.com/path`");
+        return Err((format!("`{text}` has no host"), like()));
     }
     match Url::parse(text) {
         Ok(url) if url.port() == Some(0) => fail("`0` is not a port".to_owned(), "a port is a number from 1 to 65535"),
@@ -92,14 +110,12 @@ fn check(text: &str) -> Result<Url, Mistake> {
             fail(format!("`{text}` cannot be requested"), "percent-encode what is unusual in its path or query")
         }
         Ok(url) => Ok(url),
-        Err(url::ParseError::EmptyHost) => {
-            fail(format!("`{text}` has no host"), "write it like `https://shop.example.com/path`")
-        }
+        Err(url::ParseError::EmptyHost) => Err((format!("`{text}` has no host"), like())),
         Err(url::ParseError::InvalidPort) => {
             let port = authority.rsplit(':').next().unwrap_or_default();
             fail(format!("`{port}` is not a port"), "a port is a number from 1 to 65535")
         }
-        Err(error) => fail(format!("`{text}` is not a URL: {error}"), "write it like `https://shop.example.com/path`"),
+        Err(error) => Err((format!("`{text}` is not a URL: {error}"), like())),
     }
 }
 
@@ -126,16 +142,16 @@ mod tests {
             ("https://user:pw@a.example/", "a URL does not hold a user and a password"),
             ("https://[::1/", "`https://[::1/` is not a URL: invalid IPv6 address"),
         ] {
-            assert_eq!(check(text).unwrap_err().0, message);
+            assert_eq!(check(text, &HTTP).unwrap_err().0, message);
         }
-        assert!(check("http://127.0.0.1:80/a@b?c=d@e#f").is_ok());
+        assert!(check("http://127.0.0.1:80/a@b?c=d@e#f", &HTTP).is_ok());
     }
 
     proptest! {
         #[test]
         fn a_value_stays_within_its_segment(value in "\\PC{1,30}") {
             let Some(encoded) = encode(&value) else { return Ok(()) };
-            let url = check(&format!("http://a.example/x/{encoded}/y?q={encoded}")).unwrap();
+            let url = check(&format!("http://a.example/x/{encoded}/y?q={encoded}"), &HTTP).unwrap();
             let segments: Vec<&str> = url.path_segments().unwrap().collect();
             prop_assert_eq!(segments.len(), 3);
             let decoded = percent_encoding::percent_decode_str(segments[1]).decode_utf8().unwrap();

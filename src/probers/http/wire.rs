@@ -6,13 +6,12 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 use crate::domain::time::{Monotonic, Timestamp};
-use crate::net::kernel::{Instants, arrival};
+use crate::net::arrival::{FirstByte, Instants, Sent};
 use crate::net::stream::Stream;
 use crate::ports::Clock;
 
@@ -32,25 +31,6 @@ impl Socket {
             Self::Tls(tls) => tls.get_ref().0.stamp(),
         }
     }
-}
-
-/// When the last byte before an answer was given to the kernel.
-#[derive(Clone, Copy, Debug)]
-struct Sent {
-    /// Just before: on loopback the answer may be there before we are let to look at a clock again.
-    before: Instants,
-    after: Monotonic,
-}
-
-/// When the first byte of an answer came.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FirstByte {
-    /// When the request had been given to the kernel.
-    pub sent: Monotonic,
-    /// When the byte came.
-    pub at: Monotonic,
-    /// By how much the time between the two may be wrong.
-    pub error: Duration,
 }
 
 /// What was seen of one exchange.
@@ -75,19 +55,10 @@ impl Marks {
         self.sent.is_some()
     }
 
-    /// Marks the first byte.
+    /// Marks the first byte. Where nothing was asked there is nothing to measure; that something came is known.
     fn came(&mut self, stamp: Option<Timestamp>, clock: &dyn Clock) {
-        let read = Instants::read(clock);
-        let Some(Sent { before, after }) = self.sent else {
-            // Nothing was asked, so there is nothing to measure; that something came is known.
-            self.first = Some(FirstByte { sent: read.monotonic, at: read.monotonic, error: Duration::ZERO });
-            return;
-        };
-        let (at, error) = match arrival(&before, stamp, &read) {
-            Some(at) => (at, after.since(before.monotonic) + before.error),
-            None => (read.monotonic, read.monotonic.since(self.nothing_at.unwrap_or_default().max(before.monotonic))),
-        };
-        self.first = Some(FirstByte { sent: before.monotonic, at, error });
+        let sent = self.sent.unwrap_or_else(|| Sent::nothing(clock));
+        self.first = Some(sent.first_byte(stamp, self.nothing_at, clock));
     }
 
     fn read(&mut self, bytes: &[u8]) {
@@ -145,7 +116,7 @@ impl Wire {
     fn wrote(&self, bytes: usize, before: Instants) {
         let mut marks = self.log.lock();
         if bytes > 0 && marks.first.is_none() {
-            marks.sent = Some(Sent { before, after: self.clock.monotonic() });
+            marks.sent = Some(Sent::now(before, &*self.clock));
         }
     }
 }
@@ -214,10 +185,7 @@ impl AsyncWrite for Wire {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
-
     use super::*;
-    use crate::clock::SystemClock;
 
     fn seen(chunks: &[&str]) -> Marks {
         let mut marks = Marks::default();
@@ -232,21 +200,5 @@ mod tests {
         assert!(!seen(&["HTTP/1.1 200 OK\r", "\nA: b\r\n\r\nline\nline\n"]).bare_line_feed);
         assert!(seen(&["HTTP/1.1 200 OK\r\nA: b\nC: d\r\n\r\n"]).bare_line_feed);
         assert!(seen(&["HTTP/1.1 200 OK\n\nbody"]).bare_line_feed);
-    }
-
-    #[test]
-    fn without_a_stamp_the_error_reaches_back_to_when_we_last_looked() {
-        let clock = SystemClock::start();
-        let before = Instants::read(&clock);
-        let after = clock.monotonic();
-        let looked = clock.monotonic();
-        let sent = Some(Sent { before, after });
-        let mut marks = Marks { sent, nothing_at: Some(looked), ..Marks::default() };
-        marks.came(None, &clock);
-        let first = marks.first.unwrap();
-        assert_eq!(first.at.since(looked), first.error);
-        assert_eq!(first.sent, before.monotonic);
-        marks.came(DateTime::from_timestamp(0, 0), &clock);
-        assert!(marks.first.unwrap().at >= first.at, "a stamp from before the request is not used");
     }
 }

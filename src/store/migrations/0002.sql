@@ -7,3 +7,13 @@ CREATE TABLE journal (
     attempts INTEGER NOT NULL,
     due_at   INTEGER             -- absent while the run goes on
 ) STRICT, WITHOUT ROWID;
+
+-- Which version each step last saw of its target.
+CREATE TABLE versions (
+    probe   TEXT NOT NULL,
+    step    TEXT NOT NULL,
+    version TEXT NOT NULL,
+    since   INTEGER NOT NULL,
+    before  TEXT,                -- absent for the first that was ever seen
+    PRIMARY KEY (probe, step)
+) STRICT, WITHOUT ROWID;

@@ -13,10 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::fixture::{Fixed, INCIDENT, NOW, Told, broken, incident, plan, story};
 use crate::domain::incident::IncidentId;
+use crate::domain::names::SecretName;
+use crate::domain::outcome::{Failure, Observation};
+use crate::domain::pulse::TokenDigest;
 use crate::domain::time::Timestamp;
 use crate::engine::plan::Plan;
-use crate::engine::testing::TestClock;
-use crate::ports::{Clock, Exposition, IncidentStory, Overview, StatusReader, StoreError};
+use crate::engine::pulses::Pulses;
+use crate::engine::testing::{TestClock, plan_of, probe};
+use crate::ports::{Clock, Exposition, IncidentStory, Overview, Prober, StatusReader, StepContext, StoreError, Token};
 use crate::web::access::{Refusal, admit};
 use crate::web::{Web, serve};
 
@@ -51,6 +55,7 @@ async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> 
         plan,
         page: Arc::new(move || metrics.then(|| Arc::new(Metrics) as Arc<dyn Exposition>)),
         ready: is_ready,
+        pings: Arc::new(Pulses::default()),
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(listener, web, stop.clone()));
@@ -328,4 +333,38 @@ async fn a_store_that_cannot_be_read_is_said() {
         }
         assert!(served.get("/healthz").await.ends_with("\r\n\r\nok\n"), "which asks no store");
     }
+}
+
+/// Waits for a job with a token.
+struct Waiting(Token);
+
+impl Prober for Waiting {
+    fn probe<'a>(&'a self, _: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
+        Box::pin(std::future::ready(Ok(Observation::default())))
+    }
+    fn token(&self) -> Option<&Token> {
+        Some(&self.0)
+    }
+}
+
+#[tokio::test]
+async fn a_ping_is_answered_for_only_when_it_is_recorded() {
+    let waiting = |token: Token| {
+        let (mut plan, mut job) = (plan_of(Vec::new()), probe("job"));
+        job.steps[0].action = Arc::new(Waiting(token));
+        plan.probes.insert(job.name.clone(), Arc::new(job));
+        plan
+    };
+    // Nothing records in these tests, as when the store rests.
+    let served_job = served(waiting(Token::Known(TokenDigest::of("0123456789abcdef")))).await;
+    let answer = served_job.get("/ping/0123456789abcdef").await;
+    assert_eq!(status(&answer), 503);
+    assert!(answer.contains("retry-after: 5") && answer.ends_with("heard and not recorded: ping again\n"), "{answer}");
+    assert_eq!(status(&served_job.get("/ping/0123456789abcdeg").await), 404);
+    served_job.ready.send_replace(false);
+    assert!(served_job.get("/ping/0123456789abcdef").await.ends_with("starting\n"));
+
+    let unreadable = served(waiting(Token::Secret(SecretName::parse("gone").unwrap()))).await;
+    let answer = unreadable.get("/ping/0123456789abcdef").await;
+    assert_eq!(status(&answer), 503, "it may be the right one: {answer}");
 }

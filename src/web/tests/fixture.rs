@@ -8,16 +8,17 @@ use chrono::TimeDelta;
 use futures::future::BoxFuture;
 use secrecy::SecretString;
 
+use crate::domain::exchange::{Assertion, Bundle, Captured, Exchange, StepRecord};
 use crate::domain::expression::{Explanation, Part};
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity};
-use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName};
-use crate::domain::outcome::{Failure, FailureKind, Run, RunId, SlotOutcome, Verdict};
+use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
+use crate::domain::outcome::{Failure, FailureKind, Phases, Run, RunId, SlotOutcome, Verdict};
 use crate::domain::probe::Labels;
 use crate::domain::schedule::{Cadence, Schedule};
 use crate::domain::time::{Timestamp, earlier};
 use crate::engine::plan::Plan;
 use crate::engine::testing::{at, plan_of, schedule_of, step};
-use crate::ports::{IncidentStory, Overview, RunSummary, SecretError, Secrets, StatusReader, StoreError};
+use crate::ports::{IncidentStory, KeptBundle, Overview, RunSummary, SecretError, Secrets, StatusReader, StoreError};
 use crate::web::view::View;
 
 /// When the fixture is looked at.
@@ -107,6 +108,7 @@ pub fn run(schedule: &str, probe: &str, started_at: Timestamp, milliseconds: u64
         lateness: Duration::from_micros(3_800),
         verdict,
         steps: Vec::new(),
+        bundle: None,
     }
 }
 
@@ -186,7 +188,77 @@ pub fn story(incident: Incident) -> IncidentStory {
         (ChannelName::parse("oncall").unwrap(), Event::Opened, "delivered at 09:14:33 UTC, 202".to_owned()),
         (ChannelName::parse("ops").unwrap(), Event::Opened, "waiting after 2 attempts: connection refused".to_owned()),
     ];
-    IncidentStory { incident, moments, told }
+    let nothing = StepRecord {
+        name: StepName::parse("login").unwrap(),
+        exchanges: Vec::new(),
+        assertions: Vec::new(),
+        captures: Vec::new(),
+    };
+    let refused = Bundle { steps: vec![nothing], left_out: 0 };
+    let bundles = vec![
+        left(&incident, "2026-11-24T09:14:31.010Z", "01KB2H8Q4V000000000000RUN0", refused),
+        left(&incident, "2026-11-24T09:17:31.044Z", "01KB2H8Q4V000000000000RUN7", degraded_answer("HTTP/1.1 200 OK")),
+    ];
+    IncidentStory { incident, moments, told, bundles }
+}
+
+fn left(incident: &Incident, started_at: &str, run: &str, bundle: Bundle) -> KeptBundle {
+    KeptBundle {
+        run: RunId(Arc::from(run)),
+        probe: incident.probe.clone(),
+        started_at: at(started_at),
+        incident: Some(incident.id.clone()),
+        bundle: Arc::new(bundle),
+    }
+}
+
+/// What a run left that was redirected once and then was told that the database is degraded; `text` is in every place
+/// where a target has the word.
+pub fn degraded_answer(text: &str) -> Bundle {
+    let exchange = |sent: &str, received: String, first_byte_ms: f64| Exchange {
+        remote: Some("192.0.2.7:443".to_owned()),
+        sent: format!("{sent}\nhost: api.example.com\nauthorization: Bearer •••\n"),
+        received,
+        certificates: vec![format!("CN=api.example.com, from CN=R3, for {text}, ends 2026-12-15 (21.3 days left)")],
+        command: Some(format!("curl -H 'authorization: Bearer •••' 'https://api.example.com/health?{text}'")),
+        phases: Phases {
+            dns_ms: Some(1.2),
+            connect_ms: Some(4.0),
+            tls_ms: Some(11.5),
+            first_byte_ms: Some(first_byte_ms),
+            transfer_ms: Some(0.4),
+            total_ms: first_byte_ms + 17.4,
+            ..Phases::default()
+        },
+    };
+    let [held, failed] =
+        [("status >= 200 && status < 300", "200", true), (r#"json.services.database == "ok""#, text, false)].map(
+            |(expression, value, held)| Assertion {
+                held,
+                warns: false,
+                explanation: Explanation {
+                    expression: expression.to_owned(),
+                    parts: vec![Part { expression: "json".to_owned(), value: value.to_owned() }],
+                    reason: (!held).then(|| text.to_owned()),
+                },
+            },
+        );
+    let record = |name, exchanges, assertions| StepRecord {
+        name: StepName::parse(name).unwrap(),
+        exchanges,
+        assertions,
+        captures: vec![Captured { name: CaptureName::parse("token").unwrap(), characters: 32 }],
+    };
+    let moved = exchange("GET /healthz HTTP/1.1", format!("HTTP/1.1 301 Moved\nlocation: /health\nx: {text}\n"), 21.0);
+    let body = r#"{"status":"degraded","services":{"database":"degraded","cache":"ok","auth":"ok"}}"#;
+    let answer = exchange("GET /health HTTP/1.1", format!("{text}\ncontent-type: application/json\n\n{body}"), 374.0);
+    Bundle {
+        steps: vec![
+            record("login", vec![exchange("POST /login HTTP/1.1", text.to_owned(), 44.0)], Vec::new()),
+            record("health", vec![moved, answer], vec![held, failed]),
+        ],
+        left_out: 2,
+    }
 }
 
 /// The hour in which the shop broke: an open incident, a muted journey, a degraded probe, a run that could not be done.
@@ -213,6 +285,7 @@ pub fn broken() -> Overview {
     overview.last.insert(name, run("hourly", "logs-roundtrip", started_at, 0, blind));
     let slots = overview.slots.get_mut(&key("reachability", "api-health")).unwrap();
     slots.extend([(SlotOutcome::Skipped, 1), (SlotOutcome::Gap, 4)]);
+    overview.debts = [(ProbeName::parse("shopper-journey").unwrap(), 3)].into();
     overview.open = vec![incident()];
     let mut over = incident();
     over.id = IncidentId(Arc::from("01KB2GHAAN0000000000000000"));

@@ -1,6 +1,8 @@
 //! Text of a target is text: whatever it says, a page has the same elements with the same attributes.
 
-use super::fixture::{broken, incident, plan, story, view};
+use std::sync::Arc;
+
+use super::fixture::{broken, degraded_answer, incident, plan, story, view};
 use crate::domain::expression::{Explanation, Part};
 use crate::domain::outcome::{Failure, FailureKind, Verdict};
 use crate::web::frame::Place;
@@ -56,7 +58,7 @@ fn skeleton(page: &str) -> Vec<String> {
 fn pages(text: &str) -> Vec<String> {
     let mut plan = plan();
     plan.site = text.to_owned();
-    let probe = plan.probes.get_mut("api-health").and_then(std::sync::Arc::get_mut).unwrap();
+    let probe = plan.probes.get_mut("api-health").and_then(Arc::get_mut).unwrap();
     probe.labels.insert("service".to_owned(), text.to_owned());
     let assertion = Failure::of_assertion(Explanation {
         expression: text.to_owned(),
@@ -78,6 +80,7 @@ fn pages(text: &str) -> Vec<String> {
     told.moments[0].text = text.to_owned();
     told.moments[1].what = text.to_owned();
     told.told[0].2 = text.to_owned();
+    told.bundles[1].bundle = Arc::new(degraded_answer(text));
     let mut by_path = told.clone();
     by_path.incident.runbook = Some(text.to_owned());
     let view = view(&plan);
@@ -97,7 +100,11 @@ fn text_of_a_target_adds_no_element_and_no_attribute() {
             assert_eq!(skeleton(page), skeleton(plain), "{payload:?}");
             assert!(!page.contains("href=\"javascript:"), "{payload:?}");
             let invisible = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || c == '\u{2066}';
-            assert_eq!(page.find(invisible), None, "{payload:?}");
+            // An exchange is shown in lines; nothing else breaks any.
+            let lines = page.split("<pre").skip(1).filter_map(|pre| pre.split("</pre>").next());
+            let breaks: usize = lines.map(|lines| lines.matches('\n').count()).sum();
+            assert_eq!(page.matches('\n').count(), breaks, "{payload:?}");
+            assert_eq!(page.replace('\n', "").find(invisible), None, "{payload:?}");
         }
     }
 }

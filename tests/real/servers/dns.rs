@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 /// More than fits into one datagram, for the way over TCP.
 const MANY: usize = 100;
 
-/// NSD, authoritative for `shop.test`.
+/// NSD, authoritative for `shop.test` or another zone.
 pub struct Nsd {
     /// Where it listens.
     pub address: SocketAddr,
@@ -21,12 +21,28 @@ pub struct Nsd {
 }
 
 impl Nsd {
-    /// Starts it and waits until it answers. A port that was free may be taken before nsd has it: then once more.
+    /// Starts it and waits until it answers.
     pub fn start() -> Self {
-        (0..5).find_map(|_| Self::try_start()).expect("nsd answers")
+        let many: Vec<_> = (0..MANY).map(|n| format!("many TXT \"{n:02}\"\nmany A 192.0.2.{n}\n")).collect();
+        let many = many.concat();
+        Self::serving(
+            "shop.test",
+            &format!(
+                "$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.1\n\
+                 www 60 A 192.0.2.1\nwww 120 A 192.0.2.2\nwww AAAA 2001:db8::1\nfour A 192.0.2.4\nalias CNAME www\n\
+                 @ MX 10 mail\n@ CAA 0 issue \"ca.example\"\ntext TXT \"one \" \"two\"\n\
+                 _sip._tcp SRV 1 2 5060 www\nback PTR www\n{many}"
+            ),
+        )
     }
 
-    fn try_start() -> Option<Self> {
+    /// Starts it for that zone, whose text has names below its origin. A port that was free may be taken before nsd has
+    /// it: then once more.
+    pub fn serving(origin: &str, zone: &str) -> Self {
+        (0..5).find_map(|_| Self::try_start(origin, zone)).expect("nsd answers")
+    }
+
+    fn try_start(origin: &str, zone: &str) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().display();
         // Given back at once: nsd cannot be asked for a port that is free.
@@ -36,17 +52,11 @@ impl Nsd {
             "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{path}\"\n  \
              database: \"\"\n  pidfile: \"{path}/nsd.pid\"\n  xfrdfile: \"{path}/xfrd.state\"\n  \
              zonelistfile: \"{path}/zone.list\"\n  xfrdir: \"{path}\"\n  server-count: 1\n\
-             remote-control:\n  control-enable: no\nzone:\n  name: shop.test\n  zonefile: shop.zone\n"
+             remote-control:\n  control-enable: no\nzone:\n  name: {origin}\n  zonefile: served.zone\n"
         );
-        let many: Vec<_> = (0..MANY).map(|n| format!("many TXT \"{n:02}\"\nmany A 192.0.2.{n}\n")).collect();
-        let many = many.concat();
-        let zone = format!(
-            "$ORIGIN shop.test.\n$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.1\n\
-             www 60 A 192.0.2.1\nwww 120 A 192.0.2.2\nwww AAAA 2001:db8::1\nfour A 192.0.2.4\nalias CNAME www\n\
-             @ MX 10 mail\n@ CAA 0 issue \"ca.example\"\ntext TXT \"one \" \"two\"\n_sip._tcp SRV 1 2 5060 www\nback PTR www\n{many}"
-        );
+        let zone = format!("$ORIGIN {origin}.\n{zone}");
         fs::write(directory.path().join("nsd.conf"), config).expect("written");
-        fs::write(directory.path().join("shop.zone"), zone).expect("written");
+        fs::write(directory.path().join("served.zone"), zone).expect("written");
         let program = ["/usr/sbin/nsd", "/sbin/nsd"].into_iter().find(|path| fs::exists(path).unwrap_or(false));
         let process = Command::new(program.expect("nsd is not installed: apt-get install nsd"))
             .args(["-d", "-c"])
@@ -56,27 +66,7 @@ impl Nsd {
             .spawn()
             .expect("nsd starts");
         let mut nsd = Self { address: SocketAddr::from(([127, 0, 0, 1], port)), process, _directory: directory };
-        nsd.answers().then_some(nsd)
-    }
-
-    /// Whether it comes to answer; not when it has ended.
-    fn answers(&mut self) -> bool {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-        socket.connect(self.address).expect("connected");
-        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("set");
-        // The question for the SOA of shop.test, by hand.
-        let question = b"\0\x01\0\0\0\x01\0\0\0\0\0\0\x04shop\x04test\0\0\x06\0\x01";
-        for _ in 0..500 {
-            if !matches!(self.process.try_wait(), Ok(None)) {
-                return false;
-            }
-            let answered = socket.send(question).and_then(|_| socket.recv(&mut [0; 512]));
-            if answered.is_ok() {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        false
+        answers(nsd.address, &mut nsd.process).then_some(nsd)
     }
 }
 
@@ -86,6 +76,26 @@ impl Drop for Nsd {
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let _ = self.process.wait();
     }
+}
+
+/// Whether a name server comes to answer; not when it has ended.
+pub fn answers(address: SocketAddr, process: &mut Child) -> bool {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.connect(address).expect("connected");
+    socket.set_read_timeout(Some(Duration::from_millis(100))).expect("set");
+    // The question for the SOA of shop.test, by hand; that the zone is another's is an answer too.
+    let question = b"\0\x01\0\0\0\x01\0\0\0\0\0\0\x04shop\x04test\0\0\x06\0\x01";
+    for _ in 0..500 {
+        if !matches!(process.try_wait(), Ok(None)) {
+            return false;
+        }
+        let answered = socket.send(question).and_then(|_| socket.recv(&mut [0; 512]));
+        if answered.is_ok() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
 }
 
 /// A server that is gone when this is dropped.
@@ -149,6 +159,27 @@ pub fn answered(question: &[u8], flags: u16) -> Vec<u8> {
     let [high, low] = (flags | 0x8000).to_be_bytes();
     answer[2] |= high;
     answer[3] = low;
+    answer
+}
+
+/// The question as an answer with these records, each given without its name, which is that of the question: type, time to
+/// live and data (RFC 1035, section 3.2.1).
+pub fn answered_with(question: &[u8], records: &[(u16, u32, Vec<u8>)]) -> Vec<u8> {
+    let mut answer = answered(question, 0);
+    // Without the extensions at the end of the question, since nothing may stand between it and the records.
+    let name_length = answer[12..].iter().position(|byte| *byte == 0).expect("a name") + 1;
+    answer.truncate(12 + name_length + 4);
+    let count = u16::try_from(records.len()).expect("few");
+    answer[6..8].copy_from_slice(&count.to_be_bytes());
+    answer[10..12].fill(0);
+    for (kind, ttl, data) in records {
+        answer.extend([0xc0, 12]);
+        answer.extend(kind.to_be_bytes());
+        answer.extend([0, 1]);
+        answer.extend(ttl.to_be_bytes());
+        answer.extend(u16::try_from(data.len()).expect("short").to_be_bytes());
+        answer.extend(data);
+    }
     answer
 }
 

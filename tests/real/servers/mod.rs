@@ -14,3 +14,4 @@ pub mod receiver;
 pub mod redis;
 pub mod roundsman;
 pub mod smtp;
+pub mod unbound;

@@ -1,0 +1,264 @@
+//! What a run leaves for whoever looks for its cause, and what must not be in it: what is secret, what the run captured, and
+//! what is private by what it is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::exchange::{Assertion, BUNDLE_BYTES_MAX, Bundle, Captured, Exchange, StepRecord};
+use crate::domain::expression::{Explanation, Expression, Scope};
+use crate::domain::names::{CaptureName, StepName};
+use crate::domain::outcome::{Cause, Failure, StepOutcome, Verdict};
+use crate::domain::privacy::{conceal, is_private};
+use crate::domain::probe::Step;
+use crate::domain::redaction::{MARK, Redactor};
+use crate::ports::{Recorder, Secrets};
+
+/// So much of what was captured is looked for, in bytes; no text that is shown is longer.
+const CAPTURE_BYTES_MAX: usize = 64 * 1024;
+
+/// What captures may be without telling anything.
+const PLAIN: [&str; 3] = ["true", "false", "null"];
+
+/// The records of a run's steps. Text is made of them only when somebody will read it.
+pub struct Records {
+    /// Whether every run is told, and whole; otherwise only one that failed.
+    all: bool,
+    steps: Vec<Record>,
+}
+
+struct Record {
+    name: StepName,
+    recorder: Recorder,
+    assertions: Vec<Assertion>,
+    captures: Vec<Captured>,
+}
+
+impl Records {
+    /// No record yet.
+    pub fn new(all: bool) -> Self {
+        Self { all, steps: Vec::new() }
+    }
+
+    /// Every assertion of a step with its values, where they will be read.
+    pub fn examine<A>(&self, step: &Step<A>, scope: &dyn Scope, failed: bool) -> Vec<Assertion> {
+        if !(self.all || failed) {
+            return Vec::new();
+        }
+        let examined = |warns: bool| {
+            move |expression: &Expression| {
+                let (held, explanation) = expression.examine(scope);
+                Assertion { held, warns, explanation }
+            }
+        };
+        step.expect.iter().map(examined(false)).chain(step.warn.iter().map(examined(true))).collect()
+    }
+
+    /// Adds what a step did.
+    pub fn add<A>(
+        &mut self,
+        step: &Step<A>,
+        recorder: Recorder,
+        assertions: Vec<Assertion>,
+        captures: &BTreeMap<CaptureName, String>,
+    ) {
+        let captured = step.capture.iter().filter_map(|wanted| {
+            let characters = captures.get(&wanted.name)?.chars().count();
+            Some(Captured { name: wanted.name.clone(), characters })
+        });
+        self.steps.push(Record { name: step.name.clone(), recorder, assertions, captures: captured.collect() });
+    }
+
+    /// Ends the records of a run: takes out of its failures what they must not hold, and gives what is kept of it. Of a run
+    /// that was well that is nothing.
+    pub fn close(
+        self,
+        verdict: &mut Verdict,
+        outcomes: &mut [StepOutcome],
+        captures: &BTreeMap<CaptureName, String>,
+        secrets: &dyn Secrets,
+    ) -> Option<Arc<Bundle>> {
+        let told =
+            |outcome: &StepOutcome| outcome.verdict.as_ref().is_some_and(|verdict| !verdict.failures().is_empty());
+        if !self.all && verdict.failures().is_empty() && !outcomes.iter().any(told) {
+            return None;
+        }
+        let privately = Discretion::of(captures, secrets);
+        // Everything is learned before anything is shown: what one step was given another may have been told.
+        let steps = self.steps.into_iter().map(|record| StepRecord {
+            name: record.name,
+            exchanges: record.recorder.exchanges().into_iter().map(|exchange| privately.learn(exchange)).collect(),
+            assertions: record.assertions,
+            captures: record.captures,
+        });
+        let mut steps: Vec<StepRecord> = steps.collect();
+        let verdicts = outcomes.iter_mut().filter_map(|outcome| outcome.verdict.as_mut());
+        for failure in verdicts.chain([&mut *verdict]).flat_map(Verdict::failures_mut) {
+            privately.failure(failure);
+        }
+        let is_kept = matches!(verdict, Verdict::Failed(_) | Verdict::Inconclusive(Cause::Ours(_)));
+        if !(self.all || is_kept) {
+            return None;
+        }
+        for step in &mut steps {
+            let exchanges = std::mem::take(&mut step.exchanges).into_iter();
+            step.exchanges = exchanges.map(|exchange| exchange.shown(|text| privately.excerpt(text))).collect();
+            step.assertions.iter_mut().for_each(|assertion| privately.explanation(&mut assertion.explanation));
+        }
+        let bundle = Bundle { steps, left_out: 0 }.within(if self.all { usize::MAX } else { BUNDLE_BYTES_MAX });
+        Some(Arc::new(bundle))
+    }
+}
+
+/// Keeps to itself what is nobody's business.
+pub struct Discretion<'a> {
+    secrets: &'a dyn Secrets,
+    own: Redactor,
+}
+
+impl<'a> Discretion<'a> {
+    /// Knows the secrets, and what this run has captured.
+    pub fn of(captures: &BTreeMap<CaptureName, String>, secrets: &'a dyn Secrets) -> Self {
+        let own = Redactor::default();
+        for value in captures.values().filter(|value| !PLAIN.contains(&value.as_str())) {
+            own.learn(&value[..value.floor_char_boundary(CAPTURE_BYTES_MAX)]);
+        }
+        Self { secrets, own }
+    }
+
+    /// Remembers what is private in an exchange, and gives it back without. What is known is taken out first: a value that
+    /// was taken out in part would not be known again.
+    fn learn(&self, exchange: Exchange) -> Exchange {
+        let conceal = |text: String| conceal(&self.known(&text), |value| self.own.learn_found(value.trim()));
+        Exchange {
+            sent: conceal(exchange.sent),
+            received: conceal(exchange.received),
+            command: exchange.command.map(conceal),
+            ..exchange
+        }
+    }
+
+    /// The text without what it must not hold.
+    fn text(&self, text: &str) -> String {
+        conceal(&self.known(text), |_| {})
+    }
+
+    fn known(&self, text: &str) -> String {
+        self.own.redact(&self.secrets.redact(text))
+    }
+
+    /// The same for a text that may end in the middle of something.
+    fn excerpt(&self, text: &str) -> String {
+        const CUT: char = '…';
+        let clean = self.text(&format!("{text}{CUT}"));
+        clean.strip_suffix(CUT).map(str::to_owned).unwrap_or(clean)
+    }
+
+    fn explanation(&self, explanation: &mut Explanation) {
+        for part in &mut explanation.parts {
+            // `json.access_token`, `headers["set-cookie"]`: that the value is private is told by the path and not by itself.
+            let name = part.expression.rsplit(['.', '[']).next().unwrap_or_default();
+            let is_text = part.value.starts_with('"');
+            if is_text && is_private(name.trim_matches([']', '"', '\''])) {
+                MARK.clone_into(&mut part.value);
+            } else {
+                part.value = self.text(&part.value);
+            }
+        }
+        if let Some(reason) = &mut explanation.reason {
+            *reason = self.text(reason);
+        }
+    }
+
+    /// Takes it out of a failure, wherever it may be in it.
+    pub fn failure(&self, failure: &mut Failure) {
+        if let Some(explanation) = &mut failure.explanation {
+            self.explanation(explanation);
+            failure.message = explanation.to_string();
+        } else {
+            failure.message = self.text(&failure.message);
+        }
+        for text in [&mut failure.expected, &mut failure.actual].into_iter().flatten() {
+            *text = self.text(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::outcome::FailureKind;
+    use crate::engine::testing::{NoSecrets, step};
+    use std::time::Duration;
+
+    fn records(all: bool) -> Records {
+        let recorder = Recorder::default();
+        recorder.add(|| Exchange {
+            sent: "GET / HTTP/1.1\ncookie: sid=c00kie\n\nhunter2 and t0ken".to_owned(),
+            received: "HTTP/1.1 200 OK\n\n{\"password\":\"p4ss\"} t0k3n c00kie, and again p4ss, hunter2, captured and a cut capt"
+                .to_owned(),
+            ..Exchange::default()
+        });
+        let mut records = Records::new(all);
+        let step = step("only", || (Duration::ZERO, Err(Failure::new(FailureKind::Internal, ""))));
+        records.add(&step, recorder, Vec::new(), &BTreeMap::new());
+        records
+    }
+
+    fn close(all: bool, mut verdict: Verdict) -> (Verdict, Option<Arc<Bundle>>) {
+        let captures = BTreeMap::from([(CaptureName::parse("token").unwrap(), "captured".to_owned())]);
+        let bundle = records(all).close(&mut verdict, &mut [], &captures, &NoSecrets);
+        (verdict, bundle)
+    }
+
+    fn failure() -> Failure {
+        Failure::new(FailureKind::ProtocolInvalid, "it said captured, hunter2 and c00kie").with("token=abcdef", "p4ss")
+    }
+
+    #[test]
+    fn only_a_run_that_somebody_will_ask_about_is_kept() {
+        let failures = || vec![failure()];
+        for (verdict, is_kept) in [
+            (Verdict::Passed, false),
+            (Verdict::Degraded(failures()), false),
+            (Verdict::Failed(failures()), true),
+            (Verdict::Inconclusive(Cause::Ours(failure())), true),
+            (Verdict::Inconclusive(Cause::ShutDown), false),
+        ] {
+            assert_eq!(close(false, verdict.clone()).1.is_some(), is_kept, "{verdict:?}");
+            assert!(close(true, verdict).1.is_some(), "who asks for all gets all");
+        }
+    }
+
+    #[test]
+    fn what_is_private_in_one_place_is_taken_out_of_every_other() {
+        let (verdict, bundle) = close(false, Verdict::Failed(vec![failure()]));
+        let exchange = &bundle.unwrap().steps[0].exchanges[0];
+        assert_eq!(exchange.sent, "GET / HTTP/1.1\ncookie: sid=•••\n\n••• and t0ken");
+        assert_eq!(
+            exchange.received,
+            "HTTP/1.1 200 OK\n\n{\"password\":\"•••\"} t0k3n •••, and again •••, •••, ••• and a cut •••"
+        );
+        let told = &verdict.failures()[0];
+        assert_eq!(told.message, "it said •••, ••• and •••");
+        assert_eq!((told.expected.as_deref(), told.actual.as_deref()), (Some("token=•••"), Some("•••")));
+    }
+
+    #[test]
+    fn a_value_is_private_where_its_path_says_so_and_numbers_are_not() {
+        use crate::domain::expression::Part;
+        let part = |expression: &str, value: &str| Part { expression: expression.to_owned(), value: value.to_owned() };
+        let mut explanation = Explanation {
+            expression: "json.access_token == headers[\"set-cookie\"] || json.tokens > 5".to_owned(),
+            parts: vec![
+                part("json.access_token", "\"abc\""),
+                part("headers[\"set-cookie\"]", "\"sid=1\""),
+                part("json.tokens", "4"),
+                part("json.status", "\"ok\""),
+            ],
+            reason: None,
+        };
+        Discretion::of(&BTreeMap::new(), &NoSecrets).explanation(&mut explanation);
+        let values: Vec<_> = explanation.parts.iter().map(|part| part.value.as_str()).collect();
+        assert_eq!(values, [MARK, MARK, "4", "\"ok\""]);
+    }
+}

@@ -1,0 +1,158 @@
+//! The prober: connects, talks, and puts down what was said.
+
+use futures::future::BoxFuture;
+use http::header::{self, HeaderValue};
+use serde_json::Map;
+use tokio_tungstenite::tungstenite::handshake::client::{Request, generate_key};
+use url::{Host, Position, Url};
+
+use super::talk::{Limits, Talk, talk};
+use crate::domain::exchange::{Exchange, beginning};
+use crate::domain::outcome::{Failure, FailureKind, Observation};
+use crate::domain::template::Template;
+use crate::domain::text::shell_word;
+use crate::net::resolver::Resolver;
+use crate::net::stopwatch::Stopwatch;
+use crate::net::tls::Terms;
+use crate::ports::{Prober, StepContext};
+use crate::probers::http::headers::{self, HeaderDraft};
+use crate::probers::http::url::UrlDraft;
+use crate::probers::place::Place;
+use crate::probers::socket::{Peer, open};
+
+/// Opens a WebSocket.
+pub struct WebSocketProber {
+    /// Where to.
+    pub url: UrlDraft,
+    /// Headers of the handshake.
+    pub headers: Vec<HeaderDraft>,
+    /// A token for the handshake.
+    pub bearer: Option<Template>,
+    /// What is offered, the preferred one first.
+    pub subprotocols: Vec<String>,
+    /// What is sent.
+    pub send: Option<Template>,
+    /// How many messages are waited for.
+    pub receive: u64,
+    /// Whether the server is waited for to close.
+    pub until_closed: bool,
+    /// How much of a message is read.
+    pub message_bytes_max: usize,
+    /// How TLS is spoken.
+    pub terms: Terms,
+    /// Looks names up.
+    pub resolver: Resolver,
+}
+
+impl Prober for WebSocketProber {
+    fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
+        Box::pin(async move {
+            let url = self.url.fill(cx).await?;
+            let request = self.request(&url, cx).await?;
+            let send = match &self.send {
+                Some(template) => Some(cx.fill(template, |value| Some(value.to_owned())).await?),
+                None => None,
+            };
+            let mut watch = Stopwatch::start(cx.clock, cx.deadline);
+            let terms = (url.scheme() == "wss").then_some(&self.terms);
+            let opened = open(&self.resolver, &place(&url), terms, &mut watch).await;
+            let (socket, peer) = opened.map_err(|failure| failure.after(watch.phases()))?;
+            let said = said(&url, &request, send.as_deref());
+            let limits = Limits {
+                receive: self.receive,
+                until_closed: self.until_closed,
+                message_bytes_max: self.message_bytes_max,
+            };
+            let mut heard = Talk::default();
+            let result = talk(socket, request, send, &limits, &mut heard, &mut watch).await;
+            let phases = heard.phases.unwrap_or_else(|| watch.phases());
+            let (told, remote, certificates) = (heard.told(), peer.remote, peer.certificates());
+            let command = format!("websocat {}", shell_word(url.as_str()));
+            cx.recorder.add(move || Exchange {
+                remote: Some(remote.to_string()),
+                sent: said,
+                received: told,
+                certificates,
+                command: Some(command),
+                phases,
+            });
+            result.map_err(|failure| failure.after(phases))?;
+            Ok(Observation { phases, ..observe(&peer, heard, cx) })
+        })
+    }
+}
+
+impl WebSocketProber {
+    /// The request of the handshake (RFC 6455, section 4.1).
+    async fn request(&self, url: &Url, cx: &StepContext<'_>) -> Result<Request, Failure> {
+        let mut address = url.clone();
+        address.set_fragment(None);
+        let mut request = Request::new(());
+        *request.uri_mut() = address
+            .as_str()
+            .parse()
+            .map_err(|error| Failure::new(FailureKind::Capture, format!("`{address}` cannot be requested: {error}")))?;
+        let ours = [
+            (header::HOST, url[Position::BeforeHost..Position::AfterPort].to_owned()),
+            (header::CONNECTION, "Upgrade".to_owned()),
+            (header::UPGRADE, "websocket".to_owned()),
+            (header::SEC_WEBSOCKET_VERSION, "13".to_owned()),
+            (header::SEC_WEBSOCKET_KEY, generate_key()),
+        ];
+        let map = request.headers_mut();
+        for (name, value) in ours {
+            map.insert(name, headers::value(&value)?);
+        }
+        if !self.subprotocols.is_empty() {
+            map.insert(header::SEC_WEBSOCKET_PROTOCOL, headers::value(&self.subprotocols.join(", "))?);
+        }
+        if let Some(bearer) = &self.bearer {
+            let token = cx.fill(bearer, headers::fit).await?;
+            map.insert(header::AUTHORIZATION, headers::value(&format!("Bearer {token}"))?);
+        }
+        for draft in &self.headers {
+            map.insert(draft.name.clone(), draft.fill(cx).await?);
+        }
+        match map.values().all(|value| HeaderValue::to_str(value).is_ok()) {
+            true => Ok(request),
+            false => Err(Failure::new(FailureKind::Capture, "a header of the handshake would hold what is not ASCII")),
+        }
+    }
+}
+
+fn place(url: &Url) -> Place {
+    let host = match url.host() {
+        Some(Host::Domain(name)) => name.to_owned(),
+        Some(Host::Ipv4(address)) => address.to_string(),
+        Some(Host::Ipv6(address)) => address.to_string(),
+        None => String::new(),
+    };
+    Place { host, port: url.port_or_known_default().unwrap_or_default() }
+}
+
+/// What is sent, as text: the head of the handshake, and the message behind it.
+fn said(url: &Url, request: &Request, message: Option<&str>) -> String {
+    let mut text = format!("GET {} HTTP/1.1\n", &url[Position::BeforePath..Position::AfterQuery]);
+    for (name, value) in request.headers() {
+        text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+    }
+    if let Some(message) = message {
+        text.push_str(&format!("\n{}", beginning(message.as_bytes())));
+    }
+    text
+}
+
+fn observe(peer: &Peer, heard: Talk, cx: &StepContext<'_>) -> Observation {
+    let mut facts = Map::new();
+    if let Some(subprotocol) = heard.subprotocol {
+        facts.insert("subprotocol".to_owned(), subprotocol.into());
+    }
+    if let Some(text) = heard.message.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok()) {
+        facts.insert("message".to_owned(), text.into());
+    }
+    if let Some((code, reason)) = heard.closed {
+        facts.insert("close_code".to_owned(), code.into());
+        facts.insert("close_reason".to_owned(), reason.into());
+    }
+    Observation { body: heard.message, ..peer.observation(facts, cx.clock.now()) }
+}
