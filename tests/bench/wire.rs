@@ -174,8 +174,12 @@ fn busy_loop() -> Killed {
     Killed(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("a shell"))
 }
 
-/// What goes over the wire, written to a file; and what tcpdump says, to whom it must be able to say how it ended.
-struct Capture(Killed, Lines<BufReader<ChildStderr>>);
+/// What goes over the wire, written to a file.
+struct Capture {
+    tcpdump: Killed,
+    /// Somebody must hear how it ended, or it ends before the file is whole.
+    _said: Lines<BufReader<ChildStderr>>,
+}
 
 impl Capture {
     fn start(port: u16, file: &Path) -> Self {
@@ -191,15 +195,15 @@ impl Capture {
         let mut said = BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
         let begins = said.find(|line| line.as_ref().is_ok_and(|line| line.contains("listening on")));
         assert!(begins.is_some(), "tcpdump needs root to see the wire");
-        Self(Killed(child), said)
+        Self { tcpdump: Killed(child), _said: said }
     }
 
     /// What is in the kernel's buffer is written too.
     fn end(mut self) {
         std::thread::sleep(Duration::from_secs(1));
-        let status = Command::new("kill").args(["-TERM", &self.0.0.id().to_string()]).status();
+        let status = Command::new("kill").args(["-TERM", &self.tcpdump.0.id().to_string()]).status();
         assert!(status.expect("kill is there").success());
-        self.0.0.wait().expect("it is our child");
+        self.tcpdump.0.wait().expect("it is our child");
     }
 }
 
