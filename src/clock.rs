@@ -38,7 +38,9 @@ impl Clock for SystemClock {
     fn sleep_until(&self, at: Monotonic) -> BoxFuture<'_, ()> {
         // tokio rounds a sleep up to its next millisecond, so what is due in less is due now.
         let left: Duration = at.since(self.monotonic());
-        Box::pin(tokio::time::sleep(left))
+        // A task that a target keeps busy uses up its turn by reading, and a sleep that must have a share of that turn is
+        // then never asked: a deadline would wait for a flood to pause.
+        Box::pin(tokio::task::unconstrained(tokio::time::sleep(left)))
     }
 
     fn slept(&self) -> Duration {
@@ -56,7 +58,25 @@ fn asleep() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures::future::{Either, select};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_deadline_comes_while_a_flood_goes_on() {
+        let clock = SystemClock::start();
+        // It is polled first, as the work of a step is, and each time it uses up the whole turn.
+        let mut flood = pin!(async {
+            loop {
+                tokio::task::coop::consume_budget().await;
+            }
+        });
+        let deadline = clock.sleep_until(clock.monotonic() + Duration::from_millis(5));
+        let ended = tokio::time::timeout(Duration::from_secs(5), select(flood.as_mut(), deadline)).await;
+        assert!(matches!(ended, Ok(Either::Right(_))), "the deadline was not asked");
+    }
 
     #[tokio::test]
     async fn sleeping_until_what_is_past_ends_at_once() {

@@ -36,6 +36,13 @@ pub struct Schedule {
     pub alert: Option<AlertPolicy>,
 }
 
+impl Schedule {
+    /// Whether a probe is in its rounds.
+    pub fn has(&self, probe: &ProbeName) -> bool {
+        self.probes.binary_search(probe).is_ok()
+    }
+}
+
 /// `every 30s` or a cron line.
 #[derive(Clone)]
 pub enum Cadence {

@@ -95,7 +95,7 @@ impl Calendar {
             let cursor = known.as_ref().map_or(now, |tier| tier.cursor);
             let mut counts = HashMap::new();
             for probe in &schedule.probes {
-                let was_there = known.as_ref().is_some_and(|tier| tier.schedule.probes.contains(probe));
+                let was_there = known.as_ref().is_some_and(|tier| tier.schedule.has(probe));
                 let Some(through) = accounted(name, probe).filter(|_| !was_there) else { continue };
                 // What was accounted in the future was so by a clock that has been set back since.
                 let stretch = (through.min(cursor), cursor);

@@ -18,6 +18,10 @@ use crate::ports::{Clock, Commit, Store, StoreError};
 /// How many results one transaction takes; never waited for.
 const BATCH_MAX: usize = 500;
 
+/// How long the dispatcher lets results gather after a commit that was not full. What comes after a quiet moment is committed
+/// at once; under load a sync serves tens of results and not one or two, which halves what the store costs.
+const GATHER: Duration = Duration::from_millis(20);
+
 /// How many runs are kept while the store does not take them; states, incidents and messages are kept whole.
 const UNRECORDED_RUNS_MAX: usize = 100_000;
 
@@ -81,6 +85,7 @@ impl Dispatcher {
         loop {
             let retry_at = outage.map_or_else(|| self.clock.monotonic() + LOOK, |outage| outage.until);
             let mut told = Vec::new();
+            let mut gathers = false;
             tokio::select! {
                 biased;
                 Some(notice) = self.notices.recv() => {
@@ -91,6 +96,7 @@ impl Dispatcher {
                     if received == 0 {
                         break;
                     }
+                    gathers = received < BATCH_MAX;
                     told = self.take(&mut batch);
                 }
                 () = self.clock.sleep_until(retry_at) => {}
@@ -99,6 +105,9 @@ impl Dispatcher {
             // After the commit, so that no metric says what the store does not know; where the store fails metrics are all
             // that is left, so they go all the same.
             self.fanout.send(&told);
+            if gathers {
+                self.clock.sleep_until(self.clock.monotonic() + GATHER).await;
+            }
         }
         if let Some(outage) = &mut outage {
             outage.until = self.clock.monotonic();

@@ -377,7 +377,7 @@ impl Ledger {
 /// The schedule and the policy by which runs of a probe on it are judged; none where nothing watches them, as after a
 /// reload that came while a run was going on.
 fn watched<'a>(plan: &'a Plan, schedule: &ScheduleName, probe: &ProbeName) -> Option<(&'a Schedule, &'a AlertPolicy)> {
-    let schedule = plan.schedules.get(schedule).filter(|schedule| schedule.probes.contains(probe))?;
+    let schedule = plan.schedules.get(schedule).filter(|schedule| schedule.has(probe))?;
     Some((schedule, plan.alert(schedule, plan.probes.get(probe)?)?))
 }
 

@@ -266,7 +266,7 @@ impl Scheduler {
         while let Some(Reverse(Queued { due, entry })) = self.pop_due() {
             let key = (entry.schedule.clone(), entry.probe.clone());
             let (schedule, probe) = (self.plan.schedules.get(&key.0), self.plan.probes.get(&key.1));
-            let planned = schedule.zip(probe).filter(|(schedule, _)| schedule.probes.contains(&key.1));
+            let planned = schedule.zip(probe).filter(|(schedule, _)| schedule.has(&key.1));
             let overdue = self.clock.monotonic().since(due) > GRACE;
             let outcome = match planned {
                 // What a reload removed has no slots any more; for what the process could not get to in time it is too late.

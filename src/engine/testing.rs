@@ -189,10 +189,12 @@ pub fn probe(name: &str) -> PlannedProbe {
 /// A schedule of `count` probes named `probe-0`, `probe-1`, ….
 pub fn schedule_of(name: &str, every: &str, count: usize) -> Schedule {
     let every = every.parse::<Length>().unwrap().0;
+    let mut probes: Vec<_> = (0..count).map(|n| ProbeName::parse(&format!("probe-{n}")).unwrap()).collect();
+    probes.sort();
     Schedule {
         name: ScheduleName::parse(name).unwrap(),
         cadence: Cadence::every(every).unwrap(),
-        probes: (0..count).map(|n| ProbeName::parse(&format!("probe-{n}")).unwrap()).collect(),
+        probes,
         timeout: Duration::from_secs(10).min(every.mul_f64(0.8)),
         alert: Some(AlertPolicy { after: "2".parse().unwrap(), recover: 1, severity: Severity::P2 }),
     }

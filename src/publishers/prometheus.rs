@@ -62,14 +62,28 @@ impl PublisherFactory for Factory {
 /// Labels in the order in which the page shows them.
 type Labels = Vec<(&'static str, String)>;
 
-/// The values of one metric by labels.
-enum Series {
+/// One metric on the page.
+struct Metric {
+    family: Values,
+    /// What stands on the page, by whom it is of: a value that is there is found without making its labels again.
+    shown: HashMap<SampleLabels, Value>,
+}
+
+/// The values of one metric by the labels of the page.
+enum Values {
     Gauge(Family<Labels, Gauge<f64, AtomicU64>>),
     Counter(Family<Labels, Counter<f64, AtomicU64>>),
     Histogram(Family<Labels, Histogram, fn() -> Histogram>),
 }
 
-impl Series {
+/// One value on the page.
+enum Value {
+    Gauge(Gauge<f64, AtomicU64>),
+    Counter(Counter<f64, AtomicU64>),
+    Histogram(Histogram),
+}
+
+impl Values {
     fn register(registry: &mut Registry, name: MetricName) -> Self {
         let (text, help) = (name.as_str(), name.help());
         match name.metric_type() {
@@ -91,22 +105,18 @@ impl Series {
         }
     }
 
-    /// Takes a value; one that no page can show is refused.
-    fn take(&self, labels: &Labels, value: f64) -> bool {
-        if !value.is_finite() {
-            return false;
-        }
+    /// Whether a page can show a value.
+    fn can_show(&self, value: f64) -> bool {
+        value.is_finite() && (value >= 0.0 || !matches!(self, Self::Counter(_)))
+    }
+
+    /// Puts a value on the page that is not there.
+    fn add(&self, labels: &Labels) -> Value {
         match self {
-            Self::Gauge(family) => {
-                family.get_or_create(labels).set(value);
-            }
-            Self::Counter(family) if value >= 0.0 => {
-                family.get_or_create(labels).inc_by(value);
-            }
-            Self::Counter(_) => return false,
-            Self::Histogram(family) => family.get_or_create(labels).observe(value),
+            Self::Gauge(family) => Value::Gauge(family.get_or_create_owned(labels)),
+            Self::Counter(family) => Value::Counter(family.get_or_create_owned(labels)),
+            Self::Histogram(family) => Value::Histogram(family.get_or_create_owned(labels)),
         }
-        true
     }
 
     fn remove(&self, labels: &Labels) {
@@ -115,6 +125,20 @@ impl Series {
             Self::Counter(family) => family.remove(labels),
             Self::Histogram(family) => family.remove(labels),
         };
+    }
+}
+
+impl Value {
+    fn take(&self, value: f64) {
+        match self {
+            Self::Gauge(gauge) => {
+                gauge.set(value);
+            }
+            Self::Counter(counter) => {
+                counter.inc_by(value);
+            }
+            Self::Histogram(histogram) => histogram.observe(value),
+        }
     }
 }
 
@@ -134,9 +158,7 @@ impl Exposition for Page {
 /// The publisher.
 struct Prometheus {
     page: Arc<Page>,
-    metrics: BTreeMap<MetricName, Series>,
-    /// What stands on the page, and of whom it is.
-    shown: HashMap<(MetricName, Labels), SampleLabels>,
+    metrics: BTreeMap<MetricName, Metric>,
     /// What is configured; until somebody has said so, everything.
     known: Option<Arc<Known>>,
     account: PublisherAccount,
@@ -147,37 +169,42 @@ impl Prometheus {
         let mut registry = Registry::default();
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("roundsman_build", "The version that runs", version);
-        let metrics = MetricName::ALL.iter().map(|name| (*name, Series::register(&mut registry, *name))).collect();
-        Self {
-            page: Arc::new(Page(RwLock::new(registry))),
-            metrics,
-            shown: HashMap::new(),
-            known: None,
-            account: PublisherAccount::default(),
-        }
+        let mut metric = |name| Metric { family: Values::register(&mut registry, name), shown: HashMap::new() };
+        let metrics = MetricName::ALL.iter().map(|name| (*name, metric(*name))).collect();
+        Self { page: Arc::new(Page(RwLock::new(registry))), metrics, known: None, account: PublisherAccount::default() }
     }
 
     /// Takes a sample; one that no page can show is refused.
     fn take(&mut self, sample: &Sample) -> bool {
+        let Some(Metric { family, shown }) = self.metrics.get_mut(&sample.name) else {
+            self.account.dropped += 1;
+            return false;
+        };
         // The last run of a probe that was removed meanwhile must not bring it back.
-        if self.known.as_ref().is_some_and(|known| !known.has(&sample.labels)) {
+        let is_known = |labels| self.known.as_ref().is_none_or(|known| known.has(labels));
+        let there = shown.get(&sample.labels);
+        if there.is_none() && !is_known(&sample.labels) {
             self.account.dropped += 1;
             return true;
         }
-        let key = (sample.name, labels(sample));
-        let taken = self.metrics.get(&sample.name).is_some_and(|series| series.take(&key.1, sample.value));
-        if taken {
-            self.account.delivered += 1;
-            self.shown.entry(key).or_insert_with(|| sample.labels.clone());
-        } else {
+        if !family.can_show(sample.value) {
             self.account.dropped += 1;
+            return false;
         }
-        taken
+        match there {
+            Some(value) => value.take(sample.value),
+            None => {
+                let value = family.add(&labels(&sample.labels));
+                value.take(sample.value);
+                shown.insert(sample.labels.clone(), value);
+            }
+        }
+        self.account.delivered += 1;
+        true
     }
 }
 
-fn labels(sample: &Sample) -> Labels {
-    let of = &sample.labels;
+fn labels(of: &SampleLabels) -> Labels {
     let named = [
         ("probe", of.probe.as_ref().map(ToString::to_string)),
         ("schedule", of.schedule.as_ref().map(ToString::to_string)),
@@ -209,14 +236,15 @@ impl Publisher for Prometheus {
 
     fn keep(&mut self, known: &Arc<Known>) {
         self.known = Some(Arc::clone(known));
-        let metrics = &self.metrics;
-        self.shown.retain(|(name, labels), of| {
-            let stays = known.has(of);
-            if let (false, Some(series)) = (stays, metrics.get(name)) {
-                series.remove(labels);
-            }
-            stays
-        });
+        for Metric { family, shown } in self.metrics.values_mut() {
+            shown.retain(|of, _| {
+                let stays = known.has(of);
+                if !stays {
+                    family.remove(&labels(of));
+                }
+                stays
+            });
+        }
     }
 
     fn account(&self) -> PublisherAccount {

@@ -23,16 +23,15 @@ mod certificates;
 #[path = "../real/servers/nginx.rs"]
 #[expect(dead_code, reason = "the tests need more of it than this benchmark")]
 mod nginx;
+#[expect(dead_code, reason = "the other benchmark needs more of it")]
+mod process;
 #[path = "../real/servers/roundsman.rs"]
 #[expect(dead_code, reason = "the tests need more of it than this benchmark")]
 mod roundsman;
 
 use self::nginx::{Nginx, Site};
+use self::process::{cpu_seconds, number};
 use self::roundsman::Daemon;
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 fn main() {
     let (probes, seconds) = (number("PROBES", 2_000), number("SECONDS", 120));
@@ -118,15 +117,7 @@ fn metrics(address: std::net::SocketAddr) -> String {
     runtime.block_on(get).expect("the page of metrics")
 }
 
-/// User and system time of a process, from `/proc`.
-fn cpu_seconds(process: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("the process");
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |n: usize| fields.get(n).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
-    // 100 ticks a second on every Linux that people run.
-    (ticks(11) + ticks(12)) / 100.0
-}
-
+/// What of a process is in memory, in MiB.
 fn resident_mib(process: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();

@@ -15,6 +15,7 @@ use roundsman::domain::outcome::{Failure, FailureKind, Observation, Run, Verdict
 use roundsman::domain::template::Template;
 use roundsman::engine::ledger::Ledger;
 use roundsman::engine::plan::Plan;
+use roundsman::engine::pulses::Pulses;
 use roundsman::engine::runner::{Order, Runner};
 use roundsman::net::client;
 use roundsman::ports::{
@@ -215,6 +216,7 @@ fn plan(address: &str) -> (tempfile::TempDir, Arc<Plan>, Arc<SystemClock>) {
         }),
         clock: Arc::clone(&clock) as _,
         http: client::shared().expect("a client"),
+        pulses: Arc::default(),
     };
     let loaded = load(directory.path(), &surroundings);
     let plan = loaded.plan.unwrap_or_else(|| panic!("{}", loaded.problems.render(false)));
@@ -236,7 +238,7 @@ async fn page_of(plan: &Arc<Plan>, clock: &Arc<SystemClock>, store: &Arc<store::
     let (_plans, plan) = tokio::sync::watch::channel(Arc::clone(plan));
     let (_ready, ready) = tokio::sync::watch::channel(true);
     let (reader, clock) = (Arc::clone(store) as _, Arc::clone(clock) as _);
-    let web = web::Web { reader, clock, plan, page: Arc::new(|| None), ready };
+    let web = web::Web { reader, clock, plan, page: Arc::new(|| None), ready, pings: Arc::new(Pulses::default()) };
     let stop = CancellationToken::new();
     let asking = async {
         let answer = client::shared().expect("a client").get(url).send().await.expect("an answer");

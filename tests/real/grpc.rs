@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use roundsman::domain::outcome::FailureKind;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::probing::{Run, probe, quoted};
 use crate::servers::certificates::Authority;
@@ -142,10 +143,11 @@ async fn answering(
     content_type: &'static str,
     body: Bytes,
     trailers: &'static [(&'static str, &'static str)],
-) -> (std::net::SocketAddr, tokio::task::JoinHandle<()>) {
+) -> (std::net::SocketAddr, JoinSet<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let task = tokio::spawn(async move {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let mut connection = h2::server::handshake(stream).await.unwrap();
         let (_, mut respond) = connection.accept().await.unwrap().unwrap();
@@ -158,11 +160,12 @@ async fn answering(
         }
         while let Some(Ok(_)) = connection.accept().await {}
     });
-    (address, task)
+    (address, tasks)
 }
 
 #[tokio::test]
 async fn answers_that_are_not_grpc_are_told() {
+    static ZEROS: [u8; 200_000] = [0; 200_000];
     let good: &[u8] = b"\0\0\0\0\x02\x08\x01";
     let ok: &[(&str, &str)] = &[("grpc-status", "0")];
     for (status, content_type, body, trailers, kind, words) in [
@@ -171,12 +174,11 @@ async fn answers_that_are_not_grpc_are_told() {
         (200, "application/grpc", good, &[], FailureKind::ProtocolInvalid, "ends without a grpc-status"),
         (200, "application/grpc", good, &[("grpc-status", "x")], FailureKind::ProtocolInvalid, "is no number"),
         (200, "application/grpc", b"", ok, FailureKind::ProtocolInvalid, "it has no message"),
-        (200, "application/grpc", &[0; 200_000], ok, FailureKind::BodyTooLarge, "larger than 64 KiB"),
+        (200, "application/grpc", &ZEROS, ok, FailureKind::BodyTooLarge, "larger than 64 KiB"),
     ] {
-        let (address, task) = answering(status, content_type, Bytes::from_static(body), trailers).await;
+        let (address, _tasks) = answering(status, content_type, Bytes::from_static(body), trailers).await;
         let failure = probe("grpc", &format!("url: \"grpc://{address}\"")).await.unwrap_err();
         assert_eq!(failure.kind, kind, "{failure}");
         assert!(failure.message.contains(words), "{failure}");
-        task.abort();
     }
 }

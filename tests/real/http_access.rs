@@ -23,13 +23,13 @@ fn with_token(server: &Authorization, id: &str, more: &str) -> String {
 #[tokio::test]
 async fn a_token_is_kept_from_run_to_run_and_renewed_when_it_is_refused() {
     let server = Authorization::start().await;
-    let step = Run::new().built("http", &with_token(&server, "client", ", scope: read all, audience: shop"));
+    let step = Run::built("http", &with_token(&server, "client", ", scope: read all, audience: shop"));
     for _ in 0..3 {
-        assert_eq!(Run::new().perform(&step).await.0.unwrap().facts["status"], 200);
+        assert_eq!(Run::new().perform(&*step).await.0.unwrap().facts["status"], 200);
     }
     assert_eq!(server.known.lock().unwrap().forms, ["grant_type=client_credentials&scope=read+all&audience=shop"]);
     server.known.lock().unwrap().good = Some("another".to_owned());
-    let (seen, exchanges) = Run::new().perform(&step).await;
+    let (seen, exchanges) = Run::new().perform(&*step).await;
     assert_eq!(seen.unwrap().facts["status"], 200);
     assert_eq!(server.known.lock().unwrap().statuses, [200, 200, 200, 401, 200]);
     assert_eq!(server.known.lock().unwrap().asked, 2);
@@ -41,17 +41,17 @@ async fn a_token_is_kept_from_run_to_run_and_renewed_when_it_is_refused() {
 #[tokio::test]
 async fn runs_at_the_same_time_share_one_token_and_a_fresh_one_is_not_renewed() {
     let server = Authorization::start().await;
-    let step = Run::new().built("http", &with_token(&server, "client", ""));
+    let step = Run::built("http", &with_token(&server, "client", ""));
     let (a, b, c) = (Run::new(), Run::new(), Run::new());
-    let seen = tokio::join!(a.perform(&step), b.perform(&step), c.perform(&step));
+    let seen = tokio::join!(a.perform(&*step), b.perform(&*step), c.perform(&*step));
     assert!(seen.0.0.is_ok() && seen.1.0.is_ok() && seen.2.0.is_ok());
     assert_eq!(server.known.lock().unwrap().asked, 1);
     server.known.lock().unwrap().expires_in = serde_json::json!(0);
-    let step = Run::new().built("http", &with_token(&server, "client", ""));
+    let step = Run::built("http", &with_token(&server, "client", ""));
     // One clock for both, since a token is kept by it.
     let run = Run::new();
     for asked in [2, 3] {
-        assert_eq!(run.perform(&step).await.0.unwrap().facts["status"], 200);
+        assert_eq!(run.perform(&*step).await.0.unwrap().facts["status"], 200);
         assert_eq!(server.known.lock().unwrap().asked, asked, "it had ended already");
     }
 }

@@ -2,9 +2,11 @@
 
 use roundsman::domain::outcome::FailureKind;
 
+use super::commands::configuration;
 use super::probing::{Run, probe};
 use super::servers::hostile::{Hostile, Move};
 use super::servers::nginx::{Nginx, Site};
+use super::servers::roundsman::output;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -74,4 +76,30 @@ async fn a_fresh_connection_that_closes_is_the_targets_failure() {
     let failure = probe("http", &format!("url: {}", server.url())).await.unwrap_err();
     assert_eq!(failure.to_string(), "protocol.closed: the connection was closed without an answer");
     assert_eq!(server.heads().len(), 1);
+}
+
+/// What goes through a number on its way is another number afterwards: `7`, `1.2345678901234567e19`, `100000`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_captured_is_sent_on_byte_for_byte() {
+    let body = r#"{"id":"007","big":12345678901234567890,"power":1e5,"word":"true","yes":true}"#;
+    let first = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let answer = |text: &str| vec![Move::ReadHead, Move::Send(text.as_bytes().to_vec())];
+    let server = Hostile::start(vec![[answer(&first), answer(OK)].concat()]).await;
+    let url = server.url();
+    let directory = configuration(&[
+        ("schedules/s.yaml", "often: { every: 30s, probes: [journey] }\n"),
+        (
+            "probes/p.yaml",
+            &format!(
+                "journey:\n  steps:\n    - name: first\n      http: \"{url}\"\n      capture: {{ id: json.id, big: json.big, \
+             power: json.power, word: json.word, yes: json.yes }}\n    - name: second\n      http: \
+             {{ url: \"{url}{{{{id}}}}/{{{{big}}}}/{{{{power}}}}/{{{{word}}}}/{{{{yes}}}}\" }}\n"
+            ),
+        ),
+    ]);
+    let path = directory.path().to_str().unwrap().to_owned();
+    let once = tokio::task::spawn_blocking(move || output(&["once", "--config", &path], &[])).await.unwrap();
+    assert!(once.status.success(), "{}", String::from_utf8_lossy(&[once.stdout, once.stderr].concat()));
+    let heads = server.heads();
+    assert_eq!(heads[1].lines().next(), Some("GET /007/12345678901234567890/1e5/true/true HTTP/1.1"));
 }

@@ -11,7 +11,7 @@ use crate::probing::{Run, probe};
 /// Set within the network.
 const INSIDE: &str = "ROUNDSMAN_TEST_NETWORK";
 
-/// A network with a neighbour behind a wire: it is a router that knows no way to 198.51.100.0/24 and 2001:db8:1::/48, and
+/// A network with a neighbour behind a wire: it is a router that knows no way to 198.51.100.0/24 and `2001:db8:1::/48`, and
 /// 192.0.2.9 is nobody. `$PING` is who may send pings.
 const NETWORK: &str = r#"
 set -e

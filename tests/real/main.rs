@@ -8,15 +8,16 @@ mod cloudwatch;
 mod command;
 mod commands;
 mod demo;
+mod disturbed;
 mod dns;
 mod dns_flags;
+mod faults;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod heartbeat;
 mod http;
 mod http_access;
 mod http_body;
-mod http_hostile;
 mod http_session;
 mod http_told;
 mod http_two;

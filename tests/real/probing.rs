@@ -1,7 +1,7 @@
 //! Builds a prober from YAML, as the configuration does, and runs it once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -9,10 +9,14 @@ use roundsman::clock::SystemClock;
 use roundsman::domain::exchange::Exchange;
 use roundsman::domain::names::{CaptureName, SecretName};
 use roundsman::domain::outcome::{Failure, Observation, RunId};
-use roundsman::ports::{Building, BuiltProber, Clock, Recorder, SecretError, Secrets, Session, StepContext};
+use roundsman::domain::time::Monotonic;
+use roundsman::ports::{Building, BuiltProber, Clock, Prober, Recorder, SecretError, Secrets, Session, StepContext};
 use roundsman::probers::KINDS;
 use roundsman::settings::{Problems, Source, parse};
 use secrecy::SecretString;
+
+/// A step and the run that it is in have one clock.
+static CLOCK: LazyLock<Arc<SystemClock>> = LazyLock::new(|| Arc::new(SystemClock::start()));
 
 /// Every secret is `hunter2`.
 struct OneSecret;
@@ -38,7 +42,7 @@ impl Run {
     /// A run whose steps have ten seconds each.
     pub fn new() -> Self {
         Self {
-            clock: Arc::new(SystemClock::start()),
+            clock: Arc::clone(&CLOCK),
             session: Session::default(),
             captures: BTreeMap::new(),
             budget: Duration::from_secs(10),
@@ -63,16 +67,16 @@ impl Run {
 
     /// Runs one step, and gives what it exchanged as well.
     pub async fn recorded(&self, kind: &str, yaml: &str) -> (Result<Observation, Failure>, Vec<Exchange>) {
-        self.perform(&self.built(kind, yaml)).await
+        self.perform(&*Self::built(kind, yaml)).await
     }
 
     /// A step that can be performed in several runs.
-    pub fn built(&self, kind: &str, yaml: &str) -> BuiltProber {
-        build(kind, yaml, &self.clock).unwrap_or_else(|problems| panic!("{problems}"))
+    pub fn built(kind: &str, yaml: &str) -> Arc<dyn Prober> {
+        build(kind, yaml).unwrap_or_else(|problems| panic!("{problems}")).prober
     }
 
     /// Performs a step that was built before.
-    pub async fn perform(&self, built: &BuiltProber) -> (Result<Observation, Failure>, Vec<Exchange>) {
+    pub async fn perform(&self, prober: &dyn Prober) -> (Result<Observation, Failure>, Vec<Exchange>) {
         let run = RunId(Arc::from("01RUN"));
         let recorder = Recorder::default();
         let context = StepContext {
@@ -84,19 +88,24 @@ impl Run {
             session: &self.session,
             recorder: &recorder,
         };
-        let result = built.prober.probe(&context).await;
+        let result = prober.probe(&context).await;
         (result, recorder.exchanges())
     }
 }
 
-fn build(kind: &str, yaml: &str, clock: &Arc<SystemClock>) -> Result<BuiltProber, String> {
+/// Now, by the clock that steps are measured with.
+pub fn now() -> Monotonic {
+    CLOCK.monotonic()
+}
+
+/// Builds a step of that kind, or says every mistake in its settings.
+pub fn build(kind: &str, yaml: &str) -> Result<BuiltProber, String> {
     let mut problems = Problems::new();
     let node = parse(Source::new("probes/test.yaml", yaml), &mut problems);
-    let clock: Arc<dyn Clock> = clock.clone();
     let building = Building {
         secrets: Arc::new(OneSecret),
         http: reqwest::Client::new(),
-        clock,
+        clock: Arc::<SystemClock>::clone(&CLOCK),
         cleanup: false,
         site: "test".to_owned(),
         location: Arc::from("here"),

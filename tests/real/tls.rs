@@ -1,13 +1,10 @@
-//! TLS against nginx with good and bad certificates, and against peers that speak none.
-
-use std::time::Duration;
+//! TLS against nginx with good and bad certificates.
 
 use roundsman::domain::outcome::FailureKind;
 
 use super::probing::{Run, probe, quoted};
 use super::servers::certificates::{Authority, Identity, self_signed};
 use super::servers::clients_only::ClientsOnly;
-use super::servers::hostile::{Hostile, Move};
 use super::servers::nginx::{Nginx, Site};
 use super::servers::openssl::OpenSsl;
 
@@ -126,28 +123,6 @@ async fn the_trust_of_one_step_is_not_lent_to_another() {
 }
 
 #[tokio::test]
-async fn what_speaks_no_tls_is_named() {
-    let old_only = b"\x15\x03\x01\x00\x02\x02\x46".to_vec();
-    let gives_up = b"\x15\x03\x03\x00\x02\x02\x28".to_vec();
-    for (bytes, words) in [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), "does not speak TLS"),
-        (b"220 mail.example ESMTP\r\n".to_vec(), "does not speak TLS"),
-        (old_only, "speaks neither TLS 1.2 nor 1.3, and what is older is weak"),
-        (gives_up, "the server broke off the handshake: handshake failure"),
-        (Vec::new(), "was closed in the handshake"),
-    ] {
-        let server = Hostile::playing(vec![Move::Send(bytes)]).await;
-        for (kind, yaml) in
-            [("tls", format!("address: \"{}\"", server.address)), ("http", format!("url: https://{}/", server.address))]
-        {
-            let failure = probe(kind, &yaml).await.unwrap_err();
-            assert_eq!(failure.kind, FailureKind::TlsProtocol, "{failure}");
-            assert!(failure.message.contains(words), "{failure} should say {words}");
-        }
-    }
-}
-
-#[tokio::test]
 async fn a_server_of_yesterday_is_named() {
     let identity = self_signed(&["127.0.0.1"]);
     for version in ["-tls1", "-tls1_1"] {
@@ -159,16 +134,4 @@ async fn a_server_of_yesterday_is_named() {
             "{version}"
         );
     }
-}
-
-#[tokio::test]
-async fn a_silent_handshake_ends_at_the_deadline() {
-    let server = Hostile::playing(vec![Move::Hang]).await;
-    let run = Run::within(300);
-    let failure = run.step("tls", &format!("address: \"{}\"", server.address)).await.unwrap_err();
-    assert_eq!(failure.to_string(), "timeout.tls: the TLS handshake was not done within 300 ms");
-    let drip = [b"\x16\x03\x03\x40\x00\x02".to_vec(), vec![0; 1_000]].concat();
-    let server = Hostile::playing(vec![Move::Drip(drip, Duration::from_millis(40))]).await;
-    let failure = run.step("tls", &format!("address: \"{}\"", server.address)).await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::TimeoutTls, "a byte now and then gains no time");
 }

@@ -273,6 +273,58 @@ fn assertions_fail_closed() {
     ]);
 }
 
+/// In gatus a path that is missing counts as 0 or as empty text, so that `[BODY].errors < 5` passes on anything.
+#[test]
+fn a_missing_path_passes_with_no_operator_and_neither_does_what_is_not_json() {
+    for assertion in [
+        "json.gone == 1",
+        "json.gone != 1",
+        "1 != json.gone",
+        "json.gone < 5",
+        "json.gone <= 5",
+        "json.gone > -1",
+        "json.gone >= 0",
+        "5 > json.gone",
+        "json.gone == null",
+        "json.gone != null",
+        "json.gone == \"\"",
+        "json.gone != json.gone",
+        "json.gone in [0, 1]",
+        "!(json.gone in [1])",
+        "!(1 in json.gone)",
+        "json.gone + 1 == 1",
+        "json.gone - 1 < 0",
+        "json.gone * 2 == 0",
+        "json.gone / 2 == 0",
+        "json.gone % 2 == 0",
+        "-json.gone == 0",
+        "!json.gone",
+        "json.gone || true",
+        "json.gone && true",
+        "!(json.gone && false)",
+        "json.gone ? true : true",
+        "json.gone[0] == 0",
+        "json.gone.deeper != 1",
+        "size(json.gone) == 0",
+        "json.gone.size() < 1",
+        "!json.gone.contains(\"error\")",
+        "!json.gone.matches(\"error\")",
+        "json.gone.startsWith(\"\")",
+        "json.gone.all(i, i > 0)",
+        "!json.gone.exists(i, i > 0)",
+        "json.gone.filter(i, i > 0) == []",
+        "string(json.gone) == \"\"",
+        "int(json.gone) == 0",
+        "double(json.gone) <= 0.99",
+        "json.gone.trim() == \"\"",
+    ] {
+        let missing = outcome(assertion, r#"{"status":"down"}"#);
+        assert_eq!(missing, r#"`json.gone` is not there; `json` was `{"status":"down"}`"#, "{assertion}");
+        let not_json = outcome(assertion, "<html>down</html>");
+        assert!(not_json.starts_with("the body is not JSON"), "{assertion}: {not_json}");
+    }
+}
+
 #[test]
 fn mistakes_are_found_before_anything_is_observed() {
     let rows: &[(&str, &str, &str, &str)] = &[

@@ -148,6 +148,19 @@ async fn whatever_ends_the_steps_the_cleanup_follows() {
     }
 }
 
+/// A tool that judges an answer which never came finds its time short and its error count empty.
+#[tokio::test(start_paused = true)]
+async fn a_refused_connection_fails_though_only_its_latency_is_asserted() {
+    let refused = || Failure::new(FailureKind::ConnectRefused, "127.0.0.1:1 refused the connection");
+    let mut quick = step("acts", move || (Duration::from_millis(1), Err(refused())));
+    let time = Name::new("total_ms", Shape::Number, "the whole time");
+    quick.expect = vec![Expression::compile("total_ms < 500", &Names::new().with(time)).unwrap()];
+    let mut plain = probe("plain");
+    plain.steps = vec![quick];
+    let run = world().run(plain).await;
+    assert_eq!(run.verdict, Verdict::Failed(vec![refused()]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_step_that_is_skipped_has_no_verdict_and_the_cleanup_follows() {
     let world = world();

@@ -3,6 +3,7 @@
 use futures::future::BoxFuture;
 use http::header::{self, HeaderValue};
 use serde_json::Map;
+use std::fmt::Write as _;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, generate_key};
 use url::{Host, Position, Url};
 
@@ -113,9 +114,10 @@ impl WebSocketProber {
         for draft in &self.headers {
             map.insert(draft.name.clone(), draft.fill(cx).await?);
         }
-        match map.values().all(|value| HeaderValue::to_str(value).is_ok()) {
-            true => Ok(request),
-            false => Err(Failure::new(FailureKind::Capture, "a header of the handshake would hold what is not ASCII")),
+        if map.values().all(|value| HeaderValue::to_str(value).is_ok()) {
+            Ok(request)
+        } else {
+            Err(Failure::new(FailureKind::Capture, "a header of the handshake would hold what is not ASCII"))
         }
     }
 }
@@ -134,10 +136,10 @@ fn place(url: &Url) -> Place {
 fn said(url: &Url, request: &Request, message: Option<&str>) -> String {
     let mut text = format!("GET {} HTTP/1.1\n", &url[Position::BeforePath..Position::AfterQuery]);
     for (name, value) in request.headers() {
-        text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+        let _ = writeln!(text, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
     }
     if let Some(message) = message {
-        text.push_str(&format!("\n{}", beginning(message.as_bytes())));
+        let _ = write!(text, "\n{}", beginning(message.as_bytes()));
     }
     text
 }

@@ -1,5 +1,6 @@
 //! The handshake and the messages, within limits: the target chooses what it sends, and how much.
 
+use std::fmt::Write as _;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -58,10 +59,10 @@ impl Talk {
     pub fn told(&self) -> String {
         let mut text = self.head.clone();
         if let Some(message) = &self.message {
-            text.push_str(&format!("\n{}", beginning(message)));
+            let _ = write!(text, "\n{}", beginning(message));
         }
         if let Some((code, reason)) = &self.closed {
-            text.push_str(&format!("\nclosed with {code} {reason}"));
+            let _ = write!(text, "\nclosed with {code} {reason}");
         }
         text
     }
@@ -87,7 +88,7 @@ pub async fn talk(
     })?;
     heard.head = format!("HTTP/1.1 {}\n", response.status());
     for (name, value) in response.headers() {
-        heard.head.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+        let _ = writeln!(heard.head, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
     }
     let chosen = response.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
     heard.subprotocol = chosen.map(str::to_owned);

@@ -51,7 +51,7 @@ impl Nginx {
         }
         let configuration = format!(
             "daemon off; master_process off; pid nginx.pid; error_log stderr crit;
-             events {{ worker_connections 256; }}
+             events {{ worker_connections 4096; }}
              http {{
                access_log access.log;
                default_type text/plain;

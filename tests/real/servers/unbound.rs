@@ -1,5 +1,6 @@
 //! Unbound, a resolver that checks DNSSEC, and zones that are signed for it.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
@@ -70,7 +71,7 @@ impl Unbound {
             directory.path().display()
         );
         for zone in zones {
-            config.push_str(&format!("  trust-anchor: \"{}\"\n", zone.anchor));
+            let _ = writeln!(config, "  trust-anchor: \"{}\"", zone.anchor);
         }
         config.push_str("remote-control:\n  control-enable: no\n");
         for zone in zones {
