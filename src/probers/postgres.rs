@@ -10,6 +10,7 @@ mod messages;
 mod rows;
 mod session;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -237,7 +238,8 @@ impl PostgresProber {
     fn said(&self, place: &Place, filled: &Filled, seen: Result<&Seen, &Failure>) -> Said {
         let mut words = self.query.clone();
         for (index, parameter) in filled.parameters.iter().enumerate() {
-            words.push_str(&format!("\n-- ${}: {parameter}", index + 1));
+            // Writing to a String cannot fail.
+            let _ = write!(words, "\n-- ${}: {parameter}", index + 1);
         }
         let answer = match seen {
             Ok(seen) => seen.rows.0.iter().map(Value::to_string).collect::<Vec<_>>().join("\n"),

@@ -65,7 +65,7 @@ struct SmtpReply {
 }
 
 impl SmtpReply {
-    fn is(&self, code: &[u8; 3]) -> bool {
+    fn is(&self, code: &[u8]) -> bool {
         self.lines.last().is_some_and(|line| line.starts_with(code))
     }
 
