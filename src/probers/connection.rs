@@ -114,6 +114,7 @@ impl Connection {
     }
 
     /// Whether what is said now is under TLS.
+    #[cfg(feature = "postgres")]
     pub fn is_secured(&self) -> bool {
         self.version.is_some()
     }

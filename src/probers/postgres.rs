@@ -238,6 +238,7 @@ impl PostgresProber {
     fn said(&self, place: &Place, filled: &Filled, seen: Result<&Seen, &Failure>) -> Said {
         let mut words = self.query.clone();
         for (index, parameter) in filled.parameters.iter().enumerate() {
+            // Writing to a String cannot fail.
             let _ = write!(words, "\n-- ${}: {parameter}", index + 1);
         }
         let answer = match seen {

@@ -1,4 +1,4 @@
-//! Kind `redis`: does the cache answer, and what? Speaks RESP, so Valkey, `KeyDB` and Sentinel answer too.
+//! Kind `redis`: does the cache answer, and what? Speaks RESP, so Valkey, KeyDB and Sentinel answer too.
 //!
 //! A reply is an observation; an error reply is a failure told in the server's words. [`reply`] reads what comes.
 

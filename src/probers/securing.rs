@@ -60,8 +60,10 @@ impl JsonSchema for YesNoOrTrust {
 }
 
 /// The shape of the setting where it may be left to the server as well.
+#[cfg(feature = "postgres")]
 pub struct PreferOrTrust;
 
+#[cfg(feature = "postgres")]
 impl JsonSchema for PreferOrTrust {
     fn schema_name() -> Cow<'static, str> {
         "TlsOrPrefer".into()

@@ -40,12 +40,12 @@ fn not_offered(message: impl Into<String>) -> Failure {
 
 async fn smtp(connection: &mut Connection) -> Result<String, Failure> {
     let banner = smtp_reply(connection).await?;
-    if !banner.is(*b"220") {
+    if !banner.is(b"220") {
         return Err(banner.refused("the connection"));
     }
     connection.say(b"EHLO roundsman\r\n").await?;
     let abilities = smtp_reply(connection).await?;
-    if !abilities.is(*b"250") {
+    if !abilities.is(b"250") {
         return Err(abilities.refused("the greeting"));
     }
     if !abilities.lines.iter().any(|line| line.get(4..).is_some_and(|word| word.eq_ignore_ascii_case(b"STARTTLS"))) {
@@ -53,7 +53,7 @@ async fn smtp(connection: &mut Connection) -> Result<String, Failure> {
     }
     connection.say(b"STARTTLS\r\n").await?;
     let agreed = smtp_reply(connection).await?;
-    if !agreed.is(*b"220") {
+    if !agreed.is(b"220") {
         return Err(not_offered(format!("the server refused STARTTLS: {}", agreed.last())));
     }
     Ok(String::from_utf8_lossy(banner.lines.first().map_or(b"", |line| line.as_ref())).into_owned())
@@ -65,8 +65,8 @@ struct SmtpReply {
 }
 
 impl SmtpReply {
-    fn is(&self, code: [u8; 3]) -> bool {
-        self.lines.last().is_some_and(|line| line.starts_with(&code))
+    fn is(&self, code: &[u8]) -> bool {
+        self.lines.last().is_some_and(|line| line.starts_with(code))
     }
 
     fn last(&self) -> String {

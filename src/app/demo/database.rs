@@ -65,3 +65,41 @@ async fn words(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     stream.read_exact(&mut words).await?;
     Ok(words)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_question_is_answered() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(serve(listener));
+        let mut customer = TcpStream::connect(address).await.unwrap();
+        let startup = b"\0\0\0\x09\0\x03\0\0\0";
+        for (said, answer) in [
+            ([b"\0\0\0\x08", SSL_REQUEST].concat(), b"N".as_slice()),
+            (startup.to_vec(), WELCOME),
+            (b"Q\0\0\0\x0bbegin;\0".to_vec(), DONE),
+            (b"P\0\0\0\x04S\0\0\0\x04".to_vec(), ONE),
+        ] {
+            customer.write_all(&said).await.unwrap();
+            let mut heard = vec![0; answer.len()];
+            customer.read_exact(&mut heard).await.unwrap();
+            assert_eq!(heard, answer);
+        }
+        customer.write_all(b"X\0\0\0\x04").await.unwrap();
+        assert_eq!(customer.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_said_is_as_long_as_it_says() {
+        for mut said in [WELCOME, DONE, ONE] {
+            while let Some((_, rest)) = said.split_first() {
+                let length = u32::from_be_bytes(*rest.first_chunk().unwrap()) as usize;
+                said = rest.get(length..).unwrap();
+            }
+        }
+    }
+}
