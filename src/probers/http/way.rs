@@ -10,7 +10,7 @@ use super::exchange::{Answer, Seen, exchange};
 use super::request::Request;
 use super::shared::Shared;
 use super::told::Told;
-use crate::domain::outcome::{Failure, FailureKind};
+use crate::domain::outcome::{Failure, FailureKind, Phases};
 use crate::net::resolver::Resolver;
 use crate::net::stopwatch::Stopwatch;
 use crate::net::tls::{Identity, Terms, Trust};
@@ -68,12 +68,14 @@ impl Way {
     ) -> Result<(Connection, Answer), Failure> {
         let key = self.key(request);
         let cookies: Arc<str> = shared.cookies(&request.url).into();
+        let before = watch.phases();
         if let Some(mut connection) = shared.take(&key) {
-            match self.exchange(cx, &key, &mut connection, request, &cookies, watch).await {
+            match self.exchange(cx, &mut connection, request, &cookies, before, watch).await {
                 Err(failure) if failure.kind == FailureKind::ProtocolClosed && may_repeat(request, &connection) => {}
                 result => return result.map(|answer| (connection, answer)),
             }
         }
+        // Making the connection is a part of this exchange.
         let before = watch.phases();
         let mut attempt = Attempt::default();
         let opened = Connection::open(&key, &self.clock, watch, &mut attempt).await;
@@ -82,20 +84,20 @@ impl Way {
             let told = Told { attempt, phases, ..Told::of(request, &cookies, &key, cx.clock.now()) };
             cx.recorder.add(move || told.exchange());
         })?;
-        let answer = self.exchange(cx, &key, &mut connection, request, &cookies, watch).await?;
+        let answer = self.exchange(cx, &mut connection, request, &cookies, before, watch).await?;
         Ok((connection, answer))
     }
 
     async fn exchange(
         &self,
         cx: &StepContext<'_>,
-        key: &Key,
         connection: &mut Connection,
         request: &Arc<Request>,
         cookies: &Arc<str>,
+        before: Phases,
         watch: &mut Stopwatch<'_>,
     ) -> Result<Answer, Failure> {
-        let (before, now) = (watch.phases(), cx.clock.now());
+        let now = cx.clock.now();
         let message = request.message(cookies, connection.is_http2(), now)?;
         let mut seen = Seen::default();
         let clock = self.clock.as_ref();
@@ -107,7 +109,7 @@ impl Way {
             head: seen.head,
             body: result.as_ref().map_or_else(|_| seen.body.bytes.freeze(), |answer| answer.body.clone()),
             phases: watch.phases().since(&before),
-            ..Told::of(request, cookies, key, now)
+            ..Told::of(request, cookies, &self.key(request), now)
         };
         cx.recorder.add(move || told.exchange());
         result.map_err(|failure| match &connection.shown {
