@@ -39,7 +39,7 @@ pub const KIND: Kind = Kind {
     main: "host",
     schema: IcmpSettings::json_schema,
     names: || {
-        let connecting = CONNECTING.iter().filter(|name| name.name != "connect_ms").cloned();
+        let connecting = CONNECTING.iter().filter(|name| !name.name.starts_with("connect_")).cloned();
         connecting.chain(ICMP_NAMES.iter().cloned()).collect::<Names>()
     },
     build,

@@ -21,8 +21,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use roundsman::clock::SystemClock;
-use roundsman::ports::Clock as _;
+use ::roundsman::clock::SystemClock;
+use ::roundsman::ports::Clock as _;
 
 #[path = "../real/servers/certificates.rs"]
 #[expect(dead_code, reason = "the tests need more of it than this benchmark")]

@@ -70,8 +70,8 @@ fn main() {
     let error = |said: &dyn Fn(&Phases) -> f64| {
         let mut errors: Vec<f64> = both.iter().map(|(truth, phases)| (said(phases) - truth).abs()).collect();
         errors.sort_by(f64::total_cmp);
-        let at = |share: f64| errors[((errors.len() - 1) as f64 * share) as usize];
-        format!("p50 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms, max {:.3} ms", at(0.5), at(0.99), at(0.999), at(1.0))
+        let at = |thousandths: usize| errors[(errors.len() - 1) * thousandths / 1_000];
+        format!("p50 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms, max {:.3} ms", at(500), at(990), at(999), at(1_000))
     };
     println!("{rate} probes/s for {seconds} s on one core with {busy} others on it; {} seen on the wire", both.len());
     println!("error of first_byte_ms:        {}", error(&|phases| told(phases.first_byte_ms)));

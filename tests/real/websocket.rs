@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::probing::{Run, probe};
 use crate::servers::hostile::{Hostile, Move};
 use crate::servers::python::Server;
+use tokio::task::JoinSet;
 
 /// Answers `close N` by closing with that code, anything else with what came and who asked.
 const ECHO: &str = r#"
@@ -111,11 +112,12 @@ async fn a_handshake_that_is_refused_has_its_status() {
 }
 
 /// Makes the handshake with the library's code, then sends these frames for ever, or once.
-async fn sending(frames: Vec<u8>, endless: bool) -> (std::net::SocketAddr, tokio::task::JoinHandle<()>) {
+async fn sending(frames: Vec<u8>, endless: bool) -> (std::net::SocketAddr, JoinSet<()>) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let task = tokio::spawn(async move {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let socket = tokio_tungstenite::accept_async(stream).await.unwrap();
         let mut stream = socket.into_inner();
@@ -123,7 +125,7 @@ async fn sending(frames: Vec<u8>, endless: bool) -> (std::net::SocketAddr, tokio
         let mut rest = [0; 1_024];
         while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {}
     });
-    (address, task)
+    (address, tasks)
 }
 
 #[tokio::test]
@@ -145,10 +147,9 @@ async fn frames_that_break_the_rules_end_at_once() {
         ("a part of nothing", vec![0x80, 0], false, FailureKind::ProtocolInvalid),
         ("silence", vec![], false, FailureKind::TimeoutTransfer),
     ] {
-        let (address, task) = sending(frames, endless).await;
+        let (address, _tasks) = sending(frames, endless).await;
         let yaml = format!("{{ url: \"ws://{address}/\", receive: 1 }}");
         let failure = Run::within(1_500).step("websocket", &yaml).await.unwrap_err();
         assert_eq!(failure.kind, kind, "{what}: {failure}");
-        task.abort();
     }
 }

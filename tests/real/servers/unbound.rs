@@ -77,7 +77,7 @@ impl Unbound {
         for zone in zones {
             let address = zone.nsd.address;
             let (ip, port) = (address.ip(), address.port());
-            config.push_str(&format!("stub-zone:\n  name: {}\n  stub-addr: {ip}@{port}\n", zone.origin));
+            let _ = writeln!(config, "stub-zone:\n  name: {}\n  stub-addr: {ip}@{port}", zone.origin);
         }
         let path = directory.path().join("unbound.conf");
         fs::write(&path, config).expect("written");
