@@ -25,12 +25,12 @@ pub mod journal;
 pub mod ledger;
 pub mod plan;
 pub mod progress;
-pub mod pulse;
 pub mod pulses;
 pub mod records;
 pub mod runner;
 pub mod scheduler;
 pub mod slots;
+pub mod stalls;
 pub mod start;
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use super::facts::Facts;
 use super::journal::Journal;
 use super::plan::{Plan, PlannedProbe, PlannedStep};
 use super::progress::{Outcome, Part, Progress};
-use super::pulse::{Pulse, STOPPED_MIN};
 use super::records::Records;
+use super::stalls::{STOPPED_MIN, Stalls};
 use crate::domain::debt::Debt;
 use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Run, RunId, Verdict};
 use crate::domain::schedule::Schedule;
@@ -50,7 +50,7 @@ pub struct Runner {
     /// Cancelled when the process is told to stop: steps end at once, the cleanup goes on.
     stop: CancellationToken,
     /// Of the threads on which the runs are made.
-    pulse: Arc<Pulse>,
+    stalls: Arc<Stalls>,
     /// Absent where nothing is stored.
     journal: Option<Arc<Journal>>,
     /// Whether every run has a bundle, and that whole; otherwise one that failed, cut to a size that can be kept.
@@ -60,7 +60,7 @@ pub struct Runner {
 impl Runner {
     /// A runner on these clocks that heeds that token. It journals nothing.
     pub fn new(clock: Arc<dyn Clock>, stop: CancellationToken) -> Self {
-        Self { pulse: Arc::new(Pulse::new(Arc::clone(&clock))), clock, stop, journal: None, tells_all: false }
+        Self { stalls: Arc::new(Stalls::new(Arc::clone(&clock))), clock, stop, journal: None, tells_all: false }
     }
 
     /// The same runner, which puts down in a journal what its runs may leave behind.
@@ -75,9 +75,9 @@ impl Runner {
         Self { tells_all: true, ..self }
     }
 
-    /// Feels the pulse of the threads on which it is spawned, for ever: to be spawned where the runs are made.
+    /// Watches for stalls of the threads on which it is spawned, for ever: to be spawned where the runs are made.
     pub async fn watch(self) {
-        self.pulse.beat().await;
+        self.stalls.beat().await;
     }
 
     /// Makes one run. Never fails: what goes wrong is its verdict, and a bug of ours too.
@@ -193,7 +193,7 @@ impl Runner {
         deadline: Monotonic,
         part: Part,
     ) {
-        let (begun, lost) = (self.clock.monotonic(), self.pulse.lost());
+        let (begun, lost) = (self.clock.monotonic(), self.stalls.lost());
         // Outside of what may panic: what was exchanged until then is what shows why.
         let recorder = Recorder::default();
         let performed = self.step(making, progress, step, deadline, part, &recorder);
@@ -209,7 +209,7 @@ impl Runner {
             }
         };
         progress.record(step, recorder);
-        let lost = self.pulse.lost().since(lost);
+        let lost = self.stalls.lost().since(lost);
         progress.conclude(step, part, begun..self.clock.monotonic(), lost.all(), observation.as_ref(), outcome);
         if lost.all() >= STOPPED_MIN {
             // The steps after this one have their time all the same.

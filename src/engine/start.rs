@@ -61,7 +61,7 @@ pub struct Engine {
     stop_deliverer: CancellationToken,
     stop_janitor: CancellationToken,
     janitor: JoinSet<()>,
-    /// Feels the pulse of the threads of the probes until it is dropped.
+    /// Watches for stalls of the threads of the probes until it is dropped.
     _watch: JoinSet<()>,
     scheduler: JoinSet<()>,
     dispatcher: JoinSet<()>,

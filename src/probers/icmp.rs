@@ -19,6 +19,7 @@ use url::Host;
 use self::echo::Echo;
 use self::socket::{Heard, PingSocket};
 use super::names::CONNECTING;
+use super::number::number;
 use super::place::with_holes_filled;
 use crate::domain::exchange::Exchange;
 use crate::domain::expression::{Name, Names, Shape};
@@ -95,21 +96,6 @@ fn build(node: &Node, _: &Building, problems: &mut Problems) -> Option<BuiltProb
     let (count, size) = (u16::try_from(count).ok()?, usize::try_from(size).ok()?);
     let prober = IcmpProber { host: settings.host.value, count, size, resolver: Resolver::system() };
     Some(BuiltProber { prober: Arc::new(prober), implied: Vec::new() })
-}
-
-fn number(
-    field: &str,
-    written: Option<&Spanned<u64>>,
-    range: std::ops::RangeInclusive<u64>,
-    default: u64,
-    problems: &mut Problems,
-) -> u64 {
-    let Some(written) = written else { return default };
-    if !range.contains(&written.value) {
-        let message = format!("`{field}` is from {} to {}, not {}", range.start(), range.end(), written.value);
-        problems.error(written.span.clone(), message);
-    }
-    written.value
 }
 
 /// The host as it is looked up, or what is wrong with it and what to write.

@@ -13,6 +13,7 @@ mod heartbeat;
 mod http;
 mod icmp;
 mod names;
+mod number;
 mod page;
 mod place;
 #[cfg(feature = "postgres")]

@@ -12,7 +12,7 @@ use http_body_util::Full;
 use super::body::{Arrived, BodyError, read};
 use super::connection::Connection;
 use super::ration::Exceeded;
-use super::wire::Marks;
+use super::wire::{HeadsTooLarge, Marks};
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::net::stopwatch::{Part, Stopwatch};
 use crate::net::tls_failure;
@@ -135,6 +135,9 @@ fn of_io(error: &io::Error, marks: Marks, is_http2: bool) -> Failure {
     }
     if let Some(exceeded) = error.get_ref().and_then(|inner| inner.downcast_ref::<Exceeded>()) {
         return invalid(exceeded, is_http2);
+    }
+    if error.get_ref().is_some_and(|inner| inner.is::<HeadsTooLarge>()) {
+        return head_too_large();
     }
     match error.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {

@@ -33,6 +33,14 @@ impl Socket {
     }
 }
 
+/// An answer with its interim answers (RFC 9110, section 15.2) may have heads of so many bytes.
+const HEADS_BYTES_MAX: usize = 256 * 1024;
+
+/// More came than that.
+#[derive(Debug, thiserror::Error)]
+#[error("heads without end")]
+pub struct HeadsTooLarge;
+
 /// What was seen of one exchange.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Marks {
@@ -48,6 +56,8 @@ pub struct Marks {
     /// the read that completed its head.
     framed: bool,
     head_is_over: bool,
+    /// How many bytes of heads came, interim answers among them.
+    head_bytes: usize,
     /// The beginning of the first line: an interim answer (RFC 9110, section 15.2) is followed by another head.
     first_line: [u8; 10],
     first_line_length: usize,
@@ -89,6 +99,7 @@ impl Marks {
             if self.head_is_over {
                 return;
             }
+            self.head_bytes += 1;
             if let Some(place) = self.first_line.get_mut(self.first_line_length) {
                 *place = *byte;
                 self.first_line_length += 1;
@@ -110,7 +121,7 @@ impl Marks {
         if self.line_length > 0 {
             return;
         }
-        if self.first_line == *b"HTTP/1.1 1" {
+        if [*b"HTTP/1.1 1", *b"HTTP/1.0 1"].contains(&self.first_line) {
             self.first_line_length = 0;
         } else {
             self.head_is_over = true;
@@ -187,7 +198,9 @@ impl AsyncRead for Wire {
             marks.came(self.socket.stamp(), &*self.clock);
         }
         marks.read(bytes);
-        Poll::Ready(Ok(()))
+        // hyper goes through interim answers without a pause, so that no deadline would end who sends nothing else.
+        let is_flood = marks.head_bytes > HEADS_BYTES_MAX;
+        Poll::Ready(if is_flood { Err(io::Error::other(HeadsTooLarge)) } else { Ok(()) })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::ports::{Building, BuiltProber, Kind};
 use crate::probers::http::headers::{self, HeaderDraft};
 use crate::probers::http::url::{Schemes, UrlDraft};
 use crate::probers::names::{CONNECTING, TLS_MS};
+use crate::probers::number::number;
 use crate::probers::tls::{TLS_NAMES, trust};
 use crate::settings::{Node, Problem, Problems, Spanned, read};
 
@@ -168,19 +169,4 @@ fn subprotocols(written: &[Spanned<String>], problems: &mut Problems) -> Vec<Str
         problems.push(Problem::error(beyond.span.clone(), message));
     }
     read
-}
-
-fn number(
-    field: &str,
-    written: Option<&Spanned<u64>>,
-    range: std::ops::RangeInclusive<u64>,
-    default: u64,
-    problems: &mut Problems,
-) -> u64 {
-    let Some(written) = written else { return default };
-    if !range.contains(&written.value) {
-        let message = format!("`{field}` is from {} to {}, not {}", range.start(), range.end(), written.value);
-        problems.error(written.span.clone(), message);
-    }
-    written.value
 }

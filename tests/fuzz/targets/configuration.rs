@@ -142,8 +142,10 @@ fn write(node: &Node, out: &mut String) {
         Value::Map(entries) => {
             out.push('{');
             several(out, entries.len(), &mut |index, out| {
+                // A key without its mark has at most 1,024 characters (YAML 1.2, section 7.4.2), escapes included.
+                out.push_str("? ");
                 quote(&entries[index].key.text, out);
-                out.push_str(": ");
+                out.push_str(" : ");
                 write(&entries[index].value, out);
             });
             out.push('}');

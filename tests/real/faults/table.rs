@@ -74,11 +74,10 @@ fn endless() -> Vec<Row> {
             Is::ProtocolHeaderTooLarge,
         ),
         Row::new(
-            "sends 10,000 informational answers and no other",
-            vec![ReadHead, Send(b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(10_000)), Hang],
-            Is::TimeoutTransfer,
-        )
-        .within(300),
+            "sends informational answers without end",
+            vec![ReadHead, Endless(b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100))],
+            Is::ProtocolHeaderTooLarge,
+        ),
         Row::new(
             "sends an extension of a chunk without end",
             vec![ReadHead, head("Transfer-Encoding: chunked\r\n\r\n1;"), Endless(vec![b'x'; 4_096])],

@@ -17,8 +17,8 @@ pub const LATE_MIN: Duration = Duration::from_millis(10);
 /// Whoever stood still for this long has seen time-outs that are its own.
 pub const STOPPED_MIN: Duration = Duration::from_secs(1);
 
-/// The pulse of the threads on which probes run.
-pub struct Pulse {
+/// The stalls of the threads on which probes run.
+pub struct Stalls {
     clock: Arc<dyn Clock>,
     beats: Mutex<Beats>,
 }
@@ -53,8 +53,8 @@ struct Beats {
     late: Duration,
 }
 
-impl Pulse {
-    /// A pulse that nobody feels yet: until [`Self::beat`] runs, nothing is late.
+impl Stalls {
+    /// Nobody watches yet: until [`Self::beat`] runs, nothing is late.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, beats: Mutex::default() }
     }
@@ -94,33 +94,33 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn threads_that_answer_lose_nothing() {
         let clock = TestClock::starting("2026-11-25T10:00:00Z");
-        let pulse = Arc::new(Pulse::new(clock.clone()));
+        let stalls = Arc::new(Stalls::new(clock.clone()));
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn({
-            let pulse = Arc::clone(&pulse);
-            async move { pulse.beat().await }
+            let stalls = Arc::clone(&stalls);
+            async move { stalls.beat().await }
         });
         clock.sleep_until(Monotonic(Duration::from_secs(60))).await;
-        assert_eq!(pulse.lost(), Lost::default());
+        assert_eq!(stalls.lost(), Lost::default());
     }
 
     /// The one thread of this test does nothing else for a while, as it would under a debugger, a full core or a signal.
     #[tokio::test]
     async fn a_thread_that_stands_still_says_for_how_long() {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-        let pulse = Arc::new(Pulse::new(Arc::clone(&clock)));
+        let stalls = Arc::new(Stalls::new(Arc::clone(&clock)));
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn({
-            let pulse = Arc::clone(&pulse);
-            async move { pulse.beat().await }
+            let stalls = Arc::clone(&stalls);
+            async move { stalls.beat().await }
         });
         clock.sleep_until(clock.monotonic() + BEAT * 3).await;
-        let before = pulse.lost();
+        let before = stalls.lost();
         std::thread::sleep(Duration::from_millis(120));
-        let unfelt = pulse.lost().since(before).all();
+        let unfelt = stalls.lost().since(before).all();
         assert!(unfelt >= Duration::from_millis(100), "before the next beat: {unfelt:?}");
         clock.sleep_until(clock.monotonic() + BEAT * 3).await;
-        let felt = pulse.lost().since(before).all();
+        let felt = stalls.lost().since(before).all();
         assert!(felt >= Duration::from_millis(100) && felt < Duration::from_secs(60), "after it: {felt:?}");
     }
 }
