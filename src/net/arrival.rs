@@ -80,10 +80,15 @@ impl Sent {
         Self { before, after: clock.monotonic() }
     }
 
-    /// Nothing was said; the other side speaks first.
+    /// From this very instant: nothing is said, since the other side speaks first, or is said in no time, as a datagram is.
     pub fn nothing(clock: &dyn Clock) -> Self {
         let before = Instants::read(clock);
         Self { before, after: before.monotonic }
+    }
+
+    /// When that was.
+    pub fn at(&self) -> Monotonic {
+        self.before.monotonic
     }
 
     /// When the first byte of the answer came that was read just now: by its stamp, or else by our own clock. Of the wait

@@ -26,7 +26,8 @@ use crate::domain::expression::{Name, Names, Shape};
 use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::template::Template;
 use crate::domain::text::shell_word;
-use crate::domain::time::{Monotonic, Timestamp, milliseconds};
+use crate::domain::time::{Timestamp, milliseconds};
+use crate::net::arrival::Sent;
 use crate::net::dial::{allowed, failure_of, has_route};
 use crate::net::resolver::Resolver;
 use crate::net::stopwatch::{Part, Stopwatch};
@@ -186,7 +187,7 @@ impl IcmpProber {
             let next = u16::try_from(tally.sent.len()).unwrap_or(u16::MAX);
             let due = began + SPACING * u32::from(next);
             if next < self.count && clock.monotonic() >= due {
-                tally.sent.push(Request { wall: clock.now(), at: clock.monotonic(), end: None });
+                tally.sent.push(Request { sent: Sent::nothing(clock), end: None });
                 if let Err(error) = socket.send(&echo.request(next)) {
                     // What a router said of an earlier request is told at the next occasion, which may be this.
                     match socket.complaint() {
@@ -199,7 +200,7 @@ impl IcmpProber {
             if next >= self.count && tally.is_settled() {
                 return Ok(());
             }
-            let last = tally.sent.last().map_or(began, |request| request.at);
+            let last = tally.sent.last().map_or(began, |request| request.sent.at());
             let until = if next < self.count { due } else { last + REPLY_MAX };
             let until = until.min(cx.deadline);
             let heard = match select(Box::pin(socket.hear()), clock.sleep_until(until)).await {
@@ -221,8 +222,7 @@ impl IcmpProber {
 
 /// One request, and what became of it.
 struct Request {
-    wall: Timestamp,
-    at: Monotonic,
+    sent: Sent,
     /// The round trip, or that somebody on the way said that there is none.
     end: Option<Result<Duration, ()>>,
 }
@@ -235,16 +235,12 @@ struct Tally {
 }
 
 impl Tally {
-    /// A reply has come. The kernel's stamp of it counts where it can be true: both ends are then of the wall clock, and one
-    /// that was set meanwhile gives a stamp before the request or after the reading.
+    /// A reply has come.
     fn reply(&mut self, sequence: u16, stamp: Option<Timestamp>, clock: &dyn Clock) {
-        let now = clock.monotonic();
-        let Some(request) = self.sent.get_mut(usize::from(sequence)).filter(|request| request.end.is_none()) else {
-            return;
-        };
-        let ours = now.since(request.at);
-        let kernels = stamp.and_then(|stamp| (stamp - request.wall).to_std().ok()).filter(|length| *length <= ours);
-        request.end = Some(Ok(kernels.unwrap_or(ours)));
+        let request = self.sent.get_mut(usize::from(sequence)).filter(|request| request.end.is_none());
+        if let Some(request) = request {
+            request.end = Some(Ok(request.sent.first_byte(stamp, None, clock).took));
+        }
     }
 
     /// Somebody on the way said that the oldest request without an end has not arrived.

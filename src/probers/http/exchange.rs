@@ -136,7 +136,7 @@ fn of_io(error: &io::Error, marks: Marks, is_http2: bool) -> Failure {
     if let Some(exceeded) = error.get_ref().and_then(|inner| inner.downcast_ref::<Exceeded>()) {
         return invalid(exceeded, is_http2);
     }
-    if error.get_ref().is_some_and(|inner| inner.is::<HeadsTooLarge>()) {
+    if error.get_ref().and_then(|inner| inner.downcast_ref::<HeadsTooLarge>()).is_some() {
         return head_too_large();
     }
     match error.kind() {

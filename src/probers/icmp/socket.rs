@@ -4,9 +4,8 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd as _;
 
-use chrono::DateTime;
 use nix::libc;
-use nix::sys::socket::sockopt::{Ipv4RecvErr, Ipv6RecvErr, ReceiveTimestampns};
+use nix::sys::socket::sockopt::{Ipv4RecvErr, Ipv6RecvErr};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt};
 use nix::sys::time::TimeSpec;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -15,6 +14,7 @@ use tokio::net::UdpSocket;
 
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::time::Timestamp;
+use crate::net::kernel::{self, StampRoom};
 
 /// More than the largest request.
 const PACKET_BYTES_MAX: usize = 2_048;
@@ -61,7 +61,7 @@ impl PingSocket {
             IpAddr::V4(_) => setsockopt(&socket, Ipv4RecvErr, &true)?,
             IpAddr::V6(_) => setsockopt(&socket, Ipv6RecvErr, &true)?,
         }
-        setsockopt(&socket, ReceiveTimestampns, &true)?;
+        kernel::stamp(&socket);
         // Connected, so that only this address's replies come in.
         socket.connect(&SocketAddr::new(address, 0).into())?;
         UdpSocket::from_std(socket.into()).map(Self)
@@ -76,32 +76,23 @@ impl PingSocket {
     pub async fn hear(&self) -> io::Result<Heard> {
         loop {
             self.0.ready(COMING).await?;
-            let heard = self.0.try_io(COMING, || match self.complaint() {
-                Some(told) => Ok(Heard::Complaint(told)),
-                None => self.receive().map(|(packet, stamp)| Heard::Packet(packet, stamp)),
-            });
-            match heard {
+            // One after the other: to `try_io` two interests together are none (tokio 1.54, `Interest::mask`).
+            let complaint = || self.complaint().ok_or_else(|| io::ErrorKind::WouldBlock.into());
+            if let Ok(told) = self.0.try_io(Interest::ERROR, complaint) {
+                return Ok(Heard::Complaint(told));
+            }
+            match self.0.try_io(Interest::READABLE, || self.receive()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                other => return other,
+                heard => return heard,
             }
         }
     }
 
-    fn receive(&self) -> io::Result<(Vec<u8>, Option<Timestamp>)> {
+    fn receive(&self) -> io::Result<Heard> {
         let mut packet = vec![0; PACKET_BYTES_MAX];
-        let mut room = nix::cmsg_space!(TimeSpec);
-        let mut parts = [IoSliceMut::new(&mut packet)];
-        let fd = self.0.as_raw_fd();
-        let message = recvmsg::<()>(fd, &mut parts, Some(&mut room), MsgFlags::MSG_DONTWAIT)?;
-        let length = message.bytes;
-        let stamp = message.cmsgs()?.find_map(|part| match part {
-            ControlMessageOwned::ScmTimestampns(at) => {
-                DateTime::from_timestamp(at.tv_sec(), u32::try_from(at.tv_nsec()).unwrap_or_default())
-            }
-            _ => None,
-        });
+        let (length, stamp) = kernel::receive(&self.0, &mut packet, &mut StampRoom::default())?;
         packet.truncate(length);
-        Ok((packet, stamp))
+        Ok(Heard::Packet(packet, stamp))
     }
 
     /// What somebody on the way said of a request, if anybody did.

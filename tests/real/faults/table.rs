@@ -198,7 +198,7 @@ fn no_tls() -> Vec<Row> {
     let peers = [
         ("speaks HTTP where TLS is spoken", b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), "does not speak TLS"),
         ("speaks SMTP where TLS is spoken", b"220 mail.example ESMTP\r\n".to_vec(), "does not speak TLS"),
-        ("speaks TLS 1.0 only", b"\x15\x03\x01\x00\x02\x02\x46".to_vec(), "speaks no TLS that is accepted"),
+        ("speaks TLS 1.0 only", b"\x15\x03\x01\x00\x02\x02\x46".to_vec(), "speaks neither TLS 1.2 nor 1.3"),
         (
             "gives up in the handshake",
             b"\x15\x03\x03\x00\x02\x02\x28".to_vec(),
