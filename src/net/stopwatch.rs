@@ -57,6 +57,11 @@ impl<'a> Stopwatch<'a> {
         self.clock
     }
 
+    /// When everything must have ended.
+    pub fn deadline(&self) -> Monotonic {
+        self.deadline
+    }
+
     /// Does a part, measures it, and ends it at the deadline.
     pub async fn time<T>(&mut self, part: Part, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let began = self.clock.monotonic();

@@ -1,7 +1,7 @@
 //! TLS for probes.
 //!
 //! The handshake accepts any chain, and proves only that the server holds the key of the certificate it shows. Then, in
-//! [`handshake_on`] and nowhere else, the chain is verified, before the caller gets a stream to write to. So what is wrong
+//! [`handshake`] and nowhere else, the chain is verified, before the caller gets a stream to write to. So what is wrong
 //! with a certificate can be named with its facts, and no byte of a request goes to a server that is not trusted. Who shows
 //! a certificate of its own ([`Identity`]) would have shown it by then, so its handshake verifies the chain when it comes,
 //! by the same rule.
@@ -328,7 +328,7 @@ impl ServerCertVerifier for Strict {
     }
 }
 
-/// Verifies that the server holds the key, and leaves chain, name and time to [`handshake_on`].
+/// Verifies that the server holds the key, and leaves chain, name and time to [`handshake`].
 #[derive(Debug)]
 struct AcceptForNow(Arc<CryptoProvider>);
 

@@ -302,15 +302,6 @@ fn cut(mut text: String) -> String {
     text
 }
 
-/// A word for a shell: as it is, or in quotes where the shell would read something into it.
-pub fn shell_word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
 /// Bytes of a target within a message, as short as a line.
 pub fn quoted(bytes: &[u8]) -> String {
     format!("`{}`", excerpt(&String::from_utf8_lossy(bytes)))

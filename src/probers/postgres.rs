@@ -11,24 +11,27 @@ mod rows;
 mod session;
 
 use std::fmt::Write as _;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, select};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use self::rows::Rows;
 use self::session::{Login, Session};
-use super::connection::{Connection, Said, shell_word};
+use super::connection::{Connection, Said};
 use super::names::{CONNECTING, FIRST_BYTE_MS, TLS_MS, TRANSFER_MS};
 use super::place::{Place, Target};
 use super::securing::{Asked, PreferOrTrust, Securing};
 use super::starttls::{StartTls, offers_postgres};
 use super::tls::TLS_NAMES;
 use crate::domain::expression::{Name, Names, Shape};
-use crate::domain::outcome::{Failure, Observation};
+use crate::domain::outcome::{Failure, Observation, Phases};
 use crate::domain::template::Template;
+use crate::domain::text::shell_word;
 use crate::net::resolver::Resolver;
 use crate::net::stopwatch::{Part, Stopwatch};
 use crate::ports::{Building, BuiltProber, Kind, Prober, StepContext};
@@ -36,6 +39,8 @@ use crate::settings::{Node, Problems, Spanned, read};
 
 /// The port of PostgreSQL.
 const PORT: u16 = 5432;
+/// How long the farewell to the server may take.
+const FAREWELL: Duration = Duration::from_millis(200);
 /// At most so many bytes are heard, the rows and all that is said around them.
 const BYTES_MAX: usize = 256 * 1024;
 /// A query may be this long, in bytes.
@@ -158,6 +163,7 @@ struct Filled {
 struct Seen {
     rows: Rows,
     server_version: Option<String>,
+    phases: Phases,
 }
 
 impl Prober for PostgresProber {
@@ -172,7 +178,7 @@ impl Prober for PostgresProber {
             connection.record(self.said(&place, &filled, seen.as_ref()), &watch, cx);
             let seen = seen.map_err(|failure| failure.after(watch.phases()))?;
             let mut observation = connection.observation(cx.clock.now());
-            observation.phases = watch.phases();
+            observation.phases = seen.phases;
             let facts = &mut observation.facts;
             facts.insert("row_count".to_owned(), seen.rows.0.len().into());
             facts.insert("rows".to_owned(), Value::Array(seen.rows.0));
@@ -229,10 +235,12 @@ impl PostgresProber {
         watch.bound(|| Part::FirstByte, session.start(&filled.login, may_tell_password)).await?;
         let time_left = cx.deadline.since(cx.clock.monotonic());
         watch.bound(|| Part::FirstByte, session.begin(time_left)).await?;
-        let rows = session.query(&self.query, &filled.parameters, watch).await?;
-        // What was asked is answered: whether the farewell is heard changes nothing of it.
-        let _ = watch.bound(|| Part::Transfer, session.end()).await;
-        Ok(Seen { rows, server_version: session.server_version() })
+        let rows = session.query(&self.query, &filled.parameters, watch).await;
+        // What was asked is answered: whether the farewell is heard changes nothing of it, and its time is nobody's.
+        let phases = watch.phases();
+        let until = cx.deadline.min(cx.clock.monotonic() + FAREWELL);
+        let _ = select(pin!(session.end()), cx.clock.sleep_until(until)).await;
+        Ok(Seen { rows: rows?, server_version: session.server_version(), phases })
     }
 
     fn said(&self, place: &Place, filled: &Filled, seen: Result<&Seen, &Failure>) -> Said {
@@ -253,8 +261,8 @@ impl PostgresProber {
                 Asked::Prefer(_) => "prefer",
                 Asked::Require(_) => "require",
             };
-            let [user, database, query] = [user, database, &self.query].map(|word| shell_word(word));
-            let (host, port) = (&place.host, place.port);
+            let [user, database, query] = [user, database, &self.query].map(|word| shell_word(word.as_str()));
+            let (host, port) = (shell_word(&place.host), place.port);
             format!("PGSSLMODE={mode} psql -h {host} -p {port} -U {user} -d {database} -c {query}")
         });
         Said { words, answer: Some(answer), command }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::reply::{Reply, read_reply};
-use super::connection::{Connection, Said, shell_word};
+use super::connection::{Connection, Said};
 use super::names::{CONNECTING, FIRST_BYTE_MS, TLS_MS, TRANSFER_MS};
 use super::place::{Place, Target};
 use super::securing::{Asked, Securing, YesNoOrTrust};
@@ -21,6 +21,7 @@ use super::tls::TLS_NAMES;
 use crate::domain::expression::{Name, Names, Shape};
 use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::template::Template;
+use crate::domain::text::shell_word;
 use crate::net::excerpt::excerpt;
 use crate::net::resolver::Resolver;
 use crate::net::stopwatch::{Part, Stopwatch};
@@ -216,7 +217,7 @@ impl RedisProber {
 
     fn said(&self, place: &Place, script: &Script) -> Said {
         let words = script.command.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ");
-        let mut command = format!("redis-cli -h {} -p {}", place.host, place.port);
+        let mut command = format!("redis-cli -h {} -p {}", shell_word(&place.host), place.port);
         // Writing to a String cannot fail.
         let _ = match (&self.user, &script.credentials[..]) {
             (Some(_), [user, _]) => write!(command, " --user {} --askpass", shell_word(user)),

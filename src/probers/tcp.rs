@@ -238,16 +238,25 @@ impl TcpProber {
             connection.secure(securing, &place.host, watch).await?;
         }
         connection.begin();
-        watch.bound(|| Part::FirstByte, connection.say(words.as_bytes())).await?;
-        if let Some(receive) = &self.receive {
-            heard.received = Some(hear(receive, connection, watch).await?);
+        match &self.receive {
+            Some(receive) => heard.received = Some(hear(receive, words, connection, watch).await?),
+            None => watch.bound(|| Part::FirstByte, connection.say(words.as_bytes())).await?,
         }
         Ok(heard)
     }
 }
 
-async fn hear(receive: &Receive, connection: &mut Connection, watch: &mut Stopwatch<'_>) -> Result<Bytes, Failure> {
-    connection.first(watch).await?;
+async fn hear(
+    receive: &Receive,
+    words: &str,
+    connection: &mut Connection,
+    watch: &mut Stopwatch<'_>,
+) -> Result<Bytes, Failure> {
+    if words.is_empty() {
+        connection.first(watch).await?;
+    } else {
+        connection.ask(words.as_bytes(), watch).await?;
+    }
     let rest = async {
         match receive {
             Receive::Line => connection.line().await,

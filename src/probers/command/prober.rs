@@ -15,6 +15,7 @@ use super::report::Awaited;
 use crate::domain::exchange::Exchange;
 use crate::domain::expression::Part;
 use crate::domain::outcome::{Failure, FailureKind, Observation, Phases};
+use crate::domain::text::shell_word;
 use crate::net::excerpt::excerpt;
 use crate::net::stopwatch::Stopwatch;
 use crate::ports::{Prober, StepContext};
@@ -156,7 +157,7 @@ fn record(cx: &StepContext<'_>, program: &Program, ended: Option<&Ended>, phases
     let begin = |kept: &Kept| Bytes::copy_from_slice(&kept.bytes[..kept.bytes.len().min(SHOWN_BYTES_MAX)]);
     let outputs = ended.map(|ended| (begin(&ended.stdout), begin(&ended.stderr), ended.status));
     cx.recorder.add(move || {
-        let command = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        let command = words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ");
         let received = outputs.map(|(stdout, stderr, status)| {
             let end =
                 status.map_or_else(|| "killed at its deadline".to_owned(), |status| format!("exit {}", exit(status)));
@@ -178,16 +179,6 @@ fn record(cx: &StepContext<'_>, program: &Program, ended: Option<&Ended>, phases
 
 fn shown(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_BYTES_MAX)])
-}
-
-/// A word as a shell reads it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

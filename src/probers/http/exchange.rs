@@ -76,12 +76,13 @@ pub async fn exchange(
         })?;
         Ok(head)
     };
-    let head = watch.bound(part, work).await?;
+    let result = watch.bound(part, work).await;
     let ended = clock.monotonic();
     if let Some(first) = log.marks().first {
         watch.measured(Part::FirstByte, first.took, first.error);
         watch.add(Part::Transfer, ended.since(first.at));
     }
+    let head = result?;
     let body = std::mem::take(&mut seen.body.bytes).freeze();
     Ok(Answer { head, body, wire_bytes: seen.body.wire_bytes })
 }

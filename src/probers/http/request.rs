@@ -1,6 +1,9 @@
 //! A request: as it was written, and as it is for one run.
 
+use std::pin::pin;
+
 use bytes::Bytes;
+use futures::future::{Either, select};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::Full;
@@ -10,7 +13,7 @@ use super::body::ENCODINGS;
 use super::content::Content;
 use super::credentials::Credentials;
 use super::headers::HeaderDraft;
-use super::sigv4::Signer;
+use super::sigv4::{SigV4, Signer};
 use super::url::{UrlDraft, origin_form};
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::time::Timestamp;
@@ -71,7 +74,7 @@ impl Draft {
         }
         let mut signer = None;
         match &self.credentials {
-            Some(Credentials::SigV4(sigv4)) => signer = Some(sigv4.signer().await?),
+            Some(Credentials::SigV4(sigv4)) => signer = Some(signer_in_time(sigv4, cx).await?),
             Some(credentials) => {
                 if let Some(value) = credentials.fill(cx).await? {
                     private.insert(AUTHORIZATION, value);
@@ -103,6 +106,16 @@ impl Draft {
             is_at_home: true,
             answer_is_secret: false,
         })
+    }
+}
+
+/// Looking for credentials of ours takes none of the target's time beyond the step's, and is our fault when it does.
+async fn signer_in_time(sigv4: &SigV4, cx: &StepContext<'_>) -> Result<Signer, Failure> {
+    match select(pin!(sigv4.signer()), cx.clock.sleep_until(cx.deadline)).await {
+        Either::Left((signer, _)) => signer,
+        Either::Right(_) => {
+            Err(Failure::new(FailureKind::LocalSecret, "no credentials for AWS were found before the time ended"))
+        }
     }
 }
 

@@ -9,6 +9,9 @@ use url::Url;
 
 use super::connection::{Connection, Key};
 
+/// So many connections are left open; whoever is sent from host to host by a target needs no more of them.
+const IDLE_MAX: usize = 8;
+
 /// Cookies and connections of a run.
 #[derive(Default)]
 pub struct Shared(Mutex<Parts>);
@@ -33,7 +36,11 @@ impl Shared {
 
     /// Leaves a connection open for the next exchange.
     pub fn keep(&self, key: Key, connection: Connection) {
-        self.lock().idle.push((key, connection));
+        let mut parts = self.lock();
+        if parts.idle.len() >= IDLE_MAX {
+            parts.idle.remove(0);
+        }
+        parts.idle.push((key, connection));
     }
 
     /// The header `Cookie` for a URL; empty when there is none.

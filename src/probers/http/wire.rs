@@ -121,6 +121,11 @@ impl Marks {
         if self.line_length > 0 {
             return;
         }
+        // What stands empty before the first line is passed over (RFC 9112, section 2.2).
+        if self.first_line_length <= 2 {
+            self.first_line_length = 0;
+            return;
+        }
         if [*b"HTTP/1.1 1", *b"HTTP/1.0 1"].contains(&self.first_line) {
             self.first_line_length = 0;
         } else {

@@ -1,5 +1,6 @@
 //! Which scripts and styles a document names, as a browser finds them before it executes anything.
 
+use super::RESOURCES_MAX;
 use html5gum::emitters::default::DefaultEmitter;
 use html5gum::{StartTag, Token, Tokenizer};
 use url::Url;
@@ -49,6 +50,10 @@ pub fn named(html: &[u8], document: &Url) -> Vec<(Url, Part)> {
         url.set_fragment(None);
         if matches!(url.scheme(), "http" | "https") && !found.iter().any(|(known, _)| *known == url) {
             found.push((url, part));
+            // One more than are read tells that there are too many; to look for more would be the page's to prolong.
+            if found.len() > RESOURCES_MAX {
+                break;
+            }
         }
     }
     found

@@ -104,7 +104,9 @@ pub async fn talk(
     if heard.closed.is_none() {
         let clock = watch.clock();
         let farewell = pin!(part(&mut stream, heard));
-        if let Either::Right(_) = select(farewell, clock.sleep_until(clock.monotonic() + FAREWELL)).await {
+        if let Either::Right(_) =
+            select(farewell, clock.sleep_until(watch.deadline().min(clock.monotonic() + FAREWELL))).await
+        {
             tracing::debug!("a server did not answer the farewell of a WebSocket");
         }
     }
