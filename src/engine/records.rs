@@ -19,6 +19,9 @@ const CAPTURE_BYTES_MAX: usize = 64 * 1024;
 /// What captures may be without telling anything.
 const PLAIN: [&str; 3] = ["true", "false", "null"];
 
+/// What was found private is looked for elsewhere only if it has as many bytes: a shorter one is too often an ordinary word.
+const FOUND_LENGTH_MIN: usize = 8;
+
 /// The records of a run's steps. Text is made of them only when somebody will read it.
 pub struct Records {
     /// Whether every run is told, and whole; otherwise only one that failed.
@@ -126,9 +129,16 @@ impl<'a> Discretion<'a> {
     }
 
     /// Remembers what is private in an exchange, and gives it back without. What is known is taken out first: a value that
-    /// was taken out in part would not be known again.
+    /// was taken out in part would not be known again. Ordinary words and numbers go only where they stand, since elsewhere
+    /// they say what happened.
     fn learn(&self, exchange: Exchange) -> Exchange {
-        let conceal = |text: String| conceal(&self.known(&text), |value| self.own.learn_found(value.trim()));
+        let learn = |value: &str| {
+            let value = value.trim();
+            if value.len() >= FOUND_LENGTH_MIN && value.parse::<f64>().is_err() {
+                self.own.learn_found(value);
+            }
+        };
+        let conceal = |text: String| conceal(&self.known(&text), learn);
         Exchange {
             sent: conceal(exchange.sent),
             received: conceal(exchange.received),
@@ -193,8 +203,8 @@ mod tests {
     fn records(all: bool) -> Records {
         let recorder = Recorder::default();
         recorder.add(|| Exchange {
-            sent: "GET / HTTP/1.1\ncookie: sid=c00kie\n\nhunter2 and t0ken".to_owned(),
-            received: "HTTP/1.1 200 OK\n\n{\"password\":\"p4ss\"} t0k3n c00kie, and again p4ss, hunter2, captured and a cut capt"
+            sent: "GET / HTTP/1.1\ncookie: sid=c00kie-jar\n\nhunter2 and t0ken".to_owned(),
+            received: "HTTP/1.1 200 OK\n\n{\"password\":\"p4ssw0rd\"} t0k3n c00kie-jar, and again p4ssw0rd, hunter2, captured and a cut capt"
                 .to_owned(),
             ..Exchange::default()
         });
@@ -211,7 +221,8 @@ mod tests {
     }
 
     fn failure() -> Failure {
-        Failure::new(FailureKind::ProtocolInvalid, "it said captured, hunter2 and c00kie").with("token=abcdef", "p4ss")
+        Failure::new(FailureKind::ProtocolInvalid, "it said captured, hunter2 and c00kie-jar")
+            .with("token=abcdef", "p4ssw0rd")
     }
 
     #[test]
@@ -241,6 +252,17 @@ mod tests {
         let told = &verdict.failures()[0];
         assert_eq!(told.message, "it said •••, ••• and •••");
         assert_eq!((told.expected.as_deref(), told.actual.as_deref()), (Some("token=•••"), Some("•••")));
+    }
+
+    #[test]
+    fn an_ordinary_word_is_taken_out_only_where_it_stands() {
+        let none = BTreeMap::new();
+        let privately = Discretion::of(&none, &NoSecrets);
+        let received = "set-cookie: theme=dark\n{\"token\":\"active\",\"pin\":\"20261124\"}".to_owned();
+        let shown = privately.learn(Exchange { received, ..Exchange::default() });
+        assert_eq!(shown.received, "set-cookie: theme=•••\n{\"token\":\"•••\",\"pin\":\"•••\"}");
+        let told = "dark is active since 20261124";
+        assert_eq!(privately.text(told), told);
     }
 
     #[test]
