@@ -248,6 +248,41 @@ async fn what_fails_while_we_stand_still_is_not_the_targets() {
     assert_eq!(unfelt.steps[0].late_ms, None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_slow_while_we_stand_still_is_not_the_targets() {
+    let quick = || {
+        let names = Names::new().with(Name::new("total_ms", Shape::Number, ""));
+        vec![Expression::compile("total_ms < 1", &names).unwrap()]
+    };
+    let run = async |of_step: bool, warns: bool, asleep: Duration| {
+        let world = world();
+        let clock = Arc::clone(&world.clock);
+        let mut only = step("only", move || {
+            clock.sleep(asleep);
+            let phases = Phases { total_ms: 5.0, ..Phases::default() };
+            (Duration::from_millis(5), Ok(Observation { phases, ..Observation::default() }))
+        });
+        let mut slow = probe("slow");
+        match (of_step, warns) {
+            (true, _) => only.warn = quick(),
+            (false, true) => slow.warn = quick(),
+            (false, false) => slow.expect = quick(),
+        }
+        slow.steps = vec![only];
+        world.run(slow).await.verdict
+    };
+    let asleep = Duration::from_secs(600);
+    for (of_step, warns, word) in [(true, true, "degraded"), (false, true, "degraded"), (false, false, "failed")] {
+        assert_eq!(run(of_step, warns, Duration::ZERO).await.word(), word);
+    }
+    assert_eq!(run(true, true, asleep).await, Verdict::Passed);
+    assert_eq!(run(false, true, asleep).await, Verdict::Passed);
+    let stopped = run(false, false, asleep).await;
+    let Verdict::Inconclusive(Cause::Ours(failure)) = &stopped else { panic!("{stopped:?}") };
+    assert_eq!(failure.kind, FailureKind::LocalStopped);
+    assert!(failure.message.starts_with("Roundsman stood still for 10 min during this run; what it saw then: "));
+}
+
 #[test]
 fn a_cleanup_needs_what_its_expressions_name() {
     let captures = Shape::fields([Name::new("token", Shape::Text, ""), Name::new("id", Shape::Text, "")]);
