@@ -262,13 +262,16 @@ impl<'a> Progress<'a> {
         };
         // A target that does not say it, as when it is unwell, has not changed for all we know.
         let version = observation.zip(step.version.as_ref()).and_then(|(seen, path)| capture(seen, path).ok());
-        let version = version.map(|text| text.chars().take(VERSION_LENGTH_MAX).collect::<String>());
+        let mut version = version.map(|text| text.chars().take(VERSION_LENGTH_MAX).collect::<String>());
         let mut cases = observation.map(|seen| seen.cases.clone()).unwrap_or_default();
-        for case in &mut cases {
-            case.name = self.secrets.redact(&case.name);
+        if version.is_some() || !cases.is_empty() {
+            let privately = Discretion::of(&self.captures, self.secrets);
+            version = version.map(|text| privately.text(&text));
+            for case in &mut cases {
+                case.name = privately.text(&case.name);
+                case.verdict.iter_mut().flat_map(Verdict::failures_mut).for_each(|failure| privately.failure(failure));
+            }
         }
-        let told = cases.iter_mut().filter_map(|case| case.verdict.as_mut()).flat_map(Verdict::failures_mut);
-        discreet(told, &self.captures, self.secrets);
         self.outcomes.push(StepOutcome {
             name: step.name.clone(),
             kind: step.kind.to_owned(),
@@ -284,7 +287,7 @@ impl<'a> Progress<'a> {
             status: observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_i64),
             late_ms: (late >= LATE_MIN).then(|| milliseconds(late)),
             cases,
-            version: version.map(|text| self.secrets.redact(&text)),
+            version,
         });
         match part {
             Part::Step => {

@@ -94,7 +94,10 @@ impl Records {
             captures: record.captures,
         });
         let mut steps: Vec<StepRecord> = steps.collect();
-        let verdicts = outcomes.iter_mut().filter_map(|outcome| outcome.verdict.as_mut());
+        let verdicts = outcomes.iter_mut().flat_map(|outcome| {
+            let of_cases = outcome.cases.iter_mut().filter_map(|case| case.verdict.as_mut());
+            outcome.verdict.iter_mut().chain(of_cases)
+        });
         for failure in verdicts.chain([&mut *verdict]).flat_map(Verdict::failures_mut) {
             privately.failure(failure);
         }
@@ -148,7 +151,7 @@ impl<'a> Discretion<'a> {
     }
 
     /// The text without what it must not hold.
-    fn text(&self, text: &str) -> String {
+    pub fn text(&self, text: &str) -> String {
         conceal(&self.known(text), |_| {})
     }
 
@@ -252,6 +255,29 @@ mod tests {
         let told = &verdict.failures()[0];
         assert_eq!(told.message, "it said •••, ••• and •••");
         assert_eq!((told.expected.as_deref(), told.actual.as_deref()), (Some("token=•••"), Some("•••")));
+    }
+
+    #[test]
+    fn what_is_private_is_in_no_test_case() {
+        use crate::domain::outcome::{Case, Phases};
+        let case = Case { name: String::new(), verdict: Some(Verdict::Failed(vec![failure()])), took_ms: 0.0 };
+        let mut outcomes = [StepOutcome {
+            name: StepName::parse("only").unwrap(),
+            kind: "command".to_owned(),
+            cleanup: false,
+            verdict: None,
+            offset_ms: 0.0,
+            phases: Phases::default(),
+            certificate_expires: None,
+            status: None,
+            late_ms: None,
+            version: None,
+            cases: vec![case],
+        }];
+        let mut verdict = Verdict::Failed(vec![failure()]);
+        records(false).close(&mut verdict, &mut outcomes, &BTreeMap::new(), &NoSecrets);
+        let told = outcomes[0].cases[0].verdict.as_ref().unwrap().failures();
+        assert_eq!(told[0].message, "it said captured, ••• and •••");
     }
 
     #[test]

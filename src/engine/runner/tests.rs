@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::debt::Owing;
 use crate::domain::expression::{Expression, Name, Names, Shape};
 use crate::domain::names::CaptureName;
-use crate::domain::outcome::Phases;
+use crate::domain::outcome::{Case, Phases};
 use crate::domain::probe::Capture;
 use crate::engine::testing::{Debts, TestClock, plan_of, probe, step};
 use tokio::sync::mpsc;
@@ -281,6 +281,23 @@ async fn what_is_slow_while_we_stand_still_is_not_the_targets() {
     let Verdict::Inconclusive(Cause::Ours(failure)) = &stopped else { panic!("{stopped:?}") };
     assert_eq!(failure.kind, FailureKind::LocalStopped);
     assert!(failure.message.starts_with("Roundsman stood still for 10 min during this run; what it saw then: "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_captured_is_in_no_version_and_no_test_case() {
+    let mut only = step("only", || {
+        let refused = Failure::new(FailureKind::Case, "captured-1 was refused");
+        let verdict = Some(Verdict::Failed(vec![refused]));
+        let case = Case { name: "login with captured-1".to_owned(), verdict, took_ms: 1.0 };
+        let body = Some(br#"{"token":"captured-1"}"#.to_vec().into());
+        (Duration::ZERO, Ok(Observation { body, cases: vec![case], ..Observation::default() }))
+    });
+    only.capture = vec![Capture { name: name("token"), path: "json.token".parse().unwrap() }];
+    only.version = Some("json.token".parse().unwrap());
+    let run = world().run(PlannedProbe { steps: vec![only], ..probe("suite") }).await;
+    let (seen, case) = (&run.steps[0], &run.steps[0].cases[0]);
+    assert_eq!((seen.version.as_deref(), case.name.as_str()), (Some("•••"), "login with •••"));
+    assert_eq!(case.verdict.as_ref().unwrap().failures()[0].message, "••• was refused");
 }
 
 #[test]
