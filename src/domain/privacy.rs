@@ -49,16 +49,17 @@ fn bare(name: &str) -> String {
 /// say it again where nothing tells what it is.
 pub fn conceal(text: &str, mut found: impl FnMut(&str)) -> String {
     let mut shown = String::with_capacity(text.len());
+    let mut within = None;
     for line in text.split_inclusive('\n') {
         let (content, end) = line.strip_suffix('\n').map_or((line, ""), |content| (content, "\n"));
-        conceal_line(content, &mut shown, &mut found);
+        conceal_line(content, &mut within, &mut shown, &mut found);
         shown.push_str(end);
     }
     shown
 }
 
-fn conceal_line(line: &str, shown: &mut String, found: &mut impl FnMut(&str)) {
-    let mut at = 0;
+fn conceal_line<'a>(line: &'a str, within: &mut Option<Within<'a>>, shown: &mut String, found: &mut impl FnMut(&str)) {
+    let mut at = hide_within(line, within, shown, found);
     while let Some(rest) = line.get(at..).filter(|rest| !rest.is_empty()) {
         let word = rest.find(|c| !in_name(c)).unwrap_or(rest.len());
         if word == 0 {
@@ -75,6 +76,13 @@ fn conceal_line(line: &str, shown: &mut String, found: &mut impl FnMut(&str)) {
             continue;
         }
         let name = &rest[..word];
+        if let Some((before, quote)) = opening_bracket(name, &rest[word..]) {
+            shown.push_str(&rest[..word + before]);
+            at += word + before;
+            *within = Some(Within { quote, depth: 0 });
+            at += hide_within(&line[at..], within, shown, found);
+            continue;
+        }
         let value = if is_private(name) { value_of(&line[..at], name, &rest[word..]) } else { None };
         if let Some(Value { before, text, pairs }) = value {
             shown.push_str(&rest[..word + before]);
@@ -131,8 +139,13 @@ fn field(rest: &str) -> Option<Value<'_>> {
     let colon = rest[quote.len()..].trim_start().strip_prefix(':')?;
     let value = colon.trim_start();
     let text = value.strip_prefix(quote)?;
+    Some(Value { before: rest.len() - text.len(), text: &text[..end_of_string(text, quote)], pairs: false })
+}
+
+/// Where a string ends that is within such quotes.
+fn end_of_string(text: &str, quote: &str) -> usize {
     let mut from = 0;
-    let end = loop {
+    loop {
         let Some(next) = text[from..].find(quote).map(|next| from + next) else { break text.len() };
         let escapes = text[..next].bytes().rev().take_while(|byte| *byte == b'\\').count();
         // Each string within a string doubles the backslashes before a quote that does not end it.
@@ -140,8 +153,55 @@ fn field(rest: &str) -> Option<Value<'_>> {
             break next;
         }
         from = next + quote.len();
-    };
-    Some(Value { before: rest.len() - text.len(), text: &text[..end], pairs: false })
+    }
+}
+
+/// A list or an object behind a private name, which may go on over lines.
+struct Within<'a> {
+    quote: &'a str,
+    /// How many brackets are open.
+    depth: usize,
+}
+
+/// How far behind the name of a field of JSON the bracket of its value is, and the quotes there, where all that is in it is
+/// private. An object behind one of the short names is more often a part of a system than what opens it.
+fn opening_bracket<'a>(name: &str, rest: &'a str) -> Option<(usize, &'a str)> {
+    let quote = opening_quote(rest).filter(|_| is_private(name))?;
+    let value = rest[quote.len()..].trim_start().strip_prefix(':')?.trim_start();
+    let is_private = value.starts_with('[') || value.starts_with('{') && has_private_word(name);
+    is_private.then(|| (rest.len() - value.len(), quote))
+}
+
+/// Hides the strings of a list or an object up to its end, without the names in it. Gives how much of the line that is.
+fn hide_within(line: &str, within: &mut Option<Within<'_>>, shown: &mut String, found: &mut impl FnMut(&str)) -> usize {
+    let mut rest = line;
+    while let Some(Within { quote, depth }) = within {
+        if let Some(text) = rest.strip_prefix(*quote) {
+            let (text, after) = text.split_at(end_of_string(text, quote));
+            let (end, after) = after.split_at(quote.len().min(after.len()));
+            shown.push_str(quote);
+            if after.trim_start().starts_with(':') {
+                shown.push_str(text);
+            } else {
+                hide(text, shown, found);
+            }
+            shown.push_str(end);
+            rest = after;
+            continue;
+        }
+        let Some(c) = rest.chars().next() else { break };
+        shown.push(c);
+        rest = &rest[c.len_utf8()..];
+        match c {
+            '[' | '{' => *depth += 1,
+            ']' | '}' => *depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if *depth == 0 {
+            *within = None;
+        }
+    }
+    line.len() - rest.len()
 }
 
 /// A quote with the backslashes before it.
@@ -232,6 +292,18 @@ mod tests {
             ("see eyJhbGciOiJI.eyJzdWIiOiIx.c2ln, and eyJ", "see •••, and eyJ"),
             ("access-control-expose-headers: set-cookie", "access-control-expose-headers: set-cookie"),
             (r#"{"services":{"auth":{"status":"ok"}}}"#, r#"{"services":{"auth":{"status":"ok"}}}"#),
+            (r#"{"api_keys":["k]","l"],"a":["b"]}"#, r#"{"api_keys":["•••","•••"],"a":["b"]}"#),
+            (r#"{"Set-Cookie": ["sid=1"], "n": 1}"#, r#"{"Set-Cookie": ["•••"], "n": 1}"#),
+            (
+                r#"{"credentials":{"key":"k","n":1,"of":["x"]},"a":"b"}"#,
+                r#"{"credentials":{"key":"•••","n":1,"of":["•••"]},"a":"b"}"#,
+            ),
+            (
+                "{\"tokens\": [\n  \"k\",\n  \"l\"\n],\n\"a\": \"b\"}",
+                "{\"tokens\": [\n  \"•••\",\n  \"•••\"\n],\n\"a\": \"b\"}",
+            ),
+            (r#""{\"tokens\":[\"a\"],\"id\":\"7\"}""#, r#""{\"tokens\":[\"•••\"],\"id\":\"7\"}""#),
+            (r#"{"tokens":["cut in the mid"#, r#"{"tokens":["•••"#),
             ("the token is bad: say it again", "the token is bad: say it again"),
             (r#"json.token=="a" && has(headers["set-cookie"])"#, r#"json.token=="a" && has(headers["set-cookie"])"#),
             ("session: begun", "session: begun"),

@@ -146,12 +146,24 @@ pub struct Pulse {
     /// How much of the time since the last ping nobody listened: a ping that came then was lost, so it is no silence.
     #[serde(default)]
     pub away: Duration,
+    /// Until when it is known whether somebody listened, so that no time is missed twice, and none in which somebody did.
+    #[serde(default)]
+    pub heard_until: Timestamp,
 }
 
 impl Pulse {
     /// Nothing is known yet.
     pub fn since(now: Timestamp) -> Self {
-        Self { since: now, last: None, failed: None, took_ms: None, text: None, pings: 0, away: Duration::ZERO }
+        Self {
+            since: now,
+            last: None,
+            failed: None,
+            took_ms: None,
+            text: None,
+            pings: 0,
+            away: Duration::ZERO,
+            heard_until: now,
+        }
     }
 
     /// Takes a ping.
@@ -170,12 +182,19 @@ impl Pulse {
         self.last = Some((ping.at, ping.beat));
         self.pings = self.pings.saturating_add(1);
         self.away = Duration::ZERO;
+        self.heard_until = ping.at;
     }
 
-    /// Nobody listened from one instant to another.
+    /// Somebody listens at this instant.
+    pub fn listen(&mut self, now: Timestamp) {
+        self.heard_until = now;
+    }
+
+    /// Nobody listened from one instant to another, as far as that is not known already.
     pub fn miss(&mut self, from: Timestamp, to: Timestamp) {
         let last = self.last.map_or(self.since, |(at, _)| at);
-        self.away += between(from.max(last), to);
+        self.away += between(from.max(last).max(self.heard_until), to);
+        self.heard_until = to;
     }
 
     /// How long nothing was heard, without the time in which nobody listened.
@@ -296,6 +315,21 @@ mod tests {
         );
         pulse.take(ping(120, Beat::Done, None));
         assert_eq!(pulse.away, Duration::ZERO);
+    }
+
+    #[test]
+    fn no_time_is_missed_twice_and_none_in_which_somebody_listened() {
+        let mut pulse = Pulse::since(minute(0));
+        pulse.take(ping(0, Beat::Done, None));
+        // A schedule that last had a slot at the beginning, and a process that starts again and again.
+        for restart in [20, 30, 40] {
+            pulse.miss(minute(0), minute(restart));
+        }
+        assert_eq!(pulse.away, Duration::from_mins(40));
+        pulse.listen(minute(60));
+        pulse.miss(minute(0), minute(65));
+        assert_eq!(pulse.away, Duration::from_mins(45));
+        assert_eq!((told(&pulse, 115).as_str(), pulse.judge(RHYTHM, minute(116)).is_err()), ("well", true));
     }
 
     #[test]

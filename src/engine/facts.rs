@@ -64,8 +64,9 @@ impl Whole<'_> {
     /// Whether any of these reads a body.
     pub fn reads_bodies<'e>(expressions: impl IntoIterator<Item = &'e Expression>) -> bool {
         let is_body = |segment: &str| segment == "json" || segment == "body";
-        // Without a name below it `steps` may mean anything of them.
-        let reads = |path: &str| path.starts_with("steps") && (!path.contains('.') || path.split('.').any(is_body));
+        // Without a name below it `steps`, or one of them, may mean anything of it.
+        let reads =
+            |path: &str| path.starts_with("steps") && (path.split('.').count() <= 2 || path.split('.').any(is_body));
         expressions.into_iter().any(|expression| expression.references().any(reads))
     }
 
@@ -242,6 +243,20 @@ mod tests {
             capture(&seen("no json"), &"json.a".parse().unwrap()).unwrap_err().starts_with("the body is not JSON: ")
         );
         assert_eq!(capture(&seen(r#"{"a":null}"#), &"json.a".parse().unwrap()).unwrap_err(), "it is null");
+    }
+
+    #[test]
+    fn who_reads_a_step_whole_reads_its_body() {
+        use crate::domain::expression::{Name, Names, Shape};
+        let names = Names::new().with(Name::new("steps", Shape::Any, ""));
+        for (text, reads) in [
+            ("steps.pay.total_ms < 5", false),
+            ("steps.pay.json.id == \"7\"", true),
+            ("steps.pay == steps.ask", true),
+            ("size(steps) == 2", true),
+        ] {
+            assert_eq!(Whole::reads_bodies([&Expression::compile(text, &names).unwrap()]), reads, "{text}");
+        }
     }
 
     #[test]

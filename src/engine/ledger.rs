@@ -138,12 +138,12 @@ impl Ledger {
         self.reconsider_quiet(now, commit);
     }
 
-    /// Notes which versions a run saw. What changed goes into the time line of the probe's open incidents.
+    /// Notes which versions a run saw; of two that overlap, the one that began later saw the newer one. What changed goes into the time line of the probe's open incidents.
     fn take_versions(&mut self, run: &Run, commit: &mut Commit) {
         for step in &run.steps {
             let Some(version) = &step.version else { continue };
             let known = self.versions.get(&(run.probe.clone(), step.name.clone()));
-            if known.is_some_and(|known| known.version == *version) {
+            if known.is_some_and(|known| known.version == *version || run.started_at < known.since) {
                 continue;
             }
             let quick = known.is_some_and(|known| between(known.since, run.started_at) < CHANGE_TOLD_EVERY);
@@ -457,6 +457,7 @@ mod tests {
         assert_eq!((first.versions.len(), first.moments.len()), (1, 0));
         assert_eq!(take(&mut ledger, "probe-1", 30, '.', "1.0.0").versions, [], "nothing changed");
         take(&mut ledger, "probe-1", 600, '.', "1.1.0");
+        assert_eq!(take(&mut ledger, "probe-1", 590, '.', "1.0.0").versions, [], "a slow run that began before");
         // What is known outlives the process.
         let versions = ledger.versions.values().cloned().collect();
         let loaded = Loaded { versions, ..Loaded::default() };

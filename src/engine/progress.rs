@@ -42,6 +42,8 @@ pub struct Progress<'a> {
     failures: Vec<Failure>,
     warnings: Vec<Failure>,
     ours: Option<Cause>,
+    /// How long we ourselves stood still during steps that kept what they saw: their times are too long.
+    stood_still: Duration,
 }
 
 /// Where a step stands in its probe.
@@ -72,10 +74,11 @@ impl Outcome {
     }
 
     /// Whoever stood still for so long has let time-outs and connections run out by itself, so that what failed is not the
-    /// target's doing for all we know. What held all the same did hold.
-    fn distrust(&mut self, late: Duration) {
+    /// target's doing for all we know, and neither is what was slow. What held all the same did hold.
+    fn distrust(&mut self, late: Duration, during: &str) {
+        self.warnings.clear();
         let Some(first) = self.failures.first() else { return };
-        let text = format!("Roundsman stood still for {} during this step; what it saw then: {first}", words(late));
+        let text = format!("Roundsman stood still for {} during this {during}; what it saw then: {first}", words(late));
         let failure = Failure { phases: first.phases.clone(), ..Failure::new(FailureKind::LocalStopped, text) };
         *self = Self { ours: Some(Cause::Ours(failure)), ..Self::default() };
     }
@@ -107,6 +110,7 @@ impl<'a> Progress<'a> {
             failures: Vec::new(),
             warnings: Vec::new(),
             ours: None,
+            stood_still: Duration::ZERO,
         }
     }
 
@@ -165,10 +169,16 @@ impl<'a> Progress<'a> {
             each,
             bodies: Whole::reads_bodies(expect.iter().chain(warn)),
         };
-        let (mut failures, mut warnings) = (untrue(expect, &whole), untrue(warn, &whole));
-        discreet(failures.iter_mut().chain(&mut warnings), &self.captures, self.secrets);
-        self.failures.append(&mut failures);
-        self.warnings.append(&mut warnings);
+        let mut outcome = Outcome { failures: untrue(expect, &whole), warnings: untrue(warn, &whole), ours: None };
+        if self.stood_still >= STOPPED_MIN {
+            outcome.distrust(self.stood_still, "run");
+        }
+        let ours = if let Some(Cause::Ours(failure)) = &mut outcome.ours { Some(failure) } else { None };
+        let told = outcome.failures.iter_mut().chain(&mut outcome.warnings).chain(ours);
+        discreet(told, &self.captures, self.secrets);
+        self.failures.append(&mut outcome.failures);
+        self.warnings.append(&mut outcome.warnings);
+        self.ours = outcome.ours;
     }
 
     /// Why the cleanup did not do its work, if it did not.
@@ -217,7 +227,8 @@ impl<'a> Progress<'a> {
         mut outcome: Outcome,
     ) {
         if late >= STOPPED_MIN {
-            outcome.distrust(late);
+            outcome.distrust(late, "step");
+            self.stood_still += late;
         }
         if let (Part::Step, Some(seen)) = (part, observation)
             && !(self.probe.expect.is_empty() && self.probe.warn.is_empty())
@@ -251,13 +262,16 @@ impl<'a> Progress<'a> {
         };
         // A target that does not say it, as when it is unwell, has not changed for all we know.
         let version = observation.zip(step.version.as_ref()).and_then(|(seen, path)| capture(seen, path).ok());
-        let version = version.map(|text| text.chars().take(VERSION_LENGTH_MAX).collect::<String>());
+        let mut version = version.map(|text| text.chars().take(VERSION_LENGTH_MAX).collect::<String>());
         let mut cases = observation.map(|seen| seen.cases.clone()).unwrap_or_default();
-        for case in &mut cases {
-            case.name = self.secrets.redact(&case.name);
+        if version.is_some() || !cases.is_empty() {
+            let privately = Discretion::of(&self.captures, self.secrets);
+            version = version.map(|text| privately.text(&text));
+            for case in &mut cases {
+                case.name = privately.text(&case.name);
+                case.verdict.iter_mut().flat_map(Verdict::failures_mut).for_each(|failure| privately.failure(failure));
+            }
         }
-        let told = cases.iter_mut().filter_map(|case| case.verdict.as_mut()).flat_map(Verdict::failures_mut);
-        discreet(told, &self.captures, self.secrets);
         self.outcomes.push(StepOutcome {
             name: step.name.clone(),
             kind: step.kind.to_owned(),
@@ -273,7 +287,7 @@ impl<'a> Progress<'a> {
             status: observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_i64),
             late_ms: (late >= LATE_MIN).then(|| milliseconds(late)),
             cases,
-            version: version.map(|text| self.secrets.redact(&text)),
+            version,
         });
         match part {
             Part::Step => {

@@ -62,11 +62,9 @@ impl Heard {
         self.unrecorded.insert(token, self.changes);
     }
 
-    /// The pulse of a job; it is listened for from now on.
+    /// The pulse of a job; it is listened for from now on. Whoever takes it changes it.
     fn pulse(&mut self, token: TokenDigest, now: Timestamp) -> &mut Pulse {
-        if !self.pulses.contains_key(&token) {
-            self.change(token);
-        }
+        self.change(token);
         self.pulses.entry(token).or_insert_with(|| Pulse::since(now))
     }
 }
@@ -75,13 +73,17 @@ impl Pings for Pulses {
     fn take(&self, token: TokenDigest, ping: Ping) -> BoxFuture<'_, Result<(), StoreError>> {
         if let Some(heard) = self.heard().as_mut() {
             heard.pulse(token, ping.at).take(ping);
-            heard.change(token);
         }
         self.record()
     }
 
     fn pulse(&self, token: TokenDigest, now: Timestamp) -> Option<Pulse> {
-        self.heard().as_mut().map(|heard| heard.pulse(token, now).clone())
+        self.heard().as_mut().map(|heard| {
+            let pulse = heard.pulse(token, now);
+            // The next process does not count as away what it takes for silence now.
+            pulse.listen(now);
+            pulse.clone()
+        })
     }
 
     fn record(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -19,6 +19,9 @@ const CAPTURE_BYTES_MAX: usize = 64 * 1024;
 /// What captures may be without telling anything.
 const PLAIN: [&str; 3] = ["true", "false", "null"];
 
+/// What was found private is looked for elsewhere only if it has as many bytes: a shorter one is too often an ordinary word.
+const FOUND_LENGTH_MIN: usize = 8;
+
 /// The records of a run's steps. Text is made of them only when somebody will read it.
 pub struct Records {
     /// Whether every run is told, and whole; otherwise only one that failed.
@@ -91,7 +94,10 @@ impl Records {
             captures: record.captures,
         });
         let mut steps: Vec<StepRecord> = steps.collect();
-        let verdicts = outcomes.iter_mut().filter_map(|outcome| outcome.verdict.as_mut());
+        let verdicts = outcomes.iter_mut().flat_map(|outcome| {
+            let of_cases = outcome.cases.iter_mut().filter_map(|case| case.verdict.as_mut());
+            outcome.verdict.iter_mut().chain(of_cases)
+        });
         for failure in verdicts.chain([&mut *verdict]).flat_map(Verdict::failures_mut) {
             privately.failure(failure);
         }
@@ -126,9 +132,16 @@ impl<'a> Discretion<'a> {
     }
 
     /// Remembers what is private in an exchange, and gives it back without. What is known is taken out first: a value that
-    /// was taken out in part would not be known again.
+    /// was taken out in part would not be known again. Ordinary words and numbers go only where they stand, since elsewhere
+    /// they say what happened.
     fn learn(&self, exchange: Exchange) -> Exchange {
-        let conceal = |text: String| conceal(&self.known(&text), |value| self.own.learn_found(value.trim()));
+        let learn = |value: &str| {
+            let value = value.trim();
+            if value.len() >= FOUND_LENGTH_MIN && value.parse::<f64>().is_err() {
+                self.own.learn_found(value);
+            }
+        };
+        let conceal = |text: String| conceal(&self.known(&text), learn);
         Exchange {
             sent: conceal(exchange.sent),
             received: conceal(exchange.received),
@@ -138,7 +151,7 @@ impl<'a> Discretion<'a> {
     }
 
     /// The text without what it must not hold.
-    fn text(&self, text: &str) -> String {
+    pub fn text(&self, text: &str) -> String {
         conceal(&self.known(text), |_| {})
     }
 
@@ -193,8 +206,8 @@ mod tests {
     fn records(all: bool) -> Records {
         let recorder = Recorder::default();
         recorder.add(|| Exchange {
-            sent: "GET / HTTP/1.1\ncookie: sid=c00kie\n\nhunter2 and t0ken".to_owned(),
-            received: "HTTP/1.1 200 OK\n\n{\"password\":\"p4ss\"} t0k3n c00kie, and again p4ss, hunter2, captured and a cut capt"
+            sent: "GET / HTTP/1.1\ncookie: sid=c00kie-jar\n\nhunter2 and t0ken".to_owned(),
+            received: "HTTP/1.1 200 OK\n\n{\"password\":\"p4ssw0rd\"} t0k3n c00kie-jar, and again p4ssw0rd, hunter2, captured and a cut capt"
                 .to_owned(),
             ..Exchange::default()
         });
@@ -211,7 +224,8 @@ mod tests {
     }
 
     fn failure() -> Failure {
-        Failure::new(FailureKind::ProtocolInvalid, "it said captured, hunter2 and c00kie").with("token=abcdef", "p4ss")
+        Failure::new(FailureKind::ProtocolInvalid, "it said captured, hunter2 and c00kie-jar")
+            .with("token=abcdef", "p4ssw0rd")
     }
 
     #[test]
@@ -241,6 +255,40 @@ mod tests {
         let told = &verdict.failures()[0];
         assert_eq!(told.message, "it said •••, ••• and •••");
         assert_eq!((told.expected.as_deref(), told.actual.as_deref()), (Some("token=•••"), Some("•••")));
+    }
+
+    #[test]
+    fn what_is_private_is_in_no_test_case() {
+        use crate::domain::outcome::{Case, Phases};
+        let case = Case { name: String::new(), verdict: Some(Verdict::Failed(vec![failure()])), took_ms: 0.0 };
+        let mut outcomes = [StepOutcome {
+            name: StepName::parse("only").unwrap(),
+            kind: "command".to_owned(),
+            cleanup: false,
+            verdict: None,
+            offset_ms: 0.0,
+            phases: Phases::default(),
+            certificate_expires: None,
+            status: None,
+            late_ms: None,
+            version: None,
+            cases: vec![case],
+        }];
+        let mut verdict = Verdict::Failed(vec![failure()]);
+        records(false).close(&mut verdict, &mut outcomes, &BTreeMap::new(), &NoSecrets);
+        let told = outcomes[0].cases[0].verdict.as_ref().unwrap().failures();
+        assert_eq!(told[0].message, "it said captured, ••• and •••");
+    }
+
+    #[test]
+    fn an_ordinary_word_is_taken_out_only_where_it_stands() {
+        let none = BTreeMap::new();
+        let privately = Discretion::of(&none, &NoSecrets);
+        let received = "set-cookie: theme=dark\n{\"token\":\"active\",\"pin\":\"20261124\"}".to_owned();
+        let shown = privately.learn(Exchange { received, ..Exchange::default() });
+        assert_eq!(shown.received, "set-cookie: theme=•••\n{\"token\":\"•••\",\"pin\":\"•••\"}");
+        let told = "dark is active since 20261124";
+        assert_eq!(privately.text(told), told);
     }
 
     #[test]

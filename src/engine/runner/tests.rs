@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::debt::Owing;
 use crate::domain::expression::{Expression, Name, Names, Shape};
 use crate::domain::names::CaptureName;
-use crate::domain::outcome::Phases;
+use crate::domain::outcome::{Case, Phases};
 use crate::domain::probe::Capture;
 use crate::engine::testing::{Debts, TestClock, plan_of, probe, step};
 use tokio::sync::mpsc;
@@ -246,6 +246,58 @@ async fn what_fails_while_we_stand_still_is_not_the_targets() {
     assert_eq!((short.verdict.word(), short.steps[0].late_ms), ("failed", Some(300.0)));
     let unfelt = run(refused, Duration::from_millis(9)).await;
     assert_eq!(unfelt.steps[0].late_ms, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_slow_while_we_stand_still_is_not_the_targets() {
+    let quick = || {
+        let names = Names::new().with(Name::new("total_ms", Shape::Number, ""));
+        vec![Expression::compile("total_ms < 1", &names).unwrap()]
+    };
+    let run = async |of_step: bool, warns: bool, asleep: Duration| {
+        let world = world();
+        let clock = Arc::clone(&world.clock);
+        let mut only = step("only", move || {
+            clock.sleep(asleep);
+            let phases = Phases { total_ms: 5.0, ..Phases::default() };
+            (Duration::from_millis(5), Ok(Observation { phases, ..Observation::default() }))
+        });
+        let mut slow = probe("slow");
+        match (of_step, warns) {
+            (true, _) => only.warn = quick(),
+            (false, true) => slow.warn = quick(),
+            (false, false) => slow.expect = quick(),
+        }
+        slow.steps = vec![only];
+        world.run(slow).await.verdict
+    };
+    let asleep = Duration::from_secs(600);
+    for (of_step, warns, word) in [(true, true, "degraded"), (false, true, "degraded"), (false, false, "failed")] {
+        assert_eq!(run(of_step, warns, Duration::ZERO).await.word(), word);
+    }
+    assert_eq!(run(true, true, asleep).await, Verdict::Passed);
+    assert_eq!(run(false, true, asleep).await, Verdict::Passed);
+    let stopped = run(false, false, asleep).await;
+    let Verdict::Inconclusive(Cause::Ours(failure)) = &stopped else { panic!("{stopped:?}") };
+    assert_eq!(failure.kind, FailureKind::LocalStopped);
+    assert!(failure.message.starts_with("Roundsman stood still for 10 min during this run; what it saw then: "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_captured_is_in_no_version_and_no_test_case() {
+    let mut only = step("only", || {
+        let refused = Failure::new(FailureKind::Case, "captured-1 was refused");
+        let verdict = Some(Verdict::Failed(vec![refused]));
+        let case = Case { name: "login with captured-1".to_owned(), verdict, took_ms: 1.0 };
+        let body = Some(br#"{"token":"captured-1"}"#.to_vec().into());
+        (Duration::ZERO, Ok(Observation { body, cases: vec![case], ..Observation::default() }))
+    });
+    only.capture = vec![Capture { name: name("token"), path: "json.token".parse().unwrap() }];
+    only.version = Some("json.token".parse().unwrap());
+    let run = world().run(PlannedProbe { steps: vec![only], ..probe("suite") }).await;
+    let (seen, case) = (&run.steps[0], &run.steps[0].cases[0]);
+    assert_eq!((seen.version.as_deref(), case.name.as_str()), (Some("•••"), "login with •••"));
+    assert_eq!(case.verdict.as_ref().unwrap().failures()[0].message, "••• was refused");
 }
 
 #[test]
