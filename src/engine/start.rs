@@ -210,8 +210,10 @@ impl Engine {
         end(&*self.clock, "the runs", RUNS_END_MAX, &mut self.scheduler).await;
         // After the runs, since it takes in what they could not clean up.
         self.stop_janitor.cancel();
-        end(&*self.clock, "the janitor", TELL_END_MAX, &mut self.janitor).await;
-        end(&*self.clock, "the last commit", TELL_END_MAX, &mut self.dispatcher).await;
+        tokio::join!(
+            end(&*self.clock, "the janitor", TELL_END_MAX, &mut self.janitor),
+            end(&*self.clock, "the last commit", TELL_END_MAX, &mut self.dispatcher),
+        );
         self.stop_deliverer.cancel();
         self.fanout.close();
         tokio::join!(

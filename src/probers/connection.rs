@@ -373,15 +373,6 @@ mod tests {
     }
 
     #[test]
-    fn words_for_a_shell_are_quoted_where_it_would_read_something_into_them() {
-        for (text, word) in
-            [("GET", "GET"), ("a.b:1", "a.b:1"), ("", "''"), ("it's; $HOME", r"'it'\''s; $HOME'"), ("ü", "'ü'")]
-        {
-            assert_eq!(shell_word(text), word);
-        }
-    }
-
-    #[test]
     fn bytes_that_are_no_text_are_an_object() {
         assert_eq!(text_or_hex("ü".as_bytes()), "ü");
         assert_eq!(text_or_hex(&[0, 0xff]), serde_json::json!({ "hex": "00ff" }));

@@ -126,8 +126,9 @@ fn set_up(connection: &Connection) -> Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // In WAL mode anything less may lose commits that were answered when the power fails.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // What is erased from the journal is a secret, and gone from its page as well.
-    connection.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))?;
+    // What is erased from the journal is a secret, and gone from its pages as well; `FAST` leaves it in those that a long
+    // text had for itself.
+    connection.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(()))?;
     connection.pragma_update(None, "foreign_keys", true)
 }
 

@@ -193,9 +193,4 @@ mod tests {
         let long = last_words(&kept(&"ü".repeat(500)));
         assert_eq!(long, format!("…{}", "ü".repeat(LAST_CHARACTERS)));
     }
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        assert_eq!(["df", "", "a b", "it's", "$(x)"].map(quoted), ["df", "''", "'a b'", r"'it'\''s'", "'$(x)'"]);
-    }
 }
