@@ -23,7 +23,7 @@ const WORDS: [&str; 14] = [
 
 /// Names of fields and parameters that are private as they are. They are too short to be looked for within others, and stand
 /// at the beginning of a line of plain text too.
-const NAMES: [&str; 6] = ["session", "sid", "pwd", "pin", "otp", "auth"];
+const NAMES: [&str; 5] = ["session", "sid", "pwd", "pin", "otp"];
 
 /// Schemes of `Authorization`: the word stays, since it says much and tells nothing.
 const SCHEMES: [&str; 6] = ["bearer", "basic", "digest", "negotiate", "token", "aws4-hmac-sha256"];
@@ -291,6 +291,7 @@ mod tests {
             ("https://user:pw@a.example/x@y", "https://•••@a.example/x@y"),
             ("see eyJhbGciOiJI.eyJzdWIiOiIx.c2ln, and eyJ", "see •••, and eyJ"),
             ("access-control-expose-headers: set-cookie", "access-control-expose-headers: set-cookie"),
+            (r#"{"services":{"auth":"degraded"}}"#, r#"{"services":{"auth":"degraded"}}"#),
             (r#"{"services":{"auth":{"status":"ok"}}}"#, r#"{"services":{"auth":{"status":"ok"}}}"#),
             (r#"{"api_keys":["k]","l"],"a":["b"]}"#, r#"{"api_keys":["•••","•••"],"a":["b"]}"#),
             (r#"{"Set-Cookie": ["sid=1"], "n": 1}"#, r#"{"Set-Cookie": ["•••"], "n": 1}"#),
