@@ -1,6 +1,6 @@
 //! Kind `page`: what a browser loads before it shows a page, and how much that weighs.
 //!
-//! The document is read, then one after another the scripts and styles that it names ([`named`]): what a script itself loads
+//! The document is read, then one after another the scripts and styles that it names ([`named()`]): what a script itself loads
 //! later is not seen, since nothing is executed.
 
 mod named;
