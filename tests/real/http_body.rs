@@ -151,11 +151,3 @@ async fn a_packed_body_that_stops_or_breaks_off_is_told_as_that() {
     let server = Hostile::playing(vec![Move::ReadHead, pieces]).await;
     assert!(probe("http", &format!("url: {}", server.url())).await.is_ok());
 }
-
-#[tokio::test]
-async fn interim_answers_without_end_are_cut() {
-    let early = Move::Endless(b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1_000));
-    let server = Hostile::playing(vec![Move::ReadHead, early]).await;
-    let failure = probe("http", &format!("url: {}", server.url())).await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::ProtocolInvalid, "{failure}");
-}
