@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::sync::mpsc;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -17,27 +18,31 @@ const ANSWER_AFTER: Duration = Duration::from_millis(400);
 /// How often the process is stopped; each time for longer than a run may take.
 const STOPS: usize = 3;
 
-/// A target that is well, and takes its time.
-fn slow_target() -> String {
+/// A target that is well, and takes its time. Says when it is asked.
+fn slow_target() -> (String, mpsc::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let (asked, is_asked) = mpsc::sync_channel(64);
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
+            let asked = asked.clone();
             std::thread::spawn(move || {
                 let _ = stream.read(&mut [0; 4_096]);
+                let _ = asked.try_send(());
                 sleep(ANSWER_AFTER);
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
                 let _ = stream.read(&mut [0; 16]);
             });
         }
     });
-    url
+    (url, is_asked)
 }
 
 #[test]
 fn a_stopped_process_blames_no_target() {
     let each: Vec<_> = (0..10).map(|n| format!("n{n}: x")).collect();
-    let probe = format!("slow: {{ each: {{ {} }}, timeout: 800ms, http: \"{}\" }}\n", each.join(", "), slow_target());
+    let (url, is_asked) = slow_target();
+    let probe = format!("slow: {{ each: {{ {} }}, timeout: 800ms, http: \"{url}\" }}\n", each.join(", "));
     let directory = configuration(&[
         ("roundsman.yaml", "web: { listen: \"${env:ROUNDSMAN_LISTEN}\" }\n"),
         ("probes/p.yaml", &probe),
@@ -45,8 +50,9 @@ fn a_stopped_process_blames_no_target() {
     ]);
     let daemon = Daemon::run(directory.path(), &[]);
     for _ in 0..STOPS {
-        // The spread of ten probes over two seconds has some of them in the middle of a run at any time.
-        sleep(Duration::from_millis(3_300));
+        sleep(Duration::from_millis(3_000));
+        while is_asked.try_recv().is_ok() {}
+        is_asked.recv_timeout(Duration::from_secs(30)).expect("the target is asked");
         daemon.signal("STOP");
         sleep(Duration::from_millis(2_500));
         daemon.signal("CONT");
