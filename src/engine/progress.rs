@@ -83,6 +83,12 @@ impl Outcome {
         *self = Self { ours: Some(Cause::Ours(failure)), ..Self::default() };
     }
 
+    /// Everything that it tells, what failed first.
+    fn told(&mut self) -> impl Iterator<Item = &mut Failure> {
+        let ours = if let Some(Cause::Ours(failure)) = &mut self.ours { Some(failure) } else { None };
+        self.failures.iter_mut().chain(ours).chain(&mut self.warnings)
+    }
+
     /// The process was told to stop before there was anything to say.
     pub fn shut_down() -> Self {
         Self { ours: Some(Cause::ShutDown), ..Self::default() }
@@ -235,25 +241,15 @@ impl<'a> Progress<'a> {
         {
             self.seen.push((step.name.clone(), seen.clone()));
         }
-        let several = self.probe.journey;
-        let ours = match &mut outcome.ours {
-            Some(Cause::Ours(failure)) => Some(failure),
-            _ => None,
-        };
         let (mut until_failure, mut refused) = (None, None);
-        for failure in outcome.failures.iter_mut().chain(ours) {
+        for failure in outcome.told() {
             until_failure = until_failure.or(failure.phases.take());
             refused = refused.or(failure.certificate_expires.take());
         }
-        for failure in outcome.failures.iter_mut().chain(&mut outcome.warnings) {
-            failure.step = several.then(|| step.name.clone());
+        if self.probe.journey {
+            outcome.told().for_each(|failure| failure.step = Some(step.name.clone()));
         }
-        if let Some(Cause::Ours(failure)) = &mut outcome.ours {
-            failure.step = several.then(|| step.name.clone());
-        }
-        let ours = if let Some(Cause::Ours(failure)) = &mut outcome.ours { Some(failure) } else { None };
-        let told = outcome.failures.iter_mut().chain(&mut outcome.warnings).chain(ours);
-        discreet(told, &self.captures, self.secrets);
+        discreet(outcome.told(), &self.captures, self.secrets);
         let verdict = match (&outcome.failures[..], &outcome.ours, &outcome.warnings[..]) {
             ([_, ..], _, _) => Verdict::Failed(outcome.failures.clone()),
             ([], Some(cause), _) => Verdict::Inconclusive(cause.clone()),

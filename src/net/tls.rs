@@ -23,7 +23,7 @@ use super::certificates::Chain;
 use super::stopwatch::{Part, Stopwatch};
 use super::stream::Stream;
 use super::tls_failure;
-use crate::domain::outcome::{Failure, FailureKind};
+use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::time::Timestamp;
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
@@ -33,10 +33,8 @@ static CONFIG: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
     let builder = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    let mut config = builder
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AcceptForNow(Arc::clone(&PROVIDER))))
-        .with_no_client_auth();
+    let mut config =
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier::lenient())).with_no_client_auth();
     // A probe that resumes a session does not see the certificate.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
@@ -196,9 +194,25 @@ pub struct Secured {
     /// The connection.
     pub stream: TlsStream<Stream>,
     /// What the server showed.
+    pub shown: Shown,
+}
+
+/// What a server has shown whose certificate was found good.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The certificates.
     pub chain: Arc<Chain>,
     /// `1.2` or `1.3`.
     pub version: &'static str,
+}
+
+impl Shown {
+    /// Adds it to what a step saw: `tls_version`, `cert`, and when the first certificate of the chain ends.
+    pub fn tell(&self, observation: &mut Observation, now: Timestamp) {
+        observation.facts.insert("tls_version".to_owned(), self.version.into());
+        observation.facts.insert("cert".to_owned(), self.chain.facts(now));
+        observation.certificate_expires = Some(self.chain.expires());
+    }
 }
 
 /// Makes a TLS connection to `host` and verifies its chain. This is the only place where that is done. What the server
@@ -215,7 +229,7 @@ pub async fn handshake(
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| Failure::new(FailureKind::TlsWrongName, format!("no certificate can be for `{host}`")))?;
     let now = watch.clock().now();
-    let strict = terms.identity.is_some().then(|| Arc::new(Strict::new(terms.trust.clone(), now)));
+    let strict = terms.identity.is_some().then(|| Arc::new(Verifier::strict(terms.trust.clone(), now)));
     let config = config(terms, strict.clone())?;
     let shake = async { TlsConnector::from(config).connect(name.clone(), tcp).await.map_err(Broken) };
     let mut refuse = |sent: &[CertificateDer<'_>], error: &rustls::Error| match Chain::read(sent) {
@@ -243,14 +257,14 @@ pub async fn handshake(
         Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
         _ => "1.3",
     };
-    Ok(Secured { stream, chain, version })
+    Ok(Secured { stream, shown: Shown { chain, version } })
 }
 
 /// What a handshake ended with, before it has words.
 struct Broken(io::Error);
 
 /// The one for all, or a copy of it with what is special.
-fn config(terms: &Terms, strict: Option<Arc<Strict>>) -> Result<Arc<ClientConfig>, Failure> {
+fn config(terms: &Terms, strict: Option<Arc<Verifier>>) -> Result<Arc<ClientConfig>, Failure> {
     let common = CONFIG.as_ref().map_err(|error| Failure::new(FailureKind::Internal, error.clone()))?;
     if terms.protocols.is_empty() && strict.is_none() {
         return Ok(Arc::clone(common));
@@ -266,29 +280,40 @@ fn config(terms: &Terms, strict: Option<Arc<Strict>>) -> Result<Arc<ClientConfig
     Ok(Arc::new(config))
 }
 
+/// A chain, and what is wrong with it.
+type Refused = (Vec<CertificateDer<'static>>, rustls::Error);
+
+/// Verifies that the server holds the key. Chain, name and time are left to [`handshake`], or looked at when they come.
+#[derive(Debug)]
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    strict: Option<Strict>,
+}
+
 /// Verifies the chain when it comes, before the client's own certificate is shown, and remembers what it refused.
 #[derive(Debug)]
 struct Strict {
     trust: Trust,
     now: Timestamp,
-    signatures: AcceptForNow,
     refused: Mutex<Option<Refused>>,
 }
 
-/// A chain, and what is wrong with it.
-type Refused = (Vec<CertificateDer<'static>>, rustls::Error);
+impl Verifier {
+    fn lenient() -> Self {
+        Self { provider: Arc::clone(&PROVIDER), strict: None }
+    }
 
-impl Strict {
-    fn new(trust: Trust, now: Timestamp) -> Self {
-        Self { trust, now, signatures: AcceptForNow(Arc::clone(&PROVIDER)), refused: Mutex::default() }
+    fn strict(trust: Trust, now: Timestamp) -> Self {
+        Self { strict: Some(Strict { trust, now, refused: Mutex::default() }), ..Self::lenient() }
     }
 
     fn refused(&self) -> Option<Refused> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let strict = self.strict.as_ref()?;
+        strict.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-impl ServerCertVerifier for Strict {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
@@ -297,10 +322,12 @@ impl ServerCertVerifier for Strict {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let sent: Vec<_> = std::iter::once(leaf).chain(others).map(|one| one.clone().into_owned()).collect();
-        if let Err(error) = self.trust.verify(&sent, name, self.now) {
-            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((sent, error.clone()));
-            return Err(error);
+        if let Some(strict) = &self.strict {
+            let sent: Vec<_> = std::iter::once(leaf).chain(others).map(|one| one.clone().into_owned()).collect();
+            if let Err(error) = strict.trust.verify(&sent, name, strict.now) {
+                *strict.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((sent, error.clone()));
+                return Err(error);
+            }
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -311,7 +338,7 @@ impl ServerCertVerifier for Strict {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.signatures.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -320,50 +347,11 @@ impl ServerCertVerifier for Strict {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.signatures.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.signatures.supported_verify_schemes()
-    }
-}
-
-/// Verifies that the server holds the key, and leaves chain, name and time to [`handshake`].
-#[derive(Debug)]
-struct AcceptForNow(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptForNow {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

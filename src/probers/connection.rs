@@ -24,6 +24,7 @@ use crate::net::excerpt::excerpt;
 use crate::net::resolver::Resolver;
 use crate::net::stopwatch::{Part, Stopwatch};
 use crate::net::stream::Stream;
+use crate::net::tls::Shown;
 use crate::net::tls_failure;
 use crate::ports::StepContext;
 
@@ -55,8 +56,8 @@ pub struct Connection {
     remote: Option<SocketAddr>,
     /// The certificates that the server showed, also when they were refused.
     chain: Option<Arc<Chain>>,
-    /// The version of TLS that is spoken.
-    version: Option<&'static str>,
+    /// What TLS has shown, where it is spoken.
+    shown: Option<Shown>,
     /// What came and nobody has taken yet.
     buffer: BytesMut,
     bytes_max: usize,
@@ -83,7 +84,7 @@ impl Connection {
             socket,
             remote: None,
             chain: None,
-            version: None,
+            shown: None,
             buffer: BytesMut::new(),
             bytes_max,
             bytes_left: bytes_max,
@@ -108,7 +109,7 @@ impl Connection {
             return Err(Failure::new(FailureKind::Internal, "a connection was secured twice"));
         };
         let secured = securing.handshake(tcp, host, watch, &mut self.chain).await?;
-        self.version = Some(secured.version);
+        self.shown = Some(secured.shown);
         self.socket = Socket::Tls(Box::new(secured.stream));
         Ok(())
     }
@@ -116,7 +117,7 @@ impl Connection {
     /// Whether what is said now is under TLS.
     #[cfg(feature = "postgres")]
     pub fn is_secured(&self) -> bool {
-        self.version.is_some()
+        self.shown.is_some()
     }
 
     /// From here on what is heard is kept for people anew.
@@ -260,10 +261,8 @@ impl Connection {
         if let Some(remote) = self.remote {
             observation.facts.insert("remote_ip".to_owned(), remote.ip().to_string().into());
         }
-        if let (Some(chain), Some(version)) = (&self.chain, self.version) {
-            observation.facts.insert("tls_version".to_owned(), version.into());
-            observation.facts.insert("cert".to_owned(), chain.facts(now));
-            observation.certificate_expires = Some(chain.expires());
+        if let Some(shown) = &self.shown {
+            shown.tell(&mut observation, now);
         }
         observation
     }

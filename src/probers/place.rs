@@ -1,6 +1,6 @@
 //! Where a probe connects to, written `host:port`.
 
-use url::Host;
+use url::{Host, Url};
 
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::template::{Piece, Template, pieces};
@@ -29,6 +29,17 @@ pub struct PlaceError {
 }
 
 impl Place {
+    /// Where a URL leads.
+    pub fn of(url: &Url) -> Self {
+        let host = match url.host() {
+            Some(Host::Domain(name)) => name.to_owned(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => address.to_string(),
+            None => String::new(),
+        };
+        Self { host, port: url.port_or_known_default().unwrap_or_default() }
+    }
+
     /// Reads `host:port`, with an IPv6 address in brackets.
     pub fn parse(text: &str) -> Result<Self, PlaceError> {
         Self::parse_with(text, PORT_OF_EXAMPLES)

@@ -3,7 +3,6 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
@@ -103,11 +102,7 @@ impl Driver {
                 // What it ended with, whoever waits for the answer is told.
                 self.0 = None;
             }
-            match work.as_mut().poll(cx) {
-                // What it wants to be sent now goes out with the next turn.
-                Poll::Ready(result) => Poll::Ready(result),
-                Poll::Pending => Poll::Pending,
-            }
+            work.as_mut().poll(cx)
         })
         .await
     }

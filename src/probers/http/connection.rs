@@ -22,7 +22,7 @@ use crate::net::certificates::Chain;
 use crate::net::dial::dial;
 use crate::net::resolver::Resolver;
 use crate::net::stopwatch::{Part, Stopwatch};
-use crate::net::tls::{Terms, handshake};
+use crate::net::tls::{Shown, Terms, handshake};
 use crate::ports::Clock;
 
 /// The head of an answer may be this large; over HTTP/1.1 it may also have no more than hyper's 100 headers.
@@ -69,14 +69,6 @@ pub struct Key {
     pub resolver: Resolver,
 }
 
-/// What TLS has shown.
-pub struct Shown {
-    /// The certificates.
-    pub chain: Arc<Chain>,
-    /// `1.2` or `1.3`.
-    pub version: &'static str,
-}
-
 /// Takes requests.
 pub enum Sender {
     /// Over HTTP/1.1.
@@ -105,6 +97,8 @@ impl Sender {
 
 /// An open connection. It is dropped, and so closed from our side, with the run.
 pub struct Connection {
+    /// Where it leads and on what terms.
+    pub key: Key,
     /// Takes requests.
     pub sender: Sender,
     /// Moves the bytes while somebody waits for them; there is no task of its own, so nothing outlives the step.
@@ -147,8 +141,7 @@ impl Connection {
                     let message = "the server does not choose HTTP/2 in the TLS handshake";
                     return Err(Failure::new(FailureKind::ProtocolInvalid, message));
                 }
-                let shown = Shown { chain: secured.chain, version: secured.version };
-                (Socket::Tls(Box::new(secured.stream)), Some(shown), is_http2)
+                (Socket::Tls(Box::new(secured.stream)), Some(secured.shown), is_http2)
             }
         };
         let (log, ration) = (Log::default(), Ration::default());
@@ -159,7 +152,7 @@ impl Connection {
         };
         // The beginning of HTTP/2 is written here, and nobody may ever take it.
         let (sender, driver) = watch.bound(|| Part::FirstByte, opening).await?;
-        Ok(Self { sender, driver, log, ration, remote, shown })
+        Ok(Self { key: key.clone(), sender, driver, log, ration, remote, shown })
     }
 
     /// Whether it speaks HTTP/2.

@@ -77,13 +77,11 @@ pub fn observe(connection: &Connection, answer: Answer, url: &str, hops: Vec<Val
     facts.insert("redirects".to_owned(), hops.len().saturating_sub(1).into());
     facts.insert("url".to_owned(), url.into());
     facts.insert("hops".to_owned(), hops.into());
-    let mut certificate_expires = None;
+    let mut observation = Observation { facts, body: Some(answer.body), ..Observation::default() };
     if let Some(shown) = &connection.shown {
-        facts.insert("tls_version".to_owned(), shown.version.into());
-        facts.insert("cert".to_owned(), shown.chain.facts(now));
-        certificate_expires = Some(shown.chain.expires());
+        shown.tell(&mut observation, now);
     }
-    Observation { facts, body: Some(answer.body), certificate_expires, ..Observation::default() }
+    observation
 }
 
 fn version(version: http::Version) -> &'static str {

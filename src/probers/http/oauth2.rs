@@ -190,8 +190,8 @@ impl OAuth2 {
         *kept = None;
         let mut request = self.draft.fill(cx).await?;
         request.answer_is_secret = true;
-        let (connection, answer) = self.way.once(cx, &Arc::new(request.clone()), shared, watch).await?;
-        shared.keep(self.way.key(&request), connection);
+        let (connection, answer) = self.way.once(cx, &Arc::new(request), shared, watch).await?;
+        shared.keep(connection);
         let status = answer.head.status;
         if !status.is_success() {
             return Err(Failure::new(FailureKind::AuthToken, denied(status.as_u16(), &answer.body)));

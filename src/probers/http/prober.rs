@@ -97,17 +97,17 @@ impl HttpProber {
                 result => result?,
             };
             shared.remember(&request.url, &answer.head.headers);
-            let (url, key) = (request.url.clone(), way.key(&request));
+            let url = request.url.clone();
             hops.push(hop(url.as_str(), &connection, &answer, &watch.phases().since(&before)));
             let is_followed = self.redirects_max.is_some()
                 && redirect::follow(Arc::make_mut(&mut request), answer.head.status, &answer.head.headers)?;
             if !is_followed {
                 let mut observation = observe(&connection, answer, url.as_str(), hops, cx.clock.now());
                 observation.phases = watch.phases();
-                shared.keep(key, connection);
+                shared.keep(connection);
                 return Ok(observation);
             }
-            shared.keep(key, connection);
+            shared.keep(connection);
             let most = self.redirects_max.unwrap_or_default();
             if hops.len() > most as usize {
                 let several = if most == 1 { "redirect" } else { "redirects" };

@@ -19,7 +19,7 @@ pub struct Shared(Mutex<Parts>);
 #[derive(Default)]
 struct Parts {
     jar: CookieStore,
-    idle: Vec<(Key, Connection)>,
+    idle: Vec<Connection>,
 }
 
 impl Shared {
@@ -30,17 +30,17 @@ impl Shared {
     /// A connection to that place which an earlier exchange left open.
     pub fn take(&self, key: &Key) -> Option<Connection> {
         let mut parts = self.lock();
-        let at = parts.idle.iter().position(|(known, _)| known == key)?;
-        Some(parts.idle.swap_remove(at).1)
+        let at = parts.idle.iter().position(|connection| connection.key == *key)?;
+        Some(parts.idle.swap_remove(at))
     }
 
     /// Leaves a connection open for the next exchange.
-    pub fn keep(&self, key: Key, connection: Connection) {
+    pub fn keep(&self, connection: Connection) {
         let mut parts = self.lock();
         if parts.idle.len() >= IDLE_MAX {
             parts.idle.remove(0);
         }
-        parts.idle.push((key, connection));
+        parts.idle.push(connection);
     }
 
     /// The header `Cookie` for a URL; empty when there is none.

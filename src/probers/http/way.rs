@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use url::Host;
-
 use super::connection::{Attempt, Connection, Key, Version};
 use super::exchange::{Answer, Seen, exchange};
 use super::request::Request;
@@ -15,6 +13,7 @@ use crate::net::resolver::Resolver;
 use crate::net::stopwatch::Stopwatch;
 use crate::net::tls::{Identity, Terms, Trust};
 use crate::ports::{Clock, StepContext};
+use crate::probers::place::Place;
 
 /// On what terms requests go out.
 #[derive(Clone)]
@@ -35,13 +34,8 @@ pub struct Way {
 
 impl Way {
     /// Where a request goes and how.
-    pub fn key(&self, request: &Request) -> Key {
-        let host = match request.url.host() {
-            Some(Host::Domain(name)) => name.to_owned(),
-            Some(Host::Ipv4(address)) => address.to_string(),
-            Some(Host::Ipv6(address)) => address.to_string(),
-            None => String::new(),
-        };
+    fn key(&self, request: &Request) -> Key {
+        let Place { host, port } = Place::of(&request.url);
         let terms = || Terms {
             trust: self.trust.clone(),
             protocols: self.version.protocols(),
@@ -49,7 +43,7 @@ impl Way {
         };
         Key {
             host,
-            port: request.url.port_or_known_default().unwrap_or_default(),
+            port,
             terms: (request.url.scheme() == "https").then(terms),
             version: self.version,
             resolver: self.resolver.clone(),
@@ -109,7 +103,7 @@ impl Way {
             head: seen.head,
             body: result.as_ref().map_or_else(|_| seen.body.bytes.freeze(), |answer| answer.body.clone()),
             phases: watch.phases().since(&before),
-            ..Told::of(request, cookies, &self.key(request), now)
+            ..Told::of(request, cookies, &connection.key, now)
         };
         cx.recorder.add(move || told.exchange());
         result.map_err(|failure| match &connection.shown {

@@ -5,7 +5,7 @@ use http::header::{self, HeaderValue};
 use serde_json::Map;
 use std::fmt::Write as _;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, generate_key};
-use url::{Host, Position, Url};
+use url::{Position, Url};
 
 use super::talk::{Limits, Talk, talk};
 use crate::domain::exchange::{Exchange, beginning};
@@ -56,7 +56,7 @@ impl Prober for WebSocketProber {
             };
             let mut watch = Stopwatch::start(cx.clock, cx.deadline);
             let terms = (url.scheme() == "wss").then_some(&self.terms);
-            let opened = open(&self.resolver, &place(&url), terms, &mut watch).await;
+            let opened = open(&self.resolver, &Place::of(&url), terms, &mut watch).await;
             let (socket, peer) = opened.map_err(|failure| failure.after(watch.phases()))?;
             let said = said(&url, &request, send.as_deref());
             let limits = Limits {
@@ -120,16 +120,6 @@ impl WebSocketProber {
             Err(Failure::new(FailureKind::Capture, "a header of the handshake would hold what is not ASCII"))
         }
     }
-}
-
-fn place(url: &Url) -> Place {
-    let host = match url.host() {
-        Some(Host::Domain(name)) => name.to_owned(),
-        Some(Host::Ipv4(address)) => address.to_string(),
-        Some(Host::Ipv6(address)) => address.to_string(),
-        None => String::new(),
-    };
-    Place { host, port: url.port_or_known_default().unwrap_or_default() }
 }
 
 /// What is sent, as text: the head of the handshake, and the message behind it.
