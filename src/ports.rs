@@ -497,7 +497,7 @@ pub const REST_MAX: Duration = Duration::from_secs(3_600);
 /// Keeps what must outlive the process.
 pub trait Store: Send + Sync {
     /// One transaction; after it nothing is lost with the process. Many commits may share one.
-    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn commit(&self, commit: Arc<Commit>) -> BoxFuture<'_, Result<(), StoreError>>;
     /// The state at start.
     fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>>;
     /// The deliveries to try now, oldest first: for each channel and incident only the first that is not settled, and for

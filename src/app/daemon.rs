@@ -98,7 +98,7 @@ impl Daemon {
         mut signals: Signals,
     ) -> Result<Answer, Stop> {
         let fault = |error: &dyn std::fmt::Display| Stop::Fault(error.to_string());
-        let probing = ProbeThreads::start()?;
+        let threads = ProbeThreads::start()?;
         let ticks = CronTicks::start().await.map_err(|error| fault(&error))?;
         let clock: Arc<dyn Clock> = Arc::clone(&self.surroundings.clock);
         let address = listener.local_addr().map_err(|error| fault(&error))?;
@@ -124,7 +124,7 @@ impl Daemon {
             store: Arc::clone(&store) as Arc<dyn Store>,
             plan: plans,
             fanout,
-            probing: probing.handle(),
+            threads: threads.handles().to_vec(),
             pulses: Arc::clone(&self.surroundings.pulses),
         };
         let mut engine = Engine::start(rooms).await.map_err(|error| fault(&error))?;

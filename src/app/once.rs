@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -21,6 +20,7 @@ use crate::domain::outcome::{Run, Verdict};
 use crate::domain::schedule::Schedule;
 use crate::engine::plan::Plan;
 use crate::engine::runner::{Order, Runner};
+use crate::engine::threads::{Thread, Threads};
 use crate::settings::suggest;
 
 /// How many probes are run at once: enough that one that hangs holds nobody up, few enough that we do not disturb our own
@@ -48,16 +48,15 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
     let stop = CancellationToken::new();
     let runner = Runner::new(Arc::clone(&surroundings.clock), stop.clone());
     let runner = if asked.verbose { runner.telling_all() } else { runner };
-    let threads = ProbeThreads::start()?;
-    let probing = threads.handle();
-    let mut watch = JoinSet::new();
-    watch.spawn_on(runner.clone().watch(), &probing);
+    let probing = ProbeThreads::start()?;
+    let threads = Threads::new(probing.handles(), &runner);
     let runs = orders.into_iter().filter_map(|(plan, probe, schedule)| {
         let probe = Arc::clone(plan.probes.get(&probe)?);
         let (now, due) = (surroundings.clock.now(), surroundings.clock.monotonic());
+        let Thread { handle, runner } = threads.next();
         let runner = runner.clone();
         let order = Order { plan, probe, schedule, slot: now, due_at: now, due };
-        Some(AbortOnDropHandle::new(probing.spawn(async move { runner.run(order).await })))
+        Some(AbortOnDropHandle::new(handle.spawn(async move { runner.run(order).await })))
     });
     let mut runs = std::pin::pin!(futures::stream::iter(runs).buffered(RUNS_AT_ONCE));
     let mut out = Output::default();

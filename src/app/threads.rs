@@ -1,9 +1,12 @@
 //! The threads: those on which a command runs, and those on which probes run, so that nothing the engine does (writing
 //! the store, drawing pages, sending messages) stands between a probe and its answer.
 
+use std::num::NonZero;
+use std::thread;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, Stop};
 
@@ -12,7 +15,7 @@ const TASKS_END_MAX: Duration = Duration::from_millis(200);
 
 /// Goes on with a command until it has its answer.
 pub fn block_on(command: impl Future<Output = Result<Answer, Stop>>) -> Result<Answer, Stop> {
-    let runtime = runtime("engine")?;
+    let runtime = Builder::new_multi_thread().thread_name("engine").enable_all().build().map_err(refused)?;
     let answer = runtime.block_on(command);
     // The ticks of tokio-cron-scheduler go on for ever; what matters was awaited by the command.
     runtime.shutdown_timeout(TASKS_END_MAX);
@@ -20,33 +23,44 @@ pub fn block_on(command: impl Future<Output = Result<Answer, Stop>>) -> Result<A
 }
 
 /// As many threads as there are cores, for probes alone: where all of them are wanted the kernel shares the cores out, and
-/// no probe waits in our own queue behind something that is not one. They end when this is dropped, in the background:
-/// whoever waits for runs has done so before.
-pub struct ProbeThreads(Option<Runtime>, Handle);
+/// no probe waits in our own queue behind something that is not one. Each has a runtime of its own. They end when this is
+/// dropped, in the background: whoever waits for runs has done so before.
+pub struct ProbeThreads {
+    handles: Vec<Handle>,
+    end: CancellationToken,
+}
 
 impl ProbeThreads {
     /// Starts them.
     pub fn start() -> Result<Self, Stop> {
-        let runtime = runtime("probes")?;
-        let handle = runtime.handle().clone();
-        Ok(Self(Some(runtime), handle))
+        // Two at the least, so that an answer that takes long to unpack does not hold up every probe.
+        let count = thread::available_parallelism().map_or(2, NonZero::get).max(2);
+        let mut threads = Self { handles: Vec::with_capacity(count), end: CancellationToken::new() };
+        for _ in 0..count {
+            let runtime = Builder::new_current_thread().thread_name("probes").enable_all().build().map_err(refused)?;
+            threads.handles.push(runtime.handle().clone());
+            let end = threads.end.clone();
+            let work = move || {
+                runtime.block_on(end.cancelled());
+                runtime.shutdown_background();
+            };
+            thread::Builder::new().name("probes".to_owned()).spawn(work).map_err(refused)?;
+        }
+        Ok(threads)
     }
 
-    /// Where runs are to be spawned.
-    pub fn handle(&self) -> Handle {
-        self.1.clone()
+    /// Where runs are to be spawned, a handle for each thread.
+    pub fn handles(&self) -> &[Handle] {
+        &self.handles
     }
 }
 
 impl Drop for ProbeThreads {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
+        self.end.cancel();
     }
 }
 
-fn runtime(name: &str) -> Result<Runtime, Stop> {
-    let runtime = Builder::new_multi_thread().thread_name(name).enable_all().build();
-    runtime.map_err(|error| Stop::Fault(format!("the machine gives us no threads: {error}")))
+fn refused(error: std::io::Error) -> Stop {
+    Stop::Fault(format!("the machine gives us no threads: {error}"))
 }

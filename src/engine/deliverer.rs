@@ -419,7 +419,7 @@ mod tests {
     }
 
     impl Store for Outbox {
-        fn commit(&self, _: Commit) -> BoxFuture<'_, Result<(), StoreError>> {
+        fn commit(&self, _: Arc<Commit>) -> BoxFuture<'_, Result<(), StoreError>> {
             Box::pin(std::future::ready(Ok(())))
         }
         fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {

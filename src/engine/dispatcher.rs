@@ -147,18 +147,24 @@ impl Dispatcher {
         if is_empty(&self.unrecorded) || outage.is_some_and(|outage| self.clock.monotonic() < outage.until) {
             return;
         }
-        match self.store.commit(self.unrecorded.clone()).await {
+        let commit = Arc::new(std::mem::take(&mut self.unrecorded));
+        let result = self.store.commit(Arc::clone(&commit)).await;
+        // Copied only while a store that failed still holds it.
+        let commit = Arc::unwrap_or_clone(commit);
+        match result {
             Ok(()) => {
-                let recorded = std::mem::take(&mut self.unrecorded);
                 if outage.take().is_some() {
                     tracing::info!("the store takes commits again");
                 }
-                if !recorded.deliveries.is_empty() {
+                if !commit.deliveries.is_empty() {
                     self.wake.notify_one();
                 }
-                log(&recorded);
+                log(&commit);
             }
-            Err(error) => self.keep(&error, outage),
+            Err(error) => {
+                self.unrecorded = commit;
+                self.keep(&error, outage);
+            }
         }
     }
 

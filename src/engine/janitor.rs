@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +18,7 @@ use super::fanout::Fanout;
 use super::journal::Journal;
 use super::plan::Plan;
 use super::runner::Runner;
+use super::threads::Threads;
 use crate::domain::debt::Debt;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::names::ProbeName;
@@ -57,10 +57,8 @@ pub struct Janitor {
     pub owed: mpsc::Receiver<Debt>,
     /// How each probe cleans up now.
     pub plan: watch::Receiver<Arc<Plan>>,
-    /// What performs the steps.
-    pub runner: Runner,
-    /// The runtime on which they are performed.
-    pub probing: Handle,
+    /// Where the steps are performed.
+    pub threads: Arc<Threads>,
     /// Where the counts go.
     pub fanout: Fanout,
     /// Told to stop: what is owed is in the store.
@@ -86,7 +84,8 @@ impl Janitor {
                 && let Some(debt) = self.next_due()
             {
                 in_hand.insert(debt.run.clone(), debt.probe.clone());
-                trying.spawn_on(self.attempt(debt), &self.probing);
+                let thread = self.threads.next();
+                trying.spawn_on(self.attempt(debt, &thread.runner), &thread.handle);
             }
             self.tell(&in_hand, &mut told);
             let wake = self.next_wake(trying.len());
@@ -131,8 +130,8 @@ impl Janitor {
         monotonic + rest
     }
 
-    fn attempt(&self, debt: Debt) -> impl Future<Output = Tried> + Send + 'static {
-        let (plan, runner) = (Arc::clone(&self.plan.borrow()), self.runner.clone());
+    fn attempt(&self, debt: Debt, runner: &Runner) -> impl Future<Output = Tried> + Send + 'static {
+        let (plan, runner) = (Arc::clone(&self.plan.borrow()), runner.clone());
         async move {
             let probe = plan.probes.get(&debt.probe).filter(|probe| !probe.cleanup.is_empty());
             let result = match probe {

@@ -32,6 +32,7 @@ pub mod scheduler;
 pub mod slots;
 pub mod stalls;
 pub mod start;
+pub mod threads;
 
 #[cfg(test)]
 pub(crate) mod testing;

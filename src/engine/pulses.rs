@@ -100,7 +100,7 @@ impl Pings for Pulses {
             if pulses.is_empty() {
                 return Ok(());
             }
-            store.commit(Commit { pulses, ..Commit::default() }).await?;
+            store.commit(Commit { pulses, ..Commit::default() }.into()).await?;
             if let Some(heard) = self.heard().as_mut() {
                 // What changed again meanwhile is recorded by whoever changed it.
                 heard.unrecorded.retain(|token, change| changed.get(token) != Some(change));
@@ -132,13 +132,13 @@ mod tests {
     }
 
     impl Store for Kept {
-        fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<(), StoreError>> {
+        fn commit(&self, commit: Arc<Commit>) -> BoxFuture<'_, Result<(), StoreError>> {
             Box::pin(async move {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 if self.rests.load(Ordering::Relaxed) {
                     return Err(StoreError::Failed("the disk is full".to_owned()));
                 }
-                self.commits.lock().unwrap().push(commit.pulses);
+                self.commits.lock().unwrap().push(commit.pulses.clone());
                 Ok(())
             })
         }

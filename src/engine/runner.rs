@@ -49,7 +49,7 @@ pub struct Runner {
     clock: Arc<dyn Clock>,
     /// Cancelled when the process is told to stop: steps end at once, the cleanup goes on.
     stop: CancellationToken,
-    /// Of the threads on which the runs are made.
+    /// Of the thread on which the runs are made.
     stalls: Arc<Stalls>,
     /// Absent where nothing is stored.
     journal: Option<Arc<Journal>>,
@@ -75,7 +75,13 @@ impl Runner {
         Self { tells_all: true, ..self }
     }
 
-    /// Watches for stalls of the threads on which it is spawned, for ever: to be spawned where the runs are made.
+    /// The same for another thread, by whose stalls its runs are judged.
+    #[must_use]
+    pub fn elsewhere(&self) -> Self {
+        Self { stalls: Arc::new(Stalls::new(Arc::clone(&self.clock))), ..self.clone() }
+    }
+
+    /// Watches for stalls of the thread on which it is spawned, for ever: to be spawned where the runs are made.
     pub async fn watch(self) {
         self.stalls.beat().await;
     }

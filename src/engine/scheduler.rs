@@ -6,7 +6,6 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -14,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::calendar::{Calendar, Come, Entry, GRACE};
 use super::fanout::Fanout;
 use super::plan::Plan;
-use super::runner::{Order, Runner};
+use super::runner::Order;
 use super::slots::{SlotBook, SlotKey};
+use super::threads::{Thread, Threads};
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::{Failure, FailureKind, Run, SlotAccount, SlotOutcome};
@@ -29,6 +29,10 @@ pub const PERMITS: usize = 256;
 
 /// If a tick is this late the round is started without it.
 const TICK_LATE: Duration = Duration::from_secs(2);
+
+/// How long results are left to gather once some were taken. What ends after a quiet moment is taken at once; under load
+/// nobody is woken for each.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// The clock is looked at least this often, so that a step or a stop is noticed soon.
 const LOOK: Duration = Duration::from_secs(5);
@@ -65,10 +69,8 @@ pub struct Wiring {
     pub fanout: Fanout,
     /// Told to stop: no new rounds, runs end with their cleanup.
     pub stop: CancellationToken,
-    /// What makes the runs.
-    pub runner: Runner,
-    /// The runtime on which runs are made, so that no work of the engine delays them.
-    pub probing: Handle,
+    /// Where runs are made, so that no work of the engine delays them.
+    pub threads: Arc<Threads>,
 }
 
 struct Finished {
@@ -116,9 +118,8 @@ pub struct Scheduler {
     in_flight: HashSet<SlotKey>,
     book: SlotBook,
     permits: HashMap<ScheduleName, Arc<Semaphore>>,
-    runner: Runner,
     /// Where the runs are made; they are children of this task all the same.
-    probing: Handle,
+    threads: Arc<Threads>,
     runs: JoinSet<Finished>,
     seen: (Timestamp, Monotonic),
     /// What the process before this one missed, until the loop can send it.
@@ -128,12 +129,11 @@ pub struct Scheduler {
 impl Scheduler {
     /// A scheduler that stands where `accounted` says the process before it was.
     pub fn new(plan: &Arc<Plan>, accounted: Vec<(ScheduleName, ProbeName, Timestamp)>, wiring: Wiring) -> Self {
-        let Wiring { clock, ticks, ended, commands, fanout, stop, runner, probing } = wiring;
+        let Wiring { clock, ticks, ended, commands, fanout, stop, threads } = wiring;
         let accounted: HashMap<SlotKey, Timestamp> =
             accounted.into_iter().map(|(schedule, probe, through)| ((schedule, probe), through)).collect();
         let seen = (clock.now(), clock.monotonic());
         let mut scheduler = Self {
-            runner,
             clock,
             ticks,
             ended,
@@ -146,7 +146,7 @@ impl Scheduler {
             in_flight: HashSet::new(),
             book: SlotBook::default(),
             permits: HashMap::new(),
-            probing,
+            threads,
             runs: JoinSet::new(),
             seen,
             missed: Vec::new(),
@@ -188,13 +188,19 @@ impl Scheduler {
         for account in std::mem::take(&mut self.missed) {
             self.send(None, Some(account)).await;
         }
+        let mut gathered_at = Monotonic::default();
         loop {
-            let wake = self.next_wake();
+            while let Some(finished) = self.runs.try_join_next() {
+                self.finish(finished).await;
+            }
+            let gathers = self.clock.monotonic() < gathered_at && !self.runs.is_empty();
+            let wake = if gathers { self.next_wake().min(gathered_at) } else { self.next_wake() };
             let come = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
-                Some(finished) = self.runs.join_next(), if !self.runs.is_empty() => {
+                Some(finished) = self.runs.join_next(), if !gathers && !self.runs.is_empty() => {
                     self.finish(finished).await;
+                    gathered_at = self.clock.monotonic() + GATHER;
                     continue;
                 }
                 Some(command) = self.commands.recv() => self.obey(command).await,
@@ -304,8 +310,9 @@ impl Scheduler {
         let slot = order.slot;
         self.in_flight.insert(key.clone());
         let permits = self.permits.entry(key.0.clone()).or_insert_with(|| Arc::new(Semaphore::new(PERMITS)));
+        let Thread { handle, runner } = self.threads.next();
         let (permits, runner, clock, stop) =
-            (Arc::clone(permits), self.runner.clone(), Arc::clone(&self.clock), self.stop.clone());
+            (Arc::clone(permits), runner.clone(), Arc::clone(&self.clock), self.stop.clone());
         // A permit that comes after the next slot serves nobody.
         let period = order.schedule.as_ref().map_or(LOOK, |schedule| schedule.cadence.period_at(slot));
         let give_up = order.due + period.saturating_sub(LEAD).max(LEAD);
@@ -326,7 +333,7 @@ impl Scheduler {
             };
             Finished { key, slot, result }
         };
-        self.runs.spawn_on(run, &self.probing);
+        self.runs.spawn_on(run, handle);
     }
 
     async fn finish(&mut self, finished: Result<Finished, tokio::task::JoinError>) {
@@ -357,7 +364,8 @@ impl Scheduler {
 mod tests {
     use super::*;
     use crate::domain::outcome::{Cause, Observation, Verdict};
-    use crate::engine::testing::{TestClock, at, plan_of, probe, schedule_of, step};
+    use crate::engine::runner::Runner;
+    use crate::engine::testing::{TestClock, at, here, plan_of, probe, schedule_of, step};
     use crate::ports::TickError;
     use futures::future::BoxFuture;
     use std::collections::BTreeMap;
@@ -396,8 +404,7 @@ mod tests {
             commands: commands_receiver,
             fanout: Fanout::default(),
             stop: stop.clone(),
-            runner: Runner::new(clock.clone(), stop.clone()),
-            probing: Handle::current(),
+            threads: here(&Runner::new(clock.clone(), stop.clone())),
         };
         let mut task = JoinSet::new();
         task.spawn(Scheduler::new(&Arc::new(plan), accounted, wiring).run());

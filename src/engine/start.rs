@@ -18,6 +18,7 @@ use super::plan::Plan;
 use super::pulses::Pulses;
 use super::runner::Runner;
 use super::scheduler::{Command, Ended, Scheduler, Wiring};
+use super::threads::Threads;
 use crate::ports::{Clock, Commit, Store, StoreError, TickSource};
 
 /// How many ended runs wait for the dispatcher; beyond it the scheduler waits, which the lateness of runs then shows.
@@ -44,8 +45,8 @@ pub struct Rooms {
     pub plan: watch::Sender<Arc<Plan>>,
     /// Where samples go.
     pub fanout: Fanout,
-    /// The runtime on which probes run, which is not the one of everything else.
-    pub probing: Handle,
+    /// The threads on which probes run, which are not those of everything else.
+    pub threads: Vec<Handle>,
     /// What jobs elsewhere say of themselves.
     pub pulses: Arc<Pulses>,
 }
@@ -61,8 +62,6 @@ pub struct Engine {
     stop_deliverer: CancellationToken,
     stop_janitor: CancellationToken,
     janitor: JoinSet<()>,
-    /// Watches for stalls of the threads of the probes until it is dropped.
-    _watch: JoinSet<()>,
     scheduler: JoinSet<()>,
     dispatcher: JoinSet<()>,
     deliverer: JoinSet<()>,
@@ -72,7 +71,7 @@ pub struct Engine {
 impl Engine {
     /// Loads the state and starts every task.
     pub async fn start(rooms: Rooms) -> Result<Self, StoreError> {
-        let Rooms { clock, ticks, store, plan: plans, fanout, probing, pulses } = rooms;
+        let Rooms { clock, ticks, store, plan: plans, fanout, threads, pulses } = rooms;
         let plan = Arc::clone(&plans.borrow());
         let mut loaded = store.load().await?;
         let accounted = loaded.accounted.clone();
@@ -95,8 +94,7 @@ impl Engine {
         let (owed_sender, owed) = mpsc::channel(OWED_WAITING_MAX);
         let journal = Arc::new(Journal::new(Arc::clone(&clock), Arc::clone(&store), owed_sender));
         let runner = Runner::new(Arc::clone(&clock), stop_runs.clone()).journaling(Arc::clone(&journal));
-        let mut watch = JoinSet::new();
-        watch.spawn_on(runner.clone().watch(), &probing);
+        let threads = Arc::new(Threads::new(&threads, &runner));
         let wiring = Wiring {
             clock: Arc::clone(&clock),
             ticks,
@@ -104,8 +102,7 @@ impl Engine {
             commands: commands_receiver,
             fanout: fanout.clone(),
             stop: stop_runs.clone(),
-            runner: runner.clone(),
-            probing: probing.clone(),
+            threads: Arc::clone(&threads),
         };
         let (mut scheduler, mut dispatcher, mut deliverer) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         let cleaning = Janitor {
@@ -114,8 +111,7 @@ impl Engine {
             debts,
             owed,
             plan: plans.subscribe(),
-            runner,
-            probing,
+            threads,
             fanout: fanout.clone(),
             stop: stop_janitor.clone(),
         };
@@ -153,7 +149,6 @@ impl Engine {
             stop_deliverer,
             stop_janitor,
             janitor,
-            _watch: watch,
             scheduler,
             dispatcher,
             deliverer,

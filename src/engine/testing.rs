@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use secrecy::SecretString;
+use tokio::runtime::Handle;
 
 use super::plan::{Plan, PlannedProbe, Route, WebPlan};
+use super::runner::Runner;
+use super::threads::Threads;
 use crate::domain::debt::{Debt, Owing};
 use crate::domain::incident::{Incident, IncidentId, Severity};
 use crate::domain::judge::{AlertPolicy, Aspect};
@@ -21,6 +24,11 @@ use crate::domain::time::{Length, Monotonic, Timestamp};
 use crate::ports::{
     Clock, Commit, Delivery, Due, Loaded, Prober, SecretError, Secrets, Settlement, StepContext, Store, StoreError,
 };
+
+/// This thread and no other, for runs.
+pub fn here(runner: &Runner) -> Arc<Threads> {
+    Arc::new(Threads::new(&[Handle::current()], runner))
+}
 
 /// An instant.
 pub fn at(text: &str) -> Timestamp {
@@ -87,7 +95,7 @@ impl Debts {
 }
 
 impl Store for Debts {
-    fn commit(&self, _: Commit) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn commit(&self, _: Arc<Commit>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.take(|_| {})
     }
     fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {

@@ -286,7 +286,10 @@ mod tests {
     async fn a_flipped_bit_does_no_more_than_harm_what_it_is_in() {
         let kept = kept();
         let runs = (0..200).map(|slot| run("api", slot)).collect();
-        kept.store.commit(Commit { runs, ..opening(&incident("I1", Severity::P1, 0), &["ops"], 0) }).await.unwrap();
+        kept.store
+            .commit(Commit { runs, ..opening(&incident("I1", Severity::P1, 0), &["ops"], 0) }.into())
+            .await
+            .unwrap();
         kept.store.close().await;
         let whole = std::fs::read(&kept.path).unwrap();
         let (mut refusals, mut errors) = (0, 0);

@@ -242,8 +242,8 @@ mod tests {
     async fn the_oldest_comes_first_and_comes_back_as_it_was() {
         let kept = kept();
         let (one, two) = (incident("I1", Severity::P1, 20), incident("I2", Severity::P1, 10));
-        kept.store.commit(opening(&one, &["ops", "sms"], 20)).await.unwrap();
-        kept.store.commit(opening(&two, &["ops"], 10)).await.unwrap();
+        kept.store.commit(opening(&one, &["ops", "sms"], 20).into()).await.unwrap();
+        kept.store.commit(opening(&two, &["ops"], 10).into()).await.unwrap();
         let due = due_at(&kept, 20).await;
         assert_eq!(ids(&due.now), ["I2-1-ops", "I1-1-ops", "I1-1-sms"]);
         assert_eq!(due.now[0], message(&two, 1, Event::Opened, "ops", 10));
@@ -258,11 +258,11 @@ mod tests {
     async fn what_comes_later_waits_for_what_is_before_it() {
         let kept = kept();
         let one = incident("I1", Severity::P1, 0);
-        kept.store.commit(opening(&one, &["ops", "sms"], 0)).await.unwrap();
+        kept.store.commit(opening(&one, &["ops", "sms"], 0).into()).await.unwrap();
         let first = due_at(&kept, 0).await.now;
         settle_as(&kept, &first[0], again(60)).await;
         settle_as(&kept, &first[1], delivered(1)).await;
-        kept.store.commit(resolving(&one, &["ops", "sms"], 10)).await.unwrap();
+        kept.store.commit(resolving(&one, &["ops", "sms"], 10).into()).await.unwrap();
         // The channel that was told hears the end; for the other the opening still waits, and the end waits behind it.
         let due = due_at(&kept, 10).await;
         assert_eq!((ids(&due.now), due.next_at), (vec!["I1-2-sms"], Some(second(60))));
@@ -280,13 +280,13 @@ mod tests {
     async fn a_channel_that_was_told_already_is_not_told_by_the_resolve_alone() {
         let kept = kept();
         let one = incident("I1", Severity::P1, 0);
-        kept.store.commit(opening(&one, &["ops", "team"], 0)).await.unwrap();
+        kept.store.commit(opening(&one, &["ops", "team"], 0).into()).await.unwrap();
         let first = due_at(&kept, 0).await.now;
         settle_as(&kept, &first[1], delivered(1)).await;
         let fallback = Delivery { id: "F".to_owned(), fallback: None, ..message(&one, 1, Event::Opened, "team", 2) };
         let dead = |fallback| Settlement::Dead { at: second(2), error: "400".to_owned(), fallback };
         settle_as(&kept, &first[0], dead(Some(Box::new(fallback.clone())))).await;
-        kept.store.commit(resolving(&one, &["team"], 10)).await.unwrap();
+        kept.store.commit(resolving(&one, &["team"], 10).into()).await.unwrap();
         let due = due_at(&kept, 10).await;
         assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["I1-2-team"], vec![]), "it has heard of the opening");
     }
@@ -300,14 +300,14 @@ mod tests {
         };
         let kept = kept();
         let (before, after) = (incident("I1", Severity::P1, 0), incident("I2", Severity::P1, 0));
-        kept.store.commit(opening(&before, &["ops"], 0)).await.unwrap();
-        kept.store.commit(opening(&after, &["ops"], 0)).await.unwrap();
+        kept.store.commit(opening(&before, &["ops"], 0).into()).await.unwrap();
+        kept.store.commit(opening(&after, &["ops"], 0).into()).await.unwrap();
         let given_up = due_at(&kept, 0).await.now;
         // One incident is over before its opening is given up on, the other after.
-        kept.store.commit(resolving(&before, &["ops"], 1)).await.unwrap();
+        kept.store.commit(resolving(&before, &["ops"], 1).into()).await.unwrap();
         settle_as(&kept, &given_up[0], dead(&before)).await;
         settle_as(&kept, &given_up[1], dead(&after)).await;
-        kept.store.commit(resolving(&after, &["ops"], 3)).await.unwrap();
+        kept.store.commit(resolving(&after, &["ops"], 3).into()).await.unwrap();
         let due = due_at(&kept, 10).await;
         assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["I1-F", "I2-F"], vec!["I1-2-ops", "I2-2-ops"]));
         settle_as(&kept, &due.now[0], delivered(11)).await;
@@ -320,9 +320,9 @@ mod tests {
     async fn a_fallback_hears_each_thing_once() {
         let kept = kept();
         let one = incident("I1", Severity::P1, 0);
-        kept.store.commit(opening(&one, &["ops", "team"], 0)).await.unwrap();
+        kept.store.commit(opening(&one, &["ops", "team"], 0).into()).await.unwrap();
         let first = due_at(&kept, 0).await.now;
-        kept.store.commit(resolving(&one, &["ops", "team"], 1)).await.unwrap();
+        kept.store.commit(resolving(&one, &["ops", "team"], 1).into()).await.unwrap();
         let fallback = Delivery { id: "F".to_owned(), fallback: None, ..message(&one, 1, Event::Opened, "team", 2) };
         let dead = Settlement::Dead { at: second(2), error: "400".to_owned(), fallback: Some(Box::new(fallback)) };
         settle_as(&kept, &first[0], dead).await;
@@ -339,8 +339,8 @@ mod tests {
         let twice = Delivery { id: "F".to_owned(), ..message(&one, 1, Event::Opened, "ops", 1) };
         let mut commit = opening(&one, &["ops"], 0);
         commit.deliveries.push(twice);
-        kept.store.commit(commit).await.unwrap();
-        kept.store.commit(resolving(&one, &["ops"], 10)).await.unwrap();
+        kept.store.commit(commit.into()).await.unwrap();
+        kept.store.commit(resolving(&one, &["ops"], 10).into()).await.unwrap();
         let due = due_at(&kept, 10).await;
         assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["I1-1-ops"], vec![]));
         settle_as(&kept, &due.now[0], Settlement::Merged { at: second(10) }).await;
@@ -351,7 +351,7 @@ mod tests {
     #[tokio::test]
     async fn what_rests_is_due_again_after_a_start_and_after_a_clock_that_was_set_back() {
         let kept = kept();
-        kept.store.commit(opening(&incident("I1", Severity::P1, 0), &["ops"], 0)).await.unwrap();
+        kept.store.commit(opening(&incident("I1", Severity::P1, 0), &["ops"], 0).into()).await.unwrap();
         let message = due_at(&kept, 0).await.now.remove(0);
         settle_as(&kept, &message, again(300)).await;
         assert!(due_at(&kept, 1).await.now.is_empty());
@@ -366,7 +366,7 @@ mod tests {
     async fn what_is_settled_stays_as_it_is() {
         let kept = kept();
         let one = incident("I1", Severity::P1, 0);
-        kept.store.commit(opening(&one, &["ops"], 0)).await.unwrap();
+        kept.store.commit(opening(&one, &["ops"], 0).into()).await.unwrap();
         let message = due_at(&kept, 0).await.now.remove(0);
         settle_as(&kept, &message, again(5)).await;
         settle_as(&kept, &message, again(5)).await;
@@ -385,7 +385,7 @@ mod tests {
             AND settled_at / 1000000 % 60 = 6";
         assert_eq!((kept.number(same), kept.number("SELECT count(*) FROM outbox")), (1, 1));
         // A commit that is repeated does not open it again either.
-        kept.store.commit(Commit { deliveries: vec![message], ..Commit::default() }).await.unwrap();
+        kept.store.commit(Commit { deliveries: vec![message], ..Commit::default() }.into()).await.unwrap();
         assert!(due_at(&kept, 99).await.now.is_empty());
     }
 }

@@ -237,7 +237,7 @@ mod tests {
         let runs = vec![failed.clone(), run("api", 0), run("api", 30), blind.clone(), asked_for, hourly.clone()];
         let counts = vec![(SlotOutcome::Ran, 3), (SlotOutcome::Gap, 1)];
         let account = SlotAccount { schedule: schedule("tier"), probe: probe("api"), through: second(60), counts };
-        kept.store.commit(Commit { runs, accounts: vec![account], ..Commit::default() }).await.unwrap();
+        kept.store.commit(Commit { runs, accounts: vec![account], ..Commit::default() }.into()).await.unwrap();
 
         let overview = kept.store.overview(second(31)).await.unwrap();
         let [api, web] = ["api", "web"].map(|name| (schedule("tier"), probe(name)));
@@ -261,7 +261,7 @@ mod tests {
             incident("grave", Severity::P1, 5),
         ];
         incidents.extend((0..12).map(|n| resolved(&incident(&format!("over-{n}"), Severity::P2, n), 100 + n)));
-        kept.store.commit(Commit { incidents, ..Commit::default() }).await.unwrap();
+        kept.store.commit(Commit { incidents, ..Commit::default() }.into()).await.unwrap();
         let overview = kept.store.overview(second(0)).await.unwrap();
         let ids = |incidents: &[Incident]| incidents.iter().map(|i| i.id.to_string()).collect::<Vec<_>>();
         assert_eq!(ids(&overview.open), ["grave", "grave-later", "mild"]);
@@ -275,7 +275,7 @@ mod tests {
         let mut commit = opening(&one, &["dead", "late", "merged", "new", "ok"], 60);
         commit.moments =
             [(60, "opened"), (30, "failed"), (60, "muted")].map(|(at, what)| moment("I1", at, what)).into();
-        kept.store.commit(commit).await.unwrap();
+        kept.store.commit(commit.into()).await.unwrap();
         let receipt = Receipt { id: Some("m-1".to_owned()) };
         let error = "503".to_owned();
         for (to, settlement) in [
@@ -286,7 +286,7 @@ mod tests {
         ] {
             kept.store.settle(&delivery(&one, 1, Event::Opened, to, 60), settlement).await.unwrap();
         }
-        kept.store.commit(resolving(&one, &["ok"], 90)).await.unwrap();
+        kept.store.commit(resolving(&one, &["ok"], 90).into()).await.unwrap();
         let story = kept.store.incident(&one.id).await.unwrap().unwrap();
         assert_eq!(story.incident, resolved(&one, 90));
         assert_eq!(story.moments.iter().map(|m| m.what.as_str()).collect::<Vec<_>>(), ["failed", "opened", "muted"]);
@@ -309,7 +309,7 @@ mod tests {
     #[tokio::test]
     async fn a_value_that_cannot_be_read_is_named() {
         let kept = kept();
-        kept.store.commit(opening(&incident("I1", Severity::P1, 0), &[], 0)).await.unwrap();
+        kept.store.commit(opening(&incident("I1", Severity::P1, 0), &[], 0).into()).await.unwrap();
         kept.store.tamper(|store| store.execute_batch("UPDATE incidents SET body = '{}'")).await.unwrap();
         assert_eq!(
             kept.store.load().await.unwrap_err().to_string(),

@@ -211,11 +211,11 @@ mod tests {
     #[tokio::test]
     async fn the_next_process_goes_on_where_this_one_was() {
         let mut kept = kept();
-        kept.store.commit(whole()).await.unwrap();
+        kept.store.commit(whole().into()).await.unwrap();
         let closed = incident("I0", Severity::P1, 1);
         let pulses = vec![(token(2), Pulse { pings: 7, ..Pulse::since(second(1)) })];
         let closed = Commit { incidents: vec![closed.clone(), resolved(&closed, 9)], pulses, ..Commit::default() };
-        kept.store.commit(closed).await.unwrap();
+        kept.store.commit(closed.into()).await.unwrap();
         kept.reopen().await;
         let loaded = kept.store.load().await.unwrap();
         assert_eq!(loaded.states, [(key("api"), firing())]);
@@ -225,7 +225,7 @@ mod tests {
         let pulses: Vec<_> = loaded.pulses.iter().map(|(token, pulse)| (*token, pulse.pings)).collect();
         assert_eq!(pulses, [(token(1), 0), (token(2), 7)]);
         kept.store
-            .commit(Commit { states: vec![(key("api"), AlertState::Healthy)], ..Commit::default() })
+            .commit(Commit { states: vec![(key("api"), AlertState::Healthy)], ..Commit::default() }.into())
             .await
             .unwrap();
         assert!(kept.store.load().await.unwrap().states.is_empty());
@@ -237,7 +237,7 @@ mod tests {
         for account in
             [account(60, &[(SlotOutcome::Ran, 2)]), account(30, &[(SlotOutcome::Ran, 1), (SlotOutcome::Gap, 3)])]
         {
-            kept.store.commit(Commit { accounts: vec![account], ..Commit::default() }).await.unwrap();
+            kept.store.commit(Commit { accounts: vec![account], ..Commit::default() }.into()).await.unwrap();
         }
         assert_eq!(kept.number("SELECT ran * 10 + gap FROM slots"), 33);
         assert_eq!(kept.store.load().await.unwrap().accounted[0].2, second(30));
@@ -246,9 +246,9 @@ mod tests {
     #[tokio::test]
     async fn what_comes_twice_is_kept_once() {
         let kept = kept();
-        kept.store.commit(whole()).await.unwrap();
+        kept.store.commit(whole().into()).await.unwrap();
         assert_eq!(counts(&kept), [2, 1, 1, 1, 3, 1]);
-        kept.store.commit(Commit { accounts: Vec::new(), ..whole() }).await.unwrap();
+        kept.store.commit(Commit { accounts: Vec::new(), ..whole() }.into()).await.unwrap();
         assert_eq!(counts(&kept), [2, 1, 1, 1, 3, 1]);
     }
 
@@ -265,7 +265,7 @@ mod tests {
         }
         let mut runs = vec![run("api", 0), second_run, elsewhere];
         runs.extend(asked_for);
-        kept.store.commit(Commit { runs, ..Commit::default() }).await.unwrap();
+        kept.store.commit(Commit { runs, ..Commit::default() }.into()).await.unwrap();
         assert_eq!(kept.number("SELECT count(*) FROM runs"), 4);
         assert_eq!(kept.number("SELECT count(*) FROM runs WHERE id = 'other'"), 1, "the later one stands");
     }

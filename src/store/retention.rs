@@ -67,13 +67,13 @@ mod tests {
     async fn what_is_old_and_over_goes_and_the_rest_stays() {
         let kept = kept();
         let runs = (0..20).map(|n| run("api", n * 30)).collect();
-        kept.store.commit(Commit { runs, ..Commit::default() }).await.unwrap();
+        kept.store.commit(Commit { runs, ..Commit::default() }.into()).await.unwrap();
         let [over, told, open, recent] = ["over", "told", "open", "recent"].map(|id| incident(id, Severity::P1, 0));
         for (incident, end) in [(&over, Some(10)), (&told, Some(10)), (&open, None), (&recent, Some(500))] {
             let mut commit = opening(incident, &["ops"], 0);
             commit.moments.push(moment(&incident.id.0, 0, "opened"));
             commit.incidents.extend(end.map(|end| resolved(incident, end)));
-            kept.store.commit(commit).await.unwrap();
+            kept.store.commit(commit.into()).await.unwrap();
         }
         let merged = Settlement::Merged { at: second(11) };
         for settled in [&over, &open, &recent] {
@@ -100,7 +100,7 @@ mod tests {
     async fn much_goes_in_slices_and_the_file_shrinks() {
         let kept = kept();
         let runs = (0..12_000).map(|n| run("api", n)).collect();
-        kept.store.commit(Commit { runs, ..Commit::default() }).await.unwrap();
+        kept.store.commit(Commit { runs, ..Commit::default() }.into()).await.unwrap();
         let (pages, before) = (kept.number("PRAGMA page_count"), kept.store.transactions());
         assert_eq!(kept.store.purge(second(20_000)).await.unwrap(), 12_000);
         let slices = kept.store.transactions() - before;

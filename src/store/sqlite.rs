@@ -112,8 +112,8 @@ impl Drop for Sqlite {
 }
 
 impl Store for Sqlite {
-    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move { self.write(Work::Commit(Box::new(commit))).await.map(|_| ()) })
+    fn commit(&self, commit: Arc<Commit>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.write(Work::Commit(commit)).await.map(|_| ()) })
     }
 
     fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {

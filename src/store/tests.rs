@@ -29,7 +29,7 @@ async fn a_crash_loses_nothing_that_was_answered() {
     for slot in 0..12 {
         let one = incident(&format!("I{slot}"), Severity::P1, slot);
         let commit = Commit { runs: vec![run("api", slot)], ..opening(&one, &["ops"], slot) };
-        kept.store.commit(commit).await.unwrap();
+        kept.store.commit(commit.into()).await.unwrap();
         answered.push((length(), slot + 1));
     }
     let whole = length();
@@ -58,7 +58,7 @@ async fn a_store_that_is_locked_by_another_program_is_waited_for() {
     let kept = kept();
     let other = Connection::open(&kept.path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let commit = kept.store.commit(Commit { runs: vec![run("api", 0)], ..Commit::default() });
+    let commit = kept.store.commit(Commit { runs: vec![run("api", 0)], ..Commit::default() }.into());
     let (committed, ()) = join(commit, async {
         assert!(kept.store.load().await.unwrap().states.is_empty(), "reading goes on");
         other.execute_batch("COMMIT").unwrap();
@@ -70,7 +70,7 @@ async fn a_store_that_is_locked_by_another_program_is_waited_for() {
 #[tokio::test]
 async fn a_store_that_is_dropped_lets_the_next_process_in() {
     let Kept { store, path, directory } = kept();
-    store.commit(Commit { runs: vec![run("api", 0)], ..Commit::default() }).await.unwrap();
+    store.commit(Commit { runs: vec![run("api", 0)], ..Commit::default() }.into()).await.unwrap();
     drop(store);
     let kept = Kept { store: open(&path).unwrap(), path, directory };
     assert_eq!(kept.number("SELECT count(*) FROM runs"), 1);
@@ -145,7 +145,7 @@ impl World {
     }
 
     async fn commit(&mut self, commit: Commit) {
-        self.kept.store.commit(commit).await.unwrap();
+        self.kept.store.commit(commit.into()).await.unwrap();
     }
 
     /// What is due: one message for each channel and incident.

@@ -28,7 +28,7 @@ pub type Tampering = dyn Fn(&Connection) -> Result<()> + Send;
 /// What is to be written.
 pub enum Work {
     /// What ended and what changed.
-    Commit(Box<Commit>),
+    Commit(Arc<Commit>),
     /// What came of an attempt at a delivery.
     Settle(Box<(Delivery, Settlement)>),
     /// Deliveries that rest are due now.
@@ -85,9 +85,11 @@ impl Writer {
         let mut group = Vec::with_capacity(GROUP_MAX);
         while self.tasks.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
             let results = self.perform(&group);
-            for (task, result) in group.drain(..).zip(results) {
+            for (Task { work, reply }, result) in group.drain(..).zip(results) {
+                // Before the answer, so that whoever asked has a commit for itself again.
+                drop(work);
                 // Whoever gave up waiting finds it in the store.
-                let _ = task.reply.send(result);
+                let _ = reply.send(result);
             }
         }
         self.end();
@@ -221,7 +223,7 @@ mod tests {
         let queue = async {
             begins.await.unwrap();
             let let_go = async { go.send(()).unwrap() };
-            let all = join(join_all(commits.into_iter().map(|commit| kept.store.commit(commit))), let_go);
+            let all = join(join_all(commits.into_iter().map(|commit| kept.store.commit(commit.into()))), let_go);
             // Polled in order and without tokio's budget for a task, each commit is in the queue by then.
             tokio::task::unconstrained(all).await.0
         };
@@ -254,7 +256,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_is_an_answer_and_passes() {
         let kept = kept();
-        kept.store.commit(of_run(0)).await.unwrap();
+        kept.store.commit(of_run(0).into()).await.unwrap();
         let limit = |pages: i64| {
             move |connection: &Connection| {
                 connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
@@ -262,12 +264,12 @@ mod tests {
         };
         kept.store.tamper(limit(1)).await.unwrap();
         let large = Commit { runs: (1..2_000).map(|slot| run("api", slot)).collect(), ..Commit::default() };
-        let refused = kept.store.commit(large.clone()).await.unwrap_err();
+        let refused = kept.store.commit(large.clone().into()).await.unwrap_err();
         assert_eq!(refused.to_string(), "the store failed: database or disk is full");
         assert_eq!(kept.number("SELECT count(*) FROM runs"), 1, "all of a commit or nothing");
         kept.store.load().await.unwrap();
         kept.store.tamper(limit(1_000_000)).await.unwrap();
-        kept.store.commit(large).await.unwrap();
+        kept.store.commit(large.into()).await.unwrap();
         assert_eq!(kept.number("SELECT count(*) FROM runs"), 2_000);
         assert_eq!(kept.integrity(), "ok");
     }
@@ -283,7 +285,7 @@ mod tests {
             let limit = format!("PRAGMA max_page_count = {pages}");
             kept.store.tamper(move |connection| connection.query_row(&limit, [], |_| Ok(()))).await.unwrap();
             let runs = (0..12).map(|second| run("api", slot * 12 + second)).collect();
-            match kept.store.commit(Commit { runs, ..Commit::default() }).await {
+            match kept.store.commit(Commit { runs, ..Commit::default() }.into()).await {
                 Ok(()) => answered += 12,
                 Err(error) => {
                     assert_eq!(error.to_string(), "the store failed: database or disk is full");
@@ -313,7 +315,7 @@ mod tests {
             Ok(())
         };
         kept.store.tamper(fresh).await.unwrap();
-        kept.store.commit(of_run(0)).await.unwrap();
+        kept.store.commit(of_run(0).into()).await.unwrap();
         assert_eq!(kept.number("SELECT count(*) FROM runs"), 1);
     }
 
@@ -324,22 +326,22 @@ mod tests {
             |_: &Connection| Err(Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR), None));
         std::fs::rename(&kept.path, kept.directory.path().join("away")).unwrap();
         assert!(kept.store.tamper(lost).await.is_err());
-        assert!(matches!(kept.store.commit(of_run(0)).await, Err(StoreError::Failed(_))));
+        assert!(matches!(kept.store.commit(of_run(0).into()).await, Err(StoreError::Failed(_))));
         assert!(!kept.path.exists());
         std::fs::rename(kept.directory.path().join("away"), &kept.path).unwrap();
-        kept.store.commit(of_run(0)).await.unwrap();
+        kept.store.commit(of_run(0).into()).await.unwrap();
     }
 
     #[tokio::test]
     async fn closing_writes_what_is_queued_and_answers_closed_from_then_on() {
         let kept = kept();
-        let commits = join_all((0..50).map(|slot| kept.store.commit(of_run(slot))));
+        let commits = join_all((0..50).map(|slot| kept.store.commit(of_run(slot).into())));
         let (results, ()) = join(commits, kept.store.close()).await;
         assert!(results.iter().all(Result::is_ok));
         let wal = kept.path.with_extension("db-wal");
         assert!(!wal.exists(), "the log is in the database");
         let closed = "the store is closed";
-        assert_eq!(kept.store.commit(of_run(99)).await.unwrap_err().to_string(), closed);
+        assert_eq!(kept.store.commit(of_run(99).into()).await.unwrap_err().to_string(), closed);
         assert_eq!(kept.store.load().await.unwrap_err().to_string(), closed);
         kept.store.close().await;
         assert_eq!(kept.number("SELECT count(*) FROM runs"), 50);

@@ -295,7 +295,7 @@ async fn no_secret_and_no_captured_value_is_seen_anywhere() {
     let mut ledger = Ledger::open(Arc::clone(&plan), Loaded::default(), clock.now(), &mut commit);
     ledger.take_run(kept.clone(), clock.now(), &mut commit);
     let incident = commit.incidents.last().cloned().expect("an incident");
-    opened.commit(commit).await.expect("it is stored");
+    opened.commit(commit.into()).await.expect("it is stored");
     let story = opened.incident(&incident.id).await.expect("it is read").expect("it is there");
     assert_eq!(story.bundles.len(), 1);
     assert_eq!(story.bundles[0].bundle.steps.len(), 2);

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use super::*;
 use crate::domain::names::CaptureName;
 use crate::domain::outcome::Observation;
-use crate::engine::testing::{Debts, TestClock, at, plan_of, probe, schedule_of, step};
+use crate::engine::testing::{Debts, TestClock, at, here, plan_of, probe, schedule_of, step};
 use crate::ports::{Prober, StepContext};
 
 struct World {
@@ -48,8 +48,7 @@ fn start(debts: Vec<Debt>, cleanup: Vec<crate::engine::plan::PlannedStep>) -> Wo
         debts,
         owed,
         plan: watch::Sender::new(Arc::new(plan)).subscribe(),
-        runner: Runner::new(clock.clone(), stop.clone()),
-        probing: Handle::current(),
+        threads: here(&Runner::new(clock.clone(), stop.clone())),
         fanout: Fanout::default(),
         stop,
     };
