@@ -241,12 +241,13 @@ pub async fn handshake(
         }
         Err(unreadable) => unreadable,
     };
-    let shake = async {
+    // It has room of its own: a run over plain TCP is not to be as large as one with a handshake.
+    let shake = Box::pin(async {
         shake.await.map_err(|Broken(error)| match strict.as_ref().and_then(|strict| strict.refused()) {
             Some((sent, why)) => refuse(&sent, &why),
             None => tls_failure::of_handshake(&error),
         })
-    };
+    });
     let stream = watch.time(Part::Tls, shake).await?;
     let connection = stream.get_ref().1;
     let sent = connection.peer_certificates().unwrap_or_default();

@@ -147,7 +147,7 @@ impl Connection {
         let (log, ration) = (Log::default(), Ration::default());
         let io = TokioIo::new(Rationed::new(Wire::new(socket, Arc::clone(clock), log.clone()), ration.clone()));
         let opening = async {
-            let opened = if is_http2 { open_http2(io).await } else { open_http1(io).await };
+            let opened = if is_http2 { Box::pin(open_http2(io)).await } else { open_http1(io).await };
             opened.map_err(|error| Failure::new(FailureKind::ProtocolClosed, format!("HTTP could not begin: {error}")))
         };
         // The beginning of HTTP/2 is written here, and nobody may ever take it.

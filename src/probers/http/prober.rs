@@ -51,13 +51,13 @@ impl HttpProber {
         let Some(Credentials::OAuth2(oauth2)) = &self.draft.credentials else {
             return self.follow(cx, way, &shared, None).await;
         };
-        let token = oauth2.token(cx, &shared, None).await?;
+        let token = Box::pin(oauth2.token(cx, &shared, None)).await?;
         let seen = self.follow(cx, way, &shared, Some(&token)).await;
         let refused = matches!(&seen, Ok(seen) if seen.facts.get("status") == Some(&UNAUTHORIZED.into()));
         if !(refused && token.was_kept) {
             return seen;
         }
-        let token = oauth2.token(cx, &shared, Some(&token)).await?;
+        let token = Box::pin(oauth2.token(cx, &shared, Some(&token))).await?;
         self.follow(cx, way, &shared, Some(&token)).await
     }
 

@@ -1,7 +1,5 @@
 //! A request: as it was written, and as it is for one run.
 
-use std::pin::pin;
-
 use bytes::Bytes;
 use futures::future::{Either, select};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, USER_AGENT};
@@ -111,7 +109,7 @@ impl Draft {
 
 /// Looking for credentials of ours takes none of the target's time beyond the step's, and is our fault when it does.
 async fn signer_in_time(sigv4: &SigV4, cx: &StepContext<'_>) -> Result<Signer, Failure> {
-    match select(pin!(sigv4.signer()), cx.clock.sleep_until(cx.deadline)).await {
+    match select(Box::pin(sigv4.signer()), cx.clock.sleep_until(cx.deadline)).await {
         Either::Left((signer, _)) => signer,
         Either::Right(_) => {
             Err(Failure::new(FailureKind::LocalSecret, "no credentials for AWS were found before the time ended"))
