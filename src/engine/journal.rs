@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::domain::debt::{Debt, Owing};
 use crate::domain::names::{CaptureName, ProbeName};
@@ -51,7 +52,7 @@ impl Journal {
             due_at: None,
         };
         self.put(&debt).await;
-        Entry { journal: self, debt }
+        Entry { journal: self, debt: Some(debt) }
     }
 
     /// How many cleanups of earlier runs a probe owes.
@@ -93,32 +94,39 @@ impl Journal {
     }
 }
 
-/// What one run has put down.
+/// What one run has put down. Whoever drops it before it is clean owes it: the janitor tries again, in this process.
 pub struct Entry<'a> {
     journal: &'a Journal,
-    debt: Debt,
+    /// Absent once it is clean.
+    debt: Option<Debt>,
 }
 
 impl Entry<'_> {
     /// Puts down what the cleanup needs of what was captured by now. To be awaited before the next step begins.
     pub async fn keep(&mut self, captures: &BTreeMap<CaptureName, String>, owing: &Owing) {
+        let Some(debt) = &mut self.debt else { return };
         let needed = captures.iter().filter(|(name, _)| owing.needs(name));
         let needed: BTreeMap<_, _> = needed.map(|(name, text)| (name.clone(), text.clone())).collect();
-        if needed != self.debt.captures {
-            self.debt.captures = needed;
-            self.journal.put(&self.debt).await;
+        if needed != debt.captures {
+            debt.captures = needed;
+            self.journal.put(debt).await;
         }
     }
 
     /// The cleanup did its work, so nothing is left to be told.
-    pub async fn clean(self) {
-        self.journal.acquit(&self.debt.run).await;
+    pub async fn clean(mut self) {
+        if let Some(debt) = self.debt.take() {
+            self.journal.acquit(&debt.run).await;
+        }
     }
+}
 
-    /// The cleanup did not do its work: the janitor tries again.
-    pub fn owe(self) {
-        if self.journal.owed.try_send(self.debt).is_err() {
-            tracing::error!("too many cleanups wait to be tried again; the next start tries this one");
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        let Some(debt) = self.debt.take() else { return };
+        // A janitor that has ended needs none: it is the next start that tries this one.
+        if let Err(TrySendError::Full(debt)) = self.journal.owed.try_send(debt) {
+            tracing::error!(probe = %debt.probe, "too many cleanups wait to be tried again; the next start tries this one");
         }
     }
 }
