@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::fanout::Fanout;
@@ -22,7 +22,7 @@ use super::runner::Runner;
 use crate::domain::debt::Debt;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::names::ProbeName;
-use crate::domain::outcome::{Failure, FailureKind, RunId};
+use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::text::harmless;
 use crate::domain::time::{Length, Monotonic, between, later};
 use crate::ports::Clock;
@@ -67,15 +67,12 @@ pub struct Janitor {
     pub stop: CancellationToken,
 }
 
-/// An attempt that has ended.
-type Tried = (Debt, Result<(), Failure>);
-
 impl Janitor {
     /// Goes on until it is told to stop.
     pub async fn run(mut self) {
-        let mut trying: JoinSet<Tried> = JoinSet::new();
-        // What is being tried is owed as well.
-        let mut in_hand: BTreeMap<RunId, ProbeName> = BTreeMap::new();
+        let mut trying: JoinSet<Result<(), Failure>> = JoinSet::new();
+        // What is being tried is owed as well, whatever becomes of the attempt.
+        let mut in_hand: BTreeMap<Id, Debt> = BTreeMap::new();
         let mut told = BTreeMap::new();
         if !self.debts.is_empty() {
             tracing::warn!(runs = self.debts.len(), "cleaning up after runs that did not come to it themselves");
@@ -85,22 +82,22 @@ impl Janitor {
             while trying.len() < AT_ONCE
                 && let Some(debt) = self.next_due()
             {
-                in_hand.insert(debt.run.clone(), debt.probe.clone());
-                trying.spawn_on(self.attempt(debt), &self.probing);
+                let attempt = trying.spawn_on(self.attempt(debt.clone()), &self.probing);
+                in_hand.insert(attempt.id(), debt);
             }
             self.tell(&in_hand, &mut told);
             let wake = self.next_wake(trying.len());
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
-                Some(tried) = trying.join_next(), if !trying.is_empty() => match tried {
-                    Ok((debt, result)) => {
-                        in_hand.remove(&debt.run);
+                Some(tried) = trying.join_next_with_id(), if !trying.is_empty() => {
+                    // The runner catches what a step does, so who panics here has a bug of the engine's own.
+                    let bug = || Failure::new(FailureKind::Internal, "a bug of Roundsman ended this cleanup");
+                    let (attempt, result) = tried.unwrap_or_else(|error| (error.id(), Err(bug())));
+                    if let Some(debt) = in_hand.remove(&attempt) {
                         self.settle(debt, result).await;
                     }
-                    // The runner catches what a step does, so this is a bug of the engine's own; the store still has it.
-                    Err(error) => tracing::error!("a cleanup ended without a result: {error}"),
-                },
+                }
                 Some(debt) = self.owed.recv() => self.take(debt).await,
                 () = self.clock.sleep_until(wake) => {}
             }
@@ -131,15 +128,14 @@ impl Janitor {
         monotonic + rest
     }
 
-    fn attempt(&self, debt: Debt) -> impl Future<Output = Tried> + Send + 'static {
+    fn attempt(&self, debt: Debt) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
         let (plan, runner) = (Arc::clone(&self.plan.borrow()), self.runner.clone());
         async move {
             let probe = plan.probes.get(&debt.probe).filter(|probe| !probe.cleanup.is_empty());
-            let result = match probe {
+            match probe {
                 Some(probe) => runner.clean(&plan, probe, &debt).await,
                 None => Err(Failure::new(FailureKind::Internal, "no probe of that name has a cleanup any more")),
-            };
-            (debt, result)
+            }
         }
     }
 
@@ -185,10 +181,10 @@ impl Janitor {
     }
 
     /// Tells what each probe owes, where that has changed.
-    fn tell(&self, in_hand: &BTreeMap<RunId, ProbeName>, told: &mut BTreeMap<ProbeName, u64>) {
+    fn tell(&self, in_hand: &BTreeMap<Id, Debt>, told: &mut BTreeMap<ProbeName, u64>) {
         let mut counts: BTreeMap<ProbeName, u64> = BTreeMap::new();
-        for probe in self.debts.iter().map(|debt| &debt.probe).chain(in_hand.values()) {
-            *counts.entry(probe.clone()).or_default() += 1;
+        for debt in self.debts.iter().chain(in_hand.values()) {
+            *counts.entry(debt.probe.clone()).or_default() += 1;
         }
         if counts == *told {
             return;

@@ -7,7 +7,9 @@ use futures::future::BoxFuture;
 
 use super::*;
 use crate::domain::names::CaptureName;
-use crate::domain::outcome::Observation;
+use crate::domain::outcome::{Observation, RunId};
+use crate::domain::time::Timestamp;
+use crate::engine::plan::{PlannedProbe, PlannedStep};
 use crate::engine::testing::{Debts, TestClock, at, plan_of, probe, schedule_of, step};
 use crate::ports::{Prober, StepContext};
 
@@ -30,17 +32,27 @@ fn debt(run: &str, since: &str) -> Debt {
 }
 
 /// A janitor that begins with these debts, under a plan whose one probe cleans up by that step.
-fn start(debts: Vec<Debt>, cleanup: Vec<crate::engine::plan::PlannedStep>) -> World {
+fn start(debts: Vec<Debt>, cleanup: Vec<PlannedStep>) -> World {
+    start_on(debts, vec![("probe-0", cleanup)], |clock| clock)
+}
+
+/// The same under a plan of these probes, whose cleanups are performed by that clock.
+fn start_on(
+    debts: Vec<Debt>,
+    cleanups: Vec<(&str, Vec<PlannedStep>)>,
+    performing: impl FnOnce(Arc<TestClock>) -> Arc<dyn Clock>,
+) -> World {
     let clock = TestClock::starting("2026-11-25T10:00:00Z");
     let store = Arc::new(Debts::default());
     store.kept.lock().unwrap().extend(debts.iter().map(|debt| (debt.run.clone(), debt.clone())));
     let (sender, owed) = mpsc::channel(4);
     let journal = Arc::new(Journal::new(clock.clone(), Arc::clone(&store) as _, sender));
     let mut plan = plan_of(vec![schedule_of("tier", "30s", 1)]);
-    let mut cleaning = probe("probe-0");
-    cleaning.cleanup = cleanup;
-    cleaning.steps = vec![step("never", || panic!("the steps are not performed again"))];
-    plan.probes.insert(cleaning.name.clone(), Arc::new(cleaning));
+    for (name, cleanup) in cleanups {
+        let steps = vec![step("never", || panic!("the steps are not performed again"))];
+        let cleaning = PlannedProbe { steps, cleanup, ..probe(name) };
+        plan.probes.insert(cleaning.name.clone(), Arc::new(cleaning));
+    }
     let stop = CancellationToken::new();
     let janitor = Janitor {
         clock: clock.clone(),
@@ -48,7 +60,7 @@ fn start(debts: Vec<Debt>, cleanup: Vec<crate::engine::plan::PlannedStep>) -> Wo
         debts,
         owed,
         plan: watch::Sender::new(Arc::new(plan)).subscribe(),
-        runner: Runner::new(clock.clone(), stop.clone()),
+        runner: Runner::new(performing(clock.clone()), stop.clone()),
         probing: Handle::current(),
         fanout: Fanout::default(),
         stop,
@@ -167,4 +179,31 @@ async fn many_debts_are_paid_a_few_at_once() {
     let world = start(debts, vec![away]);
     world.advance(Duration::from_secs(5)).await;
     assert_eq!((world.owed(), most.load(SeqCst)), ((0, 0), AT_ONCE));
+}
+
+/// Panics the first time that it is read, outside of any step.
+struct Slips(Arc<TestClock>, AtomicUsize);
+
+impl Clock for Slips {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+    fn monotonic(&self) -> Monotonic {
+        assert!(self.1.fetch_add(1, SeqCst) > 0, "a bug of ours");
+        self.0.monotonic()
+    }
+    fn sleep_until(&self, at: Monotonic) -> BoxFuture<'_, ()> {
+        self.0.sleep_until(at)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cleanup_that_a_bug_ended_is_tried_again() {
+    let away = step("away", || (Duration::ZERO, Ok(Observation::default())));
+    let slips = |clock| Arc::new(Slips(clock, AtomicUsize::new(0))) as Arc<dyn Clock>;
+    let world = start_on(vec![debt("r1", "2026-11-25T09:59:00Z")], vec![("probe-0", vec![away])], slips);
+    world.advance(Duration::from_secs(20)).await;
+    assert_eq!(world.owed(), (1, 1));
+    world.advance(Duration::from_secs(20)).await;
+    assert_eq!(world.owed(), (0, 0), "it is not counted for ever");
 }
