@@ -30,6 +30,9 @@ use crate::ports::Clock;
 /// How many cleanups go on at once: they must not hold up the rounds.
 const AT_ONCE: usize = 8;
 
+/// How many of them are of one probe: a target that is dead must not hold up the others.
+const AT_ONCE_OF_PROBE: usize = 2;
+
 /// How long a debt rests after its first attempt; doubles …
 const REST_MIN: Duration = Duration::from_secs(30);
 
@@ -67,26 +70,60 @@ pub struct Janitor {
     pub stop: CancellationToken,
 }
 
+/// What is being tried, and who came last to be.
+#[derive(Default)]
+struct Hands {
+    /// What is being tried is owed as well, whatever becomes of the attempt.
+    going: BTreeMap<Id, Debt>,
+    /// The number of the last attempt for each probe that still owes something.
+    turns: BTreeMap<ProbeName, u64>,
+    attempts: u64,
+}
+
+impl Hands {
+    fn are_full(&self) -> bool {
+        self.going.len() >= AT_ONCE
+    }
+
+    /// How many attempts for this probe go on.
+    fn busy_with(&self, probe: &ProbeName) -> usize {
+        self.going.values().filter(|debt| debt.probe == *probe).count()
+    }
+
+    fn have_room_for(&self, probe: &ProbeName) -> bool {
+        !self.are_full() && self.busy_with(probe) < AT_ONCE_OF_PROBE
+    }
+
+    /// Whoever has the fewest attempts comes first, then who has waited longest for one.
+    fn turn_of(&self, probe: &ProbeName) -> (usize, u64) {
+        (self.busy_with(probe), self.turns.get(probe).copied().unwrap_or(0))
+    }
+
+    fn take(&mut self, attempt: Id, debt: Debt) {
+        self.attempts += 1;
+        self.turns.insert(debt.probe.clone(), self.attempts);
+        self.going.insert(attempt, debt);
+    }
+}
+
 impl Janitor {
     /// Goes on until it is told to stop.
     pub async fn run(mut self) {
         let mut trying: JoinSet<Result<(), Failure>> = JoinSet::new();
-        // What is being tried is owed as well, whatever becomes of the attempt.
-        let mut in_hand: BTreeMap<Id, Debt> = BTreeMap::new();
+        let mut hands = Hands::default();
         let mut told = BTreeMap::new();
         if !self.debts.is_empty() {
             tracing::warn!(runs = self.debts.len(), "cleaning up after runs that did not come to it themselves");
         }
         loop {
             self.give_up().await;
-            while trying.len() < AT_ONCE
-                && let Some(debt) = self.next_due()
-            {
+            while let Some(debt) = self.next_due(&hands) {
                 let attempt = trying.spawn_on(self.attempt(debt.clone()), &self.probing);
-                in_hand.insert(attempt.id(), debt);
+                hands.take(attempt.id(), debt);
             }
-            self.tell(&in_hand, &mut told);
-            let wake = self.next_wake(trying.len());
+            self.tell(&hands, &mut told);
+            hands.turns.retain(|probe, _| told.contains_key(probe));
+            let wake = self.next_wake(&hands);
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
@@ -94,7 +131,7 @@ impl Janitor {
                     // The runner catches what a step does, so who panics here has a bug of the engine's own.
                     let bug = || Failure::new(FailureKind::Internal, "a bug of Roundsman ended this cleanup");
                     let (attempt, result) = tried.unwrap_or_else(|error| (error.id(), Err(bug())));
-                    if let Some(debt) = in_hand.remove(&attempt) {
+                    if let Some(debt) = hands.going.remove(&attempt) {
                         self.settle(debt, result).await;
                     }
                 }
@@ -113,19 +150,24 @@ impl Janitor {
         self.debts.push(debt);
     }
 
-    fn next_due(&mut self) -> Option<Debt> {
+    fn next_due(&mut self, hands: &Hands) -> Option<Debt> {
+        if hands.are_full() {
+            return None;
+        }
         let now = self.clock.now();
         // What would rest for longer than anything does was put down by a clock that has been set back since.
         let is_due = |debt: &Debt| debt.due_at.is_none_or(|at| at <= now || at > later(now, REST_MAX * 2));
-        let place = self.debts.iter().position(is_due)?;
+        let is_next = |(_, debt): &(usize, &Debt)| is_due(debt) && hands.have_room_for(&debt.probe);
+        let due = self.debts.iter().enumerate().filter(is_next);
+        let (place, _) = due.min_by_key(|(_, debt)| hands.turn_of(&debt.probe))?;
         Some(self.debts.remove(place))
     }
 
-    fn next_wake(&self, trying: usize) -> Monotonic {
+    /// When something is due for which there is room; where there is none, an attempt that ends makes it.
+    fn next_wake(&self, hands: &Hands) -> Monotonic {
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
-        let next = self.debts.iter().filter_map(|debt| debt.due_at).min();
-        let rest = next.filter(|_| trying < AT_ONCE).map_or(LOOK, |at| between(now, at).min(LOOK));
-        monotonic + rest
+        let next = self.debts.iter().filter(|debt| hands.have_room_for(&debt.probe)).filter_map(|debt| debt.due_at).min();
+        monotonic + next.map_or(LOOK, |at| between(now, at).min(LOOK))
     }
 
     fn attempt(&self, debt: Debt) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
@@ -181,9 +223,9 @@ impl Janitor {
     }
 
     /// Tells what each probe owes, where that has changed.
-    fn tell(&self, in_hand: &BTreeMap<Id, Debt>, told: &mut BTreeMap<ProbeName, u64>) {
+    fn tell(&self, hands: &Hands, told: &mut BTreeMap<ProbeName, u64>) {
         let mut counts: BTreeMap<ProbeName, u64> = BTreeMap::new();
-        for debt in self.debts.iter().chain(in_hand.values()) {
+        for debt in self.debts.iter().chain(hands.going.values()) {
             *counts.entry(debt.probe.clone()).or_default() += 1;
         }
         if counts == *told {

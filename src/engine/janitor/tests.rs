@@ -177,8 +177,61 @@ async fn many_debts_are_paid_a_few_at_once() {
     away.action = Arc::new(Slow(Arc::clone(&going), Arc::clone(&most)));
     let debts = (0..100).map(|n| debt(&format!("r{n:03}"), "2026-11-25T09:59:00Z")).collect();
     let world = start(debts, vec![away]);
-    world.advance(Duration::from_secs(5)).await;
-    assert_eq!((world.owed(), most.load(SeqCst)), ((0, 0), AT_ONCE));
+    world.advance(Duration::from_secs(10)).await;
+    assert_eq!((world.owed(), most.load(SeqCst)), ((0, 0), AT_ONCE_OF_PROBE));
+}
+
+/// Cleanups of a target that takes a connection and says nothing, and how many at most went on at once.
+fn hanging() -> (Vec<PlannedStep>, Arc<AtomicUsize>) {
+    let (going, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let mut away = step("away", || unreachable!());
+    away.action = Arc::new(Hangs(going, Arc::clone(&most)));
+    (vec![away], most)
+}
+
+struct Hangs(Arc<AtomicUsize>, Arc<AtomicUsize>);
+
+impl Prober for Hangs {
+    fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
+        Box::pin(async move {
+            self.1.fetch_max(self.0.fetch_add(1, SeqCst) + 1, SeqCst);
+            cx.clock.sleep_until(cx.deadline).await;
+            self.0.fetch_sub(1, SeqCst);
+            Err(Failure::new(FailureKind::TimeoutFirstByte, "no byte came"))
+        })
+    }
+}
+
+fn debts_of(probe: &str, count: usize, since: &str) -> impl Iterator<Item = Debt> {
+    let (probe, since) = (ProbeName::parse(probe).unwrap(), since.to_owned());
+    (0..count).map(move |n| Debt { probe: probe.clone(), ..debt(&format!("{probe}-{n:03}"), &since) })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_target_holds_few_places_and_the_others_are_cleaned() {
+    let (dead, most) = hanging();
+    let away = step("away", || (Duration::from_millis(10), Ok(Observation::default())));
+    let old = debts_of("well", 20, "2026-11-25T09:00:00Z");
+    let debts = debts_of("dead", 50, "2026-11-25T09:59:00Z").chain(old).collect();
+    let world = start_on(debts, vec![("dead", dead), ("well", vec![away])], |clock| clock);
+    world.advance(Duration::from_secs(2)).await;
+    let owes = |probe: &str| world.journal.owes(&ProbeName::parse(probe).unwrap());
+    assert_eq!((owes("dead"), owes("well"), most.load(SeqCst)), (50, 0, AT_ONCE_OF_PROBE));
+    world.advance(Duration::from_secs(60)).await;
+    assert_eq!(most.load(SeqCst), AT_ONCE_OF_PROBE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_dead_targets_take_turns_with_the_others() {
+    let (dead, _) = hanging();
+    let names: Vec<_> = (0..10).map(|n| format!("dead-{n}")).collect();
+    let away = step("away", || (Duration::from_millis(10), Ok(Observation::default())));
+    let old = debts_of("well", 1, "2026-11-25T09:00:00Z");
+    let debts = names.iter().flat_map(|name| debts_of(name, 20, "2026-11-25T09:59:00Z")).chain(old).collect();
+    let cleanups = names.iter().map(|name| (name.as_str(), dead.clone())).chain([("well", vec![away])]).collect();
+    let world = start_on(debts, cleanups, |clock| clock);
+    world.advance(Duration::from_secs(11)).await;
+    assert_eq!(world.journal.owes(&ProbeName::parse("well").unwrap()), 0, "two rounds of hanging are enough");
 }
 
 /// Panics the first time that it is read, outside of any step.
