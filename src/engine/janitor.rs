@@ -166,7 +166,8 @@ impl Janitor {
     /// When something is due for which there is room; where there is none, an attempt that ends makes it.
     fn next_wake(&self, hands: &Hands) -> Monotonic {
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
-        let next = self.debts.iter().filter(|debt| hands.have_room_for(&debt.probe)).filter_map(|debt| debt.due_at).min();
+        let next =
+            self.debts.iter().filter(|debt| hands.have_room_for(&debt.probe)).filter_map(|debt| debt.due_at).min();
         monotonic + next.map_or(LOOK, |at| between(now, at).min(LOOK))
     }
 

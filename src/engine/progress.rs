@@ -229,14 +229,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Puts down a step that saw nothing.
-    fn put_down(
-        &mut self,
-        step: &PlannedStep,
-        part: Part,
-        start: Monotonic,
-        verdict: Option<Verdict>,
-        phases: Phases,
-    ) {
+    fn put_down(&mut self, step: &PlannedStep, part: Part, start: Monotonic, verdict: Option<Verdict>, phases: Phases) {
         self.outcomes.push(StepOutcome {
             name: step.name.clone(),
             kind: step.kind.to_owned(),

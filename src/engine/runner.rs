@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::calendar::timeout;
 use super::facts::Facts;
-use super::journal::Journal;
+use super::journal::{Entry, Journal};
 use super::plan::{Plan, PlannedProbe, PlannedStep};
 use super::progress::{Outcome, Part, Progress};
 use super::records::Records;
@@ -129,7 +129,7 @@ impl Runner {
         for step in &probe.steps {
             if progress.goes_on() {
                 let deadline = progress.begun + budget;
-                self.perform(&making, &mut progress, step, deadline, Part::Step).await;
+                offering(&mut entry, self.perform(&making, &mut progress, step, deadline, Part::Step)).await;
                 if let Some(entry) = &mut entry {
                     let before = self.clock.monotonic();
                     entry.keep(&progress.captures, &probe.owing).await;
@@ -146,7 +146,7 @@ impl Runner {
         }
         let cleanup_deadline = self.clock.monotonic() + probe.cleanup_timeout;
         for step in &probe.cleanup {
-            self.perform(&making, &mut progress, step, cleanup_deadline, Part::Cleanup).await;
+            offering(&mut entry, self.perform(&making, &mut progress, step, cleanup_deadline, Part::Cleanup)).await;
         }
         match entry {
             Some(entry) if progress.uncleaned().is_none() => entry.clean().await,
@@ -294,6 +294,14 @@ struct Making<'a> {
     probe: &'a PlannedProbe,
     id: &'a RunId,
     session: &'a Session,
+}
+
+/// Does the work of a step, and meanwhile what is to be done for the journal, where there is one.
+async fn offering(entry: &mut Option<Entry<'_>>, work: impl Future<Output = ()>) {
+    match entry {
+        Some(entry) => entry.offering(work).await,
+        None => work.await,
+    }
 }
 
 /// Does what panics only where we have a bug, which is then what came of it.

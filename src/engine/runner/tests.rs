@@ -112,6 +112,56 @@ async fn a_store_that_takes_nothing_keeps_nobody_from_probing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_store_did_not_take_is_offered_until_it_does() {
+    let found =
+        |store: &Debts| store.kept.lock().unwrap().values().map(|debt| debt.captures.clone()).collect::<Vec<_>>();
+    let token = BTreeMap::from([(name("token"), "007312".to_owned())]);
+    for (captures, kept) in [(false, BTreeMap::new()), (true, token)] {
+        let world = world();
+        world.store.full.store(true, SeqCst);
+        let (filled, emptied) = (Arc::clone(&world.store), Arc::clone(&world.store));
+        let looked: Arc<Mutex<Vec<BTreeMap<CaptureName, String>>>> = Arc::default();
+        let sees = Arc::clone(&looked);
+        let mut login = step("login", move || {
+            assert_eq!(found(&filled), []);
+            (Duration::from_millis(1), Ok(seen(r#"{"token":"007312"}"#)))
+        });
+        login.capture = if captures { vec![capture("token")] } else { Vec::new() };
+        let idle = step("idle", move || {
+            emptied.full.store(false, SeqCst);
+            (Duration::from_millis(1), Ok(Observation::default()))
+        });
+        let store = Arc::clone(&world.store);
+        let look = step("look", move || {
+            *sees.lock().unwrap() = found(&store);
+            (Duration::from_millis(1), Ok(Observation::default()))
+        });
+        let mut journey =
+            PlannedProbe { steps: vec![login, idle, look], cleanup: counting(&Arc::default()), ..probe("journey") };
+        journey.owing.add(name("token"));
+        world.run(journey).await;
+        assert_eq!(*looked.lock().unwrap(), [kept]);
+        assert_eq!(found(&world.store), [], "erased when clean");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_is_waited_for_when_there_is_something_new_and_no_more() {
+    let world = world();
+    world.store.hangs.store(true, SeqCst);
+    let idle = || step("idle", || (Duration::from_millis(1), Ok(Observation::default())));
+    let journey = PlannedProbe {
+        steps: (0..50).map(|_| idle()).collect(),
+        cleanup: counting(&Arc::default()),
+        ..probe("journey")
+    };
+    let before = world.clock.monotonic();
+    assert_eq!(world.run(journey).await.verdict, Verdict::Passed);
+    let took = world.clock.monotonic().since(before);
+    assert!(took < Duration::from_millis(4_500), "two seconds before the first step and two at the end, not {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_probe_without_cleanup_journals_nothing() {
     let world = world();
     let mut plain = probe("plain");
