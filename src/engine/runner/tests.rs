@@ -478,3 +478,23 @@ async fn a_run_that_is_broken_off_is_owed() {
     let owed = world.owed.try_recv().unwrap();
     assert_eq!(world.store.kept.lock().unwrap().keys().collect::<Vec<_>>(), [&owed.run]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_which_no_step_ran_has_looked_at_nothing() {
+    let when = |text: &str| Some(Expression::compile(text, &Names::new()).unwrap());
+    let skipped = || PlannedStep { when: when("false"), ..step("skipped", || panic!("it is not performed")) };
+    let untrue = || vec![Expression::compile("false", &Names::new()).unwrap()];
+    let world = world();
+    let cleaned = Arc::default();
+    let journey =
+        || PlannedProbe { steps: vec![skipped(), skipped()], cleanup: counting(&cleaned), ..probe("journey") };
+    for of_whole in [journey(), PlannedProbe { warn: untrue(), ..journey() }] {
+        let run = world.run(of_whole).await;
+        let Verdict::Inconclusive(Cause::Ours(failure)) = &run.verdict else { panic!("{:?}", run.verdict) };
+        assert_eq!(failure.to_string(), "local.skipped: every step was skipped, so nothing was looked at");
+        assert_eq!(words(&run), [("skipped", None), ("skipped", None), ("away", Some("passed"))]);
+    }
+    assert_eq!(cleaned.load(SeqCst), 2);
+    let expecting = PlannedProbe { expect: untrue(), ..journey() };
+    assert_eq!(world.run(expecting).await.verdict.word(), "failed", "what is expected of the whole is not there");
+}
