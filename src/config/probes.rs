@@ -58,7 +58,7 @@ pub struct WrittenProbe {
     pub uses: Vec<ProbeName>,
     /// What each of its steps sees, in their order.
     pub seen: Vec<Name>,
-    /// What they capture.
+    /// What they capture, and not its cleanup.
     pub captured: BTreeSet<CaptureName>,
     /// Something that it brings is not known, so nothing that might come of it is missing.
     pub open: bool,
@@ -145,9 +145,11 @@ impl ProbeMaker<'_> {
             list.iter().filter(|_| journey).filter_map(|text| compile(text, &whole, problems)).collect()
         };
         let (expect, warn) = (of_journey(&raw.expect, problems), of_journey(&raw.warn, problems));
+        // What the cleanup captures comes too late for who uses these steps.
+        let captured = course.captured().clone();
         let mut cleanup = self.steps(&raw.cleanup, &mut course, true, problems);
         // Ours first: it may stand on what was brought, as a thing does on the session in which it was made.
-        cleanup.extend(brought_cleanup(&mut course));
+        cleanup.extend(brought_cleanup(&mut course, problems));
         let mut labels: Labels = self.labels.clone();
         labels.extend(raw.labels.clone());
         check_labels(node.get("labels"), problems);
@@ -185,16 +187,16 @@ impl ProbeMaker<'_> {
             schedule: raw.schedule,
             secrets,
             identity: Self::identity(node, &course),
-            captured: course.captured().clone(),
+            captured,
             open: course.is_open(),
-            uses: course.used,
+            uses: course.used.into_iter().map(|(name, _)| name).collect(),
             seen: course.seen,
         })
     }
 
     /// With what it brings: who changes that changes this.
     fn identity(node: &Node, course: &Course<'_>) -> String {
-        let used = course.used.iter().filter_map(|name| course.made.probes.get(name));
+        let used = course.used.iter().filter_map(|(name, _)| course.made.probes.get(name));
         used.fold(identity(node), |text, used| format!("{text} {}", used.identity))
     }
 

@@ -30,7 +30,7 @@ pub struct Course<'a> {
     /// The names of steps, and where each was given.
     names: HashMap<StepName, Span>,
     captured: BTreeSet<CaptureName>,
-    /// What was brought captured these for its own cleanup, and where it was brought.
+    /// What was brought captures these, its cleanup among it and for that, and where it was brought.
     lent: BTreeMap<CaptureName, (ProbeName, Span)>,
     /// A step is not known, so that nothing that it may have captured is missing.
     open: bool,
@@ -38,8 +38,8 @@ pub struct Course<'a> {
     lost: bool,
     /// What each step sees, for the expectations of the journey.
     pub seen: Vec<Name>,
-    /// Who was brought, in their order.
-    pub used: Vec<ProbeName>,
+    /// Who was brought, in their order, and where.
+    pub used: Vec<(ProbeName, Span)>,
     /// What the cleanup needs.
     pub owing: Owing,
 }
@@ -296,7 +296,7 @@ fn bring(
     };
     let Some(found) = course.made.find(text, &at, problems) else { return Vec::new() };
     let name = &found.probe.name;
-    if course.used.contains(name) {
+    if course.used.iter().any(|(used, _)| used == name) {
         problems.error(at, format!("`{name}` is used twice")).help = Some("a journey uses a probe once".to_owned());
         return Vec::new();
     }
@@ -308,40 +308,47 @@ fn bring(
         problems.error(at, format!("with `{name}` these are more than {STEPS_MAX} steps"));
         return Vec::new();
     }
+    // Whoever cleans up later would find what the other captured in the place of its own.
+    let captures = found.probe.steps.iter().chain(&found.probe.cleanup).flat_map(|step| &step.capture);
+    let captures: BTreeSet<_> = captures.map(|capture| &capture.name).collect();
+    for capture in &captures {
+        if (course.captured.contains(*capture) || course.lent.contains_key(*capture)) && !course.open {
+            let message = format!("`{name}` captures `{capture}`, as a step before it does");
+            problems.error(at.clone(), message).help = Some("capture it by another name".to_owned());
+        }
+    }
     let mut renamed = Vec::new();
     for (step, seen) in found.probe.steps.iter().zip(&found.seen) {
-        for capture in &step.capture {
-            if course.captured.contains(&capture.name) && !course.open {
-                let message = format!("`{name}` captures `{}`, as a step before it does", capture.name);
-                problems.error(at.clone(), message).help = Some("capture it by another name".to_owned());
-            }
-        }
         let Some(own) = course.name_of(found, step) else {
-            problems.error(at.clone(), format!("`{name}` brings a step named `{}` once more", step.name)).help =
-                Some("give the step another name there, or here".to_owned());
+            problems.push(once_more(name, step, &at));
             return renamed;
         };
         course.names.insert(own.clone(), at.clone());
         course.seen.push(Name { name: own.to_string().into(), ..seen.clone() });
         renamed.push(Step { name: own, ..step.clone() });
     }
-    for lent in &found.captured {
-        course.captured.insert(lent.clone());
-        course.lent.insert(lent.clone(), (name.clone(), at.clone()));
-    }
-    course.used.push(name.clone());
+    course.captured.extend(found.captured.iter().cloned());
+    course.lent.extend(captures.into_iter().map(|lent| (lent.clone(), (name.clone(), at.clone()))));
+    course.used.push((name.clone(), at));
     renamed
 }
 
+fn once_more(name: &ProbeName, step: &PlannedStep, at: &Span) -> Problem {
+    Problem::error(at.clone(), format!("`{name}` brings a step named `{}` once more", step.name))
+        .with_help("give the step another name there, or here")
+}
+
 /// What cleans up after the probes that were used, the last of them first.
-pub fn brought_cleanup(course: &mut Course<'_>) -> Vec<PlannedStep> {
+pub fn brought_cleanup(course: &mut Course<'_>, problems: &mut Problems) -> Vec<PlannedStep> {
     let mut brought = Vec::new();
-    for name in course.used.clone().iter().rev() {
+    for (name, at) in course.used.clone().iter().rev() {
         let Some(used) = course.made.probes.get(name) else { continue };
         for step in &used.probe.cleanup {
-            // A name that is taken twice over is told where its steps are brought.
-            let Some(own) = course.name_of(used, step) else { continue };
-            course.names.insert(own.clone(), used.key.span.clone());
+            let Some(own) = course.name_of(used, step) else {
+                problems.push(once_more(name, step, at));
+                break;
+            };
+            course.names.insert(own.clone(), at.clone());
             brought.push(Step { name: own, ..step.clone() });
         }
         course.owing.merge(&used.probe.owing);

@@ -241,6 +241,8 @@ failure_kinds! {
     LocalStopped = "local.stopped",
     /// What the step needs of our own machine or process is not there: a program, a directory, the daemon.
     LocalSetup = "local.setup",
+    /// The condition of every step was false, so that nobody looked.
+    LocalSkipped = "local.skipped",
     /// Our own bug.
     Internal = "internal",
 }
@@ -256,6 +258,7 @@ impl FailureKind {
                 | Self::LocalSecret
                 | Self::LocalSetup
                 | Self::LocalStopped
+                | Self::LocalSkipped
                 | Self::Internal
         )
     }

@@ -114,9 +114,10 @@ impl Dispatcher {
         }
         self.commit(&mut outage).await;
         if !is_empty(&self.unrecorded) {
-            let Commit { runs, deliveries, .. } = &self.unrecorded;
+            let Commit { runs, bundles, deliveries, .. } = &self.unrecorded;
             tracing::error!(
                 runs = runs.len(),
+                bundles = bundles.len(),
                 messages = deliveries.len(),
                 "the store took them not, so they are lost"
             );
@@ -173,13 +174,15 @@ impl Dispatcher {
         let now = self.clock.monotonic();
         let rest = outage.map_or(STORE_REST_MIN, |outage| (outage.rest * 2).min(STORE_REST_MAX));
         let told_at = outage.map(|outage| outage.told_at).filter(|told_at| now.since(*told_at) < TELL_EVERY);
-        let excess = shed(&mut self.unrecorded);
-        if told_at.is_none() || excess > 0 {
-            let Commit { runs, deliveries, .. } = &self.unrecorded;
+        let given_up = shed(&mut self.unrecorded);
+        if told_at.is_none() || given_up != Shed::default() {
+            let Commit { runs, bundles, deliveries, .. } = &self.unrecorded;
             tracing::error!(
                 runs = runs.len(),
+                bundles = bundles.len(),
                 messages = deliveries.len(),
-                given_up = excess,
+                given_up = given_up.runs,
+                bundles_given_up = given_up.bundles,
                 "results and messages wait until they can be recorded: {error}"
             );
         }
@@ -187,12 +190,22 @@ impl Dispatcher {
     }
 }
 
-/// Gives up the oldest of what waits where it is too much, and says how many runs that were.
-fn shed(unrecorded: &mut Commit) -> usize {
+/// How much was given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Shed {
+    runs: usize,
+    bundles: usize,
+}
+
+/// Gives up the oldest of what waits where it is too much.
+fn shed(unrecorded: &mut Commit) -> Shed {
     let Commit { runs, bundles, .. } = unrecorded;
-    bundles.drain(..bundles.len().saturating_sub(UNRECORDED_BUNDLES_MAX));
-    let excess = runs.len().saturating_sub(UNRECORDED_RUNS_MAX);
-    runs.drain(..excess);
+    let excess = Shed {
+        runs: runs.len().saturating_sub(UNRECORDED_RUNS_MAX),
+        bundles: bundles.len().saturating_sub(UNRECORDED_BUNDLES_MAX),
+    };
+    runs.drain(..excess.runs);
+    bundles.drain(..excess.bundles);
     excess
 }
 
@@ -246,7 +259,7 @@ mod tests {
         };
         let mut waiting = Commit { bundles: (0..1_200).map(bundle).collect(), ..Commit::default() };
         assert!(!is_empty(&waiting));
-        assert_eq!(shed(&mut waiting), 0, "no run went");
+        assert_eq!(shed(&mut waiting), Shed { runs: 0, bundles: 200 });
         assert_eq!((waiting.bundles.len(), &*waiting.bundles[0].run.0), (1_000, "200"));
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::fanout::Fanout;
@@ -22,13 +22,16 @@ use super::threads::Threads;
 use crate::domain::debt::Debt;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::names::ProbeName;
-use crate::domain::outcome::{Failure, FailureKind, RunId};
+use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::text::harmless;
 use crate::domain::time::{Length, Monotonic, between, later};
 use crate::ports::Clock;
 
 /// How many cleanups go on at once: they must not hold up the rounds.
 const AT_ONCE: usize = 8;
+
+/// How many of them are of one probe: a target that is dead must not hold up the others.
+const AT_ONCE_OF_PROBE: usize = 2;
 
 /// How long a debt rests after its first attempt; doubles …
 const REST_MIN: Duration = Duration::from_secs(30);
@@ -65,41 +68,72 @@ pub struct Janitor {
     pub stop: CancellationToken,
 }
 
-/// An attempt that has ended.
-type Tried = (Debt, Result<(), Failure>);
+/// What is being tried, and who came last to be.
+#[derive(Default)]
+struct Hands {
+    /// What is being tried is owed as well, whatever becomes of the attempt.
+    going: BTreeMap<Id, Debt>,
+    /// The number of the last attempt for each probe that still owes something.
+    turns: BTreeMap<ProbeName, u64>,
+    attempts: u64,
+}
+
+impl Hands {
+    fn are_full(&self) -> bool {
+        self.going.len() >= AT_ONCE
+    }
+
+    /// How many attempts for this probe go on.
+    fn busy_with(&self, probe: &ProbeName) -> usize {
+        self.going.values().filter(|debt| debt.probe == *probe).count()
+    }
+
+    fn have_room_for(&self, probe: &ProbeName) -> bool {
+        !self.are_full() && self.busy_with(probe) < AT_ONCE_OF_PROBE
+    }
+
+    /// Whoever has the fewest attempts comes first, then who has waited longest for one.
+    fn turn_of(&self, probe: &ProbeName) -> (usize, u64) {
+        (self.busy_with(probe), self.turns.get(probe).copied().unwrap_or(0))
+    }
+
+    fn take(&mut self, attempt: Id, debt: Debt) {
+        self.attempts += 1;
+        self.turns.insert(debt.probe.clone(), self.attempts);
+        self.going.insert(attempt, debt);
+    }
+}
 
 impl Janitor {
     /// Goes on until it is told to stop.
     pub async fn run(mut self) {
-        let mut trying: JoinSet<Tried> = JoinSet::new();
-        // What is being tried is owed as well.
-        let mut in_hand: BTreeMap<RunId, ProbeName> = BTreeMap::new();
+        let mut trying: JoinSet<Result<(), Failure>> = JoinSet::new();
+        let mut hands = Hands::default();
         let mut told = BTreeMap::new();
         if !self.debts.is_empty() {
             tracing::warn!(runs = self.debts.len(), "cleaning up after runs that did not come to it themselves");
         }
         loop {
             self.give_up().await;
-            while trying.len() < AT_ONCE
-                && let Some(debt) = self.next_due()
-            {
-                in_hand.insert(debt.run.clone(), debt.probe.clone());
+            while let Some(debt) = self.next_due(&hands) {
                 let thread = self.threads.next();
-                trying.spawn_on(self.attempt(debt, &thread.runner), &thread.handle);
+                let attempt = trying.spawn_on(self.attempt(debt.clone(), &thread.runner), &thread.handle);
+                hands.take(attempt.id(), debt);
             }
-            self.tell(&in_hand, &mut told);
-            let wake = self.next_wake(trying.len());
+            self.tell(&hands, &mut told);
+            hands.turns.retain(|probe, _| told.contains_key(probe));
+            let wake = self.next_wake(&hands);
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
-                Some(tried) = trying.join_next(), if !trying.is_empty() => match tried {
-                    Ok((debt, result)) => {
-                        in_hand.remove(&debt.run);
+                Some(tried) = trying.join_next_with_id(), if !trying.is_empty() => {
+                    // The runner catches what a step does, so who panics here has a bug of the engine's own.
+                    let bug = || Failure::new(FailureKind::Internal, "a bug of Roundsman ended this cleanup");
+                    let (attempt, result) = tried.unwrap_or_else(|error| (error.id(), Err(bug())));
+                    if let Some(debt) = hands.going.remove(&attempt) {
                         self.settle(debt, result).await;
                     }
-                    // The runner catches what a step does, so this is a bug of the engine's own; the store still has it.
-                    Err(error) => tracing::error!("a cleanup ended without a result: {error}"),
-                },
+                }
                 Some(debt) = self.owed.recv() => self.take(debt).await,
                 () = self.clock.sleep_until(wake) => {}
             }
@@ -115,30 +149,35 @@ impl Janitor {
         self.debts.push(debt);
     }
 
-    fn next_due(&mut self) -> Option<Debt> {
+    fn next_due(&mut self, hands: &Hands) -> Option<Debt> {
+        if hands.are_full() {
+            return None;
+        }
         let now = self.clock.now();
         // What would rest for longer than anything does was put down by a clock that has been set back since.
         let is_due = |debt: &Debt| debt.due_at.is_none_or(|at| at <= now || at > later(now, REST_MAX * 2));
-        let place = self.debts.iter().position(is_due)?;
+        let is_next = |(_, debt): &(usize, &Debt)| is_due(debt) && hands.have_room_for(&debt.probe);
+        let due = self.debts.iter().enumerate().filter(is_next);
+        let (place, _) = due.min_by_key(|(_, debt)| hands.turn_of(&debt.probe))?;
         Some(self.debts.remove(place))
     }
 
-    fn next_wake(&self, trying: usize) -> Monotonic {
+    /// When something is due for which there is room; where there is none, an attempt that ends makes it.
+    fn next_wake(&self, hands: &Hands) -> Monotonic {
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
-        let next = self.debts.iter().filter_map(|debt| debt.due_at).min();
-        let rest = next.filter(|_| trying < AT_ONCE).map_or(LOOK, |at| between(now, at).min(LOOK));
-        monotonic + rest
+        let next =
+            self.debts.iter().filter(|debt| hands.have_room_for(&debt.probe)).filter_map(|debt| debt.due_at).min();
+        monotonic + next.map_or(LOOK, |at| between(now, at).min(LOOK))
     }
 
-    fn attempt(&self, debt: Debt, runner: &Runner) -> impl Future<Output = Tried> + Send + 'static {
-        let (plan, runner) = (Arc::clone(&self.plan.borrow()), runner.clone());
+    fn attempt(&self, debt: Debt) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
+        let (plan, runner) = (Arc::clone(&self.plan.borrow()), self.runner.clone());
         async move {
             let probe = plan.probes.get(&debt.probe).filter(|probe| !probe.cleanup.is_empty());
-            let result = match probe {
+            match probe {
                 Some(probe) => runner.clean(&plan, probe, &debt).await,
                 None => Err(Failure::new(FailureKind::Internal, "no probe of that name has a cleanup any more")),
-            };
-            (debt, result)
+            }
         }
     }
 
@@ -184,10 +223,10 @@ impl Janitor {
     }
 
     /// Tells what each probe owes, where that has changed.
-    fn tell(&self, in_hand: &BTreeMap<RunId, ProbeName>, told: &mut BTreeMap<ProbeName, u64>) {
+    fn tell(&self, hands: &Hands, told: &mut BTreeMap<ProbeName, u64>) {
         let mut counts: BTreeMap<ProbeName, u64> = BTreeMap::new();
-        for probe in self.debts.iter().map(|debt| &debt.probe).chain(in_hand.values()) {
-            *counts.entry(probe.clone()).or_default() += 1;
+        for debt in self.debts.iter().chain(hands.going.values()) {
+            *counts.entry(debt.probe.clone()).or_default() += 1;
         }
         if counts == *told {
             return;

@@ -2,13 +2,17 @@
 //! its cleanup needs of a step is there before the next one; it is erased when the cleanup is done. Whatever ends the
 //! process in between, the next one finds it.
 //!
-//! A store that does not take it never keeps a run from going on: then the logs say that a crash would leave something.
+//! A store that does not take it never keeps a run from going on: then the logs say that a crash would leave something, and
+//! it is offered again beside each further step.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::domain::debt::{Debt, Owing};
 use crate::domain::names::{CaptureName, ProbeName};
@@ -50,8 +54,8 @@ impl Journal {
             attempts: 0,
             due_at: None,
         };
-        self.put(&debt).await;
-        Entry { journal: self, debt }
+        let is_kept = self.put(&debt).await;
+        Entry { journal: self, debt: Some(debt), is_kept }
     }
 
     /// How many cleanups of earlier runs a probe owes.
@@ -64,9 +68,9 @@ impl Journal {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
     }
 
-    /// Puts down what is owed, in the place of what was put down of that run before.
-    pub async fn put(&self, debt: &Debt) {
-        self.within(self.store.journal(debt.clone())).await;
+    /// Puts down what is owed, in the place of what was put down of that run before; says whether the store took it.
+    pub async fn put(&self, debt: &Debt) -> bool {
+        self.within(self.store.journal(debt.clone())).await
     }
 
     /// Erases a run that has left nothing behind.
@@ -74,12 +78,12 @@ impl Journal {
         self.within(self.store.acquit(run)).await;
     }
 
-    async fn within(&self, work: impl Future<Output = Result<(), StoreError>>) {
+    async fn within(&self, work: impl Future<Output = Result<(), StoreError>>) -> bool {
         let until = self.clock.monotonic() + WAIT_MAX;
         let why = tokio::select! {
             biased;
             done = work => match done {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(error) => error.to_string(),
             },
             () = self.clock.sleep_until(until) => "it takes too long".to_owned(),
@@ -90,35 +94,61 @@ impl Journal {
             *told_at = Some(now);
             tracing::error!("cleanups are not journaled, so a crash now would leave behind what runs made: {why}");
         }
+        false
     }
 }
 
-/// What one run has put down.
+/// What one run has put down. Whoever drops it before it is clean owes it: the janitor tries again, in this process.
 pub struct Entry<'a> {
     journal: &'a Journal,
-    debt: Debt,
+    /// Absent once it is clean.
+    debt: Option<Debt>,
+    /// Whether the store took it as it is now.
+    is_kept: bool,
 }
 
 impl Entry<'_> {
     /// Puts down what the cleanup needs of what was captured by now. To be awaited before the next step begins.
     pub async fn keep(&mut self, captures: &BTreeMap<CaptureName, String>, owing: &Owing) {
+        let Some(debt) = &mut self.debt else { return };
         let needed = captures.iter().filter(|(name, _)| owing.needs(name));
         let needed: BTreeMap<_, _> = needed.map(|(name, text)| (name.clone(), text.clone())).collect();
-        if needed != self.debt.captures {
-            self.debt.captures = needed;
-            self.journal.put(&self.debt).await;
+        if needed != debt.captures {
+            debt.captures = needed;
+            self.is_kept = self.journal.put(debt).await;
+        }
+    }
+
+    /// Does the work of a step, and meanwhile offers again what the store did not take, for as long as the work takes: the
+    /// step waits for nothing.
+    pub async fn offering<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let (work, offer) = (pin!(work), pin!(self.offer()));
+        match select(work, offer).await {
+            Either::Left((done, _)) => done,
+            Either::Right(((), work)) => work.await,
+        }
+    }
+
+    async fn offer(&mut self) {
+        if let Some(debt) = self.debt.as_ref().filter(|_| !self.is_kept) {
+            self.is_kept = self.journal.put(debt).await;
         }
     }
 
     /// The cleanup did its work, so nothing is left to be told.
-    pub async fn clean(self) {
-        self.journal.acquit(&self.debt.run).await;
+    pub async fn clean(mut self) {
+        if let Some(debt) = self.debt.take() {
+            self.journal.acquit(&debt.run).await;
+        }
     }
+}
 
-    /// The cleanup did not do its work: the janitor tries again.
-    pub fn owe(self) {
-        if self.journal.owed.try_send(self.debt).is_err() {
-            tracing::error!("too many cleanups wait to be tried again; the next start tries this one");
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        let Some(debt) = self.debt.take() else { return };
+        // A janitor that has ended needs none: it is the next start that tries this one.
+        if let Err(TrySendError::Full(debt)) = self.journal.owed.try_send(debt) {
+            tracing::error!(probe = %debt.probe, "too many cleanups wait to be tried again; the next start tries this one");
         }
     }
 }

@@ -194,6 +194,10 @@ impl<'a> Progress<'a> {
 
     /// What the run says, what became of its steps, and what it leaves.
     pub fn end(mut self) -> (Verdict, Vec<StepOutcome>, Option<Arc<Bundle>>) {
+        if !self.outcomes.iter().any(|outcome| !outcome.cleanup && outcome.verdict.is_some()) {
+            let why = "every step was skipped, so nothing was looked at";
+            self.blame(Failure::new(FailureKind::LocalSkipped, why));
+        }
         let mut verdict = match (self.failures, self.ours, self.warnings) {
             (failures, _, _) if !failures.is_empty() => Verdict::Failed(failures),
             (_, Some(cause), _) => Verdict::Inconclusive(cause),
@@ -204,16 +208,39 @@ impl<'a> Progress<'a> {
         (verdict, self.outcomes, bundle)
     }
 
+    /// It is we who could not look, which says nothing of the target.
+    pub fn blame(&mut self, why: Failure) {
+        self.ours.get_or_insert(Cause::Ours(why));
+    }
+
     /// Puts down a step that was not performed: it has no verdict.
     pub fn skip(&mut self, step: &PlannedStep, part: Part, now: Monotonic) {
-        let offset_ms = milliseconds(now.since(self.begun));
+        self.put_down(step, part, now, None, Phases::default());
+    }
+
+    /// Puts down a step of which a bug of ours left nothing but that.
+    pub fn give_up(&mut self, step: &PlannedStep, part: Part, time: Range<Monotonic>, mut why: Failure) {
+        why.step = self.probe.journey.then(|| step.name.clone());
+        let verdict = Verdict::Inconclusive(Cause::Ours(why.clone()));
+        self.put_down(step, part, time.start, Some(verdict), unseen(time.end.since(time.start)));
+        match part {
+            Part::Step => self.blame(why),
+            Part::Cleanup => {
+                self.uncleaned.get_or_insert_with(|| why.clone());
+                self.warnings.push(why);
+            }
+        }
+    }
+
+    /// Puts down a step that saw nothing.
+    fn put_down(&mut self, step: &PlannedStep, part: Part, start: Monotonic, verdict: Option<Verdict>, phases: Phases) {
         self.outcomes.push(StepOutcome {
             name: step.name.clone(),
             kind: step.kind.to_owned(),
             cleanup: part == Part::Cleanup,
-            verdict: None,
-            offset_ms,
-            phases: Phases::default(),
+            verdict,
+            offset_ms: milliseconds(start.since(self.begun)),
+            phases,
             certificate_expires: None,
             status: None,
             late_ms: None,

@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::calendar::timeout;
 use super::facts::Facts;
-use super::journal::Journal;
+use super::journal::{Entry, Journal};
 use super::plan::{Plan, PlannedProbe, PlannedStep};
 use super::progress::{Outcome, Part, Progress};
 use super::records::Records;
 use super::stalls::{STOPPED_MIN, Stalls};
 use crate::domain::debt::Debt;
+use crate::domain::names::StepName;
 use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Run, RunId, Verdict};
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Monotonic, Timestamp};
@@ -91,10 +92,7 @@ impl Runner {
         let spare = order.clone();
         match AssertUnwindSafe(self.make(order)).catch_unwind().await {
             Ok(run) => run,
-            Err(panic) => {
-                tracing::error!(probe = %spare.probe.name, "a run panicked: {}", said(&*panic));
-                self.blind(&spare, Failure::new(FailureKind::Internal, "a bug of Roundsman ended this run"))
-            }
+            Err(panic) => self.blind(&spare, bug(&spare.probe, None, &*panic)),
         }
     }
 
@@ -137,7 +135,7 @@ impl Runner {
         for step in &probe.steps {
             if progress.goes_on() {
                 let deadline = progress.begun + budget;
-                self.perform(&making, &mut progress, step, deadline, Part::Step).await;
+                offering(&mut entry, self.perform(&making, &mut progress, step, deadline, Part::Step)).await;
                 if let Some(entry) = &mut entry {
                     let before = self.clock.monotonic();
                     entry.keep(&progress.captures, &probe.owing).await;
@@ -149,18 +147,22 @@ impl Runner {
         }
         let duration = self.clock.monotonic().since(progress.begun);
         let debt = self.journal.as_ref().map_or(0, |journal| journal.owes(&probe.name));
-        progress.weigh_whole(duration, debt, self.clock.now());
+        if let Err(why) = guarded(probe, None, || progress.weigh_whole(duration, debt, self.clock.now())) {
+            progress.blame(why);
+        }
         let cleanup_deadline = self.clock.monotonic() + probe.cleanup_timeout;
         for step in &probe.cleanup {
-            self.perform(&making, &mut progress, step, cleanup_deadline, Part::Cleanup).await;
+            offering(&mut entry, self.perform(&making, &mut progress, step, cleanup_deadline, Part::Cleanup)).await;
         }
-        match (entry, progress.uncleaned()) {
-            (Some(entry), None) => entry.clean().await,
-            (Some(entry), Some(_)) => entry.owe(),
-            (None, _) => {}
+        match entry {
+            Some(entry) if progress.uncleaned().is_none() => entry.clean().await,
+            // Dropped before it is clean, it is owed.
+            unclean => drop(unclean),
         }
 
-        let (verdict, steps, bundle) = progress.end();
+        // What could not be told may hold what nobody may read, so nothing of it is.
+        let (verdict, steps, bundle) = guarded(probe, None, || progress.end())
+            .unwrap_or_else(|why| (Verdict::Inconclusive(Cause::Ours(why)), Vec::new(), None));
         Run {
             id: id.clone(),
             location: Arc::clone(&order.plan.location),
@@ -190,7 +192,8 @@ impl Runner {
         progress.uncleaned().cloned().map_or(Ok(()), Err)
     }
 
-    /// Performs a step. A panic of its prober, or of what judges it, ends this step and nothing else: the cleanup goes on.
+    /// Performs a step. A panic of its prober, of what judges it, or of what puts it down, ends this step and nothing else:
+    /// the cleanup goes on.
     async fn perform(
         &self,
         making: &Making<'_>,
@@ -208,15 +211,18 @@ impl Runner {
             Ok(None) => return progress.skip(step, part, begun),
             Ok(Some(seen)) => seen,
             Err(panic) => {
-                let text = said(&*panic);
-                tracing::error!(probe = %making.probe.name, step = %step.name, "a step panicked: {text}");
-                let failure = Failure::new(FailureKind::Internal, "a bug of Roundsman ended this step");
+                let failure = bug(making.probe, Some(&step.name), &*panic);
                 (None, Outcome::failed(failure))
             }
         };
-        progress.record(step, recorder);
-        let lost = self.stalls.lost().since(lost);
-        progress.conclude(step, part, begun..self.clock.monotonic(), lost.all(), observation.as_ref(), outcome);
+        let (time, lost) = (begun..self.clock.monotonic(), self.stalls.lost().since(lost));
+        let concluded = guarded(making.probe, Some(&step.name), || {
+            progress.record(step, recorder);
+            progress.conclude(step, part, time.clone(), lost.all(), observation.as_ref(), outcome);
+        });
+        if let Err(why) = concluded {
+            progress.give_up(step, part, time, why);
+        }
         if lost.all() >= STOPPED_MIN {
             // The steps after this one have their time all the same.
             progress.begun = progress.begun + lost.stalled;
@@ -294,6 +300,26 @@ struct Making<'a> {
     probe: &'a PlannedProbe,
     id: &'a RunId,
     session: &'a Session,
+}
+
+/// Does the work of a step, and meanwhile what is to be done for the journal, where there is one.
+async fn offering(entry: &mut Option<Entry<'_>>, work: impl Future<Output = ()>) {
+    match entry {
+        Some(entry) => entry.offering(work).await,
+        None => work.await,
+    }
+}
+
+/// Does what panics only where we have a bug, which is then what came of it.
+fn guarded<T>(probe: &PlannedProbe, step: Option<&StepName>, work: impl FnOnce() -> T) -> Result<T, Failure> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| bug(probe, step, &*panic))
+}
+
+/// A bug that ended a step, or the run where it was none. What the panic said is for the logs alone.
+fn bug(probe: &PlannedProbe, step: Option<&StepName>, panic: &(dyn Any + Send)) -> Failure {
+    let (what, step) = (if step.is_some() { "step" } else { "run" }, step.map(tracing::field::display));
+    tracing::error!(probe = %probe.name, step, "a {what} panicked: {}", said(panic));
+    Failure::new(FailureKind::Internal, format!("a bug of Roundsman ended this {what}"))
 }
 
 /// What a panic said.

@@ -81,10 +81,15 @@ pub struct Debts {
     pub kept: Mutex<BTreeMap<RunId, Debt>>,
     /// It takes nothing, as when its disk is full.
     pub full: AtomicBool,
+    /// It does not even answer, as when its disk hangs.
+    pub hangs: AtomicBool,
 }
 
 impl Debts {
     fn take(&self, with: impl FnOnce(&mut BTreeMap<RunId, Debt>)) -> BoxFuture<'_, Result<(), StoreError>> {
+        if self.hangs.load(SeqCst) {
+            return Box::pin(std::future::pending());
+        }
         let full = self.full.load(SeqCst);
         if !full {
             with(&mut self.kept.lock().unwrap());

@@ -7,7 +7,9 @@ use futures::future::BoxFuture;
 
 use super::*;
 use crate::domain::names::CaptureName;
-use crate::domain::outcome::Observation;
+use crate::domain::outcome::{Observation, RunId};
+use crate::domain::time::Timestamp;
+use crate::engine::plan::{PlannedProbe, PlannedStep};
 use crate::engine::testing::{Debts, TestClock, at, here, plan_of, probe, schedule_of, step};
 use crate::ports::{Prober, StepContext};
 
@@ -30,17 +32,27 @@ fn debt(run: &str, since: &str) -> Debt {
 }
 
 /// A janitor that begins with these debts, under a plan whose one probe cleans up by that step.
-fn start(debts: Vec<Debt>, cleanup: Vec<crate::engine::plan::PlannedStep>) -> World {
+fn start(debts: Vec<Debt>, cleanup: Vec<PlannedStep>) -> World {
+    start_on(debts, vec![("probe-0", cleanup)], |clock| clock)
+}
+
+/// The same under a plan of these probes, whose cleanups are performed by that clock.
+fn start_on(
+    debts: Vec<Debt>,
+    cleanups: Vec<(&str, Vec<PlannedStep>)>,
+    performing: impl FnOnce(Arc<TestClock>) -> Arc<dyn Clock>,
+) -> World {
     let clock = TestClock::starting("2026-11-25T10:00:00Z");
     let store = Arc::new(Debts::default());
     store.kept.lock().unwrap().extend(debts.iter().map(|debt| (debt.run.clone(), debt.clone())));
     let (sender, owed) = mpsc::channel(4);
     let journal = Arc::new(Journal::new(clock.clone(), Arc::clone(&store) as _, sender));
     let mut plan = plan_of(vec![schedule_of("tier", "30s", 1)]);
-    let mut cleaning = probe("probe-0");
-    cleaning.cleanup = cleanup;
-    cleaning.steps = vec![step("never", || panic!("the steps are not performed again"))];
-    plan.probes.insert(cleaning.name.clone(), Arc::new(cleaning));
+    for (name, cleanup) in cleanups {
+        let steps = vec![step("never", || panic!("the steps are not performed again"))];
+        let cleaning = PlannedProbe { steps, cleanup, ..probe(name) };
+        plan.probes.insert(cleaning.name.clone(), Arc::new(cleaning));
+    }
     let stop = CancellationToken::new();
     let janitor = Janitor {
         clock: clock.clone(),
@@ -48,7 +60,7 @@ fn start(debts: Vec<Debt>, cleanup: Vec<crate::engine::plan::PlannedStep>) -> Wo
         debts,
         owed,
         plan: watch::Sender::new(Arc::new(plan)).subscribe(),
-        threads: here(&Runner::new(clock.clone(), stop.clone())),
+        threads: here(&Runner::new(performing(clock.clone()), stop.clone())),
         fanout: Fanout::default(),
         stop,
     };
@@ -164,6 +176,86 @@ async fn many_debts_are_paid_a_few_at_once() {
     away.action = Arc::new(Slow(Arc::clone(&going), Arc::clone(&most)));
     let debts = (0..100).map(|n| debt(&format!("r{n:03}"), "2026-11-25T09:59:00Z")).collect();
     let world = start(debts, vec![away]);
-    world.advance(Duration::from_secs(5)).await;
-    assert_eq!((world.owed(), most.load(SeqCst)), ((0, 0), AT_ONCE));
+    world.advance(Duration::from_secs(10)).await;
+    assert_eq!((world.owed(), most.load(SeqCst)), ((0, 0), AT_ONCE_OF_PROBE));
+}
+
+/// Cleanups of a target that takes a connection and says nothing, and how many at most went on at once.
+fn hanging() -> (Vec<PlannedStep>, Arc<AtomicUsize>) {
+    let (going, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let mut away = step("away", || unreachable!());
+    away.action = Arc::new(Hangs(going, Arc::clone(&most)));
+    (vec![away], most)
+}
+
+struct Hangs(Arc<AtomicUsize>, Arc<AtomicUsize>);
+
+impl Prober for Hangs {
+    fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
+        Box::pin(async move {
+            self.1.fetch_max(self.0.fetch_add(1, SeqCst) + 1, SeqCst);
+            cx.clock.sleep_until(cx.deadline).await;
+            self.0.fetch_sub(1, SeqCst);
+            Err(Failure::new(FailureKind::TimeoutFirstByte, "no byte came"))
+        })
+    }
+}
+
+fn debts_of(probe: &str, count: usize, since: &str) -> impl Iterator<Item = Debt> {
+    let (probe, since) = (ProbeName::parse(probe).unwrap(), since.to_owned());
+    (0..count).map(move |n| Debt { probe: probe.clone(), ..debt(&format!("{probe}-{n:03}"), &since) })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_target_holds_few_places_and_the_others_are_cleaned() {
+    let (dead, most) = hanging();
+    let away = step("away", || (Duration::from_millis(10), Ok(Observation::default())));
+    let old = debts_of("well", 20, "2026-11-25T09:00:00Z");
+    let debts = debts_of("dead", 50, "2026-11-25T09:59:00Z").chain(old).collect();
+    let world = start_on(debts, vec![("dead", dead), ("well", vec![away])], |clock| clock);
+    world.advance(Duration::from_secs(2)).await;
+    let owes = |probe: &str| world.journal.owes(&ProbeName::parse(probe).unwrap());
+    assert_eq!((owes("dead"), owes("well"), most.load(SeqCst)), (50, 0, AT_ONCE_OF_PROBE));
+    world.advance(Duration::from_secs(60)).await;
+    assert_eq!(most.load(SeqCst), AT_ONCE_OF_PROBE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_dead_targets_take_turns_with_the_others() {
+    let (dead, _) = hanging();
+    let names: Vec<_> = (0..10).map(|n| format!("dead-{n}")).collect();
+    let away = step("away", || (Duration::from_millis(10), Ok(Observation::default())));
+    let old = debts_of("well", 1, "2026-11-25T09:00:00Z");
+    let debts = names.iter().flat_map(|name| debts_of(name, 20, "2026-11-25T09:59:00Z")).chain(old).collect();
+    let cleanups = names.iter().map(|name| (name.as_str(), dead.clone())).chain([("well", vec![away])]).collect();
+    let world = start_on(debts, cleanups, |clock| clock);
+    world.advance(Duration::from_secs(11)).await;
+    assert_eq!(world.journal.owes(&ProbeName::parse("well").unwrap()), 0, "two rounds of hanging are enough");
+}
+
+/// Panics the first time that it is read, outside of any step.
+struct Slips(Arc<TestClock>, AtomicUsize);
+
+impl Clock for Slips {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+    fn monotonic(&self) -> Monotonic {
+        assert!(self.1.fetch_add(1, SeqCst) > 0, "a bug of ours");
+        self.0.monotonic()
+    }
+    fn sleep_until(&self, at: Monotonic) -> BoxFuture<'_, ()> {
+        self.0.sleep_until(at)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cleanup_that_a_bug_ended_is_tried_again() {
+    let away = step("away", || (Duration::ZERO, Ok(Observation::default())));
+    let slips = |clock| Arc::new(Slips(clock, AtomicUsize::new(0))) as Arc<dyn Clock>;
+    let world = start_on(vec![debt("r1", "2026-11-25T09:59:00Z")], vec![("probe-0", vec![away])], slips);
+    world.advance(Duration::from_secs(20)).await;
+    assert_eq!(world.owed(), (1, 1));
+    world.advance(Duration::from_secs(20)).await;
+    assert_eq!(world.owed(), (0, 0), "it is not counted for ever");
 }

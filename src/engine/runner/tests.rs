@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use super::*;
 use crate::domain::debt::Owing;
 use crate::domain::expression::{Expression, Name, Names, Shape};
-use crate::domain::names::CaptureName;
+use crate::domain::names::{CaptureName, SecretName};
 use crate::domain::outcome::{Case, Phases};
 use crate::domain::probe::Capture;
-use crate::engine::testing::{Debts, TestClock, plan_of, probe, step};
+use crate::engine::testing::{Debts, NoSecrets, TestClock, plan_of, probe, step};
+use crate::ports::{Prober, SecretError, Secrets};
+use futures::future::BoxFuture;
+use secrecy::SecretString;
 use tokio::sync::mpsc;
 
 struct World {
@@ -32,8 +35,12 @@ fn world() -> World {
 
 impl World {
     async fn run(&self, probe: PlannedProbe) -> Run {
+        self.run_under(plan_of(Vec::new()), probe).await
+    }
+
+    async fn run_under(&self, plan: Plan, probe: PlannedProbe) -> Run {
         let (now, due) = (self.clock.now(), self.clock.monotonic());
-        let plan = Arc::new(plan_of(Vec::new()));
+        let plan = Arc::new(plan);
         let order = Order { plan, probe: Arc::new(probe), schedule: None, slot: now, due_at: now, due };
         self.runner.run(order).await
     }
@@ -102,6 +109,56 @@ async fn a_store_that_takes_nothing_keeps_nobody_from_probing() {
     journey.cleanup = counting(&cleaned);
     assert_eq!(world.run(journey).await.verdict, Verdict::Passed);
     assert_eq!(cleaned.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_did_not_take_is_offered_until_it_does() {
+    let found =
+        |store: &Debts| store.kept.lock().unwrap().values().map(|debt| debt.captures.clone()).collect::<Vec<_>>();
+    let token = BTreeMap::from([(name("token"), "007312".to_owned())]);
+    for (captures, kept) in [(false, BTreeMap::new()), (true, token)] {
+        let world = world();
+        world.store.full.store(true, SeqCst);
+        let (filled, emptied) = (Arc::clone(&world.store), Arc::clone(&world.store));
+        let looked: Arc<Mutex<Vec<BTreeMap<CaptureName, String>>>> = Arc::default();
+        let sees = Arc::clone(&looked);
+        let mut login = step("login", move || {
+            assert_eq!(found(&filled), []);
+            (Duration::from_millis(1), Ok(seen(r#"{"token":"007312"}"#)))
+        });
+        login.capture = if captures { vec![capture("token")] } else { Vec::new() };
+        let idle = step("idle", move || {
+            emptied.full.store(false, SeqCst);
+            (Duration::from_millis(1), Ok(Observation::default()))
+        });
+        let store = Arc::clone(&world.store);
+        let look = step("look", move || {
+            *sees.lock().unwrap() = found(&store);
+            (Duration::from_millis(1), Ok(Observation::default()))
+        });
+        let mut journey =
+            PlannedProbe { steps: vec![login, idle, look], cleanup: counting(&Arc::default()), ..probe("journey") };
+        journey.owing.add(name("token"));
+        world.run(journey).await;
+        assert_eq!(*looked.lock().unwrap(), [kept]);
+        assert_eq!(found(&world.store), [], "erased when clean");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_is_waited_for_when_there_is_something_new_and_no_more() {
+    let world = world();
+    world.store.hangs.store(true, SeqCst);
+    let idle = || step("idle", || (Duration::from_millis(1), Ok(Observation::default())));
+    let journey = PlannedProbe {
+        steps: (0..50).map(|_| idle()).collect(),
+        cleanup: counting(&Arc::default()),
+        ..probe("journey")
+    };
+    let before = world.clock.monotonic();
+    assert_eq!(world.run(journey).await.verdict, Verdict::Passed);
+    let took = world.clock.monotonic().since(before);
+    assert!(took < Duration::from_millis(4_500), "two seconds before the first step and two at the end, not {took:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -328,4 +385,116 @@ async fn when_a_refused_certificate_ends_is_part_of_what_became_of_the_step() {
     let seen = &run.steps[0];
     assert_eq!((seen.certificate_expires, seen.phases.tls_ms), (Some(expires), Some(3.0)));
     assert_eq!(run.verdict.failures()[0].certificate_expires, None, "it went with the step");
+}
+
+/// Panics the first time that a text is to be told, as a bug in what takes secrets out would.
+#[derive(Default)]
+struct Slips(AtomicUsize);
+
+impl Secrets for Slips {
+    fn resolve<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+        NoSecrets.resolve(name)
+    }
+    fn redact(&self, text: &str) -> String {
+        assert!(self.0.fetch_add(1, SeqCst) > 0, "a bug of ours");
+        text.to_owned()
+    }
+}
+
+fn slipping() -> Plan {
+    Plan { secrets: Arc::new(Slips::default()), ..plan_of(Vec::new()) }
+}
+
+fn refusing(name: &str) -> PlannedStep {
+    step(name, || (Duration::ZERO, Err(Failure::new(FailureKind::ConnectRefused, "nobody listens"))))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bug_where_results_are_put_together_is_ours_and_the_cleanup_follows() {
+    let passing = || step("acts", || (Duration::ZERO, Ok(Observation::default())));
+    let untrue = || vec![Expression::compile("false", &Names::new()).unwrap()];
+    let of_step = PlannedProbe { steps: vec![refusing("acts"), passing()], ..probe("journey") };
+    let of_whole = PlannedProbe { steps: vec![passing()], expect: untrue(), ..probe("journey") };
+    for (what, journey, expected) in [
+        ("a step", of_step, vec![("acts", Some("inconclusive")), ("acts", None), ("away", Some("passed"))]),
+        ("the whole", of_whole, vec![("acts", Some("passed")), ("away", Some("passed"))]),
+    ] {
+        let world = world();
+        let cleaned = Arc::default();
+        let run = world.run_under(slipping(), PlannedProbe { cleanup: counting(&cleaned), ..journey }).await;
+        assert_eq!(words(&run), expected, "{what}");
+        let Verdict::Inconclusive(Cause::Ours(failure)) = &run.verdict else { panic!("{what}: {:?}", run.verdict) };
+        assert_eq!(failure.kind, FailureKind::Internal, "{what}");
+        assert_eq!(cleaned.load(SeqCst), 1, "{what}");
+        assert!(world.store.kept.lock().unwrap().is_empty(), "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cleanup_whose_result_is_lost_to_a_bug_is_owed_and_the_rest_of_it_follows() {
+    let mut world = world();
+    let cleaned = Arc::default();
+    let mut cleanup = vec![refusing("first")];
+    cleanup.extend(counting(&cleaned));
+    let run = world.run_under(slipping(), PlannedProbe { cleanup, ..probe("journey") }).await;
+    assert_eq!(words(&run), [("only", Some("passed")), ("first", Some("inconclusive")), ("away", Some("passed"))]);
+    assert_eq!((run.verdict.word(), cleaned.load(SeqCst)), ("degraded", 1));
+    assert_eq!(world.owed.try_recv().unwrap().run, run.id);
+}
+
+/// Puts down something that cannot be told, and its run.
+struct Untold(Arc<Mutex<Vec<RunId>>>);
+
+impl Prober for Untold {
+    fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
+        self.0.lock().unwrap().push(cx.run.clone());
+        cx.recorder.add(|| panic!("a bug of a prober"));
+        Box::pin(std::future::ready(Err(Failure::new(FailureKind::ConnectRefused, "nobody listens"))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_cannot_be_told_is_still_the_run_that_its_target_saw() {
+    let world = world();
+    let seen: Arc<Mutex<Vec<RunId>>> = Arc::default();
+    let acts = PlannedStep { action: Arc::new(Untold(Arc::clone(&seen))), ..refusing("acts") };
+    let cleaned = Arc::default();
+    let journey = PlannedProbe { steps: vec![acts], cleanup: counting(&cleaned), ..probe("journey") };
+    let run = world.run(journey).await;
+    assert_eq!((run.verdict.word(), run.verdict.failures()[0].kind), ("inconclusive", FailureKind::Internal));
+    assert_eq!(*seen.lock().unwrap(), [run.id]);
+    assert_eq!(cleaned.load(SeqCst), 1);
+    assert!(world.store.kept.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_broken_off_is_owed() {
+    let mut world = world();
+    let mut journey = probe("journey");
+    journey.steps = vec![step("hangs", || (Duration::from_secs(3_600), Ok(Observation::default())))];
+    journey.cleanup = counting(&Arc::default());
+    let broken_off = tokio::time::timeout(Duration::from_secs(1), world.run(journey)).await;
+    assert!(broken_off.is_err());
+    let owed = world.owed.try_recv().unwrap();
+    assert_eq!(world.store.kept.lock().unwrap().keys().collect::<Vec<_>>(), [&owed.run]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_which_no_step_ran_has_looked_at_nothing() {
+    let when = |text: &str| Some(Expression::compile(text, &Names::new()).unwrap());
+    let skipped = || PlannedStep { when: when("false"), ..step("skipped", || panic!("it is not performed")) };
+    let untrue = || vec![Expression::compile("false", &Names::new()).unwrap()];
+    let world = world();
+    let cleaned = Arc::default();
+    let journey =
+        || PlannedProbe { steps: vec![skipped(), skipped()], cleanup: counting(&cleaned), ..probe("journey") };
+    for of_whole in [journey(), PlannedProbe { warn: untrue(), ..journey() }] {
+        let run = world.run(of_whole).await;
+        let Verdict::Inconclusive(Cause::Ours(failure)) = &run.verdict else { panic!("{:?}", run.verdict) };
+        assert_eq!(failure.to_string(), "local.skipped: every step was skipped, so nothing was looked at");
+        assert_eq!(words(&run), [("skipped", None), ("skipped", None), ("away", Some("passed"))]);
+    }
+    assert_eq!(cleaned.load(SeqCst), 2);
+    let expecting = PlannedProbe { expect: untrue(), ..journey() };
+    assert_eq!(world.run(expecting).await.verdict.word(), "failed", "what is expected of the whole is not there");
 }
