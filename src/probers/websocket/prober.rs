@@ -18,8 +18,9 @@ use crate::net::tls::Terms;
 use crate::ports::{Prober, StepContext};
 use crate::probers::http::headers::{self, HeaderDraft};
 use crate::probers::http::url::UrlDraft;
+use crate::probers::peer::Peer;
 use crate::probers::place::Place;
-use crate::probers::socket::{Peer, open};
+use crate::probers::socket::open;
 
 /// Opens a WebSocket.
 pub struct WebSocketProber {
@@ -56,28 +57,30 @@ impl Prober for WebSocketProber {
             };
             let mut watch = Stopwatch::start(cx.clock, cx.deadline);
             let terms = (url.scheme() == "wss").then_some(&self.terms);
-            let opened = open(&self.resolver, &Place::of(&url), terms, &mut watch).await;
-            let (socket, peer) = opened.map_err(|failure| failure.after(watch.phases()))?;
-            let said = said(&url, &request, send.as_deref());
+            let (mut peer, mut heard) = (Peer::default(), Talk::default());
+            let opened = open(&self.resolver, &Place::of(&url), terms, &mut watch, &mut peer).await;
+            let head = if opened.is_ok() { head(&url, &request) } else { String::new() };
             let limits = Limits {
                 receive: self.receive,
                 until_closed: self.until_closed,
                 message_bytes_max: self.message_bytes_max,
             };
-            let mut heard = Talk::default();
-            let result = talk(socket, request, send, &limits, &mut heard, &mut watch).await;
+            let result = match opened {
+                Ok(socket) => talk(socket, request, send.clone(), &limits, &mut heard, &mut watch).await,
+                Err(failure) => Err(failure),
+            };
             let phases = heard.phases.unwrap_or_else(|| watch.phases());
-            let (told, remote, certificates) = (heard.told(), peer.remote, peer.certificates());
+            let (told, other, is_sent) = (heard.told(), peer.clone(), heard.is_sent);
             let command = format!("websocat {}", shell_word(url.as_str()));
             cx.recorder.add(move || Exchange {
-                remote: Some(remote.to_string()),
-                sent: said,
+                remote: other.address(),
+                sent: said(head, send.as_deref().filter(|_| is_sent)),
                 received: told,
-                certificates,
+                certificates: other.certificates(),
                 command: Some(command),
                 phases,
             });
-            result.map_err(|failure| failure.after(phases))?;
+            result.map_err(|failure| peer.failed(failure).after(phases))?;
             Ok(Observation { phases, ..observe(&peer, heard, cx) })
         })
     }
@@ -122,16 +125,22 @@ impl WebSocketProber {
     }
 }
 
-/// What is sent, as text: the head of the handshake, and the message behind it.
-fn said(url: &Url, request: &Request, message: Option<&str>) -> String {
+/// The head of the handshake, as text.
+fn head(url: &Url, request: &Request) -> String {
     let mut text = format!("GET {} HTTP/1.1\n", &url[Position::BeforePath..Position::AfterQuery]);
     for (name, value) in request.headers() {
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
     }
-    if let Some(message) = message {
-        let _ = write!(text, "\n{}", beginning(message.as_bytes()));
-    }
     text
+}
+
+/// What was sent, as text: the head of the handshake, and the message behind it.
+fn said(head: String, message: Option<&str>) -> String {
+    match message {
+        Some(message) => format!("{head}\n{}", beginning(message.as_bytes())),
+        None => head,
+    }
 }
 
 fn observe(peer: &Peer, heard: Talk, cx: &StepContext<'_>) -> Observation {
@@ -146,5 +155,7 @@ fn observe(peer: &Peer, heard: Talk, cx: &StepContext<'_>) -> Observation {
         facts.insert("close_code".to_owned(), code.into());
         facts.insert("close_reason".to_owned(), reason.into());
     }
-    Observation { body: heard.message, ..peer.observation(facts, cx.clock.now()) }
+    let mut observation = Observation { facts, body: heard.message, ..Observation::default() };
+    peer.tell(&mut observation, cx.clock.now());
+    observation
 }
