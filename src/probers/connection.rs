@@ -13,7 +13,7 @@ use tokio_rustls::client::TlsStream;
 use super::peer::Peer;
 use super::place::Place;
 use super::securing::Securing;
-use crate::domain::exchange::Exchange;
+use crate::domain::exchange::{Exchange, TEXT_BYTES_MAX, beginning, beginning_of};
 use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::time::Timestamp;
 use crate::net::arrival::{Instants, Sent};
@@ -27,8 +27,6 @@ use crate::ports::StepContext;
 
 /// As much is read at once.
 const READ_BYTES: usize = 8 * 1024;
-/// So much of what was said and heard is kept for people.
-const SHOWN_BYTES_MAX: usize = 2 * 1024;
 
 /// What the bytes of a test go through.
 #[cfg(test)]
@@ -58,6 +56,8 @@ pub struct Connection {
     bytes_left: usize,
     /// The beginning of what came since [`Self::begin`].
     heard: Vec<u8>,
+    /// How many bytes came since then.
+    heard_bytes: usize,
     /// What is recorded as said is said now.
     has_begun: bool,
 }
@@ -82,6 +82,7 @@ impl Connection {
             bytes_max,
             bytes_left: bytes_max,
             heard: Vec::new(),
+            heard_bytes: 0,
             has_begun: false,
         }
     }
@@ -118,7 +119,8 @@ impl Connection {
     pub fn begin(&mut self) {
         self.has_begun = true;
         self.heard.clear();
-        self.heard.extend(self.buffer.iter().take(SHOWN_BYTES_MAX));
+        self.heard.extend(self.buffer.iter().take(TEXT_BYTES_MAX));
+        self.heard_bytes = self.buffer.len();
     }
 
     /// Says it.
@@ -190,7 +192,8 @@ impl Connection {
             return Err(self.too_large());
         }
         self.bytes_left -= count;
-        let room = SHOWN_BYTES_MAX.saturating_sub(self.heard.len());
+        self.heard_bytes += count;
+        let room = TEXT_BYTES_MAX.saturating_sub(self.heard.len());
         self.heard.extend(self.buffer.iter().skip(known).take(room));
         Ok(count > 0)
     }
@@ -265,11 +268,14 @@ impl Connection {
     /// Puts down what was said and heard over it.
     pub fn record(&self, said: Said, watch: &Stopwatch<'_>, cx: &StepContext<'_>) {
         let (peer, heard, phases) = (self.peer.clone(), self.heard.clone(), watch.phases());
-        let has_begun = self.has_begun;
+        let (has_begun, heard_bytes) = (self.has_begun, self.heard_bytes);
         cx.recorder.add(move || Exchange {
             remote: peer.address(),
-            sent: if has_begun { cut(said.words) } else { String::new() },
-            received: cut(said.answer.unwrap_or_else(|| String::from_utf8_lossy(&heard).into_owned())),
+            sent: if has_begun { beginning(said.words.as_bytes()) } else { String::new() },
+            received: match said.answer {
+                Some(answer) => beginning(answer.as_bytes()),
+                None => beginning_of(&heard, heard_bytes),
+            },
             certificates: peer.certificates(),
             command: said.command,
             phases,
@@ -286,14 +292,6 @@ pub struct Said {
     pub answer: Option<String>,
     /// A command for a shell that says the same.
     pub command: Option<String>,
-}
-
-fn cut(mut text: String) -> String {
-    if text.len() > SHOWN_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(SHOWN_BYTES_MAX));
-        text.push('…');
-    }
-    text
 }
 
 /// Bytes of a target within a message, as short as a line.
@@ -370,12 +368,5 @@ mod tests {
     fn bytes_that_are_no_text_are_an_object() {
         assert_eq!(text_or_hex("ü".as_bytes()), "ü");
         assert_eq!(text_or_hex(&[0, 0xff]), serde_json::json!({ "hex": "00ff" }));
-    }
-
-    #[test]
-    fn what_people_read_is_cut_between_characters() {
-        assert_eq!(cut("short".to_owned()), "short");
-        let text = cut("ü".repeat(SHOWN_BYTES_MAX));
-        assert!(text.len() <= SHOWN_BYTES_MAX + '…'.len_utf8() && text.ends_with("ü…"));
     }
 }
