@@ -235,6 +235,11 @@ impl Connection {
         Ok(self.buffer.split().freeze())
     }
 
+    /// What has come and was not taken.
+    pub fn waiting(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// How many more bytes may come, with those that have come and were not taken.
     pub fn bytes_ahead(&self) -> usize {
         self.buffer.len().saturating_add(self.bytes_left)
