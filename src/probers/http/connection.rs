@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -142,6 +142,13 @@ impl Connection {
         // The beginning of HTTP/2 is written here, and nobody may ever take it.
         let (sender, driver) = watch.bound(|| Part::FirstByte, opening).await?;
         Ok(Self { key: key.clone(), sender, driver, log, ration, peer: peer.clone() })
+    }
+
+    /// Whether a request can go over it, as far as is known without waiting: one that was left open may have been closed
+    /// by the other side since, or never be meant for a second request, as with HTTP/1.0.
+    pub fn is_open(&mut self) -> bool {
+        let Self { sender, driver, .. } = self;
+        !matches!(driver.with(sender.ready()).now_or_never(), Some(Err(_)))
     }
 
     /// Whether it speaks HTTP/2.

@@ -64,7 +64,9 @@ impl Way {
         let key = self.key(request);
         let cookies: Arc<str> = shared.cookies(&request.url).into();
         let before = watch.phases();
-        if let Some(mut connection) = shared.take(&key) {
+        if let Some(mut connection) = shared.take(&key)
+            && connection.is_open()
+        {
             match self.exchange(cx, &mut connection, request, &cookies, before, watch).await {
                 Err(failure) if failure.kind == FailureKind::ProtocolClosed && may_repeat(request, &connection) => {}
                 result => return result.map(|answer| (connection, answer)),
