@@ -134,7 +134,8 @@ impl Connection {
             }
         };
         let (log, ration) = (Log::default(), Ration::default());
-        let io = TokioIo::new(Rationed::new(Wire::new(socket, Arc::clone(clock), log.clone()), ration.clone()));
+        let io =
+            TokioIo::new(Rationed::new(Wire::new(socket, is_http2, Arc::clone(clock), log.clone()), ration.clone()));
         let opening = async {
             let opened = if is_http2 { open_http2(io).await } else { open_http1(io).await };
             opened.map_err(|error| Failure::new(FailureKind::ProtocolClosed, format!("HTTP could not begin: {error}")))
