@@ -97,7 +97,7 @@ async fn who_is_not_trusted_is_in_the_record_and_was_sent_nothing() {
 async fn a_page_that_is_too_large_tells_when_its_certificate_ends() {
     let authority = Authority::new("Test CA");
     let identity = authority.issue(&["127.0.0.1"], |_| {});
-    let many = (0..51).map(|number| format!("<script src={number}.js></script>")).collect::<String>();
+    let many = (0..51).map(|number| format!("<script src={number}.js></script>")).collect::<Vec<_>>().concat();
     let nginx = Nginx::start(&[Site { identity: Some(&identity), directives: "" }], &[("a.html", many.as_bytes())]);
     let yaml = format!("{{ url: \"https://127.0.0.1:{}/a.html\", ca: {} }}", nginx.port(0), quoted(&authority.pem));
     let failure = Run::new().step("page", &yaml).await.unwrap_err();

@@ -45,14 +45,15 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::ports::Clock as _;
-    use tokio_util::task::AbortOnDropHandle;
+    use tokio::task::JoinSet;
 
     /// How long a call takes over a connection of its own.
     async fn call(address: std::net::SocketAddr, clock: &SystemClock) -> Duration {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-        let _driver = AbortOnDropHandle::new(tokio::spawn(connection));
+        let mut driver = JoinSet::new();
+        driver.spawn(connection);
         let mut sender = sender.ready().await.unwrap();
         let began = clock.monotonic();
         let request = http::Request::post("http://orders/grpc.health.v1.Health/Check").body(()).unwrap();
@@ -66,7 +67,8 @@ mod tests {
     async fn an_answer_waits_for_no_acknowledgement() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let _server = AbortOnDropHandle::new(tokio::spawn(serve(listener)));
+        let mut server = JoinSet::new();
+        server.spawn(serve(listener));
         let clock = SystemClock::start();
         let mut shortest = Duration::MAX;
         for _ in 0..5 {
