@@ -625,6 +625,16 @@ pub struct SecretError {
     pub reason: String,
 }
 
+/// The kinds of probe that this build has not: each is a cargo feature of the same name that is off.
+pub const LEFT_OUT: &[&str] = &[
+    #[cfg(not(feature = "grpc"))]
+    "grpc",
+    #[cfg(not(feature = "postgres"))]
+    "postgres",
+    #[cfg(not(feature = "websocket"))]
+    "websocket",
+];
+
 /// A kind of probe: a row of `probers/mod.rs: KINDS`.
 pub struct Kind {
     /// The key in a step.

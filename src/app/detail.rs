@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::report::{WIDTH, length, parts, waterfall};
+use super::report::{LINES_MAX, WIDTH, length, parts, style, waterfall};
 use crate::domain::exchange::{Assertion, Bundle, Captured, Exchange, StepRecord};
-use crate::domain::outcome::Run;
+use crate::domain::outcome::{Failure, Run, Verdict};
 use crate::domain::text::harmless;
 
 /// What a step has to say stands this far to the right.
@@ -22,12 +22,16 @@ pub fn text(run: &Run) -> String {
     let Some(bundle) = &run.bundle else { return text };
     let Bundle { steps, left_out: _ } = &**bundle;
     for step in steps {
-        let kind = run.steps.iter().find(|outcome| outcome.name == step.name).map(|outcome| outcome.kind.as_str());
+        let outcome = run.steps.iter().find(|outcome| outcome.name == step.name);
+        let kind = outcome.map(|outcome| outcome.kind.as_str());
         // A probe of one step calls it by its kind.
         let kind = kind.filter(|kind| *kind != step.name.as_str()).map(|kind| format!(" · {kind}"));
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(text, "\n    {}{}", step.name, kind.unwrap_or_default());
         of_step(&mut text, step);
+        if let Some(verdict) = outcome.and_then(|outcome| outcome.verdict.as_ref()) {
+            failed(&mut text, verdict);
+        }
     }
     text.push('\n');
     text
@@ -84,6 +88,18 @@ fn asserted(text: &mut String, assertion: &Assertion) {
         let _ = write!(line, " · {more}");
     }
     push(text, Style::new().fg_color(Some(colour.into())), glyph, &line);
+}
+
+/// What the step failed of, where that is no assertion, which stands there already.
+fn failed(text: &mut String, verdict: &Verdict) {
+    for failure in verdict.failures().iter().filter(|failure| failure.explanation.is_none()) {
+        let told = Failure { step: None, ..failure.clone() }.to_string();
+        let mut mark = format!("{} ", verdict.glyph());
+        for line in told.lines().take(LINES_MAX) {
+            push(text, style(verdict), &mark, line);
+            "  ".clone_into(&mut mark);
+        }
+    }
 }
 
 /// A line behind its mark; where it is too long it goes on under itself, so that what has no mark is never a line of its own.

@@ -18,7 +18,7 @@ const WATERFALL_WIDTH: usize = 40;
 pub const WIDTH: usize = 100;
 
 /// How many lines of one failure are shown.
-const LINES_MAX: usize = 12;
+pub const LINES_MAX: usize = 12;
 
 /// The letter of each phase in a waterfall, and its word. Letters, because colour alone must not carry meaning.
 const PHASES: [(&str, char, &str); 5] = [
@@ -74,7 +74,8 @@ fn cases(text: &mut String, step: &StepOutcome) {
     }
 }
 
-fn style(verdict: &Verdict) -> Style {
+/// The colour of a verdict.
+pub fn style(verdict: &Verdict) -> Style {
     let colour = match verdict {
         Verdict::Passed => AnsiColor::Green,
         Verdict::Degraded(_) => AnsiColor::Yellow,

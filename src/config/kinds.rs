@@ -1,5 +1,6 @@
 //! The kind of something is the one key of its mapping that names a kind; the rest of the mapping has a shape of its own.
 
+use crate::ports::LEFT_OUT;
 use crate::settings::{Entry, Key, Node, Problem, Problems, Value, nearest};
 
 /// A mapping that was taken apart.
@@ -18,9 +19,16 @@ pub trait Row {
     fn name(&self) -> &'static str;
     /// The field that stands for all.
     fn main(&self) -> &'static str;
+    /// Names that this build knows no row of, each a cargo feature of the same name.
+    fn left_out() -> &'static [&'static str] {
+        &[]
+    }
 }
 
 impl Row for crate::ports::Kind {
+    fn left_out() -> &'static [&'static str] {
+        LEFT_OUT
+    }
     fn name(&self) -> &'static str {
         self.name
     }
@@ -116,6 +124,12 @@ fn no_kind<K: Row>(
     if entries.iter().any(|entry| matches!(entry.value.value, Value::Broken)) {
         return;
     }
+    if let Some(entry) = entries.iter().find(|entry| K::left_out().contains(&entry.key.text.as_str())) {
+        let name = &entry.key.text;
+        let message = format!("this build has no kind `{name}` (feature `{name}`)");
+        problems.error(entry.key.span.clone(), message).help = Some(format!("build it with `--features {name}`"));
+        return;
+    }
     let names = || table.iter().map(Row::name);
     let strange = entries.iter().filter(|entry| !others.contains(&entry.key.text.as_str()));
     // A key that is nearly a kind is a slip of the pen, and the only thing worth saying.
@@ -132,4 +146,39 @@ fn no_kind<K: Row>(
     let kinds = names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let at = key.map_or_else(|| node.span.clone(), |key| key.span.clone());
     problems.error(at, format!("{what} names no kind")).help = Some(format!("its kind is one of the keys {kinds}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Source, parse};
+
+    struct Only;
+
+    impl Row for Only {
+        fn name(&self) -> &'static str {
+            "tcp"
+        }
+        fn main(&self) -> &'static str {
+            "address"
+        }
+        fn left_out() -> &'static [&'static str] {
+            &["grpc"]
+        }
+    }
+
+    #[test]
+    fn a_kind_that_was_left_out_is_no_slip_of_the_pen() {
+        for (yaml, told) in [
+            ("{ grpc: \"grpc://a\" }", "this build has no kind `grpc` (feature `grpc`)"),
+            ("{ tpc: \"a:1\" }", "unknown key `tpc`"),
+            ("{ gprc: \"grpc://a\" }", "a probe names no kind"),
+        ] {
+            let mut problems = Problems::new();
+            let node = parse(Source::new("a.yaml", yaml), &mut problems).unwrap();
+            assert!(part("a probe", &node, None, &[Only], &[], &mut problems).is_none());
+            let rendered = problems.render(false);
+            assert!(rendered.contains(told), "{rendered}");
+        }
+    }
 }

@@ -53,9 +53,14 @@ pub const TEXT_BYTES_MAX: usize = 2_048;
 
 /// The beginning of what was exchanged, as text; what was left out is counted.
 pub fn beginning(bytes: &[u8]) -> String {
-    let shown = bytes.get(..TEXT_BYTES_MAX).unwrap_or(bytes);
+    beginning_of(bytes, bytes.len())
+}
+
+/// The same of so many bytes, of which only the first may have been kept.
+pub fn beginning_of(kept: &[u8], length: usize) -> String {
+    let shown = kept.get(..TEXT_BYTES_MAX).unwrap_or(kept);
     let text = String::from_utf8_lossy(shown);
-    match bytes.len() - shown.len() {
+    match length.saturating_sub(shown.len()) {
         0 => text.into_owned(),
         // The cut may have gone through a character.
         more => format!("{}… ({more} bytes more)", text.trim_end_matches('\u{fffd}')),
@@ -210,6 +215,7 @@ mod tests {
         assert_eq!(beginning(&[b'a', 0xff]), "a\u{fffd}");
         let cut = beginning(format!("a{}", "ü".repeat(TEXT_BYTES_MAX)).as_bytes());
         assert!(cut.ends_with("ü… (2049 bytes more)"), "{cut}");
+        assert_eq!(beginning_of(b"a", 3), "a… (2 bytes more)");
     }
 
     fn exchange(letter: char, length: usize) -> Exchange {

@@ -67,7 +67,8 @@ pub struct Phases {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_error_ms: Option<f64>,
     /// By how much [`Self::first_byte_ms`] may be wrong: with the kernel's stamp of the byte what sending took, and
-    /// without one the time since we last looked and found nothing.
+    /// without one the time since we last looked and found nothing. The kernel stamps what is read at once as one, by its
+    /// last segment: how long before that the first of several came is in neither.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte_error_ms: Option<f64>,
     /// From the beginning to the end, including what is between the parts.

@@ -189,41 +189,35 @@ pub struct Terms {
     pub identity: Option<Identity>,
 }
 
-/// A connection to a server whose certificate was found good.
-pub struct Secured {
-    /// The connection.
-    pub stream: TlsStream<Stream>,
-    /// What the server showed.
-    pub shown: Shown,
-}
-
-/// What a server has shown whose certificate was found good.
+/// What a server has shown in a handshake.
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// The certificates.
     pub chain: Arc<Chain>,
-    /// `1.2` or `1.3`.
-    pub version: &'static str,
+    /// `1.2` or `1.3`, where the certificates were found good; none where they were refused.
+    pub version: Option<&'static str>,
 }
 
 impl Shown {
     /// Adds it to what a step saw: `tls_version`, `cert`, and when the first certificate of the chain ends.
     pub fn tell(&self, observation: &mut Observation, now: Timestamp) {
-        observation.facts.insert("tls_version".to_owned(), self.version.into());
+        if let Some(version) = self.version {
+            observation.facts.insert("tls_version".to_owned(), version.into());
+        }
         observation.facts.insert("cert".to_owned(), self.chain.facts(now));
         observation.certificate_expires = Some(self.chain.expires());
     }
 }
 
 /// Makes a TLS connection to `host` and verifies its chain. This is the only place where that is done. What the server
-/// showed is in `shown`, also when it was refused; the failure then says when it ends.
+/// showed is in `shown`, also when it was refused.
 pub async fn handshake(
     terms: &Terms,
     tcp: Stream,
     host: &str,
     watch: &mut Stopwatch<'_>,
-    shown: &mut Option<Arc<Chain>>,
-) -> Result<Secured, Failure> {
+    shown: &mut Option<Shown>,
+) -> Result<TlsStream<Stream>, Failure> {
     // A name that ends with a dot is the same name, and no certificate is written so.
     let host = host.strip_suffix('.').unwrap_or(host);
     let name = ServerName::try_from(host.to_owned())
@@ -235,9 +229,8 @@ pub async fn handshake(
     let mut refuse = |sent: &[CertificateDer<'_>], error: &rustls::Error| match Chain::read(sent) {
         Ok(chain) => {
             let failure = tls_failure::of_chain(error, &chain, host, now);
-            let certificate_expires = Some(chain.expires());
-            *shown = Some(Arc::new(chain));
-            Failure { certificate_expires, ..failure }
+            *shown = Some(Shown { chain: Arc::new(chain), version: None });
+            failure
         }
         Err(unreadable) => unreadable,
     };
@@ -252,13 +245,12 @@ pub async fn handshake(
     let connection = stream.get_ref().1;
     let sent = connection.peer_certificates().unwrap_or_default();
     terms.trust.verify(sent, &name, now).map_err(|error| refuse(sent, &error))?;
-    let chain = Arc::new(Chain::read(sent)?);
-    *shown = Some(Arc::clone(&chain));
     let version = match connection.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
         _ => "1.3",
     };
-    Ok(Secured { stream, shown: Shown { chain, version } })
+    *shown = Some(Shown { chain: Arc::new(Chain::read(sent)?), version: Some(version) });
+    Ok(stream)
 }
 
 /// What a handshake ended with, before it has words.

@@ -4,34 +4,29 @@
 //! own for what it is sent; and its beginning is kept for the exchange that people read.
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::client::TlsStream;
 
+use super::peer::Peer;
 use super::place::Place;
 use super::securing::Securing;
-use crate::domain::exchange::Exchange;
+use crate::domain::exchange::{Exchange, TEXT_BYTES_MAX, beginning, beginning_of};
 use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::time::Timestamp;
 use crate::net::arrival::{Instants, Sent};
-use crate::net::certificates::{Certificate, Chain};
 use crate::net::dial::dial;
 use crate::net::excerpt::excerpt;
 use crate::net::resolver::Resolver;
 use crate::net::stopwatch::{Part, Stopwatch};
 use crate::net::stream::Stream;
-use crate::net::tls::Shown;
 use crate::net::tls_failure;
 use crate::ports::StepContext;
 
 /// As much is read at once.
 const READ_BYTES: usize = 8 * 1024;
-/// So much of what was said and heard is kept for people.
-const SHOWN_BYTES_MAX: usize = 2 * 1024;
 
 /// What the bytes of a test go through.
 #[cfg(test)]
@@ -53,11 +48,7 @@ enum Socket {
 pub struct Connection {
     socket: Socket,
     /// Where it leads.
-    remote: Option<SocketAddr>,
-    /// The certificates that the server showed, also when they were refused.
-    chain: Option<Arc<Chain>>,
-    /// What TLS has shown, where it is spoken.
-    shown: Option<Shown>,
+    peer: Peer,
     /// What came and nobody has taken yet.
     buffer: BytesMut,
     bytes_max: usize,
@@ -65,6 +56,10 @@ pub struct Connection {
     bytes_left: usize,
     /// The beginning of what came since [`Self::begin`].
     heard: Vec<u8>,
+    /// How many bytes came since then.
+    heard_bytes: usize,
+    /// What is recorded as said is said now.
+    has_begun: bool,
 }
 
 impl Connection {
@@ -76,19 +71,19 @@ impl Connection {
         watch: &mut Stopwatch<'_>,
     ) -> Result<Self, Failure> {
         let (tcp, remote) = dial(resolver, &place.host, place.port, watch).await?;
-        Ok(Self { remote: Some(remote), ..Self::over(Socket::Plain(tcp), bytes_max) })
+        Ok(Self { peer: Peer { remote: Some(remote), shown: None }, ..Self::over(Socket::Plain(tcp), bytes_max) })
     }
 
     fn over(socket: Socket, bytes_max: usize) -> Self {
         Self {
             socket,
-            remote: None,
-            chain: None,
-            shown: None,
+            peer: Peer::default(),
             buffer: BytesMut::new(),
             bytes_max,
             bytes_left: bytes_max,
             heard: Vec::new(),
+            heard_bytes: 0,
+            has_begun: false,
         }
     }
 
@@ -108,22 +103,24 @@ impl Connection {
         let Socket::Plain(tcp) = std::mem::replace(&mut self.socket, Socket::Gone) else {
             return Err(Failure::new(FailureKind::Internal, "a connection was secured twice"));
         };
-        let secured = securing.handshake(tcp, host, watch, &mut self.chain).await?;
-        self.shown = Some(secured.shown);
-        self.socket = Socket::Tls(Box::new(secured.stream));
+        let secured = securing.handshake(tcp, host, watch, &mut self.peer.shown).await?;
+        self.socket = Socket::Tls(Box::new(secured));
         Ok(())
     }
 
     /// Whether what is said now is under TLS.
     #[cfg(feature = "postgres")]
     pub fn is_secured(&self) -> bool {
-        self.shown.is_some()
+        matches!(self.socket, Socket::Tls(_))
     }
 
-    /// From here on what is heard is kept for people anew.
+    /// From here on what is heard is kept for people anew, and [`Said::words`] are said: what leads to them (TLS, a login)
+    /// was heard and said before.
     pub fn begin(&mut self) {
+        self.has_begun = true;
         self.heard.clear();
-        self.heard.extend(self.buffer.iter().take(SHOWN_BYTES_MAX));
+        self.heard.extend(self.buffer.iter().take(TEXT_BYTES_MAX));
+        self.heard_bytes = self.buffer.len();
     }
 
     /// Says it.
@@ -195,7 +192,8 @@ impl Connection {
             return Err(self.too_large());
         }
         self.bytes_left -= count;
-        let room = SHOWN_BYTES_MAX.saturating_sub(self.heard.len());
+        self.heard_bytes += count;
+        let room = TEXT_BYTES_MAX.saturating_sub(self.heard.len());
         self.heard.extend(self.buffer.iter().skip(known).take(room));
         Ok(count > 0)
     }
@@ -237,6 +235,11 @@ impl Connection {
         Ok(self.buffer.split().freeze())
     }
 
+    /// What has come and was not taken.
+    pub fn waiting(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// How many more bytes may come, with those that have come and were not taken.
     pub fn bytes_ahead(&self) -> usize {
         self.buffer.len().saturating_add(self.bytes_left)
@@ -258,24 +261,27 @@ impl Connection {
     /// What every observation over a connection has.
     pub fn observation(&self, now: Timestamp) -> Observation {
         let mut observation = Observation::default();
-        if let Some(remote) = self.remote {
-            observation.facts.insert("remote_ip".to_owned(), remote.ip().to_string().into());
-        }
-        if let Some(shown) = &self.shown {
-            shown.tell(&mut observation, now);
-        }
+        self.peer.tell(&mut observation, now);
         observation
+    }
+
+    /// What every failure over a connection has.
+    pub fn failed(&self, failure: Failure, watch: &Stopwatch<'_>) -> Failure {
+        self.peer.failed(failure).after(watch.phases())
     }
 
     /// Puts down what was said and heard over it.
     pub fn record(&self, said: Said, watch: &Stopwatch<'_>, cx: &StepContext<'_>) {
-        let (remote, heard, phases) = (self.remote, self.heard.clone(), watch.phases());
-        let certificates = self.chain.clone();
+        let (peer, heard, phases) = (self.peer.clone(), self.heard.clone(), watch.phases());
+        let (has_begun, heard_bytes) = (self.has_begun, self.heard_bytes);
         cx.recorder.add(move || Exchange {
-            remote: remote.map(|remote| remote.to_string()),
-            sent: cut(said.words),
-            received: cut(said.answer.unwrap_or_else(|| String::from_utf8_lossy(&heard).into_owned())),
-            certificates: certificates.iter().flat_map(|chain| chain.certificates()).map(Certificate::line).collect(),
+            remote: peer.address(),
+            sent: if has_begun { beginning(said.words.as_bytes()) } else { String::new() },
+            received: match said.answer {
+                Some(answer) => beginning(answer.as_bytes()),
+                None => beginning_of(&heard, heard_bytes),
+            },
+            certificates: peer.certificates(),
             command: said.command,
             phases,
         });
@@ -291,14 +297,6 @@ pub struct Said {
     pub answer: Option<String>,
     /// A command for a shell that says the same.
     pub command: Option<String>,
-}
-
-fn cut(mut text: String) -> String {
-    if text.len() > SHOWN_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(SHOWN_BYTES_MAX));
-        text.push('…');
-    }
-    text
 }
 
 /// Bytes of a target within a message, as short as a line.
@@ -375,12 +373,5 @@ mod tests {
     fn bytes_that_are_no_text_are_an_object() {
         assert_eq!(text_or_hex("ü".as_bytes()), "ü");
         assert_eq!(text_or_hex(&[0, 0xff]), serde_json::json!({ "hex": "00ff" }));
-    }
-
-    #[test]
-    fn what_people_read_is_cut_between_characters() {
-        assert_eq!(cut("short".to_owned()), "short");
-        let text = cut("ü".repeat(SHOWN_BYTES_MAX));
-        assert!(text.len() <= SHOWN_BYTES_MAX + '…'.len_utf8() && text.ends_with("ü…"));
     }
 }

@@ -15,6 +15,7 @@ mod icmp;
 mod names;
 mod number;
 mod page;
+mod peer;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres;

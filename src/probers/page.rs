@@ -87,7 +87,11 @@ impl Prober for PageProber {
             let weight = self.weigh(cx, &document).await;
             // The parts are those of the document; the whole is the whole.
             document.phases.total_ms = watch.phases().total_ms;
-            weight.map_err(|failure| failure.after(document.phases))?.into_facts(&mut document);
+            let failed = |failure: Failure| {
+                // The page is the target; what it names may be anybody's.
+                Failure { certificate_expires: document.certificate_expires, ..failure.after(document.phases) }
+            };
+            weight.map_err(failed)?.into_facts(&mut document);
             Ok(document)
         })
     }

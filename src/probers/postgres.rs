@@ -29,7 +29,7 @@ use super::securing::{Asked, PreferOrTrust, Securing};
 use super::starttls::{StartTls, offers_postgres};
 use super::tls::TLS_NAMES;
 use crate::domain::expression::{Name, Names, Shape};
-use crate::domain::outcome::{Failure, Observation, Phases};
+use crate::domain::outcome::{Failure, FailureKind, Observation, Phases};
 use crate::domain::template::Template;
 use crate::domain::text::shell_word;
 use crate::net::resolver::Resolver;
@@ -176,7 +176,7 @@ impl Prober for PostgresProber {
             let mut connection = opened.map_err(|failure| failure.after(watch.phases()))?;
             let seen = self.talk(&mut connection, &place, &filled, &mut watch, cx).await;
             connection.record(self.said(&place, &filled, seen.as_ref()), &watch, cx);
-            let seen = seen.map_err(|failure| failure.after(watch.phases()))?;
+            let seen = seen.map_err(|failure| connection.failed(failure, &watch))?;
             let mut observation = connection.observation(cx.clock.now());
             observation.phases = seen.phases;
             let facts = &mut observation.facts;
@@ -251,7 +251,11 @@ impl PostgresProber {
         }
         let answer = match seen {
             Ok(seen) => seen.rows.0.iter().map(Value::to_string).collect::<Vec<_>>().join("\n"),
-            Err(failure) => failure.message.clone(),
+            Err(failure) => match failure.kind {
+                // The server's own words.
+                FailureKind::AuthRefused | FailureKind::AnswerRefused => failure.message.clone(),
+                _ => String::new(),
+            },
         };
         let Login { user, database, .. } = &filled.login;
         let database = database.as_ref().unwrap_or(user);

@@ -168,7 +168,7 @@ impl Prober for RedisProber {
             let mut connection = opened.map_err(|failure| failure.after(watch.phases()))?;
             let reply = self.talk(&mut connection, &place, &script, &mut watch).await;
             connection.record(self.said(&place, &script), &watch, cx);
-            let reply = reply.map_err(|failure| failure.after(watch.phases()))?;
+            let reply = reply.map_err(|failure| connection.failed(failure, &watch))?;
             let mut observation = connection.observation(cx.clock.now());
             observation.facts.insert("reply".to_owned(), reply);
             observation.phases = watch.phases();

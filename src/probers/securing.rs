@@ -1,18 +1,17 @@
 //! The setting `tls` of the kinds that may speak it: `true`, `false`, or whom to trust.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use tokio_rustls::client::TlsStream;
 use url::Host;
 
 use super::tls::trust;
 use crate::domain::outcome::Failure;
-use crate::net::certificates::Chain;
 use crate::net::stopwatch::Stopwatch;
 use crate::net::stream::Stream;
-use crate::net::tls::{Secured, Terms, handshake};
+use crate::net::tls::{Shown, Terms, handshake};
 use crate::settings::{Node, Problem, Problems, Spanned, Value, read};
 
 /// How a connection is secured.
@@ -118,8 +117,8 @@ impl Securing {
         tcp: Stream,
         host: &str,
         watch: &mut Stopwatch<'_>,
-        shown: &mut Option<Arc<Chain>>,
-    ) -> Result<Secured, Failure> {
+        shown: &mut Option<Shown>,
+    ) -> Result<TlsStream<Stream>, Failure> {
         handshake(&self.terms, tcp, self.server_name.as_deref().unwrap_or(host), watch, shown).await
     }
 }

@@ -122,10 +122,16 @@ async fn imap(connection: &mut Connection) -> Result<String, Failure> {
 /// Asks PostgreSQL for TLS, and gives whether it agreed ("Message Formats", `SSLRequest`).
 pub async fn offers_postgres(connection: &mut Connection) -> Result<bool, Failure> {
     connection.say(&[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]).await?;
-    match connection.exactly(1).await?.as_ref() {
-        b"S" => Ok(true),
-        b"N" => Ok(false),
-        other => Err(invalid(format!("the server answered {} to the question for TLS", quoted(other)))),
+    let answer = connection.exactly(1).await?;
+    match (answer.as_ref(), connection.waiting()) {
+        (b"S", b"") => Ok(true),
+        (b"N", b"") => Ok(false),
+        // The answer is one byte: what follows it in the clear is of another protocol, or of somebody between us and the
+        // server (CVE-2021-23222).
+        (first, rest) => {
+            let all = quoted(&[first, rest].concat());
+            Err(invalid(format!("the server answered {all} to the question for TLS")))
+        }
     }
 }
 
@@ -174,6 +180,12 @@ mod tests {
             (StartTls::Imap, "* OK\r\nb OK\r\n", "protocol.invalid: what came is not IMAP: `b OK`"),
             (StartTls::Postgres, "N", "tls.not_offered: the server speaks no TLS"),
             (StartTls::Postgres, "E", "protocol.invalid: the server answered `E` to the question for TLS"),
+            (
+                StartTls::Postgres,
+                "SSH-2.0-x",
+                "protocol.invalid: the server answered `SSH-2.0-x` to the question for TLS",
+            ),
+            (StartTls::Postgres, "NO", "protocol.invalid: the server answered `NO` to the question for TLS"),
         ] {
             assert_eq!(ask(protocol, said).await, Err(told.to_owned()), "{said:?}");
         }

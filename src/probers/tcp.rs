@@ -204,7 +204,7 @@ impl Prober for TcpProber {
             let mut connection = opened.map_err(|failure| failure.after(watch.phases()))?;
             let heard = self.talk(&mut connection, &place, &words, &mut watch).await;
             connection.record(Said { words, ..Said::default() }, &watch, cx);
-            let heard = heard.map_err(|failure| failure.after(watch.phases()))?;
+            let heard = heard.map_err(|failure| connection.failed(failure, &watch))?;
             let mut observation = connection.observation(cx.clock.now());
             observation.phases = watch.phases();
             let facts = &mut observation.facts;

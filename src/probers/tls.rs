@@ -100,7 +100,7 @@ impl Prober for TlsProber {
             let mut connection = opened.map_err(|failure| failure.after(watch.phases()))?;
             let secured = self.secure(&mut connection, &place, &mut watch).await;
             connection.record(Said::default(), &watch, cx);
-            let banner = secured.map_err(|failure| failure.after(watch.phases()))?;
+            let banner = secured.map_err(|failure| connection.failed(failure, &watch))?;
             let mut observation = connection.observation(cx.clock.now());
             observation.phases = watch.phases();
             if let Some(banner) = banner {

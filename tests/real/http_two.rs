@@ -167,3 +167,53 @@ async fn floods_end_by_their_size_or_the_deadline() {
     let failure = Run::within(500).step("http", &yaml).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::TimeoutFirstByte, "a window that never opens: {failure}");
 }
+
+/// Takes what the window at its beginning lets through, then nothing for so long, then the rest; and answers.
+async fn slow_to_take(pause: Duration) -> (std::net::SocketAddr, tokio::task::JoinSet<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let mut calls = tokio::task::JoinSet::new();
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            calls.spawn(async move {
+                let mut body = request.into_body();
+                let (mut bytes, mut held) = (0, 0);
+                while let Some(Ok(data)) = body.data().await {
+                    bytes += data.len();
+                    held += data.len();
+                    if bytes == 65_535 {
+                        tokio::time::sleep(pause).await;
+                    }
+                    if bytes >= 65_535 {
+                        body.flow_control().release_capacity(std::mem::take(&mut held)).unwrap();
+                    }
+                }
+                assert_eq!(bytes, 150_000);
+                respond.send_response(http::Response::new(()), true).unwrap();
+            });
+        }
+    });
+    (address, tasks)
+}
+
+#[tokio::test]
+async fn the_upload_of_a_large_body_is_no_wait_for_its_answer() {
+    let (address, _tasks) = slow_to_take(Duration::from_millis(800)).await;
+    let body = "x".repeat(150_000);
+    let yaml = format!("{{ url: \"http://{address}/\", http_version: \"2\", method: POST, body: {body} }}");
+    let seen = probe("http", &yaml).await.unwrap();
+    assert!(seen.phases.total_ms >= 800.0 && seen.phases.first_byte_ms.unwrap() < 400.0, "{:?}", seen.phases);
+}
+
+#[tokio::test]
+async fn settings_are_no_first_byte_of_an_answer() {
+    let server = Frames::start(frame(SETTINGS, 0, 0, &[]), Duration::ZERO, Vec::new(), Vec::new()).await;
+    let failure = Run::within(300).step("http", &server.probe()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::TimeoutFirstByte);
+    let phases = failure.phases.unwrap();
+    assert_eq!((phases.first_byte_ms, phases.transfer_ms), (None, None), "{phases:?}");
+}

@@ -4,6 +4,7 @@
 
 mod bulk;
 mod canary;
+mod certified;
 mod cloudwatch;
 mod command;
 mod commands;

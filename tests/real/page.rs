@@ -75,6 +75,21 @@ async fn a_secure_page_does_not_load_what_is_not() {
 }
 
 #[tokio::test]
+async fn of_a_server_that_closes_each_request_is_told_once() {
+    let answer = |body: &str| {
+        let head = format!("HTTP/1.0 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n", body.len());
+        vec![Move::ReadHead, Move::Send([head.as_bytes(), body.as_bytes()].concat())]
+    };
+    let server = Hostile::start(vec![answer(HTML), answer("p { }")]).await;
+    let (seen, exchanges) = Run::new().recorded("page", &format!("url: {}", server.url())).await;
+    assert_eq!(seen.unwrap().facts["resources"], 2);
+    let paths: Vec<_> = exchanges.iter().map(|exchange| exchange.sent.lines().next().unwrap_or_default()).collect();
+    assert_eq!(paths, ["GET / HTTP/1.1", "GET /a.css HTTP/1.1", "GET /b.js HTTP/1.1"]);
+    assert!(exchanges.iter().all(|exchange| exchange.received.starts_with("HTTP/1.0 200 OK")), "{exchanges:?}");
+    assert_eq!(server.heads().len(), 3);
+}
+
+#[tokio::test]
 async fn a_page_has_limits() {
     let many = (0..51).map(|number| format!("<script src={number}.js></script>")).collect::<Vec<_>>().concat();
     let (_nginx, url) = page(&many);

@@ -82,6 +82,9 @@ async fn a_question_is_answered_by_rows_and_nothing_is_written() {
     assert_eq!(seen.facts["row_count"], 100);
     assert_eq!(server.run("select count(*) from orders"), "2");
 
+    let twins = probe("postgres", &ask("query: \"select 1 as a, 2 as b, 3 as a\"")).await.unwrap();
+    assert_eq!(twins.facts["rows"], json!([{ "a": 3, "b": 2 }]), "of two columns with one name the last one stands");
+
     let slow = ask("query: select pg_sleep(60)");
     let failure = Run::within(700).step("postgres", &slow).await.unwrap_err();
     assert_eq!(failure.to_string(), "timeout.first_byte: no byte of an answer came within 700 ms");
@@ -159,6 +162,9 @@ async fn tls_is_spoken_and_its_certificate_named() {
 async fn what_is_no_postgres_has_its_failure_and_costs_its_own_time_only() {
     let send = |bytes: &[u8]| vec![Move::Send(bytes.to_vec())];
     let ready = [b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05IC\0\0\0\x0aBEGIN\0Z\0\0\0\x05T".as_slice()].concat();
+    let ssh = Hostile::playing(send(b"SSH-2.0-OpenSSH_9.2\r\n")).await;
+    let failure = probe("postgres", &format!("{{ address: \"{}\", user: u }}", ssh.address)).await.unwrap_err();
+    assert!(failure.to_string().starts_with("protocol.invalid: the server answered `SSH-2.0-OpenSSH_9.2"), "{failure}");
     for (script, kind) in [
         (send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), FailureKind::ProtocolInvalid),
         (send(b"E\0\0\0\x20SFATAL\0C57P03\0Mstarting up\0\0"), FailureKind::AnswerRefused),

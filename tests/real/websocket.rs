@@ -49,6 +49,11 @@ async fn a_message_is_answered_and_the_talk_put_down() {
     assert!(exchange.sent.starts_with("GET /room HTTP/1.1\n") && exchange.sent.ends_with("\nhello 01RUN"));
     assert!(exchange.received.starts_with("HTTP/1.1 101 Switching Protocols\n"), "{}", exchange.received);
     assert!(exchange.received.contains("\"said\": \"hello 01RUN\""), "{}", exchange.received);
+    let command = format!(
+        "printf '%s\\n' 'hello 01RUN' | websocat --protocol v1 --header='authorization: Bearer hunter2' ws://127.0.0.1:{}/room",
+        server.port
+    );
+    assert_eq!(exchange.command, Some(command));
 }
 
 #[tokio::test]

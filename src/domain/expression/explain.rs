@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::evaluate::Walk;
 use super::syntax::{Node, NodeKind, Operator, Quantifier};
 use super::value::Value;
+use crate::domain::redaction::MARK;
 
 /// Why an assertion came out as it did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,12 +25,16 @@ pub struct Explanation {
 pub struct Part {
     /// The piece, as it is written.
     pub expression: String,
-    /// Its value as compact JSON, at most 200 characters long, with control characters escaped.
+    /// Its value as compact JSON, at most 200 characters long, with control characters escaped; [`MARK`] alone, without
+    /// quotes, where it is private and was taken out.
     pub value: String,
 }
 
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.value == MARK {
+            return write!(f, "`{}` is private, so its value is not shown", self.expression);
+        }
         write!(f, "`{}` was `{}`", self.expression, self.value)
     }
 }

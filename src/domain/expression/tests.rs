@@ -631,3 +631,10 @@ fn same_twice(source: &str) {
         Err(error) => assert!(source.get(error.span.clone()).is_some(), "{source:?}: {error:?}"),
     }
 }
+
+#[test]
+fn a_value_that_was_taken_out_is_said_to_be_private() {
+    let part = |value: &str| Part { expression: "json.session".to_owned(), value: value.to_owned() }.to_string();
+    assert_eq!(part("\"open\""), "`json.session` was `\"open\"`");
+    assert_eq!(part(crate::domain::redaction::MARK), "`json.session` is private, so its value is not shown");
+}

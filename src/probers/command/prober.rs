@@ -12,7 +12,7 @@ use super::draft::Draft;
 use super::junit;
 use super::process::{self, Ended, Kept, Program};
 use super::report::Awaited;
-use crate::domain::exchange::Exchange;
+use crate::domain::exchange::{Exchange, TEXT_BYTES_MAX, beginning, beginning_of};
 use crate::domain::expression::Part;
 use crate::domain::outcome::{Failure, FailureKind, Observation, Phases};
 use crate::domain::text::shell_word;
@@ -22,9 +22,6 @@ use crate::ports::{Prober, StepContext};
 
 /// The largest report that is read, in bytes.
 const REPORT_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// How much of a text stands in an exchange, in bytes.
-const SHOWN_BYTES_MAX: usize = 2 * 1024;
 
 /// How many lines of standard error are told with a failure.
 const LAST_LINES: usize = 3;
@@ -153,19 +150,19 @@ fn said(ended: &Ended) -> String {
 /// Puts down what was run and what it said, also when it had to be killed.
 fn record(cx: &StepContext<'_>, program: &Program, ended: Option<&Ended>, phases: Phases) {
     let words = program.words.clone();
-    let input = program.input.as_deref().map(|input| shown(input.as_bytes()).into_owned());
-    let begin = |kept: &Kept| Bytes::copy_from_slice(&kept.bytes[..kept.bytes.len().min(SHOWN_BYTES_MAX)]);
+    let input = program.input.as_deref().map(|input| beginning(input.as_bytes()));
+    let begin = |kept: &Kept| {
+        let first = kept.bytes.get(..TEXT_BYTES_MAX).unwrap_or(&kept.bytes);
+        (Bytes::copy_from_slice(first), kept.bytes.len())
+    };
     let outputs = ended.map(|ended| (begin(&ended.stdout), begin(&ended.stderr), ended.status));
     cx.recorder.add(move || {
         let command = words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ");
         let received = outputs.map(|(stdout, stderr, status)| {
             let end =
                 status.map_or_else(|| "killed at its deadline".to_owned(), |status| format!("exit {}", exit(status)));
-            [shown(&stdout).into_owned(), shown(&stderr).into_owned(), end]
-                .into_iter()
-                .filter(|part| !part.is_empty())
-                .collect::<Vec<_>>()
-                .join("\n")
+            let [stdout, stderr] = [stdout, stderr].map(|(first, length)| beginning_of(&first, length));
+            [stdout, stderr, end].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
         });
         Exchange {
             sent: [Some(command.clone()), input].into_iter().flatten().collect::<Vec<_>>().join("\n"),
@@ -175,10 +172,6 @@ fn record(cx: &StepContext<'_>, program: &Program, ended: Option<&Ended>, phases
             ..Exchange::default()
         }
     });
-}
-
-fn shown(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_BYTES_MAX)])
 }
 
 #[cfg(test)]

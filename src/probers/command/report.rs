@@ -1,10 +1,12 @@
 //! A file that the program writes. What stands there from an earlier run proves nothing of this one, so a file is taken only
 //! if it is another one than before, or was changed. No clock is asked for that, and nothing is deleted.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
+
+use nix::libc;
 
 /// A file before the program ran.
 pub struct Awaited {
@@ -52,9 +54,11 @@ impl Awaited {
             io::ErrorKind::NotFound => "was not written".to_owned(),
             _ => format!("cannot be read: {error}"),
         };
-        let file = std::fs::metadata(&self.path).map_err(unreadable)?;
+        // A pipe would be waited for until its other end is opened. What is opened is looked at, and not what has the name:
+        // that may be another file by now.
+        let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&self.path).map_err(unreadable)?;
+        let file = opened.metadata().map_err(unreadable)?;
         if !file.is_file() {
-            // To open a pipe would wait for its other end.
             return Err("is not a plain file".to_owned());
         }
         if self.before.as_ref() == Some(&Mark::from(&file)) {
@@ -62,7 +66,6 @@ impl Awaited {
         }
         let most = u64::try_from(bytes_max).unwrap_or(u64::MAX);
         let mut bytes = Vec::new();
-        let opened = std::fs::File::open(&self.path).map_err(unreadable)?;
         opened.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() > bytes_max {
             return Err(format!("is larger than {bytes_max} bytes"));

@@ -16,6 +16,7 @@ use crate::net::stopwatch::Stopwatch;
 use crate::net::tls::Terms;
 use crate::ports::{Prober, StepContext};
 use crate::probers::http::headers::{self, HeaderDraft};
+use crate::probers::peer::Peer;
 use crate::probers::place::{Place, Target};
 use crate::probers::socket::open;
 
@@ -48,32 +49,40 @@ impl Prober for GrpcProber {
             };
             let request = self.request(&place, cx).await?;
             let mut watch = Stopwatch::start(cx.clock, cx.deadline);
-            let opened = open(&self.resolver, &place, self.terms.as_ref(), &mut watch).await;
-            let (socket, peer) = opened.map_err(|failure| failure.after(watch.phases()))?;
-            let body = framed(&HealthCheckRequest { service: service.clone() });
-            let result = call(socket, request, body, &mut watch).await;
+            let mut peer = Peer::default();
+            let opened = open(&self.resolver, &place, self.terms.as_ref(), &mut watch, &mut peer).await;
+            let was_opened = opened.is_ok();
+            let result = match opened {
+                Ok(socket) => {
+                    let body = framed(&HealthCheckRequest { service: service.clone() });
+                    call(socket, request, body, &mut watch).await
+                }
+                Err(failure) => Err(failure),
+            };
             let phases = watch.phases();
 
             let told = result.as_ref().map(told).unwrap_or_default();
-            let (remote, certificates) = (peer.remote, peer.certificates());
             let flags = if self.terms.is_some() { "" } else { " -plaintext" };
-            let (host, said) = (authority(&place), format!("POST {PATH}\nservice: \"{service}\""));
+            let (host, other) = (authority(&place), peer.clone());
             cx.recorder.add(move || Exchange {
-                remote: Some(remote.to_string()),
-                sent: said,
+                remote: other.address(),
+                // Who is not trusted is sent nothing.
+                sent: if was_opened { format!("POST {PATH}\nservice: \"{service}\"") } else { String::new() },
                 received: told,
-                certificates,
+                certificates: other.certificates(),
                 command: Some(command(flags, &service, &host)),
                 phases,
             });
-            let Answer { status, serving } = result.map_err(|failure| failure.after(phases))?;
+            let Answer { status, serving } = result.map_err(|failure| peer.failed(failure).after(phases))?;
             let mut facts = Map::new();
             if let Some(serving) = serving {
                 facts.insert("serving".to_owned(), serving.into());
             }
             facts.insert("grpc_status".to_owned(), status.word.into());
             facts.insert("grpc_message".to_owned(), status.message.into());
-            Ok(Observation { phases, ..peer.observation(facts, cx.clock.now()) })
+            let mut observation = Observation { facts, phases, ..Observation::default() };
+            peer.tell(&mut observation, cx.clock.now());
+            Ok(observation)
         })
     }
 }

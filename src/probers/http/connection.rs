@@ -1,13 +1,12 @@
 //! A connection to one place, and the driver that moves its bytes.
 
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -18,12 +17,12 @@ use hyper_util::rt::TokioIo;
 use super::ration::{Ration, Rationed};
 use super::wire::{Log, Socket, Wire};
 use crate::domain::outcome::{Failure, FailureKind};
-use crate::net::certificates::Chain;
 use crate::net::dial::dial;
 use crate::net::resolver::Resolver;
 use crate::net::stopwatch::{Part, Stopwatch};
-use crate::net::tls::{Shown, Terms, handshake};
+use crate::net::tls::{Terms, handshake};
 use crate::ports::Clock;
+use crate::probers::peer::Peer;
 
 /// The head of an answer may be this large; over HTTP/1.1 it may also have no more than hyper's 100 headers.
 const HEAD_BYTES_MAX: u32 = 64 * 1024;
@@ -107,52 +106,50 @@ pub struct Connection {
     pub log: Log,
     /// How many of them may still come.
     pub ration: Ration,
-    /// The address and the port.
-    pub remote: SocketAddr,
-    /// What TLS has shown.
-    pub shown: Option<Shown>,
-}
-
-/// What is known of a connection that is being made, for who tells of one that was not.
-#[derive(Default)]
-pub struct Attempt {
-    /// The address that was connected to.
-    pub remote: Option<SocketAddr>,
-    /// The certificates that the server showed.
-    pub chain: Option<Arc<Chain>>,
+    /// Where it leads.
+    pub peer: Peer,
 }
 
 impl Connection {
-    /// Resolves, connects, and makes the TLS handshake where the key asks for it.
+    /// Resolves, connects, and makes the TLS handshake where the key asks for it. Who is at the other end is in `peer` as
+    /// far as that is known, also where this fails.
     pub async fn open(
         key: &Key,
         clock: &Arc<dyn Clock>,
         watch: &mut Stopwatch<'_>,
-        attempt: &mut Attempt,
+        peer: &mut Peer,
     ) -> Result<Self, Failure> {
         let (tcp, remote) = dial(&key.resolver, &key.host, key.port, watch).await?;
-        attempt.remote = Some(remote);
-        let (socket, shown, is_http2) = match &key.terms {
-            None => (Socket::Plain(tcp), None, key.version == Version::Http2),
+        peer.remote = Some(remote);
+        let (socket, is_http2) = match &key.terms {
+            None => (Socket::Plain(tcp), key.version == Version::Http2),
             Some(terms) => {
-                let secured = handshake(terms, tcp, &key.host, watch, &mut attempt.chain).await?;
-                let is_http2 = secured.stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                let secured = handshake(terms, tcp, &key.host, watch, &mut peer.shown).await?;
+                let is_http2 = secured.get_ref().1.alpn_protocol() == Some(b"h2");
                 if key.version == Version::Http2 && !is_http2 {
                     let message = "the server does not choose HTTP/2 in the TLS handshake";
                     return Err(Failure::new(FailureKind::ProtocolInvalid, message));
                 }
-                (Socket::Tls(Box::new(secured.stream)), Some(secured.shown), is_http2)
+                (Socket::Tls(Box::new(secured)), is_http2)
             }
         };
         let (log, ration) = (Log::default(), Ration::default());
-        let io = TokioIo::new(Rationed::new(Wire::new(socket, Arc::clone(clock), log.clone()), ration.clone()));
+        let io =
+            TokioIo::new(Rationed::new(Wire::new(socket, is_http2, Arc::clone(clock), log.clone()), ration.clone()));
         let opening = async {
             let opened = if is_http2 { Box::pin(open_http2(io)).await } else { open_http1(io).await };
             opened.map_err(|error| Failure::new(FailureKind::ProtocolClosed, format!("HTTP could not begin: {error}")))
         };
         // The beginning of HTTP/2 is written here, and nobody may ever take it.
         let (sender, driver) = watch.bound(|| Part::FirstByte, opening).await?;
-        Ok(Self { key: key.clone(), sender, driver, log, ration, remote, shown })
+        Ok(Self { key: key.clone(), sender, driver, log, ration, peer: peer.clone() })
+    }
+
+    /// Whether a request can go over it, as far as is known without waiting: one that was left open may have been closed
+    /// by the other side since, or never be meant for a second request, as with HTTP/1.0.
+    pub fn is_open(&mut self) -> bool {
+        let Self { sender, driver, .. } = self;
+        !matches!(driver.with(sender.ready()).now_or_never(), Some(Err(_)))
     }
 
     /// Whether it speaks HTTP/2.

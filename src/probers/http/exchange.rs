@@ -78,7 +78,9 @@ pub async fn exchange(
     };
     let result = watch.bound(part, work).await;
     let ended = clock.monotonic();
-    if let Some(first) = log.marks().first {
+    // Before its answer an HTTP/2 server says much that is none.
+    let marks = log.marks();
+    if let Some(first) = marks.first.filter(|_| marks.has_begun()) {
         watch.measured(Part::FirstByte, first.took, first.error);
         watch.add(Part::Transfer, ended.since(first.at));
     }

@@ -52,10 +52,12 @@ pub fn hop(url: &str, connection: &Connection, answer: &Answer, phases: &Phases)
     let mut hop = json!({
         "url": url,
         "status": answer.head.status.as_u16(),
-        "remote_ip": connection.remote.ip().to_string(),
         "http_version": version(answer.head.version),
         "total_ms": phases.total_ms,
     });
+    if let Some(remote) = connection.peer.remote {
+        hop["remote_ip"] = remote.ip().to_string().into();
+    }
     for (name, ms) in phases.parts() {
         if let Some(ms) = ms {
             hop[name] = ms.into();
@@ -67,20 +69,18 @@ pub fn hop(url: &str, connection: &Connection, answer: &Answer, phases: &Phases)
 /// What was seen of the last exchange. The hops are those before and this one.
 pub fn observe(connection: &Connection, answer: Answer, url: &str, hops: Vec<Value>, now: Timestamp) -> Observation {
     let mut facts = Map::new();
-    let remote = connection.remote.ip();
     facts.insert("status".to_owned(), answer.head.status.as_u16().into());
     facts.insert("http_version".to_owned(), version(answer.head.version).into());
     facts.insert("headers".to_owned(), headers(&answer.head.headers));
     facts.insert("wire_bytes".to_owned(), answer.wire_bytes.into());
-    facts.insert("remote_ip".to_owned(), remote.to_string().into());
-    facts.insert("ip_family".to_owned(), Family::of(remote).as_str().into());
+    if let Some(remote) = connection.peer.remote {
+        facts.insert("ip_family".to_owned(), Family::of(remote.ip()).as_str().into());
+    }
     facts.insert("redirects".to_owned(), hops.len().saturating_sub(1).into());
     facts.insert("url".to_owned(), url.into());
     facts.insert("hops".to_owned(), hops.into());
     let mut observation = Observation { facts, body: Some(answer.body), ..Observation::default() };
-    if let Some(shown) = &connection.shown {
-        shown.tell(&mut observation, now);
-    }
+    connection.peer.tell(&mut observation, now);
     observation
 }
 

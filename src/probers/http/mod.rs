@@ -13,6 +13,7 @@ mod content;
 mod credentials;
 mod exchange;
 mod facts;
+mod frames;
 mod getter;
 pub mod headers;
 mod identity;

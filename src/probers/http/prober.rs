@@ -100,20 +100,21 @@ impl HttpProber {
             let url = request.url.clone();
             hops.push(hop(url.as_str(), &connection, &answer, &watch.phases().since(&before)));
             let is_followed = self.redirects_max.is_some()
-                && redirect::follow(Arc::make_mut(&mut request), answer.head.status, &answer.head.headers)?;
+                && redirect::follow(Arc::make_mut(&mut request), answer.head.status, &answer.head.headers)
+                    .map_err(|failure| connection.peer.failed(failure))?;
             if !is_followed {
                 let mut observation = observe(&connection, answer, url.as_str(), hops, cx.clock.now());
                 observation.phases = watch.phases();
                 shared.keep(connection);
                 return Ok(observation);
             }
-            shared.keep(connection);
             let most = self.redirects_max.unwrap_or_default();
             if hops.len() > most as usize {
                 let several = if most == 1 { "redirect" } else { "redirects" };
                 let message = format!("more than {most} {several}, the last to {}", excerpt(request.url.as_str()));
-                return Err(Failure::new(FailureKind::RedirectLimit, message));
+                return Err(connection.peer.failed(Failure::new(FailureKind::RedirectLimit, message)));
             }
+            shared.keep(connection);
         }
     }
 }

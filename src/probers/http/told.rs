@@ -10,14 +10,14 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::body::ENCODINGS;
-use super::connection::{Attempt, Key, Version};
+use super::connection::{Key, Version};
 use super::request::Request;
 use super::url::origin_form;
 use crate::domain::exchange::{Exchange, TEXT_BYTES_MAX, beginning};
 use crate::domain::outcome::Phases;
 use crate::domain::text::shell_word;
 use crate::domain::time::Timestamp;
-use crate::net::certificates::Certificate;
+use crate::probers::peer::Peer;
 
 /// What stands for a value that is not shown.
 const HIDDEN: &str = "•••";
@@ -33,7 +33,9 @@ pub struct Told {
     /// When the request was signed, where it was.
     pub at: Timestamp,
     /// Who was spoken to.
-    pub attempt: Attempt,
+    pub peer: Peer,
+    /// Whether any of the request was sent.
+    pub is_sent: bool,
     /// Whether HTTP/2 was spoken.
     pub is_http2: bool,
     /// The head of the answer, where it came.
@@ -52,7 +54,8 @@ impl Told {
             cookies: Arc::clone(cookies),
             key: key.clone(),
             at,
-            attempt: Attempt::default(),
+            peer: Peer::default(),
+            is_sent: false,
             is_http2: key.terms.is_none() && key.version == Version::Http2,
             head: None,
             body: Bytes::new(),
@@ -66,16 +69,10 @@ impl Told {
         let message = self.request.message(&self.cookies, false, self.at);
         let headers = message.map(|message| message.into_parts().0.headers).unwrap_or_default();
         Exchange {
-            remote: self.attempt.remote.map(|remote| remote.to_string()),
-            sent: self.sent(&headers),
+            remote: self.peer.address(),
+            sent: if self.is_sent { self.sent(&headers) } else { String::new() },
             received: self.received(),
-            certificates: self
-                .attempt
-                .chain
-                .iter()
-                .flat_map(|chain| chain.certificates())
-                .map(Certificate::line)
-                .collect(),
+            certificates: self.peer.certificates(),
             command: Some(self.command(&headers)),
             phases: self.phases,
         }
@@ -109,7 +106,7 @@ impl Told {
             Method::HEAD => say("--head"),
             _ => ["--request", request.method.as_str()].into_iter().for_each(&mut say),
         }
-        let remote = self.attempt.remote.filter(|_| self.key.host.parse::<IpAddr>().is_err());
+        let remote = self.peer.remote.filter(|_| self.key.host.parse::<IpAddr>().is_err());
         if let Some(remote) = remote.as_ref().map(SocketAddr::ip) {
             let address = match remote {
                 IpAddr::V4(address) => address.to_string(),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::connection::{Attempt, Connection, Key, Version};
+use super::connection::{Connection, Key, Version};
 use super::exchange::{Answer, Seen, exchange};
 use super::request::Request;
 use super::shared::Shared;
@@ -13,6 +13,7 @@ use crate::net::resolver::Resolver;
 use crate::net::stopwatch::Stopwatch;
 use crate::net::tls::{Identity, Terms, Trust};
 use crate::ports::{Clock, StepContext};
+use crate::probers::peer::Peer;
 use crate::probers::place::Place;
 
 /// On what terms requests go out.
@@ -63,7 +64,9 @@ impl Way {
         let key = self.key(request);
         let cookies: Arc<str> = shared.cookies(&request.url).into();
         let before = watch.phases();
-        if let Some(mut connection) = shared.take(&key) {
+        if let Some(mut connection) = shared.take(&key)
+            && connection.is_open()
+        {
             match self.exchange(cx, &mut connection, request, &cookies, before, watch).await {
                 Err(failure) if failure.kind == FailureKind::ProtocolClosed && may_repeat(request, &connection) => {}
                 result => return result.map(|answer| (connection, answer)),
@@ -71,12 +74,14 @@ impl Way {
         }
         // Making the connection is a part of this exchange.
         let before = watch.phases();
-        let mut attempt = Attempt::default();
-        let opened = Connection::open(&key, &self.clock, watch, &mut attempt).await;
-        let mut connection = opened.inspect_err(|_| {
+        let mut peer = Peer::default();
+        let opened = Connection::open(&key, &self.clock, watch, &mut peer).await;
+        let mut connection = opened.map_err(|failure| {
+            let failure = peer.failed(failure);
             let phases = watch.phases().since(&before);
-            let told = Told { attempt, phases, ..Told::of(request, &cookies, &key, cx.clock.now()) };
+            let told = Told { peer, phases, ..Told::of(request, &cookies, &key, cx.clock.now()) };
             cx.recorder.add(move || told.exchange());
+            failure
         })?;
         let answer = self.exchange(cx, &mut connection, request, &cookies, before, watch).await?;
         Ok((connection, answer))
@@ -96,9 +101,9 @@ impl Way {
         let mut seen = Seen::default();
         let clock = self.clock.as_ref();
         let result = exchange(connection, message, self.body_bytes_max, clock, watch, &mut seen).await;
-        let chain = connection.shown.as_ref().map(|shown| Arc::clone(&shown.chain));
         let told = Told {
-            attempt: Attempt { remote: Some(connection.remote), chain },
+            peer: connection.peer.clone(),
+            is_sent: connection.log.marks().is_sent(),
             is_http2: connection.is_http2(),
             head: seen.head,
             body: result.as_ref().map_or_else(|_| seen.body.bytes.freeze(), |answer| answer.body.clone()),
@@ -106,10 +111,7 @@ impl Way {
             ..Told::of(request, cookies, &connection.key, now)
         };
         cx.recorder.add(move || told.exchange());
-        result.map_err(|failure| match &connection.shown {
-            Some(shown) => Failure { certificate_expires: Some(shown.chain.expires()), ..failure },
-            None => failure,
-        })
+        result.map_err(|failure| connection.peer.failed(failure))
     }
 }
 

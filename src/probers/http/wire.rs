@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
+use super::frames::Outgoing;
 use crate::domain::time::{Monotonic, Timestamp};
 use crate::net::arrival::{FirstByte, Instants, Sent};
 use crate::net::stream::Stream;
@@ -162,19 +163,37 @@ impl Log {
 /// A socket that keeps a log.
 pub struct Wire {
     socket: Socket,
+    /// What went out, where that is frames of HTTP/2.
+    frames: Option<Outgoing>,
     clock: Arc<dyn Clock>,
     log: Log,
 }
 
 impl Wire {
-    /// Watches a socket.
-    pub fn new(socket: Socket, clock: Arc<dyn Clock>, log: Log) -> Self {
-        Self { socket, clock, log }
+    /// Watches a socket, over which HTTP/2 is spoken from its first byte or never.
+    pub fn new(socket: Socket, is_http2: bool, clock: Arc<dyn Clock>, log: Log) -> Self {
+        Self { socket, frames: is_http2.then(Outgoing::default), clock, log }
     }
 
-    fn wrote(&self, bytes: usize, before: Instants) {
+    /// Marks what was written of these slices: so many bytes.
+    fn wrote<'b>(&mut self, slices: impl Iterator<Item = &'b [u8]>, mut bytes: usize, before: Instants) {
+        let is_empty = bytes == 0;
+        let mut ends = false;
+        if let Some(frames) = &mut self.frames {
+            for slice in slices {
+                let taken = slice.get(..bytes).unwrap_or(slice);
+                ends |= frames.take(taken);
+                bytes -= taken.len();
+            }
+        }
         let mut marks = self.log.lock();
-        if bytes > 0 && marks.first.is_none() {
+        let is_awaited = match self.frames {
+            // Where the server's window is full the last byte goes out long after the first, and long after something that
+            // is no answer has come.
+            Some(_) => !marks.head_is_over && (ends || marks.sent.is_none()),
+            None => marks.first.is_none(),
+        };
+        if is_awaited && !is_empty {
             marks.sent = Some(Sent::now(before, &*self.clock));
         }
     }
@@ -213,7 +232,7 @@ impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let before = Instants::read(&*self.clock);
         let written = ready!(through!(self, poll_write(cx, bytes)))?;
-        self.wrote(written, before);
+        self.wrote(std::iter::once(bytes), written, before);
         Poll::Ready(Ok(written))
     }
 
@@ -224,7 +243,7 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let before = Instants::read(&*self.clock);
         let written = ready!(through!(self, poll_write_vectored(cx, slices)))?;
-        self.wrote(written, before);
+        self.wrote(slices.iter().map(|slice| &**slice), written, before);
         Poll::Ready(Ok(written))
     }
 

@@ -1,14 +1,15 @@
 //! The prober: connects, talks, and puts down what was said.
 
 use futures::future::BoxFuture;
-use http::header::{self, HeaderValue};
+use http::HeaderMap;
+use http::header::{self, HeaderName, HeaderValue};
 use serde_json::Map;
 use std::fmt::Write as _;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, generate_key};
 use url::{Position, Url};
 
 use super::talk::{Limits, Talk, talk};
-use crate::domain::exchange::{Exchange, beginning};
+use crate::domain::exchange::{Exchange, TEXT_BYTES_MAX, beginning};
 use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::template::Template;
 use crate::domain::text::shell_word;
@@ -18,8 +19,13 @@ use crate::net::tls::Terms;
 use crate::ports::{Prober, StepContext};
 use crate::probers::http::headers::{self, HeaderDraft};
 use crate::probers::http::url::UrlDraft;
+use crate::probers::peer::Peer;
 use crate::probers::place::Place;
-use crate::probers::socket::{Peer, open};
+use crate::probers::socket::open;
+
+/// What every client says in the handshake by itself.
+const HANDSHAKE: [HeaderName; 5] =
+    [header::HOST, header::CONNECTION, header::UPGRADE, header::SEC_WEBSOCKET_VERSION, header::SEC_WEBSOCKET_KEY];
 
 /// Opens a WebSocket.
 pub struct WebSocketProber {
@@ -56,28 +62,31 @@ impl Prober for WebSocketProber {
             };
             let mut watch = Stopwatch::start(cx.clock, cx.deadline);
             let terms = (url.scheme() == "wss").then_some(&self.terms);
-            let opened = open(&self.resolver, &Place::of(&url), terms, &mut watch).await;
-            let (socket, peer) = opened.map_err(|failure| failure.after(watch.phases()))?;
-            let said = said(&url, &request, send.as_deref());
+            let (mut peer, mut heard) = (Peer::default(), Talk::default());
+            let opened = open(&self.resolver, &Place::of(&url), terms, &mut watch, &mut peer).await;
+            let handshake = request.headers().clone();
+            let head = if opened.is_ok() { head(&url, &handshake) } else { String::new() };
             let limits = Limits {
                 receive: self.receive,
                 until_closed: self.until_closed,
                 message_bytes_max: self.message_bytes_max,
             };
-            let mut heard = Talk::default();
-            let result = talk(socket, request, send, &limits, &mut heard, &mut watch).await;
+            let result = match opened {
+                Ok(socket) => talk(socket, request, send.clone(), &limits, &mut heard, &mut watch).await,
+                Err(failure) => Err(failure),
+            };
             let phases = heard.phases.unwrap_or_else(|| watch.phases());
-            let (told, remote, certificates) = (heard.told(), peer.remote, peer.certificates());
-            let command = format!("websocat {}", shell_word(url.as_str()));
+            let (told, other, is_sent) = (heard.told(), peer.clone(), heard.is_sent);
+            let command = command(&url, &handshake, send.as_deref());
             cx.recorder.add(move || Exchange {
-                remote: Some(remote.to_string()),
-                sent: said,
+                remote: other.address(),
+                sent: said(head, send.as_deref().filter(|_| is_sent)),
                 received: told,
-                certificates,
+                certificates: other.certificates(),
                 command: Some(command),
                 phases,
             });
-            result.map_err(|failure| failure.after(phases))?;
+            result.map_err(|failure| peer.failed(failure).after(phases))?;
             Ok(Observation { phases, ..observe(&peer, heard, cx) })
         })
     }
@@ -122,16 +131,46 @@ impl WebSocketProber {
     }
 }
 
-/// What is sent, as text: the head of the handshake, and the message behind it.
-fn said(url: &Url, request: &Request, message: Option<&str>) -> String {
+/// The head of the handshake, as text.
+fn head(url: &Url, headers: &HeaderMap) -> String {
     let mut text = format!("GET {} HTTP/1.1\n", &url[Position::BeforePath..Position::AfterQuery]);
-    for (name, value) in request.headers() {
+    for (name, value) in headers {
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
     }
-    if let Some(message) = message {
-        let _ = write!(text, "\n{}", beginning(message.as_bytes()));
-    }
     text
+}
+
+/// The talk with the tool that people have for it. What is larger than people read is given as a file.
+fn command(url: &Url, headers: &HeaderMap, message: Option<&str>) -> String {
+    let mut command = "websocat".to_owned();
+    for (name, value) in headers.iter().filter(|(name, _)| !HANDSHAKE.contains(name)) {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let option = if *name == header::SEC_WEBSOCKET_PROTOCOL {
+            format!(" --protocol {}", shell_word(&value))
+        } else {
+            format!(" --header={}", shell_word(&format!("{name}: {value}")))
+        };
+        command.push_str(&option);
+    }
+    let url = shell_word(url.as_str());
+    match message {
+        None => format!("{command} {url}"),
+        Some(message) if message.len() > TEXT_BYTES_MAX => format!("{command} {url} < message"),
+        // Else each line would be a message of its own.
+        Some(message) if message.contains('\n') => {
+            format!("printf '%s\\0' {} | {command} --null-terminated {url}", shell_word(message))
+        }
+        Some(message) => format!("printf '%s\\n' {} | {command} {url}", shell_word(message)),
+    }
+}
+
+/// What was sent, as text: the head of the handshake, and the message behind it.
+fn said(head: String, message: Option<&str>) -> String {
+    match message {
+        Some(message) => format!("{head}\n{}", beginning(message.as_bytes())),
+        None => head,
+    }
 }
 
 fn observe(peer: &Peer, heard: Talk, cx: &StepContext<'_>) -> Observation {
@@ -146,5 +185,7 @@ fn observe(peer: &Peer, heard: Talk, cx: &StepContext<'_>) -> Observation {
         facts.insert("close_code".to_owned(), code.into());
         facts.insert("close_reason".to_owned(), reason.into());
     }
-    Observation { body: heard.message, ..peer.observation(facts, cx.clock.now()) }
+    let mut observation = Observation { facts, body: heard.message, ..Observation::default() };
+    peer.tell(&mut observation, cx.clock.now());
+    observation
 }

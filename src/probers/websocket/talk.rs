@@ -42,6 +42,8 @@ pub struct Limits {
 /// What was heard, also when the talk ended badly.
 #[derive(Default)]
 pub struct Talk {
+    /// Whether the message was sent that was to be.
+    pub is_sent: bool,
     /// The head of the answer to the handshake.
     pub head: String,
     /// The subprotocol that the server chose.
@@ -95,6 +97,7 @@ pub async fn talk(
 
     let exchange = async {
         if let Some(text) = send {
+            heard.is_sent = true;
             stream.send(Message::text(text)).await.map_err(|error| trouble::of(&error))?;
         }
         listen(&mut stream, limits, heard).await

@@ -16,5 +16,6 @@ pub mod python;
 pub mod receiver;
 pub mod redis;
 pub mod roundsman;
+pub mod secured;
 pub mod smtp;
 pub mod unbound;
