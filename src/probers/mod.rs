@@ -18,6 +18,7 @@ mod page;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod ration;
 mod redis;
 mod securing;
 #[cfg(any(feature = "grpc", feature = "websocket"))]

@@ -25,6 +25,7 @@ mod icmp;
 mod journal;
 mod kill;
 mod notification;
+mod packing;
 mod page;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -2,11 +2,11 @@
 
 pub mod authorization;
 pub mod certificates;
-pub mod clients_only;
 pub mod dns;
 pub mod frames;
 pub mod hostile;
 pub mod moto;
+pub mod network;
 pub mod nginx;
 pub mod openssl;
 #[cfg(feature = "postgres")]
@@ -16,5 +16,6 @@ pub mod python;
 pub mod receiver;
 pub mod redis;
 pub mod roundsman;
+pub mod secured;
 pub mod smtp;
 pub mod unbound;
