@@ -18,10 +18,10 @@ fn silent() -> Vec<Row> {
     vec![
         Row::new("accepts and never answers", vec![Hang], Is::TimeoutFirstByte)
             .within(300)
-            .saying("no byte of an answer came within 300 ms"),
+            .saying("no byte of an answer came within"),
         Row::new("falls silent in the head", vec![ReadHead, Send(b"HTTP/1.1 200".to_vec()), Hang], Is::TimeoutTransfer)
             .within(300)
-            .saying("the answer was not whole within 300 ms"),
+            .saying("the answer was not whole within"),
         Row::new("falls silent in the body", vec![ReadHead, Send(unfinished.clone()), Hang], Is::TimeoutTransfer)
             .within(300),
         Row::new("drips its head", vec![ReadHead, Drip(long_head, NOW_AND_THEN)], Is::TimeoutTransfer).within(300),

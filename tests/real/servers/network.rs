@@ -39,6 +39,7 @@ nsenter --net=/proc/$neighbour/ns/net sh -c '
   # As often as somebody asks.
   echo 0 > /proc/sys/net/ipv4/icmp_ratemask
   echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
+  echo 255 > /proc/sys/net/ipv6/icmp/ratemask
   # A route that is unreachable speaks a few times only; one over somebody who is not there, each time.
   ip route add 198.51.100.0/24 via 192.0.2.77
   echo 1 > /proc/sys/net/ipv4/neigh/far/mcast_solicit
