@@ -2,7 +2,7 @@
 //! its own, because descriptors and memory are counted for a whole process. Beside them a good target is probed, which
 //! must not notice.
 //!
-//! `FAULT_REPEATS` is how often each row is probed: 100 by default, 1,000 before a release.
+//! `FAULT_REPEATS` is how often each row is probed: 50 by default, 1,000 before a release.
 
 use std::fs;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ fn a_thousand_hostile_answers_leave_nothing_behind() {
     if ran_within("faults::leaks::a_thousand_hostile_answers_leave_nothing_behind", "0 0") {
         return;
     }
-    let repeats = std::env::var("FAULT_REPEATS").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
+    let repeats = std::env::var("FAULT_REPEATS").ok().and_then(|text| text.parse().ok()).unwrap_or(50);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let (over, is_over) = watch::channel(false);
