@@ -203,7 +203,7 @@ impl Daemon {
             }
         };
         let labels = SampleLabels::default();
-        engine.fanout().send(&[Sample { name: MetricName::ReloadSuccess, at: clock.now(), value: taken, labels }]);
+        engine.fanout().send([Sample { name: MetricName::ReloadSuccess, at: clock.now(), value: taken, labels }]);
     }
 
     async fn next_plan(&self, before: &Plan) -> Result<Plan, Vec<String>> {

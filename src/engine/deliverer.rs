@@ -225,13 +225,13 @@ impl Deliverer {
             also: Some(("outcome", Arc::from(outcome))),
             ..SampleLabels::default()
         };
-        self.fanout.send(&[Sample { name: MetricName::Deliveries, at, value: 1.0, labels }]);
+        self.fanout.send([Sample { name: MetricName::Deliveries, at, value: 1.0, labels }]);
     }
 
     fn tell_age(&self, oldest: Option<Timestamp>, now: Timestamp) {
         let age = oldest.map_or(Duration::ZERO, |oldest| between(oldest, now));
         let value = age.as_secs_f64();
-        self.fanout.send(&[Sample { name: MetricName::OutboxOldest, at: now, value, labels: SampleLabels::default() }]);
+        self.fanout.send([Sample { name: MetricName::OutboxOldest, at: now, value, labels: SampleLabels::default() }]);
     }
 }
 

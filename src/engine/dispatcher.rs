@@ -104,7 +104,7 @@ impl Dispatcher {
             self.commit(&mut outage).await;
             // After the commit, so that no metric says what the store does not know; where the store fails metrics are all
             // that is left, so they go all the same.
-            self.fanout.send(&told);
+            self.fanout.send(told);
             if gathers {
                 self.clock.sleep_until(self.clock.monotonic() + GATHER).await;
             }

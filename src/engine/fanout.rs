@@ -2,6 +2,7 @@
 //! samples, which are counted, and nothing else.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use crate::ports::{Clock, Exposition, Known, Publisher, PublisherAccount};
 /// How many samples wait for one publisher. At 2,000 probes each 30 s that is more than a minute of them.
 const SAMPLES_WAITING_MAX: usize = 65_536;
 
+/// How many hands of samples wait for one publisher, a dispatcher's or somebody else's.
+const HANDS_WAITING_MAX: usize = 4_096;
+
 /// How many samples a publisher is given at once.
 const BATCH_MAX: usize = 1_000;
 
@@ -27,9 +31,24 @@ pub const FLUSH_MAX: Duration = Duration::from_millis(2_500);
 
 struct Outlet {
     identity: String,
-    samples: mpsc::Sender<Sample>,
+    samples: mpsc::Sender<Arc<[Sample]>>,
+    /// How many samples are in there.
+    waiting: Arc<AtomicUsize>,
     page: Option<Arc<dyn Exposition>>,
     known: watch::Sender<Arc<Known>>,
+}
+
+impl Outlet {
+    /// Whether there was room for them.
+    fn takes(&self, samples: &Arc<[Sample]>) -> bool {
+        let count = samples.len();
+        let fits = self.waiting.fetch_add(count, Ordering::Relaxed) + count <= SAMPLES_WAITING_MAX;
+        let taken = fits && self.samples.try_send(Arc::clone(samples)).is_ok();
+        if !taken {
+            self.waiting.fetch_sub(count, Ordering::Relaxed);
+        }
+        taken
+    }
 }
 
 /// Hands samples to every publisher. Clones share the outlets.
@@ -39,14 +58,19 @@ pub struct Fanout {
 }
 
 impl Fanout {
-    /// Gives samples to every publisher, without waiting for any.
-    pub fn send(&self, samples: &[Sample]) {
+    /// Gives samples to every publisher, without waiting for any. They are handed on as they came, all or none: a copy of
+    /// each for each publisher would cost as much as making them.
+    pub fn send(&self, samples: impl Into<Arc<[Sample]>>) {
+        let samples = samples.into();
+        let Some(first) = samples.first() else { return };
         let outlets = self.outlets.read().unwrap_or_else(PoisonError::into_inner);
         for (publisher, outlet) in &*outlets {
-            let dropped = samples.iter().filter(|sample| outlet.samples.try_send((*sample).clone()).is_err()).count();
-            if let (true, Some(first)) = (dropped > 0, samples.first()) {
-                let lost = of_publisher(publisher, "dropped", dropped as u64, first.at);
-                outlets.values().for_each(|outlet| drop(outlet.samples.try_send(lost.clone())));
+            if !outlet.takes(&samples) {
+                let lost: Arc<[Sample]> = [of_publisher(publisher, "dropped", samples.len() as u64, first.at)].into();
+                for outlet in outlets.values() {
+                    // Who has no room for the count either goes without it.
+                    let _ = outlet.takes(&lost);
+                }
             }
         }
     }
@@ -71,11 +95,13 @@ impl Fanout {
                 continue;
             }
             let (publisher, page) = factory.start();
-            let (sender, receiver) = mpsc::channel(SAMPLES_WAITING_MAX);
+            let (sender, receiver) = mpsc::channel(HANDS_WAITING_MAX);
+            let waiting = Arc::new(AtomicUsize::new(0));
             let (known, configured) = watch::channel(Arc::clone(&known));
-            let supply = Supply { samples: receiver, known: configured, has_page: page.is_some() };
+            let has_page = page.is_some();
+            let supply = Supply { samples: receiver, waiting: Arc::clone(&waiting), known: configured, has_page };
             tasks.spawn(serve(name, publisher, supply, Arc::clone(clock), self.clone()));
-            outlets.insert(name, Outlet { identity: factory.identity(), samples: sender, page, known });
+            outlets.insert(name, Outlet { identity: factory.identity(), samples: sender, waiting, page, known });
         }
     }
 
@@ -101,7 +127,8 @@ fn of_publisher(
 
 /// What a publisher is given.
 struct Supply {
-    samples: mpsc::Receiver<Sample>,
+    samples: mpsc::Receiver<Arc<[Sample]>>,
+    waiting: Arc<AtomicUsize>,
     known: watch::Receiver<Arc<Known>>,
     has_page: bool,
 }
@@ -113,8 +140,7 @@ async fn serve(
     clock: Arc<dyn Clock>,
     fanout: Fanout,
 ) {
-    let Supply { mut samples, mut known, has_page } = supply;
-    let mut batch = Vec::with_capacity(BATCH_MAX);
+    let Supply { mut samples, waiting, mut known, has_page } = supply;
     let mut told = PublisherAccount::default();
     let mut well = true;
     let mut next_tick: Monotonic = clock.monotonic() + TICK;
@@ -125,12 +151,13 @@ async fn serve(
                 publisher.keep(&known.borrow_and_update());
                 continue;
             }
-            received = samples.recv_many(&mut batch, BATCH_MAX) => {
-                if received == 0 {
-                    break;
+            received = samples.recv() => {
+                let Some(samples) = received else { break };
+                waiting.fetch_sub(samples.len(), Ordering::Relaxed);
+                let mut result = Ok(());
+                for batch in samples.chunks(BATCH_MAX) {
+                    result = publisher.publish(batch).await.and(result);
                 }
-                let result = publisher.publish(&batch).await;
-                batch.clear();
                 result
             }
             () = clock.sleep_until(next_tick) => {
@@ -143,7 +170,7 @@ async fn serve(
                 // Who shows a page has delivered at once, and would for ever count that it was told so.
                 if !has_page || account.dropped > told.dropped {
                     let news = outcomes.iter().filter(|(_, now, before)| now > before);
-                    fanout.send(&news.map(|(outcome, count, before)| of_publisher(name, outcome, count - before, now)).collect::<Vec<_>>());
+                    fanout.send(news.map(|(outcome, count, before)| of_publisher(name, outcome, count - before, now)).collect::<Vec<_>>());
                     told = account;
                 }
                 result

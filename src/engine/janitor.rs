@@ -170,8 +170,8 @@ impl Janitor {
         monotonic + next.map_or(LOOK, |at| between(now, at).min(LOOK))
     }
 
-    fn attempt(&self, debt: Debt) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
-        let (plan, runner) = (Arc::clone(&self.plan.borrow()), self.runner.clone());
+    fn attempt(&self, debt: Debt, runner: &Runner) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
+        let (plan, runner) = (Arc::clone(&self.plan.borrow()), runner.clone());
         async move {
             let probe = plan.probes.get(&debt.probe).filter(|probe| !probe.cleanup.is_empty());
             match probe {
@@ -218,7 +218,7 @@ impl Janitor {
             tracing::error!(%probe, %run, "what this run made is given up: look for its id where the probe makes things");
             self.journal.acquit(run).await;
             let labels = SampleLabels { probe: Some(probe.clone()), ..SampleLabels::default() };
-            self.fanout.send(&[Sample { name: MetricName::CleanupsGivenUp, at: now, value: 1.0, labels }]);
+            self.fanout.send([Sample { name: MetricName::CleanupsGivenUp, at: now, value: 1.0, labels }]);
         }
     }
 
@@ -238,7 +238,7 @@ impl Janitor {
             value: counts.get(&probe).copied().unwrap_or(0) as f64,
             labels: SampleLabels { probe: Some(probe), ..SampleLabels::default() },
         });
-        self.fanout.send(&samples.collect::<Vec<_>>());
+        self.fanout.send(samples.collect::<Vec<_>>());
         told.clone_from(&counts);
         self.journal.count(counts);
     }

@@ -253,7 +253,7 @@ impl Scheduler {
     }
 
     fn count(&self, name: MetricName, value: f64, labels: SampleLabels) {
-        self.fanout.send(&[Sample { name, at: self.clock.now(), value, labels }]);
+        self.fanout.send([Sample { name, at: self.clock.now(), value, labels }]);
     }
 
     async fn obey(&mut self, command: Command) -> Come {

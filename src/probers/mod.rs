@@ -19,6 +19,7 @@ mod peer;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod ration;
 mod redis;
 mod securing;
 #[cfg(any(feature = "grpc", feature = "websocket"))]

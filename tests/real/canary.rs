@@ -11,27 +11,25 @@ use roundsman::clock::SystemClock;
 use roundsman::config::load::{Surroundings, load};
 use roundsman::domain::exchange::Exchange;
 use roundsman::domain::expression::{Name, Names, Shape};
-use roundsman::domain::outcome::{Failure, FailureKind, Observation, Run, Verdict};
+use roundsman::domain::outcome::{Failure, FailureKind, Observation, Verdict};
 use roundsman::domain::template::Template;
 use roundsman::engine::ledger::Ledger;
 use roundsman::engine::plan::Plan;
-use roundsman::engine::pulses::Pulses;
-use roundsman::engine::runner::{Order, Runner};
 use roundsman::net::client;
 use roundsman::ports::{
     Building, BuiltProber, Clock as _, Commit, Kind, Kinds, Loaded, Prober, StatusReader as _, StepContext, Store as _,
 };
 use roundsman::settings::{Node, Problems, read};
-use roundsman::{notifiers, publishers, store, web};
+use roundsman::{notifiers, publishers, store};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::commands::configuration;
+use crate::telling::{page_of, run};
 
 /// So many are secrets from the environment, from files, captured, set as cookies, and given in fields whose names tell.
 const CANARIES: [(&str, usize); 5] = [("Env", 5), ("File", 5), ("Captured", 6), ("Cookie", 2), ("Field", 2)];
@@ -223,32 +221,6 @@ fn plan(address: &str) -> (tempfile::TempDir, Arc<Plan>, Arc<SystemClock>) {
     (directory, Arc::new(plan), clock)
 }
 
-async fn run(plan: &Arc<Plan>, clock: &Arc<SystemClock>, tells_all: bool) -> Run {
-    let runner = Runner::new(Arc::clone(clock) as _, CancellationToken::new());
-    let runner = if tells_all { runner.telling_all() } else { runner };
-    let probe = plan.probes.values().next().expect("a probe");
-    let schedule = plan.schedules.values().next().cloned();
-    let (slot, due) = (clock.now(), clock.monotonic());
-    runner.run(Order { plan: Arc::clone(plan), probe: Arc::clone(probe), schedule, slot, due_at: slot, due }).await
-}
-
-async fn page_of(plan: &Arc<Plan>, clock: &Arc<SystemClock>, store: &Arc<store::Sqlite>, path: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}{path}", listener.local_addr().expect("an address"));
-    let (_plans, plan) = tokio::sync::watch::channel(Arc::clone(plan));
-    let (_ready, ready) = tokio::sync::watch::channel(true);
-    let (reader, clock) = (Arc::clone(store) as _, Arc::clone(clock) as _);
-    let web = web::Web { reader, clock, plan, page: Arc::new(|| None), ready, pings: Arc::new(Pulses::default()) };
-    let stop = CancellationToken::new();
-    let asking = async {
-        let answer = client::shared().expect("a client").get(url).send().await.expect("an answer");
-        let page = answer.text().await.expect("a page");
-        stop.cancel();
-        page
-    };
-    futures::join!(web::serve(listener, web, stop.clone()), asking).1
-}
-
 /// Everything that this thread logs, down to the least.
 fn logs() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -278,8 +250,8 @@ async fn no_secret_and_no_captured_value_is_seen_anywhere() {
     let (directory, plan, clock) = plan(&address);
     let (logged, logging) = logs();
 
-    let whole = run(&plan, &clock, true).await;
-    let kept = run(&plan, &clock, false).await;
+    let whole = run(&plan, &clock, "bird", true).await;
+    let kept = run(&plan, &clock, "bird", false).await;
     birds.abort_all();
     for run in [&whole, &kept] {
         assert!(matches!(&run.verdict, Verdict::Failed(failures) if failures.len() == 5), "{:?}", run.verdict);

@@ -4,7 +4,7 @@ use roundsman::domain::outcome::FailureKind;
 use serde_json::json;
 
 use crate::probing::{Run, probe};
-use crate::servers::dns::{Answering, Nsd, answered_with, truncated};
+use crate::servers::dns::{Answering, Nsd, answered_with};
 use crate::servers::unbound::{Signed, Unbound};
 
 const ZONE: &str = "\
@@ -123,27 +123,4 @@ async fn no_answer_is_too_large() {
     let seen = large(chain, "A").await;
     assert_eq!((&seen["answers"], &seen["ttl"]), (&json!(["192.0.2.9"]), &json!(5)));
     assert_eq!(seen["records"].as_array().map(Vec::len), Some(21));
-}
-
-#[tokio::test]
-async fn names_that_point_at_themselves_end_the_reading() {
-    let server = Answering::over_udp(|question| {
-        let mut answer = answered_with(question, &[(5, 60, vec![0xc0, 12])]);
-        let own_place = u16::try_from(answer.len() - 2).unwrap() | 0xc000;
-        let end = answer.len();
-        answer[end - 2..].copy_from_slice(&own_place.to_be_bytes());
-        vec![answer]
-    })
-    .await;
-    let settings = format!("{{ name: www.shop.test, server: \"{}\" }}", server.address);
-    let failure = Run::within(400).step("dns", &settings).await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::DnsInvalid, "{failure}");
-}
-
-#[tokio::test]
-async fn a_server_that_says_only_over_tcp_is_not_believed_when_it_is_not_there() {
-    let server = Answering::over_udp(|question| vec![truncated(question)]).await;
-    let settings = format!("{{ name: www.shop.test, server: \"{}\", transport: tcp }}", server.address);
-    let failure = probe("dns", &settings).await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::ConnectRefused, "{failure}");
 }

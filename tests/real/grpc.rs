@@ -1,4 +1,5 @@
-//! gRPC's health service against Python's `grpcio`, and against peers that break HTTP/2.
+//! gRPC's health service against Python's `grpcio`, and answers that are none of gRPC. Peers that break HTTP/2 are in the
+//! table of hostile targets.
 
 use bytes::Bytes;
 use roundsman::domain::outcome::FailureKind;
@@ -7,7 +8,6 @@ use tokio::task::JoinSet;
 
 use crate::probing::{Run, probe, quoted};
 use crate::servers::certificates::Authority;
-use crate::servers::hostile::{Hostile, Move};
 use crate::servers::python::Server;
 
 /// The health service, plain on the first port and with TLS on the second; who comes without the token is turned away
@@ -75,66 +75,6 @@ async fn a_health_service_says_how_it_is() {
 
     let failure = probe("grpc", &format!("url: \"grpcs://127.0.0.1:{secured}\"")).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::TlsUnknownIssuer, "{failure}");
-}
-
-/// A frame of HTTP/2 (RFC 9113, section 4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-#[tokio::test]
-async fn peers_that_break_the_protocol_are_told_and_cost_no_more_than_the_deadline() {
-    let settings = frame(4, 0, 0, &[]);
-    let no_window = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
-    let head = frame(1, 0, 1, &[0x88]);
-    let send = |frames: &[&[u8]]| vec![Move::Send([&settings[..], &frames.concat()].concat()), Move::Hang];
-    let flood = |bytes: Vec<u8>| vec![Move::Send(settings.clone()), Move::Endless(bytes)];
-    for (what, script, kinds) in [
-        (
-            "HTTP/1.1",
-            vec![Move::Send(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), Move::Hang],
-            &[FailureKind::ProtocolInvalid][..],
-        ),
-        ("silence", vec![Move::Hang], &[FailureKind::TimeoutFirstByte]),
-        ("a closed door", vec![], &[FailureKind::ProtocolClosed]),
-        ("a reset call", send(&[&frame(3, 0, 1, &[0, 0, 0, 7])]), &[FailureKind::ProtocolClosed]),
-        ("a farewell", send(&[&frame(7, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 11])]), &[FailureKind::ProtocolClosed]),
-        ("a push", send(&[&frame(5, 4, 1, &[0, 0, 0, 2, 0x88])]), &[FailureKind::ProtocolInvalid]),
-        ("no window", vec![Move::Send(no_window.clone()), Move::Hang], &[FailureKind::TimeoutFirstByte]),
-        (
-            "a flood of SETTINGS",
-            flood(settings.repeat(100)),
-            &[FailureKind::TimeoutFirstByte, FailureKind::ProtocolInvalid],
-        ),
-        (
-            "a flood of PING",
-            flood(frame(6, 0, 0, &[0; 8]).repeat(100)),
-            &[FailureKind::TimeoutFirstByte, FailureKind::ProtocolInvalid],
-        ),
-        (
-            "a flood of CONTINUATION",
-            vec![Move::Send([&settings[..], &head].concat()), Move::Endless(frame(9, 0, 1, &[0x00; 0]).repeat(100))],
-            &[FailureKind::ProtocolInvalid, FailureKind::ProtocolClosed],
-        ),
-        (
-            "a flood of resets",
-            flood([frame(1, 4, 1, &[0x88]), frame(3, 0, 1, &[0, 0, 0, 8])].concat()),
-            &[FailureKind::ProtocolInvalid, FailureKind::ProtocolClosed],
-        ),
-        (
-            "more than the window",
-            vec![
-                Move::Send([&settings[..], &frame(1, 4, 1, &[0x88])].concat()),
-                Move::Endless(frame(0, 0, 1, &[0; 16_384])),
-            ],
-            &[FailureKind::ProtocolInvalid],
-        ),
-    ] {
-        let server = Hostile::playing(script).await;
-        let failure = Run::within(500).step("grpc", &format!("url: \"grpc://{}\"", server.address)).await.unwrap_err();
-        assert!(kinds.contains(&failure.kind), "{what}: {failure}");
-    }
 }
 
 /// A server of HTTP/2 that answers the first call so.

@@ -4,9 +4,9 @@ use roundsman::domain::outcome::FailureKind;
 
 use super::probing::{Run, probe, quoted};
 use super::servers::certificates::{Authority, Identity, self_signed};
-use super::servers::clients_only::ClientsOnly;
 use super::servers::nginx::{Nginx, Site};
 use super::servers::openssl::OpenSsl;
+use super::servers::secured::Secured;
 
 fn serving(identities: &[&Identity]) -> Nginx {
     let sites: Vec<Site<'_>> = identities
@@ -105,7 +105,7 @@ async fn a_handshake_is_made_for_each_run() {
 #[tokio::test]
 async fn a_server_that_wants_to_know_us_breaks_off_in_its_own_words() {
     let authority = Authority::new("Test CA");
-    let server = ClientsOnly::start(&authority).await;
+    let server = Secured::for_clients_only(&authority).await;
     let yaml = format!("{{ url: \"https://{}/\", ca: {} }}", server.address, quoted(&authority.pem));
     let failure = probe("http", &yaml).await.unwrap_err();
     assert_eq!(failure.to_string(), "tls.protocol: the server broke off the connection: certificate required");

@@ -1,5 +1,5 @@
 //! One call over HTTP/2, on a connection of its own that is driven by whoever waits: nothing outlives the step. The server
-//! chooses how many frames it sends, so header lists, windows and the body have limits; the deadline ends the rest.
+//! chooses how many frames it sends, so header lists, windows, the body and all of it together have limits.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -16,6 +16,7 @@ use crate::domain::outcome::{Failure, FailureKind};
 use crate::net::excerpt::excerpt;
 use crate::net::stopwatch::{Part, Stopwatch};
 use crate::net::tls_failure;
+use crate::probers::ration::{Exceeded, Ration, Rationed};
 use crate::probers::socket::Socket;
 
 /// The largest header list that is read, in bytes.
@@ -38,14 +39,14 @@ pub async fn call(
     body: Bytes,
     watch: &mut Stopwatch<'_>,
 ) -> Result<Answer, Failure> {
-    let mut driver = Driver(None);
+    let (mut driver, ration) = (Driver(None), Ration::default());
     let head = async {
         let connected = Builder::new()
             .enable_push(false)
             .initial_window_size(BODY_BYTES_MAX)
             .initial_connection_window_size(BODY_BYTES_MAX)
             .max_header_list_size(HEADERS_BYTES_MAX)
-            .handshake(socket)
+            .handshake(Rationed::new(socket, ration.clone()))
             .await;
         let (sender, connection) = connected.map_err(|error| failure_of(&error))?;
         driver.0 = Some(connection);
@@ -55,6 +56,7 @@ pub async fn call(
         driver.with(answer).await.map_err(|error| failure_of(&error))
     };
     let response = watch.time(Part::FirstByte, head).await?;
+    ration.begin_body(BODY_BYTES_MAX.into());
     watch.time(Part::Transfer, read(response, &mut driver)).await
 }
 
@@ -91,7 +93,7 @@ async fn read(response: Response<RecvStream>, driver: &mut Driver) -> Result<Ans
 }
 
 /// Moves the bytes of a connection while somebody waits for them.
-struct Driver(Option<Connection<Socket, Bytes>>);
+struct Driver(Option<Connection<Rationed<Socket>, Bytes>>);
 
 impl Driver {
     async fn with<T>(&mut self, work: impl Future<Output = T>) -> T {
@@ -114,6 +116,9 @@ fn invalid(what: &str) -> Failure {
 
 fn failure_of(error: &h2::Error) -> Failure {
     if let Some(io) = error.get_io() {
+        if Exceeded::is_cause_of(io) {
+            return invalid(&Exceeded.to_string());
+        }
         return tls_failure::of_stream(io).unwrap_or_else(|| {
             Failure::new(FailureKind::ProtocolClosed, "the connection was closed without an answer")
         });

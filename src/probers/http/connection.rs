@@ -14,7 +14,6 @@ use hyper::client::conn::{http1, http2};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
 
-use super::ration::{Ration, Rationed};
 use super::wire::{Log, Socket, Wire};
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::net::dial::dial;
@@ -23,6 +22,7 @@ use crate::net::stopwatch::{Part, Stopwatch};
 use crate::net::tls::{Terms, handshake};
 use crate::ports::Clock;
 use crate::probers::peer::Peer;
+use crate::probers::ration::{Ration, Rationed};
 
 /// The head of an answer may be this large; over HTTP/1.1 it may also have no more than hyper's 100 headers.
 const HEAD_BYTES_MAX: u32 = 64 * 1024;
@@ -174,11 +174,27 @@ async fn open_http2(io: Io) -> hyper::Result<(Sender, Driver)> {
         .handshake(io)
         .await?;
     let tasks = FuturesUnordered::new();
+    let end = End::default();
+    let told = end.clone();
     tasks.push(Box::pin(async move {
-        // What it ended with, whoever waits for the answer is told.
-        let _ = connection.await;
+        if let Err(error) = connection.await {
+            *told.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
     }) as BoxFuture<'static, ()>);
-    Ok((Sender::Http2(sender), Driver::Http2 { tasks, inline }))
+    Ok((Sender::Http2(sender), Driver::Http2 { tasks, inline, end }))
+}
+
+/// What a connection over HTTP/2 failed of: who sends on it later is told only that it is closed.
+#[derive(Clone, Default)]
+pub struct End(Arc<Mutex<Option<hyper::Error>>>);
+
+impl End {
+    /// The reason, where `error` has none.
+    pub fn behind(&self, error: hyper::Error) -> hyper::Error {
+        let is_without_reason = error.is_closed() || error.is_canceled();
+        let reason = is_without_reason.then(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+        reason.flatten().unwrap_or(error)
+    }
 }
 
 /// Takes what hyper would have run beside us; the driver does it inline.
@@ -207,10 +223,20 @@ pub enum Driver {
         tasks: FuturesUnordered<BoxFuture<'static, ()>>,
         /// What is to become of them.
         inline: Inline,
+        /// What it failed of.
+        end: End,
     },
 }
 
 impl Driver {
+    /// What the connection will have failed of. Over HTTP/1.1 whoever waits for the answer is told.
+    pub fn end(&self) -> End {
+        match self {
+            Self::Http1(_) => End::default(),
+            Self::Http2 { end, .. } => end.clone(),
+        }
+    }
+
     /// Moves the bytes while `work` waits for them.
     pub async fn with<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
@@ -229,7 +255,7 @@ impl Driver {
                     *connection = None;
                 }
             }
-            Self::Http2 { tasks, inline } => loop {
+            Self::Http2 { tasks, inline, .. } => loop {
                 tasks.extend(inline.take());
                 if !matches!(tasks.poll_next_unpin(cx), Poll::Ready(Some(()))) {
                     // A task that was polled may have left another one to do.

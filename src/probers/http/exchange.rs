@@ -11,12 +11,12 @@ use http_body_util::Full;
 
 use super::body::{Arrived, BodyError, read};
 use super::connection::Connection;
-use super::ration::Exceeded;
 use super::wire::{HeadsTooLarge, Marks};
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::net::stopwatch::{Part, Stopwatch};
 use crate::net::tls_failure;
 use crate::ports::Clock;
+use crate::probers::ration::Exceeded;
 
 /// An answer, whole.
 pub struct Answer {
@@ -48,16 +48,18 @@ pub async fn exchange(
 ) -> Result<Answer, Failure> {
     let is_http2 = connection.is_http2();
     let Connection { sender, driver, log, ration, .. } = connection;
+    let end = driver.end();
     let part = || if log.marks().has_begun() { Part::Transfer } else { Part::FirstByte };
     let work = async {
-        let told = |error: hyper::Error| failure_of(&error, log.marks(), is_http2);
+        let told = |error: hyper::Error| failure_of(&end.behind(error), log.marks(), is_http2);
         let ready = driver.with(sender.ready()).await;
         // What came while nothing was asked (a farewell, e.g. a 408) is no answer to this request.
         log.begin(is_http2);
-        ration.begin(body_bytes_max);
+        ration.begin();
         ready.map_err(told)?;
         let response = driver.with(sender.send(request)).await.map_err(told)?;
         log.head_is_over();
+        ration.begin_body(body_bytes_max);
         if log.marks().bare_line_feed {
             return Err(invalid("a line of its head ends without a carriage return", is_http2));
         }
@@ -136,8 +138,8 @@ fn of_io(error: &io::Error, marks: Marks, is_http2: bool) -> Failure {
     if let Some(failure) = tls_failure::of_stream(error) {
         return failure;
     }
-    if let Some(exceeded) = error.get_ref().and_then(|inner| inner.downcast_ref::<Exceeded>()) {
-        return invalid(exceeded, is_http2);
+    if Exceeded::is_cause_of(error) {
+        return invalid(Exceeded, is_http2);
     }
     if error.get_ref().and_then(|inner| inner.downcast_ref::<HeadsTooLarge>()).is_some() {
         return head_too_large();

@@ -3,7 +3,7 @@
 //! The cast: `settings` are what was written, with `url`, `headers`, `content` (and `json`), `credentials` (and `oauth2`,
 //! `sigv4`), `identity` and `pins` for its parts; they become a `request::Draft`, which is filled with captures and secrets
 //! for each run. `prober` makes the exchanges, following `redirect`'s rules, each on its `way`: `exchange` makes one of them
-//! over a `connection`, whose bytes `wire` watches for their times and `ration` counts, and `body` reads and unpacks what
+//! over a `connection`, whose bytes `wire` watches for their times and a `Ration` counts, and `body` reads and unpacks what
 //! came. `facts` is what assertions see of it, `told` what people do.
 //! `repeat` makes the same request several times, and `getter` serves kinds that read several documents. `shared` is what the steps of one run have in common.
 
@@ -21,7 +21,6 @@ mod json;
 mod oauth2;
 mod pins;
 mod prober;
-mod ration;
 mod redirect;
 mod repeat;
 mod request;

@@ -17,6 +17,7 @@ use super::trouble;
 use crate::domain::exchange::beginning;
 use crate::domain::outcome::{Failure, FailureKind, Phases};
 use crate::net::stopwatch::{Part, Stopwatch};
+use crate::probers::ration::{Ration, Rationed};
 use crate::probers::socket::Socket;
 
 /// The most pings and pongs that are read before what is waited for.
@@ -84,6 +85,8 @@ pub async fn talk(
         .write_buffer_size(0)
         .max_message_size(Some(limits.message_bytes_max))
         .max_frame_size(Some(limits.message_bytes_max));
+    let ration = Ration::default();
+    let socket = Rationed::new(socket, ration.clone());
     let shake = async { client_async_with_config(request, socket, Some(config)).await.map_err(trouble::of_handshake) };
     let (mut stream, response) = watch.time(Part::FirstByte, shake).await.inspect_err(|failure| {
         heard.head = failure.actual.clone().unwrap_or_default();
@@ -100,7 +103,7 @@ pub async fn talk(
             heard.is_sent = true;
             stream.send(Message::text(text)).await.map_err(|error| trouble::of(&error))?;
         }
-        listen(&mut stream, limits, heard).await
+        listen(&mut stream, limits, &ration, heard).await
     };
     watch.time(Part::Transfer, exchange).await?;
     heard.phases = Some(watch.phases());
@@ -117,9 +120,16 @@ pub async fn talk(
 }
 
 /// Reads until nothing more is waited for.
-async fn listen(stream: &mut WebSocketStream<Socket>, limits: &Limits, heard: &mut Talk) -> Result<(), Failure> {
+async fn listen(
+    stream: &mut WebSocketStream<Rationed<Socket>>,
+    limits: &Limits,
+    ration: &Ration,
+    heard: &mut Talk,
+) -> Result<(), Failure> {
     let (mut messages, mut control_frames) = (0, 0);
     while messages < limits.receive || limits.until_closed {
+        // Parts without end that have nothing in them are no message either.
+        ration.begin_body(limits.message_bytes_max as u64);
         let Some(next) = stream.next().await else {
             return Err(Failure::new(FailureKind::ProtocolClosed, "the connection was closed without a farewell"));
         };
@@ -152,7 +162,7 @@ async fn listen(stream: &mut WebSocketStream<Socket>, limits: &Limits, heard: &m
 }
 
 /// Says farewell and waits for the server's.
-async fn part(stream: &mut WebSocketStream<Socket>, heard: &mut Talk) {
+async fn part(stream: &mut WebSocketStream<Rationed<Socket>>, heard: &mut Talk) {
     let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
     if stream.close(Some(frame)).await.is_err() {
         return;

@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError, SubPro
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::net::excerpt::excerpt;
 use crate::net::tls_failure;
+use crate::probers::ration::Exceeded;
 
 /// What a handshake failed of.
 pub fn of_handshake(error: Error) -> Failure {
@@ -56,6 +57,9 @@ pub fn of(error: &Error) -> Failure {
 fn of_io(error: &io::Error) -> Failure {
     if let Some(failure) = tls_failure::of_stream(error) {
         return failure;
+    }
+    if Exceeded::is_cause_of(error) {
+        return Failure::new(FailureKind::ProtocolInvalid, format!("what came is not valid WebSocket: {Exceeded}"));
     }
     let how = if error.kind() == io::ErrorKind::UnexpectedEof { "closed" } else { "reset" };
     Failure::new(FailureKind::ProtocolClosed, format!("the connection was {how} without a farewell"))

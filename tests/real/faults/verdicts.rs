@@ -8,11 +8,15 @@ use tokio::task::JoinSet;
 use super::row::OVERTIME;
 use super::table;
 use crate::probing::now;
+use crate::servers::network::ran_within;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_row_has_its_name_within_its_time() {
+    if ran_within("faults::verdicts::every_row_has_its_name_within_its_time", "0 0") {
+        return;
+    }
     let mut wrong = Vec::new();
-    for row in table::rows() {
+    for row in table::rows().await {
         let (_peer, prober) = row.start().await;
         let (done, is_done) = oneshot::channel();
         let mut machine = JoinSet::new();
@@ -21,6 +25,7 @@ async fn every_row_has_its_name_within_its_time() {
         done.send(()).unwrap();
         // What the machine itself was late is not the prober's.
         let limit = row.budget + OVERTIME + machine.join_next().await.unwrap().unwrap();
+        println!("{took:?} {} ({})", row.peer, row.kind);
         wrong.extend(row.judge(&ended).err());
         if took > limit {
             wrong.push(format!("{} ({}) took {took:?} of {limit:?}", row.peer, row.kind));

@@ -46,6 +46,28 @@ impl Authority {
     }
 }
 
+/// A certificate for these names with the others of a chain of that length behind it, each of which signed the one before;
+/// and the certificate that signed the last.
+pub fn chain_of(length: usize, names: &[&str]) -> (Identity, String) {
+    let authority = |name: &str| {
+        let mut params = params(name, &[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        (params, KeyPair::generate().unwrap())
+    };
+    let (params, key) = authority("root");
+    let root = params.self_signed(&key).unwrap().pem();
+    let mut issuer = Issuer::new(params, key);
+    let mut behind = Vec::new();
+    for n in 1..length {
+        let (params, key) = authority(&format!("authority {n}"));
+        behind.push(params.signed_by(&key, &issuer).unwrap().pem());
+        issuer = Issuer::new(params, key);
+    }
+    let Identity { certificate, key } = Authority { issuer, pem: String::new() }.issue(names, |_| {});
+    behind.reverse();
+    (Identity { certificate: certificate + &behind.concat(), key }, root)
+}
+
 /// A certificate that signed itself.
 pub fn self_signed(names: &[&str]) -> Identity {
     let key = KeyPair::generate().unwrap();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -11,6 +12,9 @@ use tokio::task::JoinSet;
 
 /// More than fits into one datagram, for the way over TCP.
 const MANY: usize = 100;
+
+/// A datagram without extensions has at most so many bytes (RFC 1035, section 2.3.4).
+const DATAGRAM_MAX: usize = 512;
 
 /// NSD, authoritative for `shop.test` or another zone.
 pub struct Nsd {
@@ -115,9 +119,36 @@ impl Answering {
         Self { address, _tasks: tasks }
     }
 
+    /// The name server of this machine, where that is 127.0.0.1: what is longer than a datagram may be goes over TCP.
+    pub async fn for_this_machine(answer: impl FnMut(&[u8]) -> Vec<u8> + Send + 'static) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 53));
+        // One that was dropped just now may still have the port.
+        let bound = async {
+            loop {
+                let sockets =
+                    tokio::try_join!(tokio::net::UdpSocket::bind(address), tokio::net::TcpListener::bind(address));
+                match sockets {
+                    Ok(sockets) => break sockets,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            }
+        };
+        let bound = tokio::time::timeout(Duration::from_secs(10), bound).await;
+        let (socket, listener) = bound.expect("nobody else is the name server");
+        let answer = Arc::new(Mutex::new(answer));
+        let over_tcp = Arc::clone(&answer);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(answer_datagrams(socket, move |question| {
+            let whole = answer.lock().unwrap()(question);
+            vec![if whole.len() > DATAGRAM_MAX { truncated(question) } else { whole }]
+        }));
+        tasks.spawn(answer_streams(listener, move |question| over_tcp.lock().unwrap()(question)));
+        Self { address, _tasks: tasks }
+    }
+
     /// Over UDP says that the answer does not fit; over TCP sends what `tcp` makes of the question, with its length before
     /// it, and closes when that is nothing.
-    pub async fn over_tcp(tcp: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> Self {
+    pub async fn over_tcp(tcp: impl FnMut(&[u8]) -> Vec<u8> + Send + 'static) -> Self {
         let (listener, socket, address) = loop {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a listener");
             let address = listener.local_addr().expect("an address");
@@ -128,19 +159,21 @@ impl Answering {
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(answer_datagrams(socket, |question| vec![truncated(question)]));
-        tasks.spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let length = stream.read_u16().await.expect("a length");
-                let mut question = vec![0; usize::from(length)];
-                stream.read_exact(&mut question).await.expect("a question");
-                let answer = tcp(&question);
-                if !answer.is_empty() {
-                    stream.write_u16(u16::try_from(answer.len()).expect("short")).await.expect("written");
-                    stream.write_all(&answer).await.expect("written");
-                }
-            }
-        });
+        tasks.spawn(answer_streams(listener, tcp));
         Self { address, _tasks: tasks }
+    }
+}
+
+async fn answer_streams(listener: tokio::net::TcpListener, mut answer: impl FnMut(&[u8]) -> Vec<u8>) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let length = stream.read_u16().await.expect("a length");
+        let mut question = vec![0; usize::from(length)];
+        stream.read_exact(&mut question).await.expect("a question");
+        let answer = answer(&question);
+        if !answer.is_empty() {
+            stream.write_u16(u16::try_from(answer.len()).expect("short")).await.expect("written");
+            stream.write_all(&answer).await.expect("written");
+        }
     }
 }
 
@@ -177,6 +210,27 @@ pub fn answered_with(question: &[u8], records: &[(u16, u32, Vec<u8>)]) -> Vec<u8
         answer.extend(kind.to_be_bytes());
         answer.extend([0, 1]);
         answer.extend(ttl.to_be_bytes());
+        answer.extend(u16::try_from(data.len()).expect("short").to_be_bytes());
+        answer.extend(data);
+    }
+    answer
+}
+
+/// The type of the records that are asked for.
+pub fn asked_for(question: &[u8]) -> u16 {
+    let name_length = question[12..].iter().position(|byte| *byte == 0).expect("a name") + 1;
+    u16::from_be_bytes([question[12 + name_length], question[13 + name_length]])
+}
+
+/// An answer in which the name is an alias of `c1.test`, that one of `c2.test` and so on, until the last has an address.
+pub fn chain(question: &[u8], length: usize, address: [u8; 4]) -> Vec<u8> {
+    let name = |n: usize| [&[if n < 10 { 2 } else { 3 }], format!("c{n}").as_bytes(), b"\x04test\0"].concat();
+    let mut answer = answered_with(question, &[]);
+    answer[6..8].copy_from_slice(&u16::try_from(length + 1).expect("few").to_be_bytes());
+    for n in 0..=length {
+        answer.extend(if n == 0 { vec![0xc0, 12] } else { name(n) });
+        let (kind, data) = if n == length { (1, address.to_vec()) } else { (5, name(n + 1)) };
+        answer.extend([0, kind, 0, 1, 0, 0, 0, 60]);
         answer.extend(u16::try_from(data.len()).expect("short").to_be_bytes());
         answer.extend(data);
     }

@@ -8,6 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use super::frames::HEADERS;
+
 /// One thing that the peer does.
 #[derive(Clone, Debug)]
 pub enum Move {
@@ -15,6 +17,13 @@ pub enum Move {
     ReadHead,
     /// Reads so many bytes, which stand among the heads.
     ReadBytes(usize),
+    /// Reads the beginning of HTTP/2 and its frames, until one is the head of a call.
+    ReadCall,
+    /// Answers the handshake of a WebSocket with the library's code.
+    #[cfg(feature = "websocket")]
+    Upgrade,
+    /// Waits.
+    Pause(Duration),
     /// Sends these bytes.
     Send(Vec<u8>),
     /// Sends these bytes one at a time, with a pause before each.
@@ -92,6 +101,13 @@ async fn play(mut stream: TcpStream, script: Vec<Move>, heads: Arc<Mutex<Vec<Str
                 heads.lock().unwrap().push(String::from_utf8_lossy(&bytes).into_owned());
                 went_well
             }
+            Move::ReadCall => read_call(&mut stream).await,
+            #[cfg(feature = "websocket")]
+            Move::Upgrade => tokio_tungstenite::accept_async(&mut stream).await.is_ok(),
+            Move::Pause(pause) => {
+                tokio::time::sleep(pause).await;
+                true
+            }
             Move::Send(bytes) => stream.write_all(&bytes).await.is_ok(),
             Move::Drip(bytes, pause) => drip(&mut stream, &bytes, pause).await,
             Move::Endless(bytes) => {
@@ -125,6 +141,19 @@ async fn read_head(stream: &mut TcpStream) -> String {
         head.push(byte[0]);
     }
     String::from_utf8_lossy(&head).into_owned()
+}
+
+async fn read_call(stream: &mut TcpStream) -> bool {
+    let (mut preface, mut head) = ([0; 24], [0; 9]);
+    let mut is_well = stream.read_exact(&mut preface).await.is_ok();
+    while is_well && stream.read_exact(&mut head).await.is_ok() {
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        is_well = stream.read_exact(&mut payload).await.is_ok();
+        if head[3] == HEADERS {
+            return is_well;
+        }
+    }
+    false
 }
 
 async fn drip(stream: &mut TcpStream, bytes: &[u8], pause: Duration) -> bool {

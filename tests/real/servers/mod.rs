@@ -2,11 +2,11 @@
 
 pub mod authorization;
 pub mod certificates;
-pub mod clients_only;
 pub mod dns;
 pub mod frames;
 pub mod hostile;
 pub mod moto;
+pub mod network;
 pub mod nginx;
 pub mod openssl;
 #[cfg(feature = "postgres")]

@@ -1,5 +1,5 @@
-//! How many bytes a peer may send for one answer: whoever floods us with what is no answer (settings, pings, interim
-//! answers, empty chunks) is cut off long before the deadline.
+//! How many bytes a peer may send for one answer over HTTP, or one message of a WebSocket: whoever floods us with what is none
+//! (settings, pings, interim answers, empty chunks) is cut off long before the deadline.
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What an answer may have beside its body: heads, and what belongs to the connection.
-const BESIDE_BODY: u64 = 1024 * 1024;
+const BESIDE_BODY: u64 = 512 * 1024;
 
 /// A body in many small pieces takes up to this many times its size.
 const IN_PIECES: u64 = 4;
@@ -20,16 +20,31 @@ const IN_PIECES: u64 = 4;
 pub struct Ration(Arc<AtomicU64>);
 
 impl Ration {
-    /// Begins a new answer whose body has at most so many bytes.
-    pub fn begin(&self, body_bytes_max: u64) {
-        self.0.store(body_bytes_max * IN_PIECES + BESIDE_BODY, Ordering::Relaxed);
+    /// Begins a new answer: until its head is there, no body is due.
+    pub fn begin(&self) {
+        self.begin_body(0);
+    }
+
+    /// Begins the body of an answer, which has at most so many bytes.
+    pub fn begin_body(&self, bytes_max: u64) {
+        self.0.store(bytes_max * IN_PIECES + BESIDE_BODY, Ordering::Relaxed);
     }
 }
 
+/// The kind of an error that is [`Exceeded`].
+const KIND: io::ErrorKind = io::ErrorKind::QuotaExceeded;
+
 /// More came than an answer can have.
 #[derive(Debug, thiserror::Error)]
-#[error("far more came than its body may have")]
+#[error("far more came than an answer may have")]
 pub struct Exceeded;
+
+impl Exceeded {
+    /// Whether that is what reading failed of. Of an error h2 passes on the kind only; no socket has this one.
+    pub fn is_cause_of(error: &io::Error) -> bool {
+        error.kind() == KIND
+    }
+}
 
 /// What is read through a ration.
 pub struct Rationed<S> {
@@ -41,7 +56,7 @@ impl<S> Rationed<S> {
     /// Reads at most what the ration has; it has nothing before an answer was begun.
     pub fn new(stream: S, ration: Ration) -> Self {
         // What belongs to the beginning of a connection may come before anything was asked.
-        ration.begin(0);
+        ration.begin();
         Self { stream, ration }
     }
 }
@@ -53,7 +68,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Rationed<S> {
         let came = (buffer.filled().len() - before) as u64;
         let left = self.ration.0.load(Ordering::Relaxed);
         self.ration.0.store(left.saturating_sub(came), Ordering::Relaxed);
-        Poll::Ready(if came > left { Err(io::Error::other(Exceeded)) } else { Ok(()) })
+        Poll::Ready(if came > left { Err(io::Error::new(KIND, Exceeded)) } else { Ok(()) })
     }
 }
 
