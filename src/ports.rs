@@ -397,7 +397,7 @@ pub struct Commit {
     /// Runs that ended.
     pub runs: Vec<Run>,
     /// Slots that ended.
-    pub accounts: Vec<SlotAccount>,
+    pub accounts: BTreeMap<(ScheduleName, ProbeName), SlotAccount>,
     /// Alert states that changed.
     pub states: Vec<(AlertKey, AlertState)>,
     /// Alert states of what is no longer configured.
@@ -436,8 +436,11 @@ pub struct KeptBundle {
 impl Commit {
     /// Slots that ended.
     pub fn add_account(&mut self, account: SlotAccount) {
-        let same = |known: &&mut SlotAccount| known.schedule == account.schedule && known.probe == account.probe;
-        let Some(known) = self.accounts.iter_mut().find(same) else { return self.accounts.push(account) };
+        let of = (account.schedule.clone(), account.probe.clone());
+        let Some(known) = self.accounts.get_mut(&of) else {
+            self.accounts.insert(of, account);
+            return;
+        };
         known.through = account.through;
         for (outcome, count) in account.counts {
             match known.counts.iter_mut().find(|(of, _)| *of == outcome) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::domain::outcome::{Case, Failure, Run, StepOutcome, Verdict};
+use crate::domain::outcome::{Case, Cause, Failure, Run, StepOutcome, Verdict};
 
 /// The report as a document.
 pub fn document(runs: &[Run]) -> io::Result<Vec<u8>> {
@@ -47,7 +47,7 @@ fn of_case(run: &Run, step: &StepOutcome, seen: &Case) -> TestCase {
 
 fn status(verdict: Option<&Verdict>) -> TestCaseStatus {
     match verdict {
-        None => TestCaseStatus::skipped(),
+        None | Some(Verdict::Inconclusive(Cause::Skipped)) => TestCaseStatus::skipped(),
         Some(Verdict::Passed | Verdict::Degraded(_)) => TestCaseStatus::success(),
         Some(Verdict::Failed(failures)) => unsuccessful(NonSuccessKind::Failure, failures),
         // What we could not look at is our error and not the target's failure, which is JUnit's own distinction.

@@ -16,7 +16,7 @@ use super::{detail, junit, report, wiring};
 use crate::config::load::{Surroundings, load_url};
 use crate::config::schedules::glob;
 use crate::domain::names::{ProbeName, ScheduleName};
-use crate::domain::outcome::{Run, Verdict};
+use crate::domain::outcome::{Cause, Run, Verdict};
 use crate::domain::schedule::Schedule;
 use crate::engine::plan::Plan;
 use crate::engine::runner::{Order, Runner};
@@ -27,7 +27,7 @@ use crate::settings::suggest;
 /// measurement.
 const RUNS_AT_ONCE: usize = 16;
 
-/// Runs what was asked for. Exit 1 when a run failed; 3 when none failed and one was inconclusive.
+/// Runs what was asked for. Exit 1 when a run failed; 3 when none failed and one was inconclusive otherwise than because its steps were all to be skipped.
 pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArguments) -> Result<Answer, Stop> {
     let (urls, names): (Vec<_>, Vec<_>) = asked.what.iter().partition(|what| what.contains("://"));
     if let Some(place) = names.iter().find(|name| name.contains(['/', ':'])) {
@@ -91,7 +91,7 @@ fn answer(runs: &[Run]) -> Answer {
     let any = |is: fn(&Verdict) -> bool| runs.iter().any(|run| is(&run.verdict));
     if any(|verdict| matches!(verdict, Verdict::Failed(_))) {
         Answer::Unwell
-    } else if any(|verdict| matches!(verdict, Verdict::Inconclusive(_))) {
+    } else if any(|verdict| matches!(verdict, Verdict::Inconclusive(cause) if *cause != Cause::Skipped)) {
         Answer::Fault
     } else {
         Answer::Well

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::incident::Severity;
 use super::names::{ProbeName, ScheduleName};
-use super::outcome::{Run, Verdict};
+use super::outcome::{Cause, Run, Verdict};
 use super::time::Timestamp;
 
 /// The largest number of runs that a policy may look back on.
@@ -113,11 +113,11 @@ impl Aspect {
     pub const ALL: [Self; 2] = [Self::Failing, Self::Blind];
 
     /// Whether a verdict is bad in this aspect; `None` when it says nothing about it. Degraded counts as passed, a run
-    /// that we could not finish says nothing about the target, and a shutdown says nothing at all.
+    /// that we could not finish says nothing about the target, and a shutdown, or a run that was skipped, nothing at all.
     pub fn bad(self, verdict: &Verdict) -> Option<bool> {
         match (self, verdict) {
             (Self::Failing, Verdict::Inconclusive(_))
-            | (Self::Blind, Verdict::Inconclusive(super::outcome::Cause::ShutDown)) => None,
+            | (Self::Blind, Verdict::Inconclusive(Cause::ShutDown | Cause::Skipped)) => None,
             (Self::Failing, verdict) => Some(matches!(verdict, Verdict::Failed(_))),
             (Self::Blind, verdict) => Some(matches!(verdict, Verdict::Inconclusive(_))),
         }

@@ -242,8 +242,6 @@ failure_kinds! {
     LocalStopped = "local.stopped",
     /// What the step needs of our own machine or process is not there: a program, a directory, the daemon.
     LocalSetup = "local.setup",
-    /// The condition of every step was false, so that nobody looked.
-    LocalSkipped = "local.skipped",
     /// Our own bug.
     Internal = "internal",
 }
@@ -259,7 +257,6 @@ impl FailureKind {
                 | Self::LocalSecret
                 | Self::LocalSetup
                 | Self::LocalStopped
-                | Self::LocalSkipped
                 | Self::Internal
         )
     }
@@ -355,6 +352,8 @@ impl fmt::Display for Failure {
 pub enum Cause {
     /// The process was told to stop while the run was going on.
     ShutDown,
+    /// The condition of every step was false, so that nobody looked. This is as somebody wrote it, and troubles nobody.
+    Skipped,
     /// A failure that is ours: no network, no descriptors, no secret, a bug.
     Ours(Failure),
 }
@@ -363,6 +362,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ShutDown => f.write_str("shut down while it ran"),
+            Self::Skipped => f.write_str("every step was skipped, so nothing was looked at"),
             Self::Ours(failure) => failure.fmt(f),
         }
     }
@@ -408,7 +408,7 @@ impl Verdict {
         match self {
             Self::Degraded(failures) | Self::Failed(failures) => failures,
             Self::Inconclusive(Cause::Ours(failure)) => std::slice::from_ref(failure),
-            Self::Passed | Self::Inconclusive(Cause::ShutDown) => &[],
+            Self::Passed | Self::Inconclusive(Cause::ShutDown | Cause::Skipped) => &[],
         }
     }
 
@@ -417,7 +417,7 @@ impl Verdict {
         match self {
             Self::Degraded(failures) | Self::Failed(failures) => failures,
             Self::Inconclusive(Cause::Ours(failure)) => std::slice::from_mut(failure),
-            Self::Passed | Self::Inconclusive(Cause::ShutDown) => &mut [],
+            Self::Passed | Self::Inconclusive(Cause::ShutDown | Cause::Skipped) => &mut [],
         }
     }
 }

@@ -134,7 +134,7 @@ impl Dispatcher {
             }
             if let Some(run) = ended.run {
                 told.extend(samples(&run));
-                self.ledger.take_run(run, now, &mut self.unrecorded);
+                self.ledger.take_run(*run, now, &mut self.unrecorded);
             }
         }
         let open = self.ledger.incidents_open() as f64;

@@ -237,6 +237,7 @@ mod tests {
             (Verdict::Failed(failures()), true),
             (Verdict::Inconclusive(Cause::Ours(failure())), true),
             (Verdict::Inconclusive(Cause::ShutDown), false),
+            (Verdict::Inconclusive(Cause::Skipped), false),
         ] {
             assert_eq!(close(false, verdict.clone()).1.is_some(), is_kept, "{verdict:?}");
             assert!(close(true, verdict).1.is_some(), "who asks for all gets all");

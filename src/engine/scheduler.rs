@@ -43,8 +43,8 @@ const STEP_MIN: Duration = Duration::from_secs(1);
 /// A run that ended, or slots that will have none, on the way to the dispatcher.
 #[derive(Debug)]
 pub struct Ended {
-    /// The run.
-    pub run: Option<Run>,
+    /// The run; on the heap, since it goes through several hands.
+    pub run: Option<Box<Run>>,
     /// The slots that are settled with it.
     pub account: Option<SlotAccount>,
 }
@@ -77,7 +77,7 @@ struct Finished {
     key: SlotKey,
     slot: Timestamp,
     /// Absent when the process stopped before there was one; the slot is then a gap of the next process.
-    result: Option<(SlotOutcome, Option<Run>)>,
+    result: Option<(SlotOutcome, Option<Box<Run>>)>,
 }
 
 /// The order of the queue is by start only.
@@ -323,12 +323,12 @@ impl Scheduler {
                 permit = permits.acquire_owned() => {
                     let run = runner.run(order).await;
                     drop(permit);
-                    Some((SlotOutcome::Ran, Some(run)))
+                    Some((SlotOutcome::Ran, Some(Box::new(run))))
                 }
                 // We did not look, which is a verdict too: when it lasts, it is an incident of its own.
                 () = clock.sleep_until(give_up) => {
                     let why = Failure::new(FailureKind::LocalResources, "no permit came free before the next slot");
-                    Some((SlotOutcome::Saturated, Some(runner.blind(&order, why))))
+                    Some((SlotOutcome::Saturated, Some(Box::new(runner.blind(&order, why)))))
                 }
             };
             Finished { key, slot, result }
@@ -350,7 +350,7 @@ impl Scheduler {
         }
     }
 
-    async fn send(&mut self, run: Option<Run>, account: Option<SlotAccount>) {
+    async fn send(&mut self, run: Option<Box<Run>>, account: Option<SlotAccount>) {
         if run.is_none() && account.is_none() {
             return;
         }
@@ -427,7 +427,7 @@ mod tests {
                         *slots.entry(account.probe.clone()).or_default().entry(outcome).or_default() += count;
                     }
                 }
-                runs.extend(ended.run);
+                runs.extend(ended.run.map(|run| *run));
             }
             (slots, runs)
         }

@@ -17,14 +17,19 @@ pub struct Stream {
     tcp: TcpStream,
     room: StampRoom,
     stamp: Option<Timestamp>,
+    /// How much is asked for next: room must be wiped before the kernel may write to it, and most answers need little.
+    asks: usize,
 }
+
+/// How much is asked for at first; more as long as all of it comes.
+const ASKS_MIN: usize = 2 * 1024;
 
 impl Stream {
     /// Takes over a connection that was made just now, and says how long its handshake took, where the kernel knows.
     pub fn new(tcp: TcpStream) -> (Self, Option<Duration>) {
         let handshake = kernel::handshake(&tcp);
         kernel::stamp(&tcp);
-        (Self { tcp, room: StampRoom::default(), stamp: None }, handshake)
+        (Self { tcp, room: StampRoom::default(), stamp: None, asks: ASKS_MIN }, handshake)
     }
 
     /// When the kernel received what the last read gave, by the wall clock.
@@ -35,13 +40,16 @@ impl Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { tcp, room, stamp } = self.get_mut();
+        let Self { tcp, room, stamp, asks } = self.get_mut();
         loop {
             ready!(tcp.poll_read_ready(cx))?;
-            let free = buffer.initialize_unfilled();
+            let free = buffer.initialize_unfilled_to(buffer.remaining().min(*asks));
             match tcp.try_io(Interest::READABLE, || kernel::receive(tcp, free, room)) {
                 Ok((count, at)) => {
                     *stamp = at;
+                    if count == *asks {
+                        *asks = asks.saturating_mul(4);
+                    }
                     buffer.advance(count);
                     return Poll::Ready(Ok(()));
                 }

@@ -220,7 +220,7 @@ mod tests {
     use crate::domain::outcome::{Cause, SlotAccount, Verdict};
     use crate::ports::{Commit, Receipt, Settlement, StatusReader as _, Store as _};
     use crate::store::testing::{
-        delivery, failure, incident, kept, moment, opening, probe, resolved, resolving, run, schedule, second,
+        accounts, delivery, failure, incident, kept, moment, opening, probe, resolved, resolving, run, schedule, second,
     };
 
     #[tokio::test]
@@ -237,7 +237,7 @@ mod tests {
         let runs = vec![failed.clone(), run("api", 0), run("api", 30), blind.clone(), asked_for, hourly.clone()];
         let counts = vec![(SlotOutcome::Ran, 3), (SlotOutcome::Gap, 1)];
         let account = SlotAccount { schedule: schedule("tier"), probe: probe("api"), through: second(60), counts };
-        kept.store.commit(Commit { runs, accounts: vec![account], ..Commit::default() }.into()).await.unwrap();
+        kept.store.commit(Commit { runs, accounts: accounts([account]), ..Commit::default() }.into()).await.unwrap();
 
         let overview = kept.store.overview(second(31)).await.unwrap();
         let [api, web] = ["api", "web"].map(|name| (schedule("tier"), probe(name)));

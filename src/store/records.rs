@@ -19,7 +19,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
         commit;
     versions.iter().try_for_each(|version| write_version(connection, version))?;
     runs.iter().try_for_each(|run| write_run(connection, run))?;
-    accounts.iter().try_for_each(|account| write_account(connection, account))?;
+    accounts.values().try_for_each(|account| write_account(connection, account))?;
     states.iter().try_for_each(|(key, state)| write_state(connection, key, state))?;
     forgotten.iter().try_for_each(|key| forget(connection, key))?;
     incidents.iter().try_for_each(|incident| write_incident(connection, incident))?;
@@ -155,7 +155,9 @@ mod tests {
     use crate::domain::outcome::{SlotAccount, SlotOutcome};
     use crate::domain::pulse::{Pulse, TokenDigest};
     use crate::ports::{Commit, Store as _};
-    use crate::store::testing::{Kept, delivery, incident, kept, key, moment, probe, resolved, run, schedule, second};
+    use crate::store::testing::{
+        Kept, accounts, delivery, incident, kept, key, moment, probe, resolved, run, schedule, second,
+    };
 
     fn account(through: i64, counts: &[(SlotOutcome, u64)]) -> SlotAccount {
         SlotAccount {
@@ -178,10 +180,10 @@ mod tests {
         let one = incident("I1", Severity::P1, 60);
         Commit {
             runs: vec![run("api", 0), run("api", 30)],
-            accounts: vec![
+            accounts: accounts([
                 account(0, &[(SlotOutcome::Ran, 1)]),
                 account(60, &[(SlotOutcome::Ran, 1), (SlotOutcome::Skipped, 1)]),
-            ],
+            ]),
             states: vec![(key("api"), firing()), (key("gone"), firing()), (key("well"), AlertState::Healthy)],
             forgotten: vec![key("gone")],
             deliveries: vec![delivery(&one, 1, Event::Opened, "ops", 60)],
@@ -237,7 +239,7 @@ mod tests {
         for account in
             [account(60, &[(SlotOutcome::Ran, 2)]), account(30, &[(SlotOutcome::Ran, 1), (SlotOutcome::Gap, 3)])]
         {
-            kept.store.commit(Commit { accounts: vec![account], ..Commit::default() }.into()).await.unwrap();
+            kept.store.commit(Commit { accounts: accounts([account]), ..Commit::default() }.into()).await.unwrap();
         }
         assert_eq!(kept.number("SELECT ran * 10 + gap FROM slots"), 33);
         assert_eq!(kept.store.load().await.unwrap().accounted[0].2, second(30));
@@ -248,7 +250,7 @@ mod tests {
         let kept = kept();
         kept.store.commit(whole().into()).await.unwrap();
         assert_eq!(counts(&kept), [2, 1, 1, 1, 3, 1]);
-        kept.store.commit(Commit { accounts: Vec::new(), ..whole() }.into()).await.unwrap();
+        kept.store.commit(Commit { accounts: accounts([]), ..whole() }.into()).await.unwrap();
         assert_eq!(counts(&kept), [2, 1, 1, 1, 3, 1]);
     }
 

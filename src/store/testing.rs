@@ -12,7 +12,7 @@ use super::writer::Work;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity};
 use crate::domain::judge::{AlertKey, Aspect};
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
-use crate::domain::outcome::{Failure, FailureKind, Run, RunId, Verdict};
+use crate::domain::outcome::{Failure, FailureKind, Run, RunId, SlotAccount, Verdict};
 use crate::domain::time::Timestamp;
 use crate::ports::{Commit, Delivery, Notification, StoreError};
 
@@ -160,4 +160,11 @@ pub fn resolving(of: &Incident, channels: &[&str], at: i64) -> Commit {
         incidents: vec![over],
         ..Commit::default()
     }
+}
+
+/// Accounts as a commit holds them.
+pub fn accounts<const N: usize>(all: [SlotAccount; N]) -> BTreeMap<(ScheduleName, ProbeName), SlotAccount> {
+    let mut commit = Commit::default();
+    all.into_iter().for_each(|account| commit.add_account(account));
+    commit.accounts
 }

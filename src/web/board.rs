@@ -7,7 +7,7 @@ use super::marks::Tone;
 use super::view::View;
 use crate::domain::incident::Incident;
 use crate::domain::names::ProbeName;
-use crate::domain::outcome::{Run, SlotOutcome, Verdict};
+use crate::domain::outcome::{Cause, Run, SlotOutcome, Verdict};
 use crate::domain::schedule::{LEAD, Schedule, spread};
 use crate::domain::time::{Timestamp, later};
 use crate::engine::plan::PlannedProbe;
@@ -32,6 +32,8 @@ pub enum Standing {
     Degraded,
     /// There was no run yet.
     Waiting,
+    /// The conditions of its steps leave nothing to look at.
+    Skipped,
     /// All is well.
     Passed,
 }
@@ -45,6 +47,7 @@ impl Standing {
             Self::Overdue => "overdue",
             Self::Degraded => "degraded",
             Self::Waiting => "not run yet",
+            Self::Skipped => "skipped",
             Self::Passed => "passed",
         }
     }
@@ -54,7 +57,7 @@ impl Standing {
         match self {
             Self::Failed => Tone::Bad,
             Self::Degraded => Tone::Warn,
-            Self::Inconclusive | Self::Overdue | Self::Waiting => Tone::Unknown,
+            Self::Inconclusive | Self::Overdue | Self::Waiting | Self::Skipped => Tone::Unknown,
             Self::Passed => Tone::Well,
         }
     }
@@ -166,6 +169,7 @@ fn standing(now: Timestamp, expected: &mut Expected<'_>, probe: &PlannedProbe, l
     let Some(run) = last else { return Standing::Waiting };
     match run.verdict {
         Verdict::Failed(_) => Standing::Failed,
+        Verdict::Inconclusive(Cause::Skipped) => Standing::Skipped,
         Verdict::Inconclusive(_) => Standing::Inconclusive,
         _ if expected.ended_by(probe, run.slot).is_some_and(|end| now > end) => Standing::Overdue,
         Verdict::Degraded(_) => Standing::Degraded,

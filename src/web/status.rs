@@ -183,7 +183,7 @@ fn numbers(view: &View<'_>, tier: &Tier<'_>, row: &Row<'_>) -> Markup {
     };
     html! {
         span {
-            @if row.standing == Standing::Inconclusive { b { "–" } }
+            @if matches!(row.standing, Standing::Inconclusive | Standing::Skipped) { b { "–" } }
             @else { b { (latency(milliseconds(run.duration))) } }
             @if let Some(p95) = chart::p95(row.hour) { " p95 " (latency(p95)) }
         }

@@ -490,8 +490,7 @@ async fn a_run_of_which_no_step_ran_has_looked_at_nothing() {
         || PlannedProbe { steps: vec![skipped(), skipped()], cleanup: counting(&cleaned), ..probe("journey") };
     for of_whole in [journey(), PlannedProbe { warn: untrue(), ..journey() }] {
         let run = world.run(of_whole).await;
-        let Verdict::Inconclusive(Cause::Ours(failure)) = &run.verdict else { panic!("{:?}", run.verdict) };
-        assert_eq!(failure.to_string(), "local.skipped: every step was skipped, so nothing was looked at");
+        assert_eq!(run.verdict, Verdict::Inconclusive(Cause::Skipped));
         assert_eq!(words(&run), [("skipped", None), ("skipped", None), ("away", Some("passed"))]);
     }
     assert_eq!(cleaned.load(SeqCst), 2);

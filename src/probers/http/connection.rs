@@ -149,7 +149,11 @@ impl Connection {
     /// by the other side since, or never be meant for a second request, as with HTTP/1.0.
     pub fn is_open(&mut self) -> bool {
         let Self { sender, driver, .. } = self;
-        !matches!(driver.with(sender.ready()).now_or_never(), Some(Err(_)))
+        let ready = async {
+            driver.catch_up().await;
+            driver.with(sender.ready()).await
+        };
+        !matches!(ready.now_or_never(), Some(Err(_)))
     }
 
     /// Whether it speaks HTTP/2.
@@ -237,14 +241,26 @@ impl Driver {
         }
     }
 
-    /// Moves the bytes while `work` waits for them.
+    /// Moves the bytes while `work` waits for them, and no longer: once an answer is whole nobody asks the kernel for more.
     pub async fn with<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(done);
+            }
             self.turn(cx);
             work.as_mut().poll(cx)
         })
         .await
+    }
+
+    /// Takes in what came while nobody waited.
+    pub async fn catch_up(&mut self) {
+        poll_fn(|cx| {
+            self.turn(cx);
+            Poll::Ready(())
+        })
+        .await;
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) {

@@ -52,6 +52,7 @@ pub async fn exchange(
     let part = || if log.marks().has_begun() { Part::Transfer } else { Part::FirstByte };
     let work = async {
         let told = |error: hyper::Error| failure_of(&end.behind(error), log.marks(), is_http2);
+        driver.catch_up().await;
         let ready = driver.with(sender.ready()).await;
         // What came while nothing was asked (a farewell, e.g. a 408) is no answer to this request.
         log.begin(is_http2);
