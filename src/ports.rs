@@ -272,7 +272,7 @@ pub struct Notification {
     pub event: Event,
     /// The incident as it was then.
     pub incident: Incident,
-    /// The number of this transition within its incident, from 1.
+    /// The number of this message within its incident, from 1.
     pub transition: u32,
     /// When it was committed.
     pub at: Timestamp,
@@ -296,6 +296,11 @@ impl Notification {
     pub fn summary(&self) -> String {
         match self.event {
             Event::Opened => self.incident.summary(),
+            Event::Reminder => self.incident.still(self.at),
+            Event::Acknowledged => {
+                let by = self.incident.acknowledged.as_ref().map(|taken| taken.by.as_str()).unwrap_or_default();
+                format!("{by} has taken it on that {}", self.incident.still(self.at))
+            }
             Event::Resolved => {
                 let Incident { probe, since, resolved_at, .. } = &self.incident;
                 let words = words(resolved_at.map_or(Duration::ZERO, |at| between(*since, at)));
@@ -384,7 +389,8 @@ pub enum Settlement {
         /// The row for the fallback.
         fallback: Option<Box<Delivery>>,
     },
-    /// Another message said it too: an incident that opened and closed while its channel was down.
+    /// Another message says it too: the resolve of an incident that opened and closed while its channel was down, or that
+    /// went on no longer.
     Merged {
         /// When.
         at: Timestamp,
@@ -525,6 +531,8 @@ pub struct Due {
     /// For each of those whose incident opened *and* was resolved without this channel having been told: the delivery
     /// of the resolve, which then tells both.
     pub resolves: Vec<Delivery>,
+    /// Word of an incident that went on, where it has been resolved since: not to be sent, since the resolve says more.
+    pub overtaken: Vec<Delivery>,
     /// When the next one is due.
     pub next_at: Option<Timestamp>,
     /// When the oldest that waits was committed.

@@ -6,6 +6,7 @@
 //! that `uses` finds. [`secrets`] reads secrets when they are used and takes them out of every text. [`schema`] tells editors the shapes. Nothing here
 //! does I/O beyond reading files.
 
+pub mod alerts;
 pub mod destinations;
 mod each;
 mod files;

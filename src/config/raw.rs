@@ -138,6 +138,10 @@ pub struct RawAlert {
     pub recover: Option<Spanned<u32>>,
     /// How much it matters. Default: P3.
     pub severity: Option<Severity>,
+    /// How long after whoever was told is told again, between 1 min and 1 d, as long as nobody acknowledges: then after twice
+    /// as long, and so on up to a day. Default: never.
+    #[schemars(with = "Option<String>")]
+    pub remind: Option<Spanned<RawLength>>,
 }
 
 /// A probe, but for its kind, which is the key that names one.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::probes::{WrittenProbe, policy};
+use super::alerts::policy;
+use super::probes::WrittenProbe;
 use super::raw::RawSchedule;
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::schedule::{Cadence, CadenceError, Schedule};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,10 @@ use super::names::{ChannelName, ProbeName, ScheduleName, StepName};
 use super::outcome::{Failure, FailureKind, RunId};
 use super::probe::Labels;
 use super::quiet::Reason;
-use super::time::Timestamp;
+use super::time::{Timestamp, between, later, words};
+
+/// The longest time between two reminders.
+pub const REMIND_MAX: Duration = Duration::from_secs(86_400);
 
 /// How much an incident matters; P1 is the gravest and compares as the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -111,36 +115,95 @@ pub struct Incident {
     pub labels: Labels,
     /// The probe's runbook.
     pub runbook: Option<String>,
-    /// Why nobody was told yet; absent once somebody was, or where there is nobody to tell.
+    /// Why nobody is told of it now; absent where nothing keeps a message back.
     pub quiet: Option<Reason>,
+    /// Who has taken it on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledgement>,
+    /// When those who were told are reminded next; absent where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remind_at: Option<Timestamp>,
+    /// How many reminders there have been.
+    #[serde(default)]
+    pub reminders: u32,
     /// What changed in the hour before it was opened, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
     /// The channels that were told it is open, each of which is told when it is over.
     pub told: Vec<ChannelName>,
-    /// How many transitions it has had; numbers of notifications have no holes.
+    /// How many times it was told; numbers of notifications have no holes.
     pub transitions: u32,
 }
 
 impl Incident {
     /// One line for people: what is wrong.
     pub fn summary(&self) -> String {
-        match (self.aspect, self.latest_failures.first()) {
-            (Aspect::Failing, Some(failure)) => {
-                // An assertion says what was; against what, its own text says.
-                let expected = failure.expected.as_ref().filter(|_| failure.kind == FailureKind::Expect);
-                let expected = expected.map(|expected| format!(", expected `{expected}`")).unwrap_or_default();
-                format!("{} is failing: {failure}{expected}", self.probe)
-            }
-            (Aspect::Failing, None) => format!("{} is failing", self.probe),
-            (Aspect::Blind, Some(failure)) => format!("Roundsman cannot see {}: {failure}", self.probe),
-            (Aspect::Blind, None) => format!("Roundsman cannot see {}", self.probe),
+        let what = match self.aspect {
+            Aspect::Failing => format!("{} is failing", self.probe),
+            Aspect::Blind => format!("Roundsman cannot see {}", self.probe),
+        };
+        format!("{what}{}", self.why())
+    }
+
+    /// The same for who has heard it before.
+    pub fn still(&self, now: Timestamp) -> String {
+        let what = match self.aspect {
+            Aspect::Failing => format!("{} is still failing", self.probe),
+            Aspect::Blind => format!("Roundsman still cannot see {}", self.probe),
+        };
+        format!("{what} after {}{}", words(between(self.since, now)), self.why())
+    }
+
+    fn why(&self) -> String {
+        let Some(failure) = self.latest_failures.first() else { return String::new() };
+        // An assertion says what was; against what, its own text says.
+        let is_assertion = self.aspect == Aspect::Failing && failure.kind == FailureKind::Expect;
+        let expected = failure.expected.as_ref().filter(|_| is_assertion);
+        format!(": {failure}{}", expected.map(|expected| format!(", expected `{expected}`")).unwrap_or_default())
+    }
+
+    /// When something of it is due by itself: the end of what keeps it quiet, else a reminder.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        match &self.quiet {
+            Some(reason) => reason.until(),
+            None => self.remind_at,
         }
+    }
+
+    /// Sets when whoever was told is reminded, by the shortest `remind` that applies. What is due earlier already stays.
+    pub fn set_reminder(&mut self, remind: Option<Duration>, now: Timestamp) {
+        let is_owed = self.is_open() && !self.told.is_empty() && self.acknowledged.is_none();
+        let next = remind.filter(|_| is_owed).map(|remind| later(now, gap(remind, self.reminders)));
+        self.remind_at = next.map(|next| self.remind_at.map_or(next, |known| known.min(next)));
     }
 
     /// Whether it is still open.
     pub fn is_open(&self) -> bool {
         self.resolved_at.is_none()
+    }
+}
+
+/// How long it is to the next reminder after so many: twice as long each time, since whoever did not act on the last one
+/// will not on ten more.
+fn gap(remind: Duration, reminders: u32) -> Duration {
+    remind.saturating_mul(1 << reminders.min(16)).min(REMIND_MAX)
+}
+
+/// Who has taken an incident on: from then on nobody is reminded of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// When.
+    pub at: Timestamp,
+    /// Who, as they said.
+    pub by: String,
+    /// What they said of it.
+    pub note: Option<String>,
+}
+
+impl fmt::Display for Acknowledgement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.by)?;
+        self.note.as_ref().map_or(Ok(()), |note| write!(f, ": {note}"))
     }
 }
 
@@ -173,15 +236,24 @@ impl Version {
 pub enum Event {
     /// It began.
     Opened,
+    /// It goes on, and nobody has taken it on.
+    Reminder,
+    /// Somebody has taken it on.
+    Acknowledged,
     /// It is over.
     Resolved,
 }
 
 impl Event {
+    /// Every event.
+    pub const ALL: [Self; 4] = [Self::Opened, Self::Reminder, Self::Acknowledged, Self::Resolved];
+
     /// The word in messages and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Opened => "opened",
+            Self::Reminder => "reminder",
+            Self::Acknowledged => "acknowledged",
             Self::Resolved => "resolved",
         }
     }
@@ -194,7 +266,8 @@ pub struct Moment {
     pub incident: IncidentId,
     /// When.
     pub at: Timestamp,
-    /// What: `version`, `failed`, `opened`, `joined`, `muted`, `told`, `recovered`, `resolved`.
+    /// What: `version`, `failed`, `opened`, `joined`, `muted`, `told`, `reminded`,
+    /// `acknowledged`, `note`, `recovered`, `resolved`.
     pub what: String,
     /// In words.
     pub text: String,
@@ -209,5 +282,11 @@ mod tests {
         assert!(Severity::P1 > Severity::P2 && Severity::P3 > Severity::P4);
         assert_eq!("P2".parse(), Ok(Severity::P2));
         assert_eq!("p2".parse::<Severity>().unwrap_err(), "`p2` is not a severity: write P1, P2, P3 or P4");
+    }
+
+    #[test]
+    fn each_reminder_waits_twice_as_long_as_the_one_before_up_to_a_day() {
+        let hours = |reminders| gap(Duration::from_secs(1_800), reminders).as_secs_f64() / 3_600.0;
+        assert_eq!([0, 1, 2, 5, 6, 900].map(hours), [0.5, 1.0, 2.0, 16.0, 24.0, 24.0]);
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::names::ProbeName;
+use super::time::Timestamp;
 
 /// Why nobody is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +13,15 @@ use super::names::ProbeName;
 pub enum Reason {
     /// A probe that this one needs is failing.
     Needs(ProbeName),
+}
+
+impl Reason {
+    /// When it ends by itself, where a clock ends it.
+    pub fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Needs(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Reason {

@@ -75,10 +75,11 @@ impl Clock for TestClock {
     }
 }
 
-/// A store that keeps what runs owe, and nothing else.
+/// A store that keeps what runs owe and what is committed, and nothing else.
 #[derive(Default)]
 pub struct Debts {
     pub kept: Mutex<BTreeMap<RunId, Debt>>,
+    pub commits: Mutex<Vec<Arc<Commit>>>,
     /// It takes nothing, as when its disk is full.
     pub full: AtomicBool,
 }
@@ -95,8 +96,8 @@ impl Debts {
 }
 
 impl Store for Debts {
-    fn commit(&self, _: Arc<Commit>) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.take(|_| {})
+    fn commit(&self, commit: Arc<Commit>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.take(|_| self.commits.lock().unwrap().push(commit))
     }
     fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {
         let debts = self.kept.lock().unwrap().values().cloned().collect();
@@ -204,7 +205,7 @@ pub fn schedule_of(name: &str, every: &str, count: usize) -> Schedule {
         cadence: Cadence::every(every).unwrap(),
         probes,
         timeout: Duration::from_secs(10).min(every.mul_f64(0.8)),
-        alert: Some(AlertPolicy { after: "2".parse().unwrap(), recover: 1, severity: Severity::P2 }),
+        alert: Some(AlertPolicy { after: "2".parse().unwrap(), recover: 1, severity: Severity::P2, remind: None }),
     }
 }
 
@@ -253,6 +254,9 @@ pub fn incident(id: &str, probe: &str, since: Timestamp) -> Incident {
         labels: BTreeMap::new(),
         runbook: None,
         quiet: None,
+        acknowledged: None,
+        remind_at: None,
+        reminders: 0,
         changes: Vec::new(),
         told: Vec::new(),
         transitions: 1,

@@ -187,7 +187,7 @@ pub fn incident(connection: &Connection, id: &IncidentId) -> Result<Option<Incid
 
 fn message(row: &Row<'_>) -> Result<(ChannelName, Event, String)> {
     let event: String = row.get("event")?;
-    let event = [Event::Opened, Event::Resolved].into_iter().find(|known| known.as_str() == event);
+    let event = Event::ALL.into_iter().find(|known| known.as_str() == event);
     Ok((parsed(row, "channel")?, read("event", event.ok_or("not an event"))?, became(row)?))
 }
 
