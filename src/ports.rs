@@ -20,6 +20,7 @@ use crate::domain::metric::{Sample, SampleLabels};
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Observation, Run, RunId, SlotAccount, SlotOutcome};
 use crate::domain::pulse::{Ping, Pulse, TokenDigest};
+use crate::domain::quiet::Silence;
 use crate::domain::schedule::Schedule;
 use crate::domain::template::{Fill, FillError, Template};
 use crate::domain::time::{Monotonic, Timestamp, between, words};
@@ -299,7 +300,7 @@ impl Notification {
             Event::Reminder => self.incident.still(self.at),
             Event::Acknowledged => {
                 let by = self.incident.acknowledged.as_ref().map(|taken| taken.by.as_str()).unwrap_or_default();
-                format!("{by} has taken it on that {}", self.incident.still(self.at))
+                format!("{by} has taken it on: {}", self.incident.still(self.at))
             }
             Event::Resolved => {
                 let Incident { probe, since, resolved_at, .. } = &self.incident;
@@ -420,6 +421,8 @@ pub struct Commit {
     pub pulses: Vec<(TokenDigest, Pulse)>,
     /// What runs left for whoever looks for a cause.
     pub bundles: Vec<KeptBundle>,
+    /// Silences that somebody began or ended.
+    pub silences: Vec<Silence>,
 }
 
 /// What a run left for whoever looks for a cause.
@@ -459,6 +462,12 @@ impl Commit {
         self.incidents.push(incident);
     }
 
+    /// The last word on a silence.
+    pub fn put_silence(&mut self, silence: Silence) {
+        self.silences.retain(|known| known.id != silence.id);
+        self.silences.push(silence);
+    }
+
     /// The last word on the version that a step saw.
     pub fn put_version(&mut self, version: Version) {
         self.versions.retain(|known| (&known.probe, &known.step) != (&version.probe, &version.step));
@@ -495,6 +504,8 @@ pub struct Loaded {
     pub versions: Vec<Version>,
     /// What is known of jobs elsewhere by their pings.
     pub pulses: Vec<(TokenDigest, Pulse)>,
+    /// The silences that are kept, those that are over among them.
+    pub silences: Vec<Silence>,
 }
 
 /// The longest that a delivery rests between two attempts, whatever its receiver asks for.
@@ -589,6 +600,8 @@ pub struct Overview {
     pub open: Vec<Incident>,
     /// The last that were resolved, the latest first; at most ten.
     pub resolved: Vec<Incident>,
+    /// The silences that were not over at the instant from which runs are asked for, by their end.
+    pub silences: Vec<Silence>,
 }
 
 /// A run as a chart needs it.

@@ -20,6 +20,7 @@ use super::resolve::{self, Environment, References, identity};
 use super::schedules::{self, Scheduling, WrittenSchedule};
 use super::secrets::DeclaredSecrets;
 use super::uses;
+use super::windows;
 use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
 use crate::domain::template::{Piece, canonical};
 use crate::domain::time::Length;
@@ -174,6 +175,13 @@ fn plan_of(
     if routes_well && !files.root_lost {
         check_severities(&probes, &schedules, &routes, problems);
     }
+    let known = windows::Known {
+        probes: probes.keys().collect(),
+        schedules: schedules.iter().map(|(schedule, ..)| &schedule.name).collect(),
+        lost: lost || !broken.is_empty() || files.schedules.lost,
+        now,
+    };
+    let maintenance = windows::windows(&raw.maintenance, &known, problems);
     let publishers = destinations::publishers(&raw.publish, surroundings.kinds.publishers, &building, problems);
     let store = store(directory, &raw, problems);
     let web = web(&raw.web, problems);
@@ -194,6 +202,7 @@ fn plan_of(
         probes: probes.into_iter().map(|(name, probe)| (name, probe.probe)).collect(),
         channels,
         routes,
+        maintenance,
         publishers,
         secrets,
         secrets_used,

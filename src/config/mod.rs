@@ -21,6 +21,7 @@ pub mod schema;
 pub mod secrets;
 pub mod steps;
 mod uses;
+pub mod windows;
 
 #[cfg(test)]
 mod tests;

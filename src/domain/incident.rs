@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::judge::Aspect;
-use super::names::{ChannelName, ProbeName, ScheduleName, StepName};
+use super::names::{ChannelName, ProbeName, ScheduleName, StepName, WindowName};
 use super::outcome::{Failure, FailureKind, RunId};
 use super::probe::Labels;
 use super::quiet::Reason;
@@ -117,6 +117,9 @@ pub struct Incident {
     pub runbook: Option<String>,
     /// Why nobody is told of it now; absent where nothing keeps a message back.
     pub quiet: Option<Reason>,
+    /// The maintenance window in which it began, where that only marks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<WindowName>,
     /// Who has taken it on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Acknowledgement>,
@@ -142,7 +145,8 @@ impl Incident {
             Aspect::Failing => format!("{} is failing", self.probe),
             Aspect::Blind => format!("Roundsman cannot see {}", self.probe),
         };
-        format!("{what}{}", self.why())
+        let planned = self.maintenance.as_ref().map(|window| format!(", in maintenance {window}")).unwrap_or_default();
+        format!("{what}{planned}{}", self.why())
     }
 
     /// The same for who has heard it before.
@@ -266,7 +270,7 @@ pub struct Moment {
     pub incident: IncidentId,
     /// When.
     pub at: Timestamp,
-    /// What: `version`, `failed`, `opened`, `joined`, `muted`, `told`, `reminded`,
+    /// What: `version`, `failed`, `opened`, `joined`, `maintenance`, `muted`, `unmuted`, `told`, `reminded`,
     /// `acknowledged`, `note`, `recovered`, `resolved`.
     pub what: String,
     /// In words.

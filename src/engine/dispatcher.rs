@@ -9,12 +9,14 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::fanout::Fanout;
 use super::ledger::Ledger;
 use super::ledger::acts::{Act, ActError};
+use super::ledger::silences::Silencing;
 use super::plan::Plan;
 use super::scheduler::Ended;
 use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
+use crate::domain::quiet::{Silence, SilenceError};
 use crate::domain::text::harmless;
-use crate::domain::time::{Monotonic, between};
+use crate::domain::time::{Monotonic, between, clock};
 use crate::ports::{Clock, Commit, Store, StoreError};
 
 /// How many results one transaction takes; never waited for.
@@ -60,6 +62,13 @@ pub enum Notice {
         /// Is answered after the commit.
         answer: oneshot::Sender<Result<Acted, ActError>>,
     },
+    /// Somebody wants quiet, or wants it no more.
+    Silence {
+        /// What.
+        what: Silencing,
+        /// Is answered after the commit.
+        answer: oneshot::Sender<Result<Silence, SilenceError>>,
+    },
 }
 
 /// What came of an act.
@@ -72,7 +81,20 @@ pub struct Acted {
 }
 
 /// An answer that waits for the commit.
-type Answer = (oneshot::Sender<Result<Acted, ActError>>, Result<Incident, ActError>);
+enum Answer {
+    Act(oneshot::Sender<Result<Acted, ActError>>, Result<Incident, ActError>),
+    Silence(oneshot::Sender<Result<Silence, SilenceError>>, Result<Silence, SilenceError>),
+}
+
+impl Answer {
+    /// Whoever asked may have gone since.
+    fn send(self, recorded: bool) {
+        match self {
+            Self::Act(to, done) => drop(to.send(done.map(|incident| Acted { incident, recorded }))),
+            Self::Silence(to, done) => drop(to.send(done)),
+        }
+    }
+}
 
 /// The dispatcher.
 pub struct Dispatcher {
@@ -129,10 +151,8 @@ impl Dispatcher {
             }
             self.ledger.catch_up(self.clock.now(), &mut self.unrecorded);
             self.commit(&mut outage).await;
-            if let Some((sender, done)) = answer {
-                let recorded = outage.is_none();
-                // Whoever asked may have gone since.
-                let _ = sender.send(done.map(|incident| Acted { incident, recorded }));
+            if let Some(answer) = answer {
+                answer.send(outage.is_none());
             }
             // After the commit, so that no metric says what the store does not know; where the store fails metrics are all
             // that is left, so they go all the same.
@@ -170,7 +190,10 @@ impl Dispatcher {
                 None
             }
             Notice::Act { incident, by, act, answer } => {
-                Some((answer, self.ledger.act(&incident, &by, &act, now, &mut self.unrecorded)))
+                Some(Answer::Act(answer, self.ledger.act(&incident, &by, &act, now, &mut self.unrecorded)))
+            }
+            Notice::Silence { what, answer } => {
+                Some(Answer::Silence(answer, self.ledger.silence(what, now, &mut self.unrecorded)))
             }
         }
     }
@@ -250,6 +273,10 @@ fn shed(unrecorded: &mut Commit) -> usize {
 
 /// What became of incidents, once it is recorded. What a target said is made harmless first.
 fn log(commit: &Commit) {
+    for silence in &commit.silences {
+        let (by, until, reason) = (harmless(&silence.by), clock(silence.until), harmless(&silence.reason));
+        tracing::info!(silence = %silence.id, "{by} wants quiet about {} until {until}: {reason}", silence.matchers);
+    }
     for moment in &commit.moments {
         let Some(incident) = commit.incidents.iter().rev().find(|incident| incident.id == moment.incident) else {
             continue;
@@ -266,8 +293,19 @@ fn log(commit: &Commit) {
 }
 
 fn is_empty(commit: &Commit) -> bool {
-    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries, versions, bundles, pulses } =
-        commit;
+    let Commit {
+        runs,
+        accounts,
+        states,
+        forgotten,
+        incidents,
+        moments,
+        deliveries,
+        versions,
+        bundles,
+        pulses,
+        silences,
+    } = commit;
     runs.is_empty()
         && accounts.is_empty()
         && states.is_empty()
@@ -278,6 +316,7 @@ fn is_empty(commit: &Commit) -> bool {
         && versions.is_empty()
         && bundles.is_empty()
         && pulses.is_empty()
+        && silences.is_empty()
 }
 
 #[cfg(test)]

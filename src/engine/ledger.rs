@@ -2,7 +2,8 @@
 //! I/O; each change is put into the commit that makes it last.
 //!
 //! Here runs move states and states move incidents. [`telling`] says whom an incident is told to and when again, [`quiet`]
-//! why nobody is told, [`versions`] what changed before it, and [`acts`] what people do about it.
+//! why nobody is told, [`silences`] what people want to be quiet, [`versions`] what changed before it, and [`acts`] what
+//! people do about it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 pub mod acts;
 mod quiet;
+pub mod silences;
 mod telling;
 mod versions;
 
@@ -20,6 +22,7 @@ use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Ver
 use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Transition, judge};
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
 use crate::domain::outcome::{Run, Verdict};
+use crate::domain::quiet::Silence;
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, between, clock, later, words};
 use crate::ports::{Commit, KeptBundle, Loaded};
@@ -31,6 +34,8 @@ pub struct Ledger {
     states: HashMap<AlertKey, AlertState>,
     open: BTreeMap<(ProbeName, Aspect), Incident>,
     versions: BTreeMap<(ProbeName, StepName), Version>,
+    /// Those that are not over.
+    silences: Vec<Silence>,
 }
 
 /// A process that starts has seen nothing yet, so no reminder says for this long that something still fails.
@@ -47,6 +52,7 @@ impl Ledger {
             states: loaded.states.into_iter().collect(),
             open: open.collect(),
             versions: versions.collect(),
+            silences: loaded.silences,
         };
         let looked = later(now, FIRST_LOOK);
         for incident in ledger.open.values_mut() {
@@ -176,6 +182,7 @@ impl Ledger {
                 incident.severity = severity;
                 self.tell_opened(&mut incident, now, commit);
             }
+            incident.set_reminder(self.remind_after(&incident), now);
             commit.put_incident(incident.clone());
             self.open.insert(of, incident);
             return;
@@ -198,6 +205,7 @@ impl Ledger {
             labels: probe.map(|probe| probe.labels.clone()).unwrap_or_default(),
             runbook: probe.and_then(|probe| probe.runbook.clone()),
             quiet: None,
+            maintenance: None,
             acknowledged: None,
             remind_at: None,
             reminders: 0,
@@ -210,6 +218,7 @@ impl Ledger {
         commit.moments.extend(changes.into_iter().map(|(at, change)| moment(&incident, at, "version", change)));
         commit.moments.push(moment(&incident, since, run.verdict.word(), first_words(&run.verdict)));
         commit.moments.push(moment(&incident, now, "opened", format!("{severity}, by {}", key.schedule)));
+        self.mark(&mut incident, now, commit);
         self.tell_opened(&mut incident, now, commit);
         commit.put_incident(incident.clone());
         self.open.insert(of, incident);
@@ -232,6 +241,7 @@ impl Ledger {
         if incident.firing.is_empty() {
             self.resolve(incident, now, None, commit);
         } else {
+            incident.set_reminder(self.remind_after(&incident), now);
             commit.put_incident(incident.clone());
             self.open.insert(of, incident);
         }

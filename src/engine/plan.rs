@@ -10,6 +10,7 @@ use crate::domain::incident::Severity;
 use crate::domain::judge::AlertPolicy;
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::probe::{Probe, Step};
+use crate::domain::quiet::MaintenanceWindow;
 use crate::domain::schedule::Schedule;
 use crate::ports::{Known, Notifier, Prober, PublisherFactory, Secrets, Token};
 
@@ -45,6 +46,8 @@ pub struct Plan {
     pub channels: BTreeMap<ChannelName, Arc<dyn Notifier>>,
     /// Which messages go where: the first that matches.
     pub routes: Vec<Route>,
+    /// Planned quiet time.
+    pub maintenance: Vec<MaintenanceWindow>,
     /// Where metrics go, by kind.
     pub publishers: BTreeMap<&'static str, Arc<dyn PublisherFactory>>,
     /// Where secrets come from.

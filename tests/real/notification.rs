@@ -31,6 +31,7 @@ pub fn opened(incident: &str, at: Timestamp) -> Notification {
             labels: BTreeMap::new(),
             runbook: None,
             quiet: None,
+            maintenance: None,
             acknowledged: None,
             remind_at: None,
             reminders: 0,

@@ -4,7 +4,7 @@ use super::{Ledger, moment};
 use crate::domain::incident::Incident;
 use crate::domain::judge::{AlertState, Aspect};
 use crate::domain::names::ProbeName;
-use crate::domain::quiet::why_quiet;
+use crate::domain::quiet::{Grounds, Mode, why_quiet};
 use crate::domain::time::Timestamp;
 use crate::ports::Commit;
 
@@ -13,12 +13,27 @@ impl Ledger {
     /// message but the resolve, which whoever was told of the beginning gets whatever the reason.
     pub(super) fn hush(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) -> bool {
         let needs = self.plan.probes.get(&incident.probe).map(|probe| probe.needs.as_slice()).unwrap_or_default();
-        let reason = why_quiet(needs, |needed| self.is_unwell(needed, incident));
-        if let Some(reason) = reason.as_ref().filter(|reason| incident.quiet.as_ref() != Some(reason)) {
-            commit.moments.push(moment(incident, now, "muted", reason.to_string()));
+        let grounds = Grounds { silences: &self.silences, windows: &self.plan.maintenance, needs };
+        let reason = why_quiet(&grounds, incident, now, |needed| self.is_unwell(needed, incident));
+        match (&incident.quiet, &reason) {
+            (before, Some(reason)) if before.as_ref() != Some(reason) => {
+                commit.moments.push(moment(incident, now, "muted", reason.to_string()));
+            }
+            (Some(before), None) => commit.moments.push(moment(incident, now, "unmuted", format!("no more: {before}"))),
+            _ => {}
         }
         incident.quiet = reason;
         incident.quiet.is_some()
+    }
+
+    /// Notes on an incident that begins the window that only marks what is in it.
+    pub(super) fn mark(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
+        let mut windows = self.plan.maintenance.iter();
+        let window = windows.find(|window| window.covers(Mode::Mark, incident, now).is_some());
+        incident.maintenance = window.map(|window| window.name.clone());
+        if let Some(name) = &incident.maintenance {
+            commit.moments.push(moment(incident, now, "maintenance", format!("it began in {name}")));
+        }
     }
 
     /// What was kept quiet is told once its reason is gone and it still lasts.

@@ -102,6 +102,7 @@ fn incident(said: &str) -> Incident {
         labels: [("note".to_owned(), said.to_owned())].into(),
         runbook: None,
         quiet: None,
+        maintenance: None,
         acknowledged: None,
         remind_at: None,
         reminders: 0,
