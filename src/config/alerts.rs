@@ -20,7 +20,10 @@ pub fn policy(alert: &RawAlert, problems: &mut Problems) -> Option<AlertPolicy> 
     let remind = alert.remind.as_ref();
     if let Some(remind) = remind.filter(|remind| !(REMIND_MIN..=REMIND_MAX).contains(&remind.value.0.0)) {
         let (least, most) = (Length(REMIND_MIN), Length(REMIND_MAX));
-        problems.error(remind.span.clone(), format!("a reminder comes after {least} to {most}, not after {}", remind.value.0));
+        problems.error(
+            remind.span.clone(),
+            format!("a reminder comes after {least} to {most}, not after {}", remind.value.0),
+        );
     }
     (problems.len() == before).then(|| AlertPolicy {
         after: alert.after.map_or_else(After::default, |after| after.0),

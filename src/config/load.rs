@@ -176,6 +176,7 @@ fn plan_of(
         check_severities(&probes, &schedules, &routes, problems);
     }
     let known = windows::Known {
+        node: root.get("maintenance"),
         probes: probes.keys().collect(),
         schedules: schedules.iter().map(|(schedule, ..)| &schedule.name).collect(),
         lost: lost || !broken.is_empty() || files.schedules.lost,

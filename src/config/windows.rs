@@ -12,7 +12,7 @@ use crate::domain::names::{ProbeName, ScheduleName, WindowName, glob};
 use crate::domain::quiet::{MaintenanceWindow, Matchers, Mode, Occurrence};
 use crate::domain::schedule::{Cadence, CadenceError};
 use crate::domain::time::{Length, Timestamp};
-use crate::settings::{Problem, Problems, Spanned, suggest};
+use crate::settings::{Node, Problem, Problems, Spanned, suggest};
 
 /// The shortest window.
 const LENGTH_MIN: Duration = Duration::from_secs(60);
@@ -25,6 +25,8 @@ const CLOCK_SET: Duration = Duration::from_secs(3_600);
 
 /// What windows are made with.
 pub struct Known<'a> {
+    /// The windows as a tree: what was wrong is missing where they were read.
+    pub node: Option<&'a Node>,
     /// The probes.
     pub probes: BTreeSet<&'a ProbeName>,
     /// The schedules.
@@ -44,7 +46,8 @@ pub fn windows(
     let mut made = Vec::new();
     for (name, raw) in written {
         let matchers = matchers(raw, known, problems);
-        if let Some(when) = occurrence(name, raw, known.now, problems) {
+        let node = known.node.and_then(|windows| windows.get(name.value.as_str()));
+        if let Some(when) = occurrence(name, raw, node, known.now, problems) {
             let mode = match raw.mode {
                 RawMode::Mute => Mode::Mute,
                 RawMode::Mark => Mode::Mark,
@@ -82,6 +85,7 @@ fn matchers(raw: &RawWindow, known: &Known<'_>, problems: &mut Problems) -> Matc
 fn occurrence(
     name: &Spanned<WindowName>,
     raw: &RawWindow,
+    node: Option<&Node>,
     now: Timestamp,
     problems: &mut Problems,
 ) -> Option<Occurrence> {
@@ -89,6 +93,19 @@ fn occurrence(
     match (&raw.cron, &raw.length, &raw.from, &raw.until) {
         (Some(line), Some(length), None, None) => again(line, length, timezone, now, problems),
         (None, None, Some(from), Some(until)) => once(from, until, timezone, now, problems),
+        // What is there and wrong was reported.
+        (cron, length, from, until)
+            if [
+                ("cron", cron.is_none()),
+                ("for", length.is_none()),
+                ("from", from.is_none()),
+                ("until", until.is_none()),
+            ]
+            .into_iter()
+            .any(|(key, missing)| missing && node.is_some_and(|node| node.get(key).is_some())) =>
+        {
+            None
+        }
         _ => {
             let message = format!("the window `{}` has either `cron` and `for`, or `from` and `until`", name.value);
             problems.error(name.span.clone(), message).help = Some(
@@ -115,8 +132,9 @@ fn again(
     let (cadence, long) = (cadence.ok()?, length.value.0.0);
     if !(LENGTH_MIN..=LENGTH_MAX).contains(&long) {
         let (least, most) = (Length(LENGTH_MIN), Length(LENGTH_MAX));
-        problems.error(length.span.clone(), format!("a window lasts for {least} to {most}, not for {}", Length(long))).help =
-            (long > LENGTH_MAX).then(|| "write `from` and `until` for one that is longer".to_owned());
+        problems
+            .error(length.span.clone(), format!("a window lasts for {least} to {most}, not for {}", Length(long)))
+            .help = (long > LENGTH_MAX).then(|| "write `from` and `until` for one that is longer".to_owned());
         return None;
     }
     let period = cadence.shortest_period(now);
@@ -208,5 +226,15 @@ mod tests {
             assert_eq!(read(text, Hour::Second).as_deref(), Ok(second), "{text}");
         }
         assert_eq!(read("tomorrow", Hour::First), Err(true));
+    }
+
+    #[test]
+    fn a_window_that_is_over_is_a_warning() {
+        let written = |text: &str| Spanned { value: text.to_owned(), span: Span::new(&Source::new("x", text), 0..1) };
+        let mut problems = Problems::new();
+        let now = "2026-11-24T10:00:00Z".parse().unwrap();
+        let (from, until) = (written("2026-11-23 10:00"), written("2026-11-24 10:00"));
+        assert!(once(&from, &until, Tz::UTC, now, &mut problems).is_some() && !problems.has_errors());
+        assert!(problems.render(false).contains("warning: the window is over"));
     }
 }

@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn each_reminder_waits_twice_as_long_as_the_one_before_up_to_a_day() {
-        let hours = |reminders| gap(Duration::from_secs(1_800), reminders).as_secs_f64() / 3_600.0;
-        assert_eq!([0, 1, 2, 5, 6, 900].map(hours), [0.5, 1.0, 2.0, 16.0, 24.0, 24.0]);
+        let minutes = |reminders| gap(Duration::from_secs(1_800), reminders).as_secs() / 60;
+        assert_eq!([0, 1, 2, 5, 6, 900].map(minutes), [30, 60, 120, 960, 1_440, 1_440]);
     }
 }

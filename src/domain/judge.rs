@@ -310,8 +310,7 @@ mod tests {
 
     #[test]
     fn since_is_the_first_bad_run_of_those_that_fired() {
-        let policy =
-            AlertPolicy { after: "2 of 3".parse().unwrap(), recover: 1, severity: Severity::P1, remind: None };
+        let policy = AlertPolicy { after: "2 of 3".parse().unwrap(), recover: 1, severity: Severity::P1, remind: None };
         let mut state = AlertState::default();
         let mut fired = None;
         for (second, letter) in "x..x.x".chars().enumerate() {

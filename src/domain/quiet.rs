@@ -324,10 +324,8 @@ mod tests {
             schedules: names.iter().map(|name| name.parse().unwrap()).collect(),
             ..Matchers::default()
         };
-        let label = |value: &str| Matchers {
-            labels: [("service".to_owned(), value.to_owned())].into(),
-            ..Matchers::default()
-        };
+        let label =
+            |value: &str| Matchers { labels: [("service".to_owned(), value.to_owned())].into(), ..Matchers::default() };
         for (matchers, takes) in [
             (Matchers::default(), true),
             (probes(&["pages@*"]), true),
@@ -353,12 +351,27 @@ mod tests {
         let well = silence(probes(&["*"]));
         assert_eq!(well.check(now), Ok(()));
         for (wrong, why) in [
-            (silence(Matchers::default()), "a silence says what it is about: probes, schedules, labels or severities; the probe `*` is every one"),
-            (Silence { by: " ".to_owned(), ..well.clone() }, "a silence has an author and a reason, each of 1 to 500 characters"),
-            (Silence { reason: "x".repeat(501), ..well.clone() }, "a silence has an author and a reason, each of 1 to 500 characters"),
+            (
+                silence(Matchers::default()),
+                "a silence says what it is about: probes, schedules, labels or severities; the probe `*` is every one",
+            ),
+            (
+                Silence { by: " ".to_owned(), ..well.clone() },
+                "a silence has an author and a reason, each of 1 to 500 characters",
+            ),
+            (
+                Silence { reason: "x".repeat(501), ..well.clone() },
+                "a silence has an author and a reason, each of 1 to 500 characters",
+            ),
             (Silence { until: well.from, ..well.clone() }, "a silence ends after it begins, and not in the past"),
-            (Silence { from: at("2026-11-23T10:00:00Z"), until: now, ..well.clone() }, "a silence ends after it begins, and not in the past"),
-            (Silence { until: at("2026-12-24T10:00:01Z"), ..well.clone() }, "a silence lasts for at most 30 d, not 30 d"),
+            (
+                Silence { from: at("2026-11-23T10:00:00Z"), until: now, ..well.clone() },
+                "a silence ends after it begins, and not in the past",
+            ),
+            (
+                Silence { until: at("2026-12-24T10:00:01Z"), ..well.clone() },
+                "a silence lasts for at most 30 d, not 30 d",
+            ),
         ] {
             assert_eq!(wrong.check(now).unwrap_err().to_string(), why);
         }

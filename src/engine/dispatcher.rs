@@ -80,21 +80,8 @@ pub struct Acted {
     pub recorded: bool,
 }
 
-/// An answer that waits for the commit.
-enum Answer {
-    Act(oneshot::Sender<Result<Acted, ActError>>, Result<Incident, ActError>),
-    Silence(oneshot::Sender<Result<Silence, SilenceError>>, Result<Silence, SilenceError>),
-}
-
-impl Answer {
-    /// Whoever asked may have gone since.
-    fn send(self, recorded: bool) {
-        match self {
-            Self::Act(to, done) => drop(to.send(done.map(|incident| Acted { incident, recorded }))),
-            Self::Silence(to, done) => drop(to.send(done)),
-        }
-    }
-}
+/// An answer that waits for the commit; it is told whether that was taken.
+type Answer = Box<dyn FnOnce(bool) + Send>;
 
 /// The dispatcher.
 pub struct Dispatcher {
@@ -152,7 +139,7 @@ impl Dispatcher {
             self.ledger.catch_up(self.clock.now(), &mut self.unrecorded);
             self.commit(&mut outage).await;
             if let Some(answer) = answer {
-                answer.send(outage.is_none());
+                answer(outage.is_none());
             }
             // After the commit, so that no metric says what the store does not know; where the store fails metrics are all
             // that is left, so they go all the same.
@@ -190,10 +177,13 @@ impl Dispatcher {
                 None
             }
             Notice::Act { incident, by, act, answer } => {
-                Some(Answer::Act(answer, self.ledger.act(&incident, &by, &act, now, &mut self.unrecorded)))
+                let done = self.ledger.act(&incident, &by, &act, now, &mut self.unrecorded);
+                // Whoever asked may have gone since.
+                Some(Box::new(move |recorded| drop(answer.send(done.map(|incident| Acted { incident, recorded })))))
             }
             Notice::Silence { what, answer } => {
-                Some(Answer::Silence(answer, self.ledger.silence(what, now, &mut self.unrecorded)))
+                let done = self.ledger.silence(what, now, &mut self.unrecorded);
+                Some(Box::new(move |_| drop(answer.send(done))))
             }
         }
     }
@@ -367,7 +357,8 @@ mod tests {
             wake: Arc::default(),
             unrecorded,
         };
-        let dispatcher = tokio::spawn(dispatcher.run());
+        let mut task = tokio::task::JoinSet::new();
+        task.spawn(dispatcher.run());
         let told = || -> Vec<_> {
             let commits = store.commits.lock().unwrap();
             let all = commits.iter().flat_map(|commit| &commit.deliveries);
@@ -397,7 +388,7 @@ mod tests {
         store.full.store(true, SeqCst);
         assert!(!act(Act::Note("the disk is full".to_owned())).await.unwrap().recorded);
         drop(runs);
-        dispatcher.await.unwrap();
+        task.join_next().await.unwrap().unwrap();
         assert_eq!(told().len(), 5, "nobody is reminded of what somebody has taken on");
     }
 

@@ -61,8 +61,8 @@ fn insert(connection: &Connection, delivery: &Delivery, channel: &str, fallback:
 
 /// Whether something of an incident waits for a channel.
 fn waits(connection: &Connection, incident: &str, channel: &str) -> Result<bool> {
-    let mut select = connection
-        .prepare_cached("SELECT 1 FROM outbox WHERE incident = ?1 AND channel = ?2 AND state = 'pending'")?;
+    let mut select =
+        connection.prepare_cached("SELECT 1 FROM outbox WHERE incident = ?1 AND channel = ?2 AND state = 'pending'")?;
     select.exists(params![incident, channel])
 }
 

@@ -34,7 +34,12 @@ impl Ledger {
         incident.reminders += 1;
         incident.remind_at = None;
         incident.set_reminder(self.remind_after(incident), now);
-        commit.moments.push(moment(incident, now, "reminded", format!("after {}", words(between(incident.since, now)))));
+        commit.moments.push(moment(
+            incident,
+            now,
+            "reminded",
+            format!("after {}", words(between(incident.since, now))),
+        ));
         let told = incident.told.clone();
         self.tell(incident, Event::Reminder, &told, now, commit);
     }

@@ -1,12 +1,12 @@
 //! Stories of incidents: what is told, to whom, and what outlives the process.
 
-use super::*;
 use super::acts::{Act, ActError};
 use super::silences::Silencing;
-use crate::domain::names::{ChannelName, ScheduleName};
+use super::*;
+use crate::domain::names::{ChannelName, ScheduleName, WindowName};
+use crate::domain::outcome::{Failure, FailureKind, Phases, RunId, StepOutcome};
 use crate::domain::quiet::{MaintenanceWindow, Matchers, Mode, Occurrence, SilenceError, SilenceId};
 use crate::domain::schedule::Cadence;
-use crate::domain::outcome::{Failure, FailureKind, Phases, RunId, StepOutcome};
 use crate::engine::plan::Route;
 use crate::engine::testing::{at, plan_of, schedule_of};
 
@@ -162,11 +162,11 @@ impl Story {
         self
     }
 
-    fn act(&mut self, by: &str, act: Act) -> Result<Incident, ActError> {
+    fn act(&mut self, by: &str, act: &Act) -> Result<Incident, ActError> {
         let id = self.ledger.open.values().next().map(|incident| incident.id.clone());
         let (now, mut commit) = (self.now(), Commit::default());
         let id = id.unwrap_or(IncidentId(Arc::from("none")));
-        let done = self.ledger.act(&id, by, &act, now, &mut commit);
+        let done = self.ledger.act(&id, by, act, now, &mut commit);
         self.note(commit);
         done
     }
@@ -240,7 +240,11 @@ fn a_reminder_outlives_the_process_and_waits_for_the_first_look_of_the_next() {
     story.restart();
     assert!(story.heard().is_empty(), "nobody has looked yet");
     story.minutes(1);
-    assert_eq!(story.heard(), ["ops reminder P2 #4 probe-0 is still failing after 11 h 31 min"], "one, and not those that were missed");
+    assert_eq!(
+        story.heard(),
+        ["ops reminder P2 #4 probe-0 is still failing after 11 h 31 min"],
+        "one, and not those that were missed"
+    );
 }
 
 #[test]
@@ -276,21 +280,21 @@ fn what_is_quiet_is_not_reminded_of_until_it_is_quiet_no_more() {
 #[test]
 fn whoever_takes_it_on_is_named_to_all_who_were_told_and_nobody_is_reminded_any_more() {
     let mut story = reminding();
-    let refused = story.act("ann", Act::Note("x".to_owned())).unwrap_err();
+    let refused = story.act("ann", &Act::Note("x".to_owned())).unwrap_err();
     assert_eq!(refused.to_string(), "no incident none is open");
     story.runs("tier", "probe-0", "xx").minutes(5).heard();
     let note = Some("the database is full".to_owned());
-    let taken = story.act("ann", Act::Acknowledge { note: note.clone() }).unwrap().acknowledged.unwrap();
+    let taken = story.act("ann", &Act::Acknowledge { note: note.clone() }).unwrap().acknowledged.unwrap();
     assert_eq!((taken.by.as_str(), &taken.note, taken.at), ("ann", &note, story.now()));
     assert_eq!(story.last.incidents[0].acknowledged.as_ref(), Some(&taken), "it is kept");
     assert_eq!(story.heard(), ["ops acknowledged P2 #2 ann has taken it on: probe-0 is still failing after 5 min 1 s"]);
     assert_eq!(
-        story.act("bob", Act::Acknowledge { note: None }).unwrap_err().to_string(),
+        story.act("bob", &Act::Acknowledge { note: None }).unwrap_err().to_string(),
         "ann acknowledged it at 2026-11-24 10:05:02 UTC"
     );
     story.restart().minutes(60 * 30);
     assert_eq!(story.heard(), [] as [&str; 0]);
-    story.act("bob", Act::Note("a new disk is on its way".to_owned())).unwrap();
+    story.act("bob", &Act::Note("a new disk is on its way".to_owned())).unwrap();
     assert_eq!(story.last.moments[0].text, "bob: a new disk is on its way");
     assert!(story.last.deliveries.is_empty(), "a note is for the time line");
     story.runs("tier", "probe-0", ".");
@@ -307,10 +311,10 @@ fn who_acts_says_who_and_no_more_than_people_read() {
         ("ann", Act::Note(String::new()), ActError::Note),
         ("ann", Act::Acknowledge { note: Some("ß".repeat(2_001)) }, ActError::Note),
     ] {
-        assert_eq!(story.act(by, act).unwrap_err(), why);
+        assert_eq!(story.act(by, &act).unwrap_err(), why);
     }
     assert!(story.heard().is_empty() && story.last.incidents.is_empty(), "nothing has changed");
-    assert!(story.act("ann", Act::Note("ß".repeat(2_000))).is_ok());
+    assert!(story.act("ann", &Act::Note("ß".repeat(2_000))).is_ok());
 }
 
 #[test]
@@ -432,7 +436,7 @@ fn a_window_that_only_marks_says_so_and_keeps_nothing_back() {
     story.runs("tier", "probe-0", "xx");
     assert_eq!(story.lines()[2], "maintenance: it began in deploy");
     let told = &story.last.deliveries[0].notification.incident;
-    assert_eq!(told.maintenance.as_ref().map(|name| name.as_str()), Some("deploy"));
+    assert_eq!(told.maintenance.as_ref().map(WindowName::as_str), Some("deploy"));
     story.runs("tier", "probe-1", "xx");
     assert_eq!(story.last.deliveries[0].notification.incident.maintenance, None);
 }
@@ -562,8 +566,7 @@ fn a_restart_goes_on_counting_and_resolves_what_it_missed() {
         assert!(of_start.deliveries.is_empty());
         commits.push(commit);
     }
-    let events: Vec<_> =
-        commits.iter().flat_map(|commit| &commit.deliveries).map(|d| d.notification.event).collect();
+    let events: Vec<_> = commits.iter().flat_map(|commit| &commit.deliveries).map(|d| d.notification.event).collect();
     assert_eq!(events, [Event::Opened, Event::Resolved]);
 }
 
@@ -572,11 +575,7 @@ fn what_is_removed_while_firing_resolves_with_that_reason() {
     let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 1)]));
     story.runs("tier", "probe-0", "xx");
     let mut commit = Commit::default();
-    story.ledger.take(
-        Arc::new(plan_of(vec![schedule_of("tier", "30s", 0)])),
-        at("2026-11-24T10:01:00Z"),
-        &mut commit,
-    );
+    story.ledger.take(Arc::new(plan_of(vec![schedule_of("tier", "30s", 0)])), at("2026-11-24T10:01:00Z"), &mut commit);
     assert_eq!(commit.forgotten.len(), 1);
     story.note(commit);
     assert_eq!(
