@@ -298,6 +298,7 @@ impl Notification {
         match self.event {
             Event::Opened => self.incident.summary(),
             Event::Reminder => self.incident.still(self.at),
+            Event::Escalated => format!("nobody has taken it on: {}", self.incident.still(self.at)),
             Event::Acknowledged => {
                 let by = self.incident.acknowledged.as_ref().map(|taken| taken.by.as_str()).unwrap_or_default();
                 format!("{by} has taken it on: {}", self.incident.still(self.at))

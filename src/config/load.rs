@@ -19,6 +19,7 @@ use super::raw::{RawRoot, RawSchedule, RawWeb};
 use super::resolve::{self, Environment, References, identity};
 use super::schedules::{self, Scheduling, WrittenSchedule};
 use super::secrets::DeclaredSecrets;
+use super::severities;
 use super::uses;
 use super::windows;
 use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
@@ -160,6 +161,7 @@ fn plan_of(
     let declared: BTreeSet<_> = raw.channels.keys().map(|name| name.value.clone()).collect();
     let mut of_routes = Problems::new();
     let routes = destinations::routes(&raw.routes, &declared, &mut of_routes);
+    let severities = severities::severities(&raw.severities, root.get("severities"), &declared, problems);
     // A route with a mistake may have been meant for any channel.
     let routes_written = root.get("routes").map_or(0, |routes| routes.children().len());
     let routes_well = !of_routes.has_errors() && routes.len() == routes_written;
@@ -167,7 +169,8 @@ fn plan_of(
     for name in raw.channels.keys().filter(|_| routes_well) {
         let used =
             routes.iter().any(|route| route.to.contains(&name.value) || route.fallback.as_ref() == Some(&name.value));
-        if !used {
+        let escalates = severities.values().any(|severity| severity.escalate.contains(&name.value));
+        if !used && !escalates {
             problems.warning(name.span.clone(), format!("no route leads to the channel `{}`", name.value)).help =
                 Some(format!("add `routes: [{{ to: [{}] }}]`", name.value));
         }
@@ -203,6 +206,7 @@ fn plan_of(
         probes: probes.into_iter().map(|(name, probe)| (name, probe.probe)).collect(),
         channels,
         routes,
+        severities,
         maintenance,
         publishers,
         secrets,

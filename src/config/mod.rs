@@ -19,6 +19,7 @@ pub mod resolve;
 pub mod schedules;
 pub mod schema;
 pub mod secrets;
+pub mod severities;
 pub mod steps;
 mod uses;
 pub mod windows;

@@ -47,6 +47,9 @@ pub struct RawRoot {
     pub channels: BTreeMap<Spanned<ChannelName>, Node>,
     /// Which messages go where: the first that matches takes the message.
     pub routes: Vec<RawRoute>,
+    /// What goes for a severity, P1 to P4, besides its routes.
+    #[schemars(with = "BTreeMap<String, RawSeverity>")]
+    pub severities: BTreeMap<Spanned<String>, RawSeverity>,
     /// Planned quiet time.
     #[schemars(with = "BTreeMap<String, RawWindow>")]
     pub maintenance: BTreeMap<Spanned<WindowName>, RawWindow>,
@@ -102,6 +105,26 @@ pub struct RawRoute {
     /// The channel that takes what one of them gave up on.
     #[schemars(with = "Option<String>")]
     pub fallback: Option<Spanned<ChannelName>>,
+}
+
+/// What goes for a severity.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SeverityRules")]
+pub struct RawSeverity {
+    /// Within what time, between 1 min and 1 d, somebody is to acknowledge. Default: nobody has to.
+    #[schemars(with = "Option<String>")]
+    pub acknowledge: Option<Spanned<RawLength>>,
+    /// The channels that are told, once, where nobody has.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub escalate: OneOrMany<Spanned<ChannelName>>,
+    /// The hours for which its messages wait, e.g. `mon-fri 09:00-17:00`. Default: they do not wait.
+    #[schemars(with = "Option<String>")]
+    pub hold: Option<Spanned<String>>,
+    /// The time zone of those hours. Default: UTC.
+    #[schemars(with = "Option<String>")]
+    pub timezone: Option<Spanned<String>>,
 }
 
 /// Planned quiet time: again and again by `cron` and `for`, or once by `from` and `until`.

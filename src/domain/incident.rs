@@ -129,6 +129,12 @@ pub struct Incident {
     /// How many reminders there have been.
     #[serde(default)]
     pub reminders: u32,
+    /// When others are told, if nobody has acknowledged by then; absent where nobody else is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalate_at: Option<Timestamp>,
+    /// When they were told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalated_at: Option<Timestamp>,
     /// What changed in the hour before it was opened, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
@@ -166,19 +172,30 @@ impl Incident {
         format!(": {failure}{}", expected.map(|expected| format!(", expected `{expected}`")).unwrap_or_default())
     }
 
-    /// When something of it is due by itself: the end of what keeps it quiet, else a reminder.
+    /// When something of it is due by itself: the end of what keeps it quiet, else a reminder or an escalation.
     pub fn due_at(&self) -> Option<Timestamp> {
         match &self.quiet {
             Some(reason) => reason.until(),
-            None => self.remind_at,
+            None => self.remind_at.into_iter().chain(self.escalate_at).min(),
         }
     }
 
     /// Sets when whoever was told is reminded, by the shortest `remind` that applies. What is due earlier already stays.
     pub fn set_reminder(&mut self, remind: Option<Duration>, now: Timestamp) {
-        let is_owed = self.is_open() && !self.told.is_empty() && self.acknowledged.is_none();
-        let next = remind.filter(|_| is_owed).map(|remind| later(now, gap(remind, self.reminders)));
+        let next = remind.filter(|_| self.wants_word()).map(|remind| later(now, gap(remind, self.reminders)));
         self.remind_at = next.map(|next| self.remind_at.map_or(next, |known| known.min(next)));
+    }
+
+    /// Sets when others are told, once, if nobody acknowledges within that time.
+    pub fn set_escalation(&mut self, within: Option<Duration>, now: Timestamp) {
+        let is_owed = self.wants_word() && self.escalated_at.is_none();
+        let next = within.filter(|_| is_owed).map(|within| later(now, within));
+        self.escalate_at = next.map(|next| self.escalate_at.map_or(next, |known| known.min(next)));
+    }
+
+    /// Whether somebody was told, and nobody has answered.
+    fn wants_word(&self) -> bool {
+        self.is_open() && !self.told.is_empty() && self.acknowledged.is_none()
     }
 
     /// Whether it is still open.
@@ -242,6 +259,8 @@ pub enum Event {
     Opened,
     /// It goes on, and nobody has taken it on.
     Reminder,
+    /// Nobody has taken it on in time, so others are told.
+    Escalated,
     /// Somebody has taken it on.
     Acknowledged,
     /// It is over.
@@ -250,13 +269,14 @@ pub enum Event {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 4] = [Self::Opened, Self::Reminder, Self::Acknowledged, Self::Resolved];
+    pub const ALL: [Self; 5] = [Self::Opened, Self::Reminder, Self::Escalated, Self::Acknowledged, Self::Resolved];
 
     /// The word in messages and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Opened => "opened",
             Self::Reminder => "reminder",
+            Self::Escalated => "escalated",
             Self::Acknowledged => "acknowledged",
             Self::Resolved => "resolved",
         }
@@ -271,7 +291,7 @@ pub struct Moment {
     /// When.
     pub at: Timestamp,
     /// What: `version`, `failed`, `opened`, `joined`, `maintenance`, `muted`, `unmuted`, `told`, `reminded`,
-    /// `acknowledged`, `note`, `recovered`, `resolved`.
+    /// `escalated`, `acknowledged`, `note`, `recovered`, `resolved`.
     pub what: String,
     /// In words.
     pub text: String,

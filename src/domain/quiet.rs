@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::hours::Hours;
 use super::incident::{Incident, Severity};
 use super::names::{ProbeName, ScheduleName, WindowName, glob};
 use super::probe::Labels;
@@ -36,6 +37,11 @@ pub enum Reason {
         /// Until then.
         until: Timestamp,
     },
+    /// It can wait until people are at work.
+    Held {
+        /// Until then.
+        until: Timestamp,
+    },
     /// It was planned.
     Maintenance {
         /// The window.
@@ -50,7 +56,7 @@ impl Reason {
     pub fn until(&self) -> Option<Timestamp> {
         match self {
             Self::Needs(_) => None,
-            Self::Silenced { until, .. } | Self::Maintenance { until, .. } => Some(*until),
+            Self::Silenced { until, .. } | Self::Maintenance { until, .. } | Self::Held { until } => Some(*until),
         }
     }
 }
@@ -60,6 +66,7 @@ impl fmt::Display for Reason {
         match self {
             Self::Needs(probe) => write!(f, "needs {probe}, which is failing"),
             Self::Silenced { by, reason, until, .. } => write!(f, "silenced by {by} until {}: {reason}", clock(*until)),
+            Self::Held { until } => write!(f, "it can wait until {}", clock(*until)),
             Self::Maintenance { name, until } => write!(f, "maintenance {name} until {}", clock(*until)),
         }
     }
@@ -239,17 +246,19 @@ pub struct Grounds<'a> {
     pub windows: &'a [MaintenanceWindow],
     /// The probes that this one needs.
     pub needs: &'a [ProbeName],
+    /// The hours for which messages of its severity wait.
+    pub hold: Option<&'a Hours>,
 }
 
 /// Why there is to be quiet about an incident now: what a person asked for, else what was planned, else the first probe that
-/// it needs and that is not well.
+/// it needs and that is not well, else that it can wait.
 pub fn why_quiet(
     grounds: &Grounds<'_>,
     incident: &Incident,
     now: Timestamp,
     is_failing: impl Fn(&ProbeName) -> bool,
 ) -> Option<Reason> {
-    let Grounds { silences, windows, needs } = grounds;
+    let Grounds { silences, windows, needs, hold } = grounds;
     let silence = silences.iter().filter(|silence| silence.is_active(now) && silence.matchers.take(incident));
     let silenced = silence.max_by_key(|silence| silence.until).map(|silence| Reason::Silenced {
         id: silence.id.clone(),
@@ -261,7 +270,8 @@ pub fn why_quiet(
     let planned = window.max_by_key(|(_, until)| *until);
     let planned = planned.map(|(window, until)| Reason::Maintenance { name: window.name.clone(), until });
     let needed = needs.iter().find(|probe| is_failing(probe)).cloned().map(Reason::Needs);
-    silenced.or(planned).or(needed)
+    let held = hold.and_then(|hours| hours.next_after(now)).map(|until| Reason::Held { until });
+    silenced.or(planned).or(needed).or(held)
 }
 
 #[cfg(test)]
@@ -297,6 +307,8 @@ mod tests {
             acknowledged: None,
             remind_at: None,
             reminders: 0,
+            escalate_at: None,
+            escalated_at: None,
             changes: Vec::new(),
             told: Vec::new(),
             transitions: 0,
@@ -435,10 +447,11 @@ mod tests {
     fn the_reason_is_what_a_person_asked_for_then_what_was_planned_then_what_is_needed() {
         let needs = ["a".parse().unwrap(), "b".parse().unwrap()];
         let windows = [each("0 10 * * *", "UTC", 1)];
+        let office = Hours::parse("mon-fri 09:00-17:00", chrono_tz::Tz::UTC).unwrap();
         let longer = Silence { until: at("2026-11-24T13:00:00Z"), ..silence(probes(&["*"])) };
         let silences = [silence(probes(&["pages@*"])), longer, silence(probes(&["other"]))];
         let why = |now: &str| {
-            let grounds = Grounds { silences: &silences, windows: &windows, needs: &needs };
+            let grounds = Grounds { silences: &silences, windows: &windows, needs: &needs, hold: Some(&office) };
             let reason = why_quiet(&grounds, &open(), at(now), |probe| probe.as_str() == "b");
             reason.map(|reason| reason.to_string())
         };
@@ -446,7 +459,11 @@ mod tests {
         assert_eq!(why("2026-11-24T10:30:00Z").as_deref(), Some(silenced), "the one that lasts longest");
         assert_eq!(why("2026-11-25T10:30:00Z").as_deref(), Some("maintenance deploy until 2026-11-25 11:00:00 UTC"));
         assert_eq!(why("2026-11-24T13:00:00Z").as_deref(), Some("needs b, which is failing"));
-        let nothing = Grounds { silences: &[], windows: &[], needs: &[] };
-        assert_eq!(why_quiet(&nothing, &open(), at("2026-11-24T13:00:00Z"), |_| true), None);
+        let held = |now: &str| {
+            let only = Grounds { silences: &[], windows: &[], needs: &[], hold: Some(&office) };
+            why_quiet(&only, &open(), at(now), |_| true).map(|reason| reason.to_string())
+        };
+        assert_eq!(held("2026-11-24T13:00:00Z"), None);
+        assert_eq!(held("2026-11-24T18:00:00Z").as_deref(), Some("it can wait until 2026-11-25 09:00:00 UTC"));
     }
 }

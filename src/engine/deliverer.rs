@@ -257,7 +257,7 @@ fn next(
     };
     let over_since = match delivery.notification.event {
         Event::Resolved => Some(delivery.created_at),
-        Event::Opened => resolve.map(|resolve| resolve.created_at),
+        Event::Opened | Event::Escalated => resolve.map(|resolve| resolve.created_at),
         // One that its incident has outlived is not sent any more.
         Event::Reminder | Event::Acknowledged => None,
     };

@@ -38,7 +38,7 @@ pub struct Ledger {
     silences: Vec<Silence>,
 }
 
-/// A process that starts has seen nothing yet, so no reminder says for this long that something still fails.
+/// A process that starts has seen nothing yet, so nobody is told for this long that something still fails.
 const FIRST_LOOK: Duration = Duration::from_secs(60);
 
 impl Ledger {
@@ -57,6 +57,7 @@ impl Ledger {
         let looked = later(now, FIRST_LOOK);
         for incident in ledger.open.values_mut() {
             incident.remind_at = incident.remind_at.map(|at| at.max(looked));
+            incident.escalate_at = incident.escalate_at.map(|at| at.max(looked));
         }
         ledger.take(plan, now, commit);
         ledger
@@ -91,9 +92,9 @@ impl Ledger {
             if incident.firing.is_empty() {
                 self.resolve(incident, now, Some("removed from the configuration"), commit);
             } else {
-                let remind_at = incident.remind_at;
-                incident.set_reminder(self.remind_after(&incident), now);
-                if incident.remind_at != remind_at {
+                let due_at = (incident.remind_at, incident.escalate_at);
+                self.set_due(&mut incident, now);
+                if (incident.remind_at, incident.escalate_at) != due_at {
                     commit.put_incident(incident.clone());
                 }
                 self.open.insert(of, incident);
@@ -182,7 +183,7 @@ impl Ledger {
                 incident.severity = severity;
                 self.tell_opened(&mut incident, now, commit);
             }
-            incident.set_reminder(self.remind_after(&incident), now);
+            self.set_due(&mut incident, now);
             commit.put_incident(incident.clone());
             self.open.insert(of, incident);
             return;
@@ -209,6 +210,8 @@ impl Ledger {
             acknowledged: None,
             remind_at: None,
             reminders: 0,
+            escalate_at: None,
+            escalated_at: None,
             changes: Vec::new(),
             told: Vec::new(),
             transitions: 0,
@@ -241,7 +244,7 @@ impl Ledger {
         if incident.firing.is_empty() {
             self.resolve(incident, now, None, commit);
         } else {
-            incident.set_reminder(self.remind_after(&incident), now);
+            self.set_due(&mut incident, now);
             commit.put_incident(incident.clone());
             self.open.insert(of, incident);
         }
@@ -250,7 +253,7 @@ impl Ledger {
     fn resolve(&mut self, mut incident: Incident, now: Timestamp, because: Option<&str>, commit: &mut Commit) {
         incident.resolved_at = Some(now);
         incident.resolved_because = because.map(str::to_owned);
-        incident.remind_at = None;
+        (incident.remind_at, incident.escalate_at) = (None, None);
         let length = words(between(incident.since, now));
         let text = because.map_or_else(|| format!("after {length}"), |why| format!("after {length}: {why}"));
         commit.moments.push(moment(&incident, now, "resolved", text));

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::hours::Hours;
 use crate::domain::incident::Severity;
 use crate::domain::judge::AlertPolicy;
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName, StepName};
@@ -46,6 +47,8 @@ pub struct Plan {
     pub channels: BTreeMap<ChannelName, Arc<dyn Notifier>>,
     /// Which messages go where: the first that matches.
     pub routes: Vec<Route>,
+    /// What goes for a severity besides its routes.
+    pub severities: BTreeMap<Severity, SeverityPlan>,
     /// Planned quiet time.
     pub maintenance: Vec<MaintenanceWindow>,
     /// Where metrics go, by kind.
@@ -68,6 +71,17 @@ pub struct WebPlan {
     pub url: Option<String>,
     /// The token that reading asks for beyond loopback.
     pub token: Option<SecretName>,
+}
+
+/// What goes for a severity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeverityPlan {
+    /// Within what time somebody is to acknowledge.
+    pub acknowledge: Option<Duration>,
+    /// Who is told where nobody did.
+    pub escalate: Vec<ChannelName>,
+    /// The hours for which messages wait.
+    pub hold: Option<Hours>,
 }
 
 /// Which messages go where.

@@ -51,7 +51,9 @@ pub fn text(notification: &Notification) -> String {
     let mut text = piece(&notification.summary());
     text.push_str("\n\n");
     let (failures, heading) = match notification.event {
-        Event::Opened | Event::Reminder | Event::Acknowledged => (&incident.latest_failures, "What failed:"),
+        Event::Opened | Event::Reminder | Event::Escalated | Event::Acknowledged => {
+            (&incident.latest_failures, "What failed:")
+        }
         Event::Resolved => (&incident.first_failures, "What had failed:"),
     };
     if !failures.is_empty() {

@@ -35,6 +35,11 @@ pub fn write(connection: &Connection, delivery: &Delivery) -> Result<()> {
     insert(connection, delivery, channel, delivery.fallback.as_ref().map(ChannelName::as_str))
 }
 
+/// Whether a channel may hear of an incident first by such a message. The statements below name the same two events.
+fn begins(event: Event) -> bool {
+    matches!(event, Event::Opened | Event::Escalated)
+}
+
 fn insert(connection: &Connection, delivery: &Delivery, channel: &str, fallback: Option<&str>) -> Result<()> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO outbox (id, channel, fallback, incident, event, transition, created_at, next_attempt_at, attempts,
@@ -70,9 +75,10 @@ fn waits(connection: &Connection, incident: &str, channel: &str) -> Result<bool>
 fn heir(connection: &Connection, incident: &str, channel: &str) -> Result<Option<String>> {
     let mut select = connection.prepare_cached(
         "SELECT fallback FROM outbox
-         WHERE incident = ?1 AND channel = ?2 AND event = 'opened' AND state = 'dead' AND fallback IS NOT NULL
+         WHERE incident = ?1 AND channel = ?2 AND event IN ('opened', 'escalated') AND state = 'dead' AND fallback IS NOT NULL
            AND NOT EXISTS (SELECT 1 FROM outbox t
-               WHERE t.incident = ?1 AND t.channel = ?2 AND t.event = 'opened' AND t.state IN ('pending', 'delivered'))
+               WHERE t.incident = ?1 AND t.channel = ?2 AND t.event IN ('opened', 'escalated')
+                 AND t.state IN ('pending', 'delivered'))
          ORDER BY transition LIMIT 1",
     )?;
     select.query_row(params![incident, channel], |row| row.get(0)).optional()
@@ -97,7 +103,7 @@ fn hand_over(connection: &Connection, from: &Delivery, fallback: &Delivery, at: 
     if !hears(connection, notification, to)? {
         insert(connection, fallback, to, None)?;
     }
-    if notification.event == Event::Opened && heir(connection, incident, from.channel.as_str())?.is_some() {
+    if begins(notification.event) && heir(connection, incident, from.channel.as_str())?.is_some() {
         let resolve = Notification { event: Event::Resolved, ..notification.clone() };
         let mut update = connection.prepare_cached(if hears(connection, &resolve, to)? {
             "UPDATE outbox SET state = 'merged', settled_at = ?3
@@ -144,7 +150,7 @@ pub fn due(connection: &Connection, now: Timestamp, per_channel: usize) -> Resul
     }
     due.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
     let mut resolves = Vec::new();
-    for opened in due.iter().filter(|delivery| delivery.notification.event == Event::Opened) {
+    for opened in due.iter().filter(|delivery| begins(delivery.notification.event)) {
         resolves.extend(resolve_of(connection, opened)?);
     }
     let (mut now_due, mut overtaken) = (Vec::new(), Vec::new());
@@ -188,7 +194,8 @@ fn resolve_of(connection: &Connection, opened: &Delivery) -> Result<Option<Deliv
         "SELECT * FROM outbox o
          WHERE incident = ?1 AND channel = ?2 AND state = 'pending' AND event = 'resolved'
            AND NOT EXISTS (SELECT 1 FROM outbox t
-               WHERE t.incident = ?1 AND t.channel = ?2 AND t.state = 'delivered' AND t.event = 'opened')
+               WHERE t.incident = ?1 AND t.channel = ?2 AND t.state = 'delivered'
+                 AND t.event IN ('opened', 'escalated'))
            AND NOT EXISTS (SELECT 1 FROM outbox b
                WHERE b.incident = ?1 AND b.channel = ?2 AND b.state = 'pending' AND b.id <> ?3
                  AND (b.transition, b.created_at, b.id) < (o.transition, o.created_at, o.id))
@@ -430,6 +437,22 @@ mod tests {
         settle_as(&kept, &due_at(&kept, 1).await.now[0], delivered(1)).await;
         kept.store.commit(word(&one, 2, Event::Reminder, 10).into()).await.unwrap();
         assert_eq!(due_at(&kept, 10).await.now[0].channel, channel("team"));
+    }
+
+    #[tokio::test]
+    async fn who_hears_of_an_incident_by_its_escalation_hears_its_end_too() {
+        let kept = kept();
+        let one = incident("I1", Severity::P1, 0);
+        let escalated = Commit {
+            incidents: vec![one.clone()],
+            deliveries: vec![message(&one, 1, Event::Escalated, "boss", 10)],
+            ..Commit::default()
+        };
+        kept.store.commit(escalated.into()).await.unwrap();
+        // While it waits the incident ends: one message tells both.
+        kept.store.commit(resolving(&one, &["boss"], 20).into()).await.unwrap();
+        let due = due_at(&kept, 20).await;
+        assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["I1-1-boss"], vec!["I1-2-boss"]));
     }
 
     #[tokio::test]

@@ -35,6 +35,8 @@ pub fn opened(incident: &str, at: Timestamp) -> Notification {
             acknowledged: None,
             remind_at: None,
             reminders: 0,
+            escalate_at: None,
+            escalated_at: None,
             changes: Vec::new(),
             told: Vec::new(),
             transitions: 1,

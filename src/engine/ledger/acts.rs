@@ -95,7 +95,7 @@ impl Ledger {
         let taken = Acknowledgement { at: now, by: by.to_owned(), note };
         commit.moments.push(moment(incident, now, "acknowledged", format!("by {taken}")));
         incident.acknowledged = Some(taken);
-        incident.remind_at = None;
+        (incident.remind_at, incident.escalate_at) = (None, None);
         // It speaks to those who were paged, so it is said also where a silence has begun since.
         let told = incident.told.clone();
         self.tell(incident, Event::Acknowledged, &told, now, commit);

@@ -13,7 +13,8 @@ impl Ledger {
     /// message but the resolve, which whoever was told of the beginning gets whatever the reason.
     pub(super) fn hush(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) -> bool {
         let needs = self.plan.probes.get(&incident.probe).map(|probe| probe.needs.as_slice()).unwrap_or_default();
-        let grounds = Grounds { silences: &self.silences, windows: &self.plan.maintenance, needs };
+        let hold = self.plan.severities.get(&incident.severity).and_then(|severity| severity.hold.as_ref());
+        let grounds = Grounds { silences: &self.silences, windows: &self.plan.maintenance, needs, hold };
         let reason = why_quiet(&grounds, incident, now, |needed| self.is_unwell(needed, incident));
         match (&incident.quiet, &reason) {
             (before, Some(reason)) if before.as_ref() != Some(reason) => {

@@ -23,6 +23,7 @@ impl Ledger {
         for of in due {
             let Some(mut incident) = self.open.remove(&of) else { continue };
             if !self.hush(&mut incident, now, commit) {
+                self.escalate(&mut incident, now, commit);
                 self.remind(&mut incident, now, commit);
             }
             commit.put_incident(incident.clone());
@@ -30,10 +31,32 @@ impl Ledger {
         }
     }
 
+    /// Tells others of what nobody has taken on in time. They are told its end as well.
+    fn escalate(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
+        if incident.escalate_at.take_if(|at| *at <= now).is_none() {
+            return;
+        }
+        let Some(severity) = self.plan.severities.get(&incident.severity) else { return };
+        incident.escalated_at = Some(now);
+        let names: Vec<_> = severity.escalate.iter().map(ToString::to_string).collect();
+        commit.moments.push(moment(
+            incident,
+            now,
+            "escalated",
+            format!("nobody has taken it on: to {}", names.join(", ")),
+        ));
+        let new = severity.escalate.iter().filter(|channel| !incident.told.contains(channel)).cloned();
+        let new: Vec<_> = new.collect();
+        incident.told.extend(new);
+        self.tell(incident, Event::Escalated, &severity.escalate, now, commit);
+    }
+
     fn remind(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
+        if incident.remind_at.take_if(|at| *at <= now).is_none() {
+            return;
+        }
         incident.reminders += 1;
-        incident.remind_at = None;
-        incident.set_reminder(self.remind_after(incident), now);
+        self.set_due(incident, now);
         commit.moments.push(moment(
             incident,
             now,
@@ -44,10 +67,13 @@ impl Ledger {
         self.tell(incident, Event::Reminder, &told, now, commit);
     }
 
-    /// The shortest `remind` of the schedules that hold it open.
-    pub(super) fn remind_after(&self, incident: &Incident) -> Option<Duration> {
+    /// Sets when it is told again: the shortest `remind` of the schedules that hold it open, and what goes for its severity.
+    pub(super) fn set_due(&self, incident: &mut Incident, now: Timestamp) {
         let of_schedule = |schedule| watched(&self.plan, schedule, &incident.probe)?.1.remind;
-        incident.firing.keys().filter_map(of_schedule).min()
+        let remind: Option<Duration> = incident.firing.keys().filter_map(of_schedule).min();
+        incident.set_reminder(remind, now);
+        let severity = self.plan.severities.get(&incident.severity);
+        incident.set_escalation(severity.and_then(|severity| severity.acknowledge), now);
     }
 
     /// Where no route took an incident when it opened, one that has come since does.
@@ -77,7 +103,7 @@ impl Ledger {
         };
         let new: Vec<_> = route.to.iter().filter(|channel| !incident.told.contains(channel)).cloned().collect();
         incident.told.extend(new.iter().cloned());
-        incident.set_reminder(self.remind_after(incident), now);
+        self.set_due(incident, now);
         self.tell(incident, Event::Opened, &new, now, commit);
     }
 

@@ -3,11 +3,12 @@
 use super::acts::{Act, ActError};
 use super::silences::Silencing;
 use super::*;
+use crate::domain::hours::Hours;
 use crate::domain::names::{ChannelName, ScheduleName, WindowName};
 use crate::domain::outcome::{Failure, FailureKind, Phases, RunId, StepOutcome};
 use crate::domain::quiet::{MaintenanceWindow, Matchers, Mode, Occurrence, SilenceError, SilenceId};
 use crate::domain::schedule::Cadence;
-use crate::engine::plan::Route;
+use crate::engine::plan::{Route, SeverityPlan};
 use crate::engine::testing::{at, plan_of, schedule_of};
 
 fn name(text: &str) -> ProbeName {
@@ -451,6 +452,76 @@ fn a_window_that_a_reload_removes_lets_messages_go() {
     let (now, mut commit) = (story.now(), Commit::default());
     story.ledger.take(Arc::new(plan), now, &mut commit);
     story.note(commit);
+    assert_eq!(story.heard(), ["ops opened P2 #1 probe-0 is failing"]);
+}
+
+/// P2 is to be acknowledged within a quarter of an hour, and P3 can wait for office hours.
+fn with_severities() -> Story {
+    let minor = || {
+        let mut minor = schedule_of("minor", "30s", 1);
+        minor.alert.as_mut().unwrap().severity = Severity::P3;
+        minor
+    };
+    let mut plan = plan_of(vec![schedule_of("tier", "30s", 1), minor()]);
+    let hold = Hours::parse("mon-fri 09:00-17:00", chrono_tz::Tz::UTC).unwrap();
+    let escalate = vec![ChannelName::parse("boss").unwrap(), ChannelName::parse("ops").unwrap()];
+    let acknowledge = Some(Duration::from_secs(900));
+    plan.severities = [
+        (Severity::P2, SeverityPlan { acknowledge, escalate, hold: None }),
+        (Severity::P3, SeverityPlan { hold: Some(hold), ..SeverityPlan::default() }),
+    ]
+    .into();
+    Story::of(plan)
+}
+
+#[test]
+fn what_nobody_takes_on_in_time_is_told_to_others_once_and_so_is_its_end() {
+    let mut story = with_severities();
+    story.runs("tier", "probe-0", "xx").minutes(10).restart().minutes(4);
+    assert_eq!(story.heard(), ["ops opened P2 #1 probe-0 is failing"]);
+    story.minutes(1);
+    let told = "escalated P2 #2 nobody has taken it on: probe-0 is still failing after 15 min 1 s";
+    assert_eq!(story.heard(), [format!("boss {told}"), format!("ops {told}")]);
+    assert_eq!(story.lines(), ["escalated: nobody has taken it on: to boss, ops"]);
+    story.restart().minutes(600);
+    assert_eq!(story.heard(), [] as [&str; 0], "once");
+    story.runs("tier", "probe-0", ".");
+    assert_eq!(
+        story.heard(),
+        [
+            "ops resolved P2 #3 probe-0 is well again after 10 h 15 min",
+            "boss resolved P2 #3 probe-0 is well again after 10 h 15 min"
+        ]
+    );
+}
+
+#[test]
+fn what_somebody_has_taken_on_is_not_escalated() {
+    let mut story = with_severities();
+    story.runs("tier", "probe-0", "xx").minutes(10);
+    story.act("ann", &Act::Acknowledge { note: None }).unwrap();
+    story.heard();
+    story.minutes(60);
+    assert_eq!((story.heard().len(), story.ledger.next_due()), (0, None));
+}
+
+#[test]
+fn what_can_wait_is_told_in_the_morning_and_never_if_it_is_over_by_then() {
+    let mut story = with_severities();
+    story.minutes(8 * 60);
+    story.runs("minor", "probe-0", "xx");
+    assert_eq!(story.lines()[2], "muted: it can wait until 2026-11-25 09:00:00 UTC");
+    story.runs("minor", "probe-0", ".xx").restart().minutes(14 * 60 + 59);
+    assert_eq!(story.heard(), [] as [&str; 0]);
+    story.minutes(1);
+    assert_eq!(story.heard(), ["ops opened P3 #1 probe-0 is failing"]);
+}
+
+#[test]
+fn what_becomes_graver_waits_no_longer() {
+    let mut story = with_severities();
+    story.minutes(8 * 60);
+    story.runs("minor", "probe-0", "xx").runs("tier", "probe-0", "xx");
     assert_eq!(story.heard(), ["ops opened P2 #1 probe-0 is failing"]);
 }
 

@@ -106,6 +106,8 @@ fn incident(said: &str) -> Incident {
         acknowledged: None,
         remind_at: None,
         reminders: 0,
+        escalate_at: None,
+        escalated_at: None,
         changes: Vec::new(),
         told: Vec::new(),
         transitions: 1,
