@@ -99,6 +99,19 @@ pub struct RawRoute {
     #[serde(default)]
     #[schemars(with = "Option<Vec<Severity>>")]
     pub severity: OneOrMany<Severity>,
+    /// The labels that the probe must have. Default: none.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// The schedules of which one must have taken part. Default: all.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub schedules: OneOrMany<Spanned<ScheduleName>>,
+    /// The hours in which it takes anything, e.g. `mon-fri 09:00-17:00`. Default: always.
+    #[schemars(with = "Option<String>")]
+    pub when: Option<Spanned<String>>,
+    /// The time zone of those hours. Default: UTC.
+    #[schemars(with = "Option<String>")]
+    pub timezone: Option<Spanned<String>>,
     /// The channels, all of which are told.
     #[schemars(with = "Vec<String>")]
     pub to: Spanned<OneOrMany<Spanned<ChannelName>>>,

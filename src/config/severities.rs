@@ -4,16 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chrono_tz::Tz;
-
+use super::hours::{check_timezone, hours};
 use super::raw::RawSeverity;
-use super::schedules::zone;
-use crate::domain::hours::Hours;
 use crate::domain::incident::Severity;
 use crate::domain::names::ChannelName;
 use crate::domain::time::Length;
 use crate::engine::plan::SeverityPlan;
-use crate::settings::{Node, Problem, Problems, Spanned, suggest};
+use crate::settings::{Node, Problems, Spanned, suggest};
 
 /// Nobody reads a message in less.
 const ACKNOWLEDGE_MIN: Duration = Duration::from_secs(60);
@@ -73,18 +70,8 @@ fn rules(
         problems.error(channel.span.clone(), format!("there is no channel `{}`", channel.value)).help =
             suggest(channel.value.as_str(), known).or_else(|| Some("declare it under `channels:`".to_owned()));
     }
-    let timezone = raw.timezone.as_ref().map_or(Some(Tz::UTC), |written| zone(written, problems));
-    let hold = raw.hold.as_ref().zip(timezone).and_then(|(hours, timezone)| {
-        let read = Hours::parse(&hours.value, timezone);
-        read.map_err(|error| {
-            let help = Some("write it like `mon-fri 09:00-17:00` or `sat,sun 10:00-24:00`".to_owned());
-            problems.push(Problem { help, ..Problem::error(hours.span.clone(), error.to_string()) });
-        })
-        .ok()
-    });
-    if let Some(timezone) = raw.timezone.as_ref().filter(|_| raw.hold.is_none() && is_missing("hold")) {
-        problems.error(timezone.span.clone(), "only `hold` has a time zone").help = Some("remove it".to_owned());
-    }
+    let hold = hours(raw.hold.as_ref(), raw.timezone.as_ref(), problems);
+    check_timezone("hold", raw.timezone.as_ref(), raw.hold.is_some() || !is_missing("hold"), problems);
     SeverityPlan {
         acknowledge: raw.acknowledge.as_ref().map(|within| within.value.0.0),
         escalate: raw.escalate.iter().map(|channel| channel.value.clone()).collect(),

@@ -12,7 +12,7 @@ use crate::domain::names::{ProbeName, ScheduleName, WindowName, glob};
 use crate::domain::quiet::{MaintenanceWindow, Matchers, Mode, Occurrence};
 use crate::domain::schedule::{Cadence, CadenceError};
 use crate::domain::time::{Length, Timestamp};
-use crate::settings::{Node, Problem, Problems, Spanned, suggest};
+use crate::settings::{Node, OneOrMany, Problem, Problems, Spanned, suggest};
 
 /// The shortest window.
 const LENGTH_MIN: Duration = Duration::from_secs(60);
@@ -37,6 +37,17 @@ pub struct Known<'a> {
     pub now: Timestamp,
 }
 
+impl Known<'_> {
+    /// Says which of these there are not.
+    pub fn check_schedules(&self, written: &OneOrMany<Spanned<ScheduleName>>, problems: &mut Problems) {
+        for schedule in written.iter().filter(|schedule| !self.lost && !self.schedules.contains(&schedule.value)) {
+            let names: Vec<_> = self.schedules.iter().map(|name| name.as_str()).collect();
+            problems.error(schedule.span.clone(), format!("there is no schedule `{}`", schedule.value)).help =
+                suggest(schedule.value.as_str(), names);
+        }
+    }
+}
+
 /// The windows; those with mistakes are left out.
 pub fn windows(
     written: &BTreeMap<Spanned<WindowName>, RawWindow>,
@@ -59,7 +70,7 @@ pub fn windows(
 }
 
 fn matchers(raw: &RawWindow, known: &Known<'_>, problems: &mut Problems) -> Matchers {
-    let Known { probes, schedules, lost, .. } = known;
+    let Known { probes, lost, .. } = known;
     for pattern in raw.probes.iter().filter(|_| !lost) {
         if !probes.iter().any(|probe| glob(&pattern.value, probe.as_str())) {
             let is_glob = pattern.value.contains('*');
@@ -68,12 +79,7 @@ fn matchers(raw: &RawWindow, known: &Known<'_>, problems: &mut Problems) -> Matc
                 suggest(&pattern.value, probes.iter().map(|probe| probe.as_str()).collect::<Vec<_>>());
         }
     }
-    for schedule in raw.schedules.iter().filter(|_| !lost) {
-        if !schedules.contains(&schedule.value) {
-            problems.error(schedule.span.clone(), format!("there is no schedule `{}`", schedule.value)).help =
-                suggest(schedule.value.as_str(), schedules.iter().map(|name| name.as_str()).collect::<Vec<_>>());
-        }
-    }
+    known.check_schedules(&raw.schedules, problems);
     Matchers {
         probes: raw.probes.iter().map(|pattern| pattern.value.clone()).collect(),
         schedules: raw.schedules.iter().map(|schedule| schedule.value.clone()).collect(),

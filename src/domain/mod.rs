@@ -14,6 +14,7 @@ pub mod probe;
 pub mod pulse;
 pub mod quiet;
 pub mod redaction;
+pub mod route;
 pub mod schedule;
 pub mod template;
 pub mod text;

@@ -12,7 +12,9 @@ use crate::domain::judge::AlertPolicy;
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::probe::{Probe, Step};
 use crate::domain::quiet::MaintenanceWindow;
+use crate::domain::route::{Route, Subject};
 use crate::domain::schedule::Schedule;
+use crate::domain::time::Timestamp;
 use crate::ports::{Known, Notifier, Prober, PublisherFactory, Secrets, Token};
 
 /// A probe with what performs its steps.
@@ -84,26 +86,15 @@ pub struct SeverityPlan {
     pub hold: Option<Hours>,
 }
 
-/// Which messages go where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// The severities that it takes; empty means all.
-    pub severities: BTreeSet<Severity>,
-    /// The channels.
-    pub to: Vec<ChannelName>,
-    /// What takes a message that one of them gave up on.
-    pub fallback: Option<ChannelName>,
-}
-
 impl Plan {
     /// The policy for a probe on a schedule: the probe's own, else the schedule's.
     pub fn alert<'a>(&'a self, schedule: &'a Schedule, probe: &'a PlannedProbe) -> Option<&'a AlertPolicy> {
         probe.alert.as_ref().or(schedule.alert.as_ref())
     }
 
-    /// The first route that takes a severity.
-    pub fn route(&self, severity: Severity) -> Option<&Route> {
-        self.routes.iter().find(|route| route.severities.is_empty() || route.severities.contains(&severity))
+    /// The first route that takes something now.
+    pub fn route(&self, subject: &Subject<'_>, now: Timestamp) -> Option<&Route> {
+        self.routes.iter().find(|route| route.refuses(subject, now).is_none())
     }
 
     /// The tokens of the jobs that ping.

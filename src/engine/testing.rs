@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::runtime::Handle;
 
-use super::plan::{Plan, PlannedProbe, Route, WebPlan};
+use super::plan::{Plan, PlannedProbe, WebPlan};
 use super::runner::Runner;
 use super::threads::Threads;
 use crate::domain::debt::{Debt, Owing};
@@ -19,6 +19,7 @@ use crate::domain::judge::{AlertPolicy, Aspect};
 use crate::domain::names::{ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, Observation, RunId};
 use crate::domain::probe::{Probe, Step};
+use crate::domain::route::Route;
 use crate::domain::schedule::{Cadence, Schedule};
 use crate::domain::time::{Length, Monotonic, Timestamp};
 use crate::ports::{
@@ -223,11 +224,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         schedules: schedules.into_iter().map(|schedule| (schedule.name.clone(), Arc::new(schedule))).collect(),
         probes,
         channels: BTreeMap::new(),
-        routes: vec![Route {
-            severities: std::collections::BTreeSet::new(),
-            to: vec![crate::domain::names::ChannelName::parse("ops").unwrap()],
-            fallback: None,
-        }],
+        routes: vec![Route { to: vec!["ops".parse().unwrap()], ..Route::default() }],
         severities: BTreeMap::new(),
         maintenance: Vec::new(),
         publishers: BTreeMap::new(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Ledger, moment, watched};
 use crate::domain::incident::{Event, Incident};
 use crate::domain::names::ChannelName;
+use crate::domain::route::Subject;
 use crate::domain::time::{Timestamp, between, words};
 use crate::engine::runner::new_id;
 use crate::ports::{Commit, Delivery, Notification};
@@ -18,6 +19,7 @@ impl Ledger {
     /// Does what is due by now: what was kept quiet without a reason any more is told, and who waits for a word gets it.
     pub fn catch_up(&mut self, now: Timestamp, commit: &mut Commit) {
         self.reconsider_quiet(now, commit);
+        self.tell_who_was_missed(now, commit);
         let is_due = |incident: &Incident| incident.quiet.is_none() && incident.due_at().is_some_and(|at| at <= now);
         let due: Vec<_> = self.open.iter().filter(|(_, incident)| is_due(incident)).map(|(of, _)| of.clone()).collect();
         for of in due {
@@ -76,14 +78,14 @@ impl Ledger {
         incident.set_escalation(severity.and_then(|severity| severity.acknowledge), now);
     }
 
-    /// Where no route took an incident when it opened, one that has come since does.
+    /// Where no route took an incident when it opened, one that has come since does, or whose hours have begun.
     pub(super) fn tell_who_was_missed(&mut self, now: Timestamp, commit: &mut Commit) {
         let untold = |incident: &Incident| incident.told.is_empty() && incident.quiet.is_none();
         let missed: Vec<_> =
             self.open.iter().filter(|(_, incident)| untold(incident)).map(|(of, _)| of.clone()).collect();
         for of in missed {
             let Some(mut incident) = self.open.remove(&of) else { continue };
-            if self.plan.route(incident.severity).is_some() {
+            if self.plan.route(&Subject::from(&incident), now).is_some() {
                 self.tell_opened(&mut incident, now, commit);
                 commit.put_incident(incident.clone());
             }
@@ -96,7 +98,7 @@ impl Ledger {
         if self.hush(incident, now, commit) {
             return;
         }
-        let Some(route) = self.plan.route(incident.severity) else {
+        let Some(route) = self.plan.route(&Subject::from(&*incident), now) else {
             let text = format!("nobody: no route takes {}", incident.severity);
             commit.moments.push(moment(incident, now, "told", text));
             return;
@@ -120,7 +122,7 @@ impl Ledger {
         }
         incident.transitions += 1;
         let url = self.plan.web.url.as_ref().map(|base| format!("{base}/incidents/{}", incident.id));
-        let fallback = self.plan.route(incident.severity).and_then(|route| route.fallback.clone());
+        let fallback = self.plan.route(&Subject::from(&*incident), now).and_then(|route| route.fallback.clone());
         let notification = Notification {
             event,
             incident: incident.clone(),

@@ -7,8 +7,9 @@ use crate::domain::hours::Hours;
 use crate::domain::names::{ChannelName, ScheduleName, WindowName};
 use crate::domain::outcome::{Failure, FailureKind, Phases, RunId, StepOutcome};
 use crate::domain::quiet::{MaintenanceWindow, Matchers, Mode, Occurrence, SilenceError, SilenceId};
+use crate::domain::route::Route;
 use crate::domain::schedule::Cadence;
-use crate::engine::plan::{Route, SeverityPlan};
+use crate::engine::plan::SeverityPlan;
 use crate::engine::testing::{at, plan_of, schedule_of};
 
 fn name(text: &str) -> ProbeName {
@@ -526,6 +527,20 @@ fn what_becomes_graver_waits_no_longer() {
 }
 
 #[test]
+fn a_route_that_takes_nothing_at_night_tells_in_the_morning_what_still_lasts() {
+    let mut plan = plan_of(vec![schedule_of("tier", "30s", 1)]);
+    plan.routes[0].when = Hours::parse("mon-fri 09:00-17:00", chrono_tz::Tz::UTC).ok();
+    let mut story = Story::of(plan);
+    story.minutes(8 * 60);
+    story.runs("tier", "probe-0", "xx");
+    assert_eq!(story.lines()[2], "told: nobody: no route takes P2");
+    story.restart().minutes(14 * 60 + 59);
+    assert_eq!(story.heard(), [] as [&str; 0]);
+    story.minutes(1);
+    assert_eq!(story.heard(), ["ops opened P2 #1 probe-0 is failing"]);
+}
+
+#[test]
 fn an_incident_is_told_once_and_resolved_once() {
     let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 1)]));
     story.runs("tier", "probe-0", ".xxxx..");
@@ -545,7 +560,7 @@ fn a_second_schedule_joins_and_the_incident_closes_when_both_are_healthy() {
     grave.alert.as_mut().unwrap().severity = Severity::P1;
     let mut plan = plan_of(vec![schedule_of("tier", "30s", 1), grave]);
     let pager = ChannelName::parse("pager").unwrap();
-    plan.routes.insert(0, Route { severities: [Severity::P1].into(), to: vec![pager], fallback: None });
+    plan.routes.insert(0, Route { severities: [Severity::P1].into(), to: vec![pager], ..Route::default() });
     let mut story = Story::of(plan);
     story.runs("tier", "probe-0", "xx").runs("grave", "probe-0", "xx");
     story.runs("tier", "probe-0", ".");
