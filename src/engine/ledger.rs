@@ -9,12 +9,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub mod acts;
-mod quiet;
-pub mod silences;
-mod telling;
-mod versions;
-
 use super::plan::Plan;
 use super::runner::new_id;
 use crate::domain::exchange::Bundle;
@@ -26,6 +20,12 @@ use crate::domain::quiet::Silence;
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, between, clock, later, words};
 use crate::ports::{Commit, KeptBundle, Loaded};
+
+pub mod acts;
+pub mod quiet;
+pub mod silences;
+pub mod telling;
+pub mod versions;
 
 /// The states and the open incidents.
 pub struct Ledger {
