@@ -20,6 +20,7 @@ use crate::domain::metric::{Sample, SampleLabels};
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Observation, Run, RunId, SlotAccount, SlotOutcome};
 use crate::domain::pulse::{Ping, Pulse, TokenDigest};
+use crate::domain::quiet::Silence;
 use crate::domain::schedule::Schedule;
 use crate::domain::template::{Fill, FillError, Template};
 use crate::domain::time::{Monotonic, Timestamp, between, words};
@@ -272,7 +273,7 @@ pub struct Notification {
     pub event: Event,
     /// The incident as it was then.
     pub incident: Incident,
-    /// The number of this transition within its incident, from 1.
+    /// The number of this message within its incident, from 1.
     pub transition: u32,
     /// When it was committed.
     pub at: Timestamp,
@@ -296,6 +297,12 @@ impl Notification {
     pub fn summary(&self) -> String {
         match self.event {
             Event::Opened => self.incident.summary(),
+            Event::Reminder => self.incident.still(self.at),
+            Event::Escalated => format!("nobody has taken it on: {}", self.incident.still(self.at)),
+            Event::Acknowledged => {
+                let by = self.incident.acknowledged.as_ref().map(|taken| taken.by.as_str()).unwrap_or_default();
+                format!("{by} has taken it on: {}", self.incident.still(self.at))
+            }
             Event::Resolved => {
                 let Incident { probe, since, resolved_at, .. } = &self.incident;
                 let words = words(resolved_at.map_or(Duration::ZERO, |at| between(*since, at)));
@@ -384,7 +391,8 @@ pub enum Settlement {
         /// The row for the fallback.
         fallback: Option<Box<Delivery>>,
     },
-    /// Another message said it too: an incident that opened and closed while its channel was down.
+    /// Another message says it too: the resolve of an incident that opened and closed while its channel was down, or that
+    /// went on no longer.
     Merged {
         /// When.
         at: Timestamp,
@@ -414,6 +422,8 @@ pub struct Commit {
     pub pulses: Vec<(TokenDigest, Pulse)>,
     /// What runs left for whoever looks for a cause.
     pub bundles: Vec<KeptBundle>,
+    /// Silences that somebody began or ended.
+    pub silences: Vec<Silence>,
 }
 
 /// What a run left for whoever looks for a cause.
@@ -456,6 +466,12 @@ impl Commit {
         self.incidents.push(incident);
     }
 
+    /// The last word on a silence.
+    pub fn put_silence(&mut self, silence: Silence) {
+        self.silences.retain(|known| known.id != silence.id);
+        self.silences.push(silence);
+    }
+
     /// The last word on the version that a step saw.
     pub fn put_version(&mut self, version: Version) {
         self.versions.retain(|known| (&known.probe, &known.step) != (&version.probe, &version.step));
@@ -492,6 +508,8 @@ pub struct Loaded {
     pub versions: Vec<Version>,
     /// What is known of jobs elsewhere by their pings.
     pub pulses: Vec<(TokenDigest, Pulse)>,
+    /// The silences that are kept, those that are over among them.
+    pub silences: Vec<Silence>,
 }
 
 /// The longest that a delivery rests between two attempts, whatever its receiver asks for.
@@ -528,6 +546,8 @@ pub struct Due {
     /// For each of those whose incident opened *and* was resolved without this channel having been told: the delivery
     /// of the resolve, which then tells both.
     pub resolves: Vec<Delivery>,
+    /// Word of an incident that went on, where it has been resolved since: not to be sent, since the resolve says more.
+    pub overtaken: Vec<Delivery>,
     /// When the next one is due.
     pub next_at: Option<Timestamp>,
     /// When the oldest that waits was committed.
@@ -584,6 +604,8 @@ pub struct Overview {
     pub open: Vec<Incident>,
     /// The last that were resolved, the latest first; at most ten.
     pub resolved: Vec<Incident>,
+    /// The silences that were not over at the instant from which runs are asked for, by their end.
+    pub silences: Vec<Silence>,
 }
 
 /// A run as a chart needs it.

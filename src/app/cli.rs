@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use super::answer::{Answer, Stop};
 use super::demo::shop::Breakage;
 use super::threads::block_on;
-use super::{daemon, demo, health, logs, once, schema, validate, wiring};
-use crate::domain::time::Length;
+use super::{daemon, demo, health, logs, once, routes, schema, validate, wiring};
+use crate::domain::time::{Length, Timestamp};
 
 /// Makes the rounds of a production system: probes it on tiered schedules, publishes what it saw, and wakes the right
 /// person when something is wrong.
@@ -49,11 +49,31 @@ pub enum Command {
         #[arg(value_enum)]
         file: SchemaFile,
     },
+    /// Which messages go where.
+    Routes {
+        /// What about them.
+        #[command(subcommand)]
+        what: RoutesCommand,
+    },
     /// Ask the daemon whether it is alive: for HEALTHCHECK.
     Health {
         /// Where it listens; by default what the configuration says.
         #[arg(long)]
         url: Option<String>,
+    },
+}
+
+/// What about routes.
+#[derive(Debug, Subcommand)]
+pub enum RoutesCommand {
+    /// Say which route takes the alerts of a probe, and why each of the others does not. Exit 1 where nobody is told.
+    Explain {
+        /// The probe.
+        #[arg(value_name = "PROBE")]
+        probe: String,
+        /// At which instant, as in `2026-12-01T02:00:00Z`; by default now.
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
     },
 }
 
@@ -160,6 +180,9 @@ impl Cli {
             ),
             Command::Demo(arguments) => block_on(demo::demo(self.config, surroundings, arguments)),
             Command::Once(arguments) => block_on(once::once(self.config, surroundings, arguments)),
+            Command::Routes { what: RoutesCommand::Explain { probe, at } } => {
+                routes::explain(&self.config, &surroundings, &probe, at)
+            }
             Command::Health { url } => block_on(health::health(self.config, surroundings, url)),
         }
     }

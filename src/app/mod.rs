@@ -14,6 +14,7 @@ pub mod junit;
 pub mod logs;
 pub mod once;
 pub mod report;
+pub mod routes;
 pub mod schema;
 pub mod threads;
 pub mod validate;

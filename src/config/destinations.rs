@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::hours::{check_timezone, hours};
 use super::kinds::part;
 use super::raw::RawRoute;
 use super::resolve::identity;
+use super::windows::Known;
 use crate::domain::names::ChannelName;
-use crate::engine::plan::Route;
+use crate::domain::route::Route;
 use crate::ports::{Building, ChannelKind, Notifier, PublisherFactory, PublisherKind};
 use crate::settings::{Key, Node, Problems, Spanned, Value, suggest};
 
@@ -34,7 +36,12 @@ pub fn channels(
 }
 
 /// The routes. A route that can never be reached is a warning.
-pub fn routes(written: &[RawRoute], channels: &BTreeSet<ChannelName>, problems: &mut Problems) -> Vec<Route> {
+pub fn routes(
+    written: &[RawRoute],
+    channels: &BTreeSet<ChannelName>,
+    known: &Known<'_>,
+    problems: &mut Problems,
+) -> Vec<Route> {
     let mut made: Vec<Route> = Vec::new();
     for raw in written {
         let at = raw.to.first().map(|to| to.span.clone());
@@ -57,19 +64,22 @@ pub fn routes(written: &[RawRoute], channels: &BTreeSet<ChannelName>, problems: 
                 .error(fallback.span.clone(), format!("`{}` cannot take what it gave up on itself", fallback.value))
                 .help = Some("name another channel, or remove `fallback`".to_owned());
         }
-        let severities: BTreeSet<_> = raw.severity.iter().copied().collect();
-        let shadow = |earlier: &Route| {
-            earlier.severities.is_empty() || (!severities.is_empty() && severities.is_subset(&earlier.severities))
-        };
-        if let (Some(at), true) = (at, made.iter().any(shadow)) {
-            problems.warning(at, "no message reaches this route").help =
-                Some("an earlier route takes all of its severities: put this one first".to_owned());
-        }
-        made.push(Route {
-            severities,
+        known.check_schedules(&raw.schedules, problems);
+        let when = hours(raw.when.as_ref(), raw.timezone.as_ref(), problems);
+        check_timezone("when", raw.timezone.as_ref(), raw.when.is_some(), problems);
+        let route = Route {
+            severities: raw.severity.iter().copied().collect(),
+            labels: raw.labels.clone(),
+            schedules: raw.schedules.iter().map(|schedule| schedule.value.clone()).collect(),
+            when,
             to: raw.to.iter().map(|to| to.value.clone()).collect(),
             fallback: raw.fallback.as_ref().map(|fallback| fallback.value.clone()),
-        });
+        };
+        if let (Some(at), true) = (at, made.iter().any(|earlier: &Route| earlier.shadows(&route))) {
+            problems.warning(at, "no message reaches this route").help =
+                Some("an earlier route takes all that it could: put this one first".to_owned());
+        }
+        made.push(route);
     }
     made
 }

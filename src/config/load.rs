@@ -19,11 +19,14 @@ use super::raw::{RawRoot, RawSchedule, RawWeb};
 use super::resolve::{self, Environment, References, identity};
 use super::schedules::{self, Scheduling, WrittenSchedule};
 use super::secrets::DeclaredSecrets;
+use super::severities;
 use super::uses;
+use super::windows;
 use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
+use crate::domain::route::Route;
 use crate::domain::template::{Piece, canonical};
 use crate::domain::time::Length;
-use crate::engine::plan::{Plan, Route, TIMEOUT, WebPlan};
+use crate::engine::plan::{Plan, TIMEOUT, WebPlan};
 use crate::engine::pulses::Pulses;
 use crate::ports::{Building, Clock, Kinds, Pings, Secrets};
 use crate::settings::{Entry, Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
@@ -157,8 +160,16 @@ fn plan_of(
 
     let channels = destinations::channels(&raw.channels, surroundings.kinds.channels, &building, problems);
     let declared: BTreeSet<_> = raw.channels.keys().map(|name| name.value.clone()).collect();
+    let known = windows::Known {
+        node: root.get("maintenance"),
+        probes: probes.keys().collect(),
+        schedules: schedules.iter().map(|(schedule, ..)| &schedule.name).collect(),
+        lost: lost || !broken.is_empty() || files.schedules.lost,
+        now,
+    };
     let mut of_routes = Problems::new();
-    let routes = destinations::routes(&raw.routes, &declared, &mut of_routes);
+    let routes = destinations::routes(&raw.routes, &declared, &known, &mut of_routes);
+    let severities = severities::severities(&raw.severities, root.get("severities"), &declared, problems);
     // A route with a mistake may have been meant for any channel.
     let routes_written = root.get("routes").map_or(0, |routes| routes.children().len());
     let routes_well = !of_routes.has_errors() && routes.len() == routes_written;
@@ -166,7 +177,8 @@ fn plan_of(
     for name in raw.channels.keys().filter(|_| routes_well) {
         let used =
             routes.iter().any(|route| route.to.contains(&name.value) || route.fallback.as_ref() == Some(&name.value));
-        if !used {
+        let escalates = severities.values().any(|severity| severity.escalate.contains(&name.value));
+        if !used && !escalates {
             problems.warning(name.span.clone(), format!("no route leads to the channel `{}`", name.value)).help =
                 Some(format!("add `routes: [{{ to: [{}] }}]`", name.value));
         }
@@ -174,6 +186,7 @@ fn plan_of(
     if routes_well && !files.root_lost {
         check_severities(&probes, &schedules, &routes, problems);
     }
+    let maintenance = windows::windows(&raw.maintenance, &known, problems);
     let publishers = destinations::publishers(&raw.publish, surroundings.kinds.publishers, &building, problems);
     let store = store(directory, &raw, problems);
     let web = web(&raw.web, problems);
@@ -194,6 +207,8 @@ fn plan_of(
         probes: probes.into_iter().map(|(name, probe)| (name, probe.probe)).collect(),
         channels,
         routes,
+        severities,
+        maintenance,
         publishers,
         secrets,
         secrets_used,

@@ -6,10 +6,12 @@
 //! that `uses` finds. [`secrets`] reads secrets when they are used and takes them out of every text. [`schema`] tells editors the shapes. Nothing here
 //! does I/O beyond reading files.
 
+pub mod alerts;
 pub mod destinations;
 mod each;
 mod files;
 pub mod filled;
+mod hours;
 mod kinds;
 pub mod load;
 pub mod probes;
@@ -18,8 +20,10 @@ pub mod resolve;
 pub mod schedules;
 pub mod schema;
 pub mod secrets;
+pub mod severities;
 pub mod steps;
 mod uses;
+pub mod windows;
 
 #[cfg(test)]
 mod tests;

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alerts::policy;
 use super::each::Expanded;
 use super::kinds::part;
-use super::raw::{RawAlert, RawLength, RawProbe};
+use super::raw::{RawLength, RawProbe};
 use super::resolve::{self, identity};
 use super::steps::{Course, Written, brought_cleanup, compile};
 use crate::domain::expression::{Expression, Name};
-use crate::domain::incident::Severity;
-use crate::domain::judge::{After, AlertPolicy};
 use crate::domain::names::{CaptureName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::probe::Labels;
 use crate::engine::plan::PlannedProbe;
@@ -234,24 +233,4 @@ pub fn check_labels(written: Option<&Node>, problems: &mut Problems) {
                 Some("labels have letters, digits and `_`, and begin with a letter, or with one `_`".to_owned());
         }
     }
-}
-
-/// The policy of an alert as written.
-pub fn policy(alert: &RawAlert, problems: &mut Problems) -> Option<AlertPolicy> {
-    let recover = match &alert.recover {
-        None => 1,
-        Some(recover) if (1..=crate::domain::judge::WINDOW_MAX).contains(&recover.value) => recover.value,
-        Some(recover) => {
-            problems.error(
-                recover.span.clone(),
-                format!("`recover` takes 1 to {} passes", crate::domain::judge::WINDOW_MAX),
-            );
-            return None;
-        }
-    };
-    Some(AlertPolicy {
-        after: alert.after.map_or_else(After::default, |after| after.0),
-        recover,
-        severity: alert.severity.unwrap_or(Severity::P3),
-    })
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::domain::incident::Severity;
 use crate::domain::judge::After;
-use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
+use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName, WindowName};
 use crate::domain::probe::CapturePath;
 use crate::domain::template::Template;
 use crate::domain::time::Length;
@@ -47,6 +47,12 @@ pub struct RawRoot {
     pub channels: BTreeMap<Spanned<ChannelName>, Node>,
     /// Which messages go where: the first that matches takes the message.
     pub routes: Vec<RawRoute>,
+    /// What goes for a severity, P1 to P4, besides its routes.
+    #[schemars(with = "BTreeMap<String, RawSeverity>")]
+    pub severities: BTreeMap<Spanned<String>, RawSeverity>,
+    /// Planned quiet time.
+    #[schemars(with = "BTreeMap<String, RawWindow>")]
+    pub maintenance: BTreeMap<Spanned<WindowName>, RawWindow>,
 }
 
 /// The page and `/metrics`.
@@ -93,12 +99,93 @@ pub struct RawRoute {
     #[serde(default)]
     #[schemars(with = "Option<Vec<Severity>>")]
     pub severity: OneOrMany<Severity>,
+    /// The labels that the probe must have. Default: none.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// The schedules of which one must have taken part. Default: all.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub schedules: OneOrMany<Spanned<ScheduleName>>,
+    /// The hours in which it takes anything, e.g. `mon-fri 09:00-17:00`. Default: always.
+    #[schemars(with = "Option<String>")]
+    pub when: Option<Spanned<String>>,
+    /// The time zone of those hours. Default: UTC.
+    #[schemars(with = "Option<String>")]
+    pub timezone: Option<Spanned<String>>,
     /// The channels, all of which are told.
     #[schemars(with = "Vec<String>")]
     pub to: Spanned<OneOrMany<Spanned<ChannelName>>>,
     /// The channel that takes what one of them gave up on.
     #[schemars(with = "Option<String>")]
     pub fallback: Option<Spanned<ChannelName>>,
+}
+
+/// What goes for a severity.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SeverityRules")]
+pub struct RawSeverity {
+    /// Within what time, between 1 min and 1 d, somebody is to acknowledge. Default: nobody has to.
+    #[schemars(with = "Option<String>")]
+    pub acknowledge: Option<Spanned<RawLength>>,
+    /// The channels that are told, once, where nobody has.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub escalate: OneOrMany<Spanned<ChannelName>>,
+    /// The hours for which its messages wait, e.g. `mon-fri 09:00-17:00`. Default: they do not wait.
+    #[schemars(with = "Option<String>")]
+    pub hold: Option<Spanned<String>>,
+    /// The time zone of those hours. Default: UTC.
+    #[schemars(with = "Option<String>")]
+    pub timezone: Option<Spanned<String>>,
+}
+
+/// Planned quiet time: again and again by `cron` and `for`, or once by `from` and `until`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Maintenance")]
+pub struct RawWindow {
+    /// When it begins: a cron line of five fields, or six with the seconds first.
+    #[schemars(with = "Option<String>")]
+    pub cron: Option<Spanned<String>>,
+    /// How long it lasts after each beginning, between 1 min and 7 d.
+    #[serde(rename = "for")]
+    #[schemars(with = "Option<String>")]
+    pub length: Option<Spanned<RawLength>>,
+    /// When it begins once: `2026-12-01 02:00` in its time zone, or `2026-12-01T02:00:00Z`.
+    #[schemars(with = "Option<String>")]
+    pub from: Option<Spanned<String>>,
+    /// When it ends once.
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Spanned<String>>,
+    /// The time zone of the cron line and of instants that name none. Default: UTC.
+    #[schemars(with = "Option<String>")]
+    pub timezone: Option<Spanned<String>>,
+    /// The probes that it is about, by name or by globs with `*`. Default: all.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub probes: OneOrMany<Spanned<String>>,
+    /// The schedules that it is about. Default: all.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub schedules: OneOrMany<Spanned<ScheduleName>>,
+    /// The labels that a probe must have. Default: none.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// `mute`: nobody is told until it is over. `mark`: messages say that it is maintenance. Default: `mute`.
+    #[serde(default)]
+    pub mode: RawMode,
+}
+
+/// What a maintenance window does.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawMode {
+    /// Nobody is told until it is over.
+    #[default]
+    Mute,
+    /// Messages say that it is maintenance.
+    Mark,
 }
 
 /// A schedule.
@@ -138,6 +225,10 @@ pub struct RawAlert {
     pub recover: Option<Spanned<u32>>,
     /// How much it matters. Default: P3.
     pub severity: Option<Severity>,
+    /// How long after whoever was told is told again, between 1 min and 1 d, as long as nobody acknowledges: then after twice
+    /// as long, and so on up to a day. Default: never.
+    #[schemars(with = "Option<String>")]
+    pub remind: Option<Spanned<RawLength>>,
 }
 
 /// A probe, but for its kind, which is the key that names one.

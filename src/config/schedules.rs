@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::probes::{WrittenProbe, policy};
+use super::alerts::policy;
+use super::probes::WrittenProbe;
 use super::raw::RawSchedule;
-use crate::domain::names::{ProbeName, ScheduleName};
+use crate::domain::names::{ProbeName, ScheduleName, glob};
 use crate::domain::schedule::{Cadence, CadenceError, Schedule};
 use crate::domain::time::{Length, Timestamp};
 use crate::settings::{Key, Node, Problem, Problems, Spanned, Value, suggest};
 
 /// The help for a cron line that cannot be read.
-const CRON_FIELDS: &str = "the fields are minute, hour, day of the month, month and day of the week: `0 8 * * 1-5` is 8:00 from Monday to Friday";
+pub const CRON_FIELDS: &str = "the fields are minute, hour, day of the month, month and day of the week: `0 8 * * 1-5` is 8:00 from Monday to Friday";
 
 /// A schedule as written, with where it is.
 pub struct WrittenSchedule {
@@ -117,7 +118,8 @@ fn is_null(node: &Node) -> bool {
     matches!(node.value, Value::Null)
 }
 
-fn zone(written: &Spanned<String>, problems: &mut Problems) -> Option<Tz> {
+/// The time zone of that name.
+pub fn zone(written: &Spanned<String>, problems: &mut Problems) -> Option<Tz> {
     match written.value.parse() {
         Ok(zone) => Some(zone),
         Err(_) => {
@@ -183,42 +185,7 @@ fn members(written: &WrittenSchedule, all: &Scheduling<'_>, problems: &mut Probl
     members.into_iter().collect()
 }
 
-/// Whether a name fits a glob in which `*` stands for any text.
-pub fn glob(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-    let mut parts: Vec<_> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
 /// The schedules by name, for the plan.
 pub fn by_name(schedules: Vec<Schedule>) -> BTreeMap<ScheduleName, Arc<Schedule>> {
     schedules.into_iter().map(|schedule| (schedule.name.clone(), Arc::new(schedule))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::glob;
-
-    #[test]
-    fn a_star_stands_for_any_text() {
-        for (pattern, name, fits) in [
-            ("pages@*", "pages@home", true),
-            ("*", "x", true),
-            ("a*c", "abc", true),
-            ("a*c", "ac", true),
-            ("a*b*c", "a-b-b-c", true),
-            ("a*c", "ab", false),
-            ("pages@*", "page@home", false),
-        ] {
-            assert_eq!(glob(pattern, name), fits, "{pattern} {name}");
-        }
-    }
 }

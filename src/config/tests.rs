@@ -17,6 +17,7 @@ use crate::domain::incident::Severity;
 use crate::domain::judge::After;
 use crate::domain::names::{CaptureName, ProbeName, ScheduleName};
 use crate::domain::outcome::{Failure, Observation, RunId, Verdict};
+use crate::domain::route::Subject;
 use crate::domain::template::Template;
 use crate::engine::plan::{Plan, PlannedProbe};
 use crate::engine::runner::{Order, Runner};
@@ -277,9 +278,13 @@ async fn the_root_file_becomes_the_frame_of_the_plan() {
     assert_eq!(plan.web.url.as_deref(), Some("https://rounds.example.com"));
     let used: Vec<_> = plan.secrets_used.iter().map(ToString::to_string).collect();
     assert_eq!(used, ["hook", "shopper"], "what nobody uses need not be there");
-    let to = |severity| plan.route(severity).unwrap().to.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let labels = BTreeMap::new();
+    let subject = |severity| Subject { severity, labels: &labels, schedules: &[] };
+    let now = "2026-11-24T10:00:00Z".parse().unwrap();
+    let to =
+        |severity| plan.route(&subject(severity), now).unwrap().to.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!((to(Severity::P2), to(Severity::P3)), (vec!["oncall".into(), "team".into()], vec!["team".to_owned()]));
-    let fallback = plan.route(Severity::P4).unwrap().fallback.as_ref().map(ToString::to_string);
+    let fallback = plan.route(&subject(Severity::P4), now).unwrap().fallback.as_ref().map(ToString::to_string);
     assert_eq!(fallback.as_deref(), Some("oncall"));
 }
 

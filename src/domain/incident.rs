@@ -5,15 +5,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::judge::Aspect;
-use super::names::{ChannelName, ProbeName, ScheduleName, StepName};
+use super::names::{ChannelName, ProbeName, ScheduleName, StepName, WindowName};
 use super::outcome::{Failure, FailureKind, RunId};
 use super::probe::Labels;
 use super::quiet::Reason;
-use super::time::Timestamp;
+use super::time::{Timestamp, between, later, words};
+
+/// The longest time between two reminders.
+pub const REMIND_MAX: Duration = Duration::from_secs(86_400);
 
 /// How much an incident matters; P1 is the gravest and compares as the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -111,36 +115,116 @@ pub struct Incident {
     pub labels: Labels,
     /// The probe's runbook.
     pub runbook: Option<String>,
-    /// Why nobody was told yet; absent once somebody was, or where there is nobody to tell.
+    /// Why nobody is told of it now; absent where nothing keeps a message back.
     pub quiet: Option<Reason>,
+    /// The maintenance window in which it began, where that only marks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<WindowName>,
+    /// Who has taken it on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledgement>,
+    /// When those who were told are reminded next; absent where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remind_at: Option<Timestamp>,
+    /// How many reminders there have been.
+    #[serde(default)]
+    pub reminders: u32,
+    /// When others are told, if nobody has acknowledged by then; absent where nobody else is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalate_at: Option<Timestamp>,
+    /// When they were told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalated_at: Option<Timestamp>,
     /// What changed in the hour before it was opened, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
     /// The channels that were told it is open, each of which is told when it is over.
     pub told: Vec<ChannelName>,
-    /// How many transitions it has had; numbers of notifications have no holes.
+    /// How many times it was told; numbers of notifications have no holes.
     pub transitions: u32,
 }
 
 impl Incident {
     /// One line for people: what is wrong.
     pub fn summary(&self) -> String {
-        match (self.aspect, self.latest_failures.first()) {
-            (Aspect::Failing, Some(failure)) => {
-                // An assertion says what was; against what, its own text says.
-                let expected = failure.expected.as_ref().filter(|_| failure.kind == FailureKind::Expect);
-                let expected = expected.map(|expected| format!(", expected `{expected}`")).unwrap_or_default();
-                format!("{} is failing: {failure}{expected}", self.probe)
-            }
-            (Aspect::Failing, None) => format!("{} is failing", self.probe),
-            (Aspect::Blind, Some(failure)) => format!("Roundsman cannot see {}: {failure}", self.probe),
-            (Aspect::Blind, None) => format!("Roundsman cannot see {}", self.probe),
+        let what = match self.aspect {
+            Aspect::Failing => format!("{} is failing", self.probe),
+            Aspect::Blind => format!("Roundsman cannot see {}", self.probe),
+        };
+        let planned = self.maintenance.as_ref().map(|window| format!(", in maintenance {window}")).unwrap_or_default();
+        format!("{what}{planned}{}", self.why())
+    }
+
+    /// The same for who has heard it before.
+    pub fn still(&self, now: Timestamp) -> String {
+        let what = match self.aspect {
+            Aspect::Failing => format!("{} is still failing", self.probe),
+            Aspect::Blind => format!("Roundsman still cannot see {}", self.probe),
+        };
+        format!("{what} after {}{}", words(between(self.since, now)), self.why())
+    }
+
+    fn why(&self) -> String {
+        let Some(failure) = self.latest_failures.first() else { return String::new() };
+        // An assertion says what was; against what, its own text says.
+        let is_assertion = self.aspect == Aspect::Failing && failure.kind == FailureKind::Expect;
+        let expected = failure.expected.as_ref().filter(|_| is_assertion);
+        format!(": {failure}{}", expected.map(|expected| format!(", expected `{expected}`")).unwrap_or_default())
+    }
+
+    /// When something of it is due by itself: the end of what keeps it quiet, else a reminder or an escalation.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        match &self.quiet {
+            Some(reason) => reason.until(),
+            None => self.remind_at.into_iter().chain(self.escalate_at).min(),
         }
+    }
+
+    /// Sets when whoever was told is reminded, by the shortest `remind` that applies. What is due earlier already stays.
+    pub fn set_reminder(&mut self, remind: Option<Duration>, now: Timestamp) {
+        let next = remind.filter(|_| self.wants_word()).map(|remind| later(now, gap(remind, self.reminders)));
+        self.remind_at = next.map(|next| self.remind_at.map_or(next, |known| known.min(next)));
+    }
+
+    /// Sets when others are told, once, if nobody acknowledges within that time.
+    pub fn set_escalation(&mut self, within: Option<Duration>, now: Timestamp) {
+        let is_owed = self.wants_word() && self.escalated_at.is_none();
+        let next = within.filter(|_| is_owed).map(|within| later(now, within));
+        self.escalate_at = next.map(|next| self.escalate_at.map_or(next, |known| known.min(next)));
+    }
+
+    /// Whether somebody was told, and nobody has answered.
+    fn wants_word(&self) -> bool {
+        self.is_open() && !self.told.is_empty() && self.acknowledged.is_none()
     }
 
     /// Whether it is still open.
     pub fn is_open(&self) -> bool {
         self.resolved_at.is_none()
+    }
+}
+
+/// How long it is to the next reminder after so many: twice as long each time, since whoever did not act on the last one
+/// will not on ten more.
+fn gap(remind: Duration, reminders: u32) -> Duration {
+    remind.saturating_mul(1 << reminders.min(16)).min(REMIND_MAX)
+}
+
+/// Who has taken an incident on: from then on nobody is reminded of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// When.
+    pub at: Timestamp,
+    /// Who, as they said.
+    pub by: String,
+    /// What they said of it.
+    pub note: Option<String>,
+}
+
+impl fmt::Display for Acknowledgement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.by)?;
+        self.note.as_ref().map_or(Ok(()), |note| write!(f, ": {note}"))
     }
 }
 
@@ -173,15 +257,27 @@ impl Version {
 pub enum Event {
     /// It began.
     Opened,
+    /// It goes on, and nobody has taken it on.
+    Reminder,
+    /// Nobody has taken it on in time, so others are told.
+    Escalated,
+    /// Somebody has taken it on.
+    Acknowledged,
     /// It is over.
     Resolved,
 }
 
 impl Event {
+    /// Every event.
+    pub const ALL: [Self; 5] = [Self::Opened, Self::Reminder, Self::Escalated, Self::Acknowledged, Self::Resolved];
+
     /// The word in messages and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Opened => "opened",
+            Self::Reminder => "reminder",
+            Self::Escalated => "escalated",
+            Self::Acknowledged => "acknowledged",
             Self::Resolved => "resolved",
         }
     }
@@ -194,7 +290,8 @@ pub struct Moment {
     pub incident: IncidentId,
     /// When.
     pub at: Timestamp,
-    /// What: `version`, `failed`, `opened`, `joined`, `muted`, `told`, `recovered`, `resolved`.
+    /// What: `version`, `failed`, `opened`, `joined`, `maintenance`, `muted`, `unmuted`, `told`, `reminded`,
+    /// `escalated`, `acknowledged`, `note`, `recovered`, `resolved`.
     pub what: String,
     /// In words.
     pub text: String,
@@ -209,5 +306,11 @@ mod tests {
         assert!(Severity::P1 > Severity::P2 && Severity::P3 > Severity::P4);
         assert_eq!("P2".parse(), Ok(Severity::P2));
         assert_eq!("p2".parse::<Severity>().unwrap_err(), "`p2` is not a severity: write P1, P2, P3 or P4");
+    }
+
+    #[test]
+    fn each_reminder_waits_twice_as_long_as_the_one_before_up_to_a_day() {
+        let minutes = |reminders| gap(Duration::from_secs(1_800), reminders).as_secs() / 60;
+        assert_eq!([0, 1, 2, 5, 6, 900].map(minutes), [30, 60, 120, 960, 1_440, 1_440]);
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ pub struct AlertPolicy {
     pub recover: u32,
     /// How much it matters.
     pub severity: Severity,
+    /// How long after whoever was told is told again, as long as nobody acknowledges; twice as long each time, up to a day.
+    pub remind: Option<Duration>,
 }
 
 /// The policy by which lasting blindness opens an incident of its own, whatever the schedule says of failures.
@@ -233,7 +236,6 @@ mod tests {
     use super::*;
     use crate::domain::outcome::{Cause, Failure, FailureKind, RunId};
     use std::sync::Arc;
-    use std::time::Duration;
 
     fn run(second: i64, letter: char) -> Run {
         let failure = Failure::new(FailureKind::Expect, "x");
@@ -263,7 +265,7 @@ mod tests {
     /// A trace: each letter is a run (`.` passed, `d` degraded, `x` failed, `?` ours, `!` shut down); the answer shows
     /// after each run `h`, `s` or `f`, in capitals where a transition was made.
     fn trace(after: &str, recover: u32, aspect: Aspect, runs: &str) -> String {
-        let policy = AlertPolicy { after: after.parse().unwrap(), recover, severity: Severity::P3 };
+        let policy = AlertPolicy { after: after.parse().unwrap(), recover, severity: Severity::P3, remind: None };
         let mut state = AlertState::default();
         runs.chars()
             .enumerate()
@@ -308,7 +310,7 @@ mod tests {
 
     #[test]
     fn since_is_the_first_bad_run_of_those_that_fired() {
-        let policy = AlertPolicy { after: "2 of 3".parse().unwrap(), recover: 1, severity: Severity::P1 };
+        let policy = AlertPolicy { after: "2 of 3".parse().unwrap(), recover: 1, severity: Severity::P1, remind: None };
         let mut state = AlertState::default();
         let mut fired = None;
         for (second, letter) in "x..x.x".chars().enumerate() {

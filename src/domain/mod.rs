@@ -3,6 +3,7 @@
 pub mod debt;
 pub mod exchange;
 pub mod expression;
+pub mod hours;
 pub mod incident;
 pub mod judge;
 pub mod metric;
@@ -13,6 +14,7 @@ pub mod probe;
 pub mod pulse;
 pub mod quiet;
 pub mod redaction;
+pub mod route;
 pub mod schedule;
 pub mod template;
 pub mod text;

@@ -92,10 +92,41 @@ name!(StepName, "step");
 name!(ChannelName, "channel");
 name!(SecretName, "secret");
 name!(CaptureName, "capture");
+name!(WindowName, "maintenance window");
+
+/// Whether a name fits a glob in which `*` stands for any text.
+pub fn glob(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let mut parts: Vec<_> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, name, fits) in [
+            ("pages@*", "pages@home", true),
+            ("*", "x", true),
+            ("a*c", "abc", true),
+            ("a*c", "ac", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*c", "ab", false),
+            ("pages@*", "page@home", false),
+        ] {
+            assert_eq!(glob(pattern, name), fits, "{pattern} {name}");
+        }
+    }
 
     #[test]
     fn names_are_safe_everywhere_they_are_shown() {

@@ -98,6 +98,14 @@ impl Deliverer {
                 }
             };
             self.tell_age(due.oldest, now);
+            let overtaken: Vec<_> = due.overtaken.into_iter().filter(|delivery| work.has_room(delivery)).collect();
+            if !overtaken.is_empty() {
+                for delivery in overtaken {
+                    work.busy.insert(delivery.id.clone(), delivery.channel.clone());
+                    work.unrecorded.push_back((delivery, Settlement::Merged { at: now }));
+                }
+                continue;
+            }
             for delivery in due.now {
                 if work.has_room(&delivery) {
                     let of = &delivery.notification.incident.id;
@@ -249,7 +257,9 @@ fn next(
     };
     let over_since = match delivery.notification.event {
         Event::Resolved => Some(delivery.created_at),
-        Event::Opened => resolve.map(|resolve| resolve.created_at),
+        Event::Opened | Event::Escalated => resolve.map(|resolve| resolve.created_at),
+        // One that its incident has outlived is not sent any more.
+        Event::Reminder | Event::Acknowledged => None,
     };
     let too_late = over_since.is_some_and(|since| between(since, now) >= GIVE_UP_AFTER);
     let plain = delivery.notification.plain;

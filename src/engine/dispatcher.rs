@@ -4,15 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::fanout::Fanout;
 use super::ledger::Ledger;
+use super::ledger::acts::{Act, ActError};
+use super::ledger::silences::Silencing;
 use super::plan::Plan;
 use super::scheduler::Ended;
+use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
+use crate::domain::quiet::{Silence, SilenceError};
 use crate::domain::text::harmless;
-use crate::domain::time::Monotonic;
+use crate::domain::time::{Monotonic, between, clock};
 use crate::ports::{Clock, Commit, Store, StoreError};
 
 /// How many results one transaction takes; never waited for.
@@ -37,14 +41,47 @@ const STORE_REST_MAX: Duration = Duration::from_secs(15);
 /// How often it is said that the store still fails.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// How long the dispatcher sleeps when nothing comes.
-const LOOK: Duration = Duration::from_secs(3_600);
+/// How long the dispatcher sleeps when nothing comes: what is due is due by the wall clock, which may be set.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// It does not turn more often than this for what is due.
+const TURN_MIN: Duration = Duration::from_secs(1);
 
 /// What the dispatcher is told besides results.
 pub enum Notice {
     /// Go on under another plan.
     Reload(Arc<Plan>),
+    /// Somebody does something about an open incident.
+    Act {
+        /// Which.
+        incident: IncidentId,
+        /// Who, as they say.
+        by: String,
+        /// What.
+        act: Act,
+        /// Is answered after the commit.
+        answer: oneshot::Sender<Result<Acted, ActError>>,
+    },
+    /// Somebody wants quiet, or wants it no more.
+    Silence {
+        /// What.
+        what: Silencing,
+        /// Is answered after the commit.
+        answer: oneshot::Sender<Result<Silence, SilenceError>>,
+    },
 }
+
+/// What came of an act.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Acted {
+    /// The incident as it stands now.
+    pub incident: Incident,
+    /// Whether it is in the store; where that failed it holds all the same, and is written when the store returns.
+    pub recorded: bool,
+}
+
+/// An answer that waits for the commit; it is told whether that was taken.
+type Answer = Box<dyn FnOnce(bool) + Send>;
 
 /// The dispatcher.
 pub struct Dispatcher {
@@ -81,17 +118,15 @@ impl Dispatcher {
     pub async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         let mut outage: Option<Outage> = None;
+        self.ledger.catch_up(self.clock.now(), &mut self.unrecorded);
         self.commit(&mut outage).await;
         loop {
-            let retry_at = outage.map_or_else(|| self.clock.monotonic() + LOOK, |outage| outage.until);
-            let mut told = Vec::new();
+            let wake_at = self.wake_at(outage);
+            let (mut told, mut answer) = (Vec::new(), None);
             let mut gathers = false;
             tokio::select! {
                 biased;
-                Some(notice) = self.notices.recv() => {
-                    let Notice::Reload(plan) = notice;
-                    self.ledger.take(plan, self.clock.now(), &mut self.unrecorded);
-                }
+                Some(notice) = self.notices.recv() => answer = self.hear(notice),
                 received = self.ended.recv_many(&mut batch, BATCH_MAX) => {
                     if received == 0 {
                         break;
@@ -99,9 +134,13 @@ impl Dispatcher {
                     gathers = received < BATCH_MAX;
                     told = self.take(&mut batch);
                 }
-                () = self.clock.sleep_until(retry_at) => {}
+                () = self.clock.sleep_until(wake_at) => {}
             }
+            self.ledger.catch_up(self.clock.now(), &mut self.unrecorded);
             self.commit(&mut outage).await;
+            if let Some(answer) = answer {
+                answer(outage.is_none());
+            }
             // After the commit, so that no metric says what the store does not know; where the store fails metrics are all
             // that is left, so they go all the same.
             self.fanout.send(told);
@@ -121,6 +160,32 @@ impl Dispatcher {
                 messages = deliveries.len(),
                 "the store took them not, so they are lost"
             );
+        }
+    }
+
+    /// The next attempt at a store that failed, or what is due before.
+    fn wake_at(&self, outage: Option<Outage>) -> Monotonic {
+        let now = self.clock.monotonic();
+        let due = self.ledger.next_due().map_or(LOOK, |at| between(self.clock.now(), at).clamp(TURN_MIN, LOOK));
+        outage.map_or(now + due, |outage| outage.until.min(now + due))
+    }
+
+    fn hear(&mut self, notice: Notice) -> Option<Answer> {
+        let now = self.clock.now();
+        match notice {
+            Notice::Reload(plan) => {
+                self.ledger.take(plan, now, &mut self.unrecorded);
+                None
+            }
+            Notice::Act { incident, by, act, answer } => {
+                let done = self.ledger.act(&incident, &by, &act, now, &mut self.unrecorded);
+                // Whoever asked may have gone since.
+                Some(Box::new(move |recorded| drop(answer.send(done.map(|incident| Acted { incident, recorded })))))
+            }
+            Notice::Silence { what, answer } => {
+                let done = self.ledger.silence(what, now, &mut self.unrecorded);
+                Some(Box::new(move |_| drop(answer.send(done))))
+            }
         }
     }
 
@@ -211,6 +276,10 @@ fn shed(unrecorded: &mut Commit) -> Shed {
 
 /// What became of incidents, once it is recorded. What a target said is made harmless first.
 fn log(commit: &Commit) {
+    for silence in &commit.silences {
+        let (by, until, reason) = (harmless(&silence.by), clock(silence.until), harmless(&silence.reason));
+        tracing::info!(silence = %silence.id, "{by} wants quiet about {} until {until}: {reason}", silence.matchers);
+    }
     for moment in &commit.moments {
         let Some(incident) = commit.incidents.iter().rev().find(|incident| incident.id == moment.incident) else {
             continue;
@@ -219,6 +288,7 @@ fn log(commit: &Commit) {
         match moment.what.as_str() {
             "opened" => tracing::warn!(incident = %id, %severity, "opened: {}", harmless(&incident.summary())),
             "resolved" => tracing::info!(incident = %id, "resolved: {probe} {}", moment.text),
+            "acknowledged" => tracing::info!(incident = %id, "acknowledged: {probe} {}", harmless(&moment.text)),
             "muted" => tracing::info!(incident = %id, "nobody is told of {probe}: {}", moment.text),
             _ => {}
         }
@@ -226,8 +296,19 @@ fn log(commit: &Commit) {
 }
 
 fn is_empty(commit: &Commit) -> bool {
-    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries, versions, bundles, pulses } =
-        commit;
+    let Commit {
+        runs,
+        accounts,
+        states,
+        forgotten,
+        incidents,
+        moments,
+        deliveries,
+        versions,
+        bundles,
+        pulses,
+        silences,
+    } = commit;
     runs.is_empty()
         && accounts.is_empty()
         && states.is_empty()
@@ -238,15 +319,91 @@ fn is_empty(commit: &Commit) -> bool {
         && versions.is_empty()
         && bundles.is_empty()
         && pulses.is_empty()
+        && silences.is_empty()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::incident::Event;
     use crate::domain::names::ProbeName;
     use crate::domain::outcome::RunId;
-    use crate::engine::testing::at;
-    use crate::ports::KeptBundle;
+    use crate::domain::outcome::{Failure, FailureKind, Run, Verdict};
+    use crate::engine::testing::{Debts, TestClock, at, plan_of, schedule_of};
+    use crate::ports::{KeptBundle, Loaded};
+    use std::sync::atomic::Ordering::SeqCst;
+
+    fn failed(clock: &TestClock) -> Ended {
+        let now = clock.now();
+        let run = Run {
+            id: RunId(Arc::from(now.to_string())),
+            location: Arc::from("here"),
+            probe: ProbeName::parse("probe-0").unwrap(),
+            schedule: Some("tier".parse().unwrap()),
+            slot: now,
+            due_at: now,
+            started_at: now,
+            duration: Duration::ZERO,
+            lateness: Duration::ZERO,
+            verdict: Verdict::Failed(vec![Failure::new(FailureKind::ConnectRefused, "nobody listens")]),
+            steps: Vec::new(),
+            bundle: None,
+        };
+        Ended { run: Some(Box::new(run)), account: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_due_comes_without_a_run_and_who_acts_is_answered_after_the_commit() {
+        let (clock, store) = (TestClock::starting("2026-11-24T10:00:00Z"), Arc::new(Debts::default()));
+        let mut tier = schedule_of("tier", "30s", 1);
+        tier.alert.as_mut().unwrap().remind = Some(Duration::from_secs(1_800));
+        let (runs, ended) = mpsc::channel(8);
+        let (tell, notices) = mpsc::channel(8);
+        let mut unrecorded = Commit::default();
+        let dispatcher = Dispatcher {
+            clock: Arc::clone(&clock) as _,
+            store: Arc::clone(&store) as _,
+            ledger: Ledger::open(Arc::new(plan_of(vec![tier])), Loaded::default(), clock.now(), &mut unrecorded),
+            ended,
+            notices,
+            fanout: Fanout::default(),
+            wake: Arc::default(),
+            unrecorded,
+        };
+        let mut task = tokio::task::JoinSet::new();
+        task.spawn(dispatcher.run());
+        let told = || -> Vec<_> {
+            let commits = store.commits.lock().unwrap();
+            let all = commits.iter().flat_map(|commit| &commit.deliveries);
+            all.map(|delivery| (delivery.notification.event, delivery.notification.incident.id.clone())).collect()
+        };
+        for _ in 0..2 {
+            runs.send(failed(&clock)).await.unwrap();
+        }
+        // No run ends in these hours: 30 min, and an hour after that.
+        clock.sleep_until(clock.monotonic() + Duration::from_secs(2 * 3_600)).await;
+        let events: Vec<_> = told().into_iter().map(|(event, _)| event).collect();
+        assert_eq!(events, [Event::Opened, Event::Reminder, Event::Reminder]);
+        // A wall clock that was set shows within a minute.
+        clock.step(3 * 3_600);
+        clock.sleep_until(clock.monotonic() + Duration::from_secs(61)).await;
+        assert_eq!(told().len(), 4);
+        let id = told()[0].1.clone();
+        let act = async |act: Act| {
+            let (answer, answered) = oneshot::channel();
+            tell.send(Notice::Act { incident: id.clone(), by: "ann".to_owned(), act, answer }).await.ok().unwrap();
+            answered.await.unwrap()
+        };
+        let done = act(Act::Acknowledge { note: None }).await.unwrap();
+        assert_eq!((done.recorded, done.incident.acknowledged.unwrap().by.as_str()), (true, "ann"));
+        assert_eq!(told()[4].0, Event::Acknowledged, "it was committed before the answer");
+        assert!(matches!(act(Act::Acknowledge { note: None }).await, Err(ActError::Taken(_))));
+        store.full.store(true, SeqCst);
+        assert!(!act(Act::Note("the disk is full".to_owned())).await.unwrap().recorded);
+        drop(runs);
+        task.join_next().await.unwrap().unwrap();
+        assert_eq!(told().len(), 5, "nobody is reminded of what somebody has taken on");
+    }
 
     #[test]
     fn while_the_store_rests_the_latest_bundles_wait_and_no_more() {

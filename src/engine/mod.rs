@@ -4,7 +4,7 @@
 //! | task | owns | hears | tells |
 //! |---|---|---|---|
 //! | [`scheduler`] | calendar, queue, account of slots | ticks, commands, its runs | ended runs → dispatcher |
-//! | [`dispatcher`] | alert states, incidents | ended runs, reloads | commits → store, samples → fanout, a wake → deliverer |
+//! | [`dispatcher`] | alert states, incidents | ended runs, reloads, what people do, the clock | commits → store, samples → fanout, a wake → deliverer |
 //! | [`deliverer`] | nothing | the wake | asks the store what is due; attempts → notifiers |
 //! | [`janitor`] | debts: cleanups that are owed | debts of runs | cleanups, erased debts → store |
 //! | [`fanout`] | a publisher each | samples | publishers |

@@ -6,11 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::hours::Hours;
 use crate::domain::incident::Severity;
 use crate::domain::judge::AlertPolicy;
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::probe::{Probe, Step};
+use crate::domain::quiet::MaintenanceWindow;
+use crate::domain::route::{Route, Subject};
 use crate::domain::schedule::Schedule;
+use crate::domain::time::Timestamp;
 use crate::ports::{Known, Notifier, Prober, PublisherFactory, Secrets, Token};
 
 /// A probe with what performs its steps.
@@ -45,6 +49,10 @@ pub struct Plan {
     pub channels: BTreeMap<ChannelName, Arc<dyn Notifier>>,
     /// Which messages go where: the first that matches.
     pub routes: Vec<Route>,
+    /// What goes for a severity besides its routes.
+    pub severities: BTreeMap<Severity, SeverityPlan>,
+    /// Planned quiet time.
+    pub maintenance: Vec<MaintenanceWindow>,
     /// Where metrics go, by kind.
     pub publishers: BTreeMap<&'static str, Arc<dyn PublisherFactory>>,
     /// Where secrets come from.
@@ -67,15 +75,15 @@ pub struct WebPlan {
     pub token: Option<SecretName>,
 }
 
-/// Which messages go where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// The severities that it takes; empty means all.
-    pub severities: BTreeSet<Severity>,
-    /// The channels.
-    pub to: Vec<ChannelName>,
-    /// What takes a message that one of them gave up on.
-    pub fallback: Option<ChannelName>,
+/// What goes for a severity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeverityPlan {
+    /// Within what time somebody is to acknowledge.
+    pub acknowledge: Option<Duration>,
+    /// Who is told where nobody did.
+    pub escalate: Vec<ChannelName>,
+    /// The hours for which messages wait.
+    pub hold: Option<Hours>,
 }
 
 impl Plan {
@@ -84,9 +92,9 @@ impl Plan {
         probe.alert.as_ref().or(schedule.alert.as_ref())
     }
 
-    /// The first route that takes a severity.
-    pub fn route(&self, severity: Severity) -> Option<&Route> {
-        self.routes.iter().find(|route| route.severities.is_empty() || route.severities.contains(&severity))
+    /// The first route that takes something now.
+    pub fn route(&self, subject: &Subject<'_>, now: Timestamp) -> Option<&Route> {
+        self.routes.iter().find(|route| route.refuses(subject, now).is_none())
     }
 
     /// The tokens of the jobs that ping.

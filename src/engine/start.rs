@@ -161,6 +161,11 @@ impl Engine {
         self.plan.subscribe()
     }
 
+    /// Where those who serve people bring what they do about incidents.
+    pub fn notices(&self) -> mpsc::Sender<Notice> {
+        self.notices.clone()
+    }
+
     /// Where metrics of the process itself go.
     pub fn fanout(&self) -> &Fanout {
         &self.fanout

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::runtime::Handle;
 
-use super::plan::{Plan, PlannedProbe, Route, WebPlan};
+use super::plan::{Plan, PlannedProbe, WebPlan};
 use super::runner::Runner;
 use super::threads::Threads;
 use crate::domain::debt::{Debt, Owing};
@@ -19,6 +19,7 @@ use crate::domain::judge::{AlertPolicy, Aspect};
 use crate::domain::names::{ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, Observation, RunId};
 use crate::domain::probe::{Probe, Step};
+use crate::domain::route::Route;
 use crate::domain::schedule::{Cadence, Schedule};
 use crate::domain::time::{Length, Monotonic, Timestamp};
 use crate::ports::{
@@ -75,10 +76,11 @@ impl Clock for TestClock {
     }
 }
 
-/// A store that keeps what runs owe, and nothing else.
+/// A store that keeps what runs owe and what is committed, and nothing else.
 #[derive(Default)]
 pub struct Debts {
     pub kept: Mutex<BTreeMap<RunId, Debt>>,
+    pub commits: Mutex<Vec<Arc<Commit>>>,
     /// It takes nothing, as when its disk is full.
     pub full: AtomicBool,
     /// It does not even answer, as when its disk hangs.
@@ -100,8 +102,8 @@ impl Debts {
 }
 
 impl Store for Debts {
-    fn commit(&self, _: Arc<Commit>) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.take(|_| {})
+    fn commit(&self, commit: Arc<Commit>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.take(|_| self.commits.lock().unwrap().push(commit))
     }
     fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {
         let debts = self.kept.lock().unwrap().values().cloned().collect();
@@ -209,7 +211,7 @@ pub fn schedule_of(name: &str, every: &str, count: usize) -> Schedule {
         cadence: Cadence::every(every).unwrap(),
         probes,
         timeout: Duration::from_secs(10).min(every.mul_f64(0.8)),
-        alert: Some(AlertPolicy { after: "2".parse().unwrap(), recover: 1, severity: Severity::P2 }),
+        alert: Some(AlertPolicy { after: "2".parse().unwrap(), recover: 1, severity: Severity::P2, remind: None }),
     }
 }
 
@@ -227,11 +229,9 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         schedules: schedules.into_iter().map(|schedule| (schedule.name.clone(), Arc::new(schedule))).collect(),
         probes,
         channels: BTreeMap::new(),
-        routes: vec![Route {
-            severities: std::collections::BTreeSet::new(),
-            to: vec![crate::domain::names::ChannelName::parse("ops").unwrap()],
-            fallback: None,
-        }],
+        routes: vec![Route { to: vec!["ops".parse().unwrap()], ..Route::default() }],
+        severities: BTreeMap::new(),
+        maintenance: Vec::new(),
         publishers: BTreeMap::new(),
         secrets: Arc::new(NoSecrets),
         secrets_used: std::collections::BTreeSet::new(),
@@ -258,6 +258,12 @@ pub fn incident(id: &str, probe: &str, since: Timestamp) -> Incident {
         labels: BTreeMap::new(),
         runbook: None,
         quiet: None,
+        maintenance: None,
+        acknowledged: None,
+        remind_at: None,
+        reminders: 0,
+        escalate_at: None,
+        escalated_at: None,
         changes: Vec::new(),
         told: Vec::new(),
         transitions: 1,

@@ -51,7 +51,9 @@ pub fn text(notification: &Notification) -> String {
     let mut text = piece(&notification.summary());
     text.push_str("\n\n");
     let (failures, heading) = match notification.event {
-        Event::Opened => (&incident.latest_failures, "What failed:"),
+        Event::Opened | Event::Reminder | Event::Escalated | Event::Acknowledged => {
+            (&incident.latest_failures, "What failed:")
+        }
         Event::Resolved => (&incident.first_failures, "What had failed:"),
     };
     if !failures.is_empty() {
@@ -103,6 +105,7 @@ fn facts(notification: &Notification, incident: &Incident) -> Vec<(&'static str,
         ("probe", Some(incident.probe.to_string())),
         ("schedules", Some(schedules.join(", "))),
         ("since", Some(since)),
+        ("taken on", incident.acknowledged.as_ref().map(|taken| format!("{} by {taken}", clock(taken.at)))),
         ("late", notification.late.then(|| late.to_owned())),
         ("labels", Some(labels.join(", "))),
         ("runbook", incident.runbook.clone()),

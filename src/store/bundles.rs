@@ -152,7 +152,9 @@ mod tests {
         let mut kept = kept();
         kept.store.close().await;
         let before = Connection::open(&kept.path).unwrap();
-        before.execute_batch("DROP TABLE bundles; DROP TABLE pulses; PRAGMA user_version = 2").unwrap();
+        before
+            .execute_batch("DROP TABLE bundles; DROP TABLE pulses; DROP TABLE silences; PRAGMA user_version = 2")
+            .unwrap();
         drop(before);
         kept.reopen().await;
         commit(&kept, vec![bundle("api", 1, None)]).await;

@@ -15,7 +15,7 @@ use crate::ports::StoreError;
 const BUSY_MAX: Duration = Duration::from_secs(5);
 
 /// How many prepared statements a connection keeps; there are fewer.
-const STATEMENTS_MAX: usize = 48;
+const STATEMENTS_MAX: usize = 64;
 
 /// The refusal to open a store.
 pub fn refused(path: &Path, reason: impl Into<String>) -> StoreError {

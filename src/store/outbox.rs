@@ -18,17 +18,26 @@ macro_rules! first {
     };
 }
 
-/// Puts a delivery into the outbox; one that is there already stays as it is. Word of the end goes to whoever took word of
-/// the beginning: where a channel's opening was given up on, that is its fallback.
+/// Puts a delivery into the outbox; one that is there already stays as it is. What comes after the beginning goes to whoever
+/// took word of that: where a channel's opening was given up on, that is its fallback. A reminder is not put behind what a
+/// channel has not taken yet: that will say enough, and a channel that is down gathers nothing.
 pub fn write(connection: &Connection, delivery: &Delivery) -> Result<()> {
     let (incident, channel) = (&*delivery.notification.incident.id.0, delivery.channel.as_str());
-    if delivery.notification.event == Event::Resolved
+    if delivery.notification.event == Event::Reminder && waits(connection, incident, channel)? {
+        return Ok(());
+    }
+    if delivery.notification.event != Event::Opened
         && let Some(heir) = heir(connection, incident, channel)?
     {
         let is_told = hears(connection, &delivery.notification, &heir)?;
         return if is_told { Ok(()) } else { insert(connection, delivery, &heir, None) };
     }
     insert(connection, delivery, channel, delivery.fallback.as_ref().map(ChannelName::as_str))
+}
+
+/// Whether a channel may hear of an incident first by such a message. The statements below name the same two events.
+fn begins(event: Event) -> bool {
+    matches!(event, Event::Opened | Event::Escalated)
 }
 
 fn insert(connection: &Connection, delivery: &Delivery, channel: &str, fallback: Option<&str>) -> Result<()> {
@@ -55,13 +64,21 @@ fn insert(connection: &Connection, delivery: &Delivery, channel: &str, fallback:
     Ok(())
 }
 
+/// Whether something of an incident waits for a channel.
+fn waits(connection: &Connection, incident: &str, channel: &str) -> Result<bool> {
+    let mut select =
+        connection.prepare_cached("SELECT 1 FROM outbox WHERE incident = ?1 AND channel = ?2 AND state = 'pending'")?;
+    select.exists(params![incident, channel])
+}
+
 /// The fallback that took an incident's opening in the place of a channel that was never told of it.
 fn heir(connection: &Connection, incident: &str, channel: &str) -> Result<Option<String>> {
     let mut select = connection.prepare_cached(
         "SELECT fallback FROM outbox
-         WHERE incident = ?1 AND channel = ?2 AND event = 'opened' AND state = 'dead' AND fallback IS NOT NULL
+         WHERE incident = ?1 AND channel = ?2 AND event IN ('opened', 'escalated') AND state = 'dead' AND fallback IS NOT NULL
            AND NOT EXISTS (SELECT 1 FROM outbox t
-               WHERE t.incident = ?1 AND t.channel = ?2 AND t.event = 'opened' AND t.state IN ('pending', 'delivered'))
+               WHERE t.incident = ?1 AND t.channel = ?2 AND t.event IN ('opened', 'escalated')
+                 AND t.state IN ('pending', 'delivered'))
          ORDER BY transition LIMIT 1",
     )?;
     select.query_row(params![incident, channel], |row| row.get(0)).optional()
@@ -86,7 +103,7 @@ fn hand_over(connection: &Connection, from: &Delivery, fallback: &Delivery, at: 
     if !hears(connection, notification, to)? {
         insert(connection, fallback, to, None)?;
     }
-    if notification.event == Event::Opened && heir(connection, incident, from.channel.as_str())?.is_some() {
+    if begins(notification.event) && heir(connection, incident, from.channel.as_str())?.is_some() {
         let resolve = Notification { event: Event::Resolved, ..notification.clone() };
         let mut update = connection.prepare_cached(if hears(connection, &resolve, to)? {
             "UPDATE outbox SET state = 'merged', settled_at = ?3
@@ -133,8 +150,14 @@ pub fn due(connection: &Connection, now: Timestamp, per_channel: usize) -> Resul
     }
     due.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
     let mut resolves = Vec::new();
-    for opened in due.iter().filter(|delivery| delivery.notification.event == Event::Opened) {
+    for opened in due.iter().filter(|delivery| begins(delivery.notification.event)) {
         resolves.extend(resolve_of(connection, opened)?);
+    }
+    let (mut now_due, mut overtaken) = (Vec::new(), Vec::new());
+    for delivery in due {
+        let goes_on = matches!(delivery.notification.event, Event::Reminder | Event::Acknowledged);
+        let list = if goes_on && is_overtaken(connection, &delivery)? { &mut overtaken } else { &mut now_due };
+        list.push(delivery);
     }
     let mut next = connection.prepare_cached(concat!(
         "SELECT next_attempt_at FROM outbox o
@@ -145,7 +168,15 @@ pub fn due(connection: &Connection, now: Timestamp, per_channel: usize) -> Resul
     let next_at = next.query_row([now, far], |row| instant(row, "next_attempt_at")).optional()?;
     let mut oldest = connection.prepare_cached("SELECT min(created_at) FROM outbox WHERE state = 'pending'")?;
     let oldest = oldest.query_row([], |row| row.get::<_, Option<i64>>(0))?.and_then(to_instant);
-    Ok(Due { now: due, resolves, next_at, oldest })
+    Ok(Due { now: now_due, resolves, overtaken, next_at, oldest })
+}
+
+/// Whether the resolve waits behind a message.
+fn is_overtaken(connection: &Connection, delivery: &Delivery) -> Result<bool> {
+    let mut select = connection.prepare_cached(
+        "SELECT 1 FROM outbox WHERE incident = ?1 AND channel = ?2 AND event = 'resolved' AND state = 'pending'",
+    )?;
+    select.exists(params![&*delivery.notification.incident.id.0, delivery.channel.as_str()])
 }
 
 /// Makes due what rests.
@@ -163,7 +194,8 @@ fn resolve_of(connection: &Connection, opened: &Delivery) -> Result<Option<Deliv
         "SELECT * FROM outbox o
          WHERE incident = ?1 AND channel = ?2 AND state = 'pending' AND event = 'resolved'
            AND NOT EXISTS (SELECT 1 FROM outbox t
-               WHERE t.incident = ?1 AND t.channel = ?2 AND t.state = 'delivered' AND t.event = 'opened')
+               WHERE t.incident = ?1 AND t.channel = ?2 AND t.state = 'delivered'
+                 AND t.event IN ('opened', 'escalated'))
            AND NOT EXISTS (SELECT 1 FROM outbox b
                WHERE b.incident = ?1 AND b.channel = ?2 AND b.state = 'pending' AND b.id <> ?3
                  AND (b.transition, b.created_at, b.id) < (o.transition, o.created_at, o.id))
@@ -216,7 +248,9 @@ mod tests {
     use super::*;
     use crate::domain::incident::{Incident, Severity};
     use crate::ports::{Commit, Receipt, Store as _};
-    use crate::store::testing::{Kept, channel, delivery as message, incident, kept, opening, resolving, second};
+    use crate::store::testing::{
+        Kept, channel, delivery as message, incident, kept, opening, resolved, resolving, second,
+    };
 
     fn ids(deliveries: &[Delivery]) -> Vec<&str> {
         deliveries.iter().map(|delivery| delivery.id.as_str()).collect()
@@ -360,6 +394,65 @@ mod tests {
         settle_as(&kept, &due_at(&kept, 1).await.now[0], again(100_000)).await;
         let due = due_at(&kept, 2).await;
         assert_eq!((ids(&due.now), due.next_at), (vec!["I1-1-ops"], None), "nothing rests for a day");
+    }
+
+    fn word(of: &Incident, transition: u32, event: Event, at: i64) -> Commit {
+        Commit { deliveries: vec![message(of, transition, event, "ops", at)], ..Commit::default() }
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_is_down_gathers_no_reminders_and_a_resolve_stands_for_those_that_wait() {
+        let kept = kept();
+        let one = incident("I1", Severity::P1, 0);
+        kept.store.commit(opening(&one, &["ops"], 0).into()).await.unwrap();
+        kept.store.commit(word(&one, 2, Event::Reminder, 10).into()).await.unwrap();
+        let due = due_at(&kept, 10).await;
+        assert_eq!(ids(&due.now), ["I1-1-ops"]);
+        settle_as(&kept, &due.now[0], delivered(10)).await;
+        assert!(due_at(&kept, 10).await.now.is_empty(), "the opening was still to be told, and says enough");
+        for (transition, event) in [(3, Event::Reminder), (4, Event::Reminder), (5, Event::Acknowledged)] {
+            kept.store.commit(word(&one, transition, event, 20).into()).await.unwrap();
+        }
+        let due = due_at(&kept, 20).await;
+        assert_eq!(ids(&due.now), ["I1-3-ops"]);
+        kept.store.commit(word(&resolved(&one, 30), 6, Event::Resolved, 30).into()).await.unwrap();
+        for id in ["I1-3-ops", "I1-5-ops"] {
+            let due = due_at(&kept, 30).await;
+            assert_eq!((ids(&due.now), ids(&due.overtaken)), (vec![], vec![id]));
+            settle_as(&kept, &due.overtaken[0], Settlement::Merged { at: second(30) }).await;
+        }
+        let due = due_at(&kept, 30).await;
+        assert_eq!((ids(&due.now), ids(&due.overtaken)), (vec!["I1-6-ops"], vec![]));
+    }
+
+    #[tokio::test]
+    async fn the_fallback_that_took_the_opening_is_reminded_too() {
+        let kept = kept();
+        let one = incident("I1", Severity::P1, 0);
+        kept.store.commit(opening(&one, &["ops"], 0).into()).await.unwrap();
+        let opened = due_at(&kept, 0).await.now.remove(0);
+        let fallback = Delivery { id: "F".to_owned(), channel: channel("team"), ..opened.clone() };
+        let dead = Settlement::Dead { at: second(1), error: "gone".to_owned(), fallback: Some(Box::new(fallback)) };
+        settle_as(&kept, &opened, dead).await;
+        settle_as(&kept, &due_at(&kept, 1).await.now[0], delivered(1)).await;
+        kept.store.commit(word(&one, 2, Event::Reminder, 10).into()).await.unwrap();
+        assert_eq!(due_at(&kept, 10).await.now[0].channel, channel("team"));
+    }
+
+    #[tokio::test]
+    async fn who_hears_of_an_incident_by_its_escalation_hears_its_end_too() {
+        let kept = kept();
+        let one = incident("I1", Severity::P1, 0);
+        let escalated = Commit {
+            incidents: vec![one.clone()],
+            deliveries: vec![message(&one, 1, Event::Escalated, "boss", 10)],
+            ..Commit::default()
+        };
+        kept.store.commit(escalated.into()).await.unwrap();
+        // While it waits the incident ends: one message tells both.
+        kept.store.commit(resolving(&one, &["boss"], 20).into()).await.unwrap();
+        let due = due_at(&kept, 20).await;
+        assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["I1-1-boss"], vec!["I1-2-boss"]));
     }
 
     #[tokio::test]

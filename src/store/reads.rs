@@ -12,6 +12,7 @@ use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::{AlertKey, Aspect};
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
 use crate::domain::outcome::{Run, RunId, SlotOutcome};
+use crate::domain::quiet::Silence;
 use crate::domain::time::{Timestamp, clock};
 use crate::ports::{IncidentStory, Loaded, Overview, RunSummary};
 
@@ -43,7 +44,14 @@ pub fn load(connection: &Connection) -> Result<Loaded> {
         debts: journal::debts(connection)?,
         versions: versions(connection)?,
         pulses: pulses.collect::<Result<_>>()?,
+        silences: silences(connection, i64::MIN)?,
     })
+}
+
+/// The silences that end later, by their end.
+fn silences(connection: &Connection, after: i64) -> Result<Vec<Silence>> {
+    let mut select = connection.prepare_cached("SELECT body FROM silences WHERE ends_at > ?1 ORDER BY ends_at, id")?;
+    select.query_map([after], |row| from_json(row, "body"))?.collect()
 }
 
 fn versions(connection: &Connection) -> Result<Vec<Version>> {
@@ -74,6 +82,7 @@ pub fn overview(connection: &Connection, since: Timestamp) -> Result<Overview> {
         slots: slots(connection)?,
         debts: journal::counts(connection)?,
         open,
+        silences: silences(connection, micros(since))?,
         resolved: resolved.collect::<Result<_>>()?,
     })
 }
@@ -187,7 +196,7 @@ pub fn incident(connection: &Connection, id: &IncidentId) -> Result<Option<Incid
 
 fn message(row: &Row<'_>) -> Result<(ChannelName, Event, String)> {
     let event: String = row.get("event")?;
-    let event = [Event::Opened, Event::Resolved].into_iter().find(|known| known.as_str() == event);
+    let event = Event::ALL.into_iter().find(|known| known.as_str() == event);
     Ok((parsed(row, "channel")?, read("event", event.ok_or("not an event"))?, became(row)?))
 }
 

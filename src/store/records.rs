@@ -10,13 +10,25 @@ use crate::domain::judge::{AlertKey, AlertState};
 use crate::domain::names::ScheduleName;
 use crate::domain::outcome::{Run, SlotAccount, SlotOutcome};
 use crate::domain::pulse::{Pulse, TokenDigest};
+use crate::domain::quiet::Silence;
 use crate::ports::Commit;
 
 /// Writes all of a commit. Who is forgotten is forgotten last: a state that changed just before its probe was removed
 /// must not outlive it.
 pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
-    let Commit { runs, accounts, states, forgotten, incidents, moments, deliveries, versions, bundles, pulses } =
-        commit;
+    let Commit {
+        runs,
+        accounts,
+        states,
+        forgotten,
+        incidents,
+        moments,
+        deliveries,
+        versions,
+        bundles,
+        pulses,
+        silences,
+    } = commit;
     versions.iter().try_for_each(|version| write_version(connection, version))?;
     runs.iter().try_for_each(|run| write_run(connection, run))?;
     accounts.values().try_for_each(|account| write_account(connection, account))?;
@@ -26,6 +38,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     moments.iter().try_for_each(|moment| write_moment(connection, moment))?;
     deliveries.iter().try_for_each(|delivery| outbox::write(connection, delivery))?;
     bundles.iter().try_for_each(|bundle| bundles::write(connection, bundle))?;
+    silences.iter().try_for_each(|silence| write_silence(connection, silence))?;
     pulses.iter().try_for_each(|(token, pulse)| write_pulse(connection, *token, pulse))
 }
 
@@ -139,6 +152,15 @@ fn write_moment(connection: &Connection, moment: &Moment) -> Result<()> {
     Ok(())
 }
 
+fn write_silence(connection: &Connection, silence: &Silence) -> Result<()> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO silences (id, ends_at, body) VALUES (?1, ?2, ?3)
+         ON CONFLICT (id) DO UPDATE SET ends_at = excluded.ends_at, body = excluded.body",
+    )?;
+    upsert.execute(params![&*silence.id.0, micros(silence.until), json(silence)?])?;
+    Ok(())
+}
+
 fn write_pulse(connection: &Connection, token: TokenDigest, pulse: &Pulse) -> Result<()> {
     let mut upsert = connection.prepare_cached(
         "INSERT INTO pulses (token, pulse) VALUES (?1, ?2) ON CONFLICT (token) DO UPDATE SET pulse = excluded.pulse",
@@ -154,6 +176,7 @@ mod tests {
     use crate::domain::names::StepName;
     use crate::domain::outcome::{SlotAccount, SlotOutcome};
     use crate::domain::pulse::{Pulse, TokenDigest};
+    use crate::domain::quiet::{Matchers, Silence, SilenceId};
     use crate::ports::{Commit, Store as _};
     use crate::store::testing::{
         Kept, accounts, delivery, incident, kept, key, moment, probe, resolved, run, schedule, second,
@@ -191,7 +214,19 @@ mod tests {
             moments: vec![moment("I1", 60, "opened"), moment("I1", 60, "muted"), moment("I1", 30, "failed")],
             versions: vec![version("1.0.0", None), version("1.1.0", Some("1.0.0"))],
             bundles: Vec::new(),
+            silences: vec![silence("S1", 900), silence("S2", 900), silence("S2", 60)],
             pulses: vec![(token(1), Pulse::since(second(0))), (token(2), Pulse::since(second(1)))],
+        }
+    }
+
+    fn silence(id: &str, until: i64) -> Silence {
+        Silence {
+            id: SilenceId(id.into()),
+            matchers: Matchers { probes: vec!["api*".to_owned()], ..Matchers::default() },
+            by: "ann".to_owned(),
+            reason: "a new disk".to_owned(),
+            from: second(0),
+            until: second(until),
         }
     }
 
@@ -223,6 +258,7 @@ mod tests {
         assert_eq!(loaded.states, [(key("api"), firing())]);
         assert_eq!(loaded.incidents, [incident("I1", Severity::P1, 60)]);
         assert_eq!(loaded.versions, [version("1.1.0", Some("1.0.0"))], "the last that was seen");
+        assert_eq!(loaded.silences, [silence("S2", 60), silence("S1", 900)], "S2 was ended sooner");
         assert_eq!(loaded.accounted, [(schedule("tier"), probe("api"), second(60))]);
         let pulses: Vec<_> = loaded.pulses.iter().map(|(token, pulse)| (*token, pulse.pings)).collect();
         assert_eq!(pulses, [(token(1), 0), (token(2), 7)]);

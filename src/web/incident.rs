@@ -113,6 +113,11 @@ fn in_short(view: &View<'_>, incident: &Incident) -> Markup {
             dt { "first bad run" } dd { (view.instant(incident.since)) }
             dt { "opened" } dd { (view.instant(incident.opened_at)) }
             @if let Some(over) = incident.resolved_at { dt { "resolved" } dd { (view.instant(over)) } }
+            @if let Some(taken) = &incident.acknowledged {
+                dt { "taken on" }
+                dd { (view.instant(taken.at)) " by " (view.text(&taken.to_string(), LINE_MAX)) }
+            }
+            @if let Some(window) = &incident.maintenance { dt { "maintenance" } dd { (window) } }
             dt { "seen by" } dd { (schedules) }
             @if incident.is_open() { dt { "firing now" } dd { (firing) } }
             @for (key, value) in &incident.labels { dt { (view.text(key, 60)) } dd { (view.text(value, LINE_MAX)) } }
@@ -125,7 +130,10 @@ fn in_short(view: &View<'_>, incident: &Incident) -> Markup {
 fn told(view: &View<'_>, story: &IncidentStory) -> Markup {
     html! {
         @if let Some(reason) = &story.incident.quiet {
-            p { @if story.incident.is_open() { "Muted: " } @else { "Was muted: " } (reason) "." }
+            p {
+                @if story.incident.is_open() { "Muted: " } @else { "Was muted: " }
+                (view.text(&reason.to_string(), LINE_MAX)) "."
+            }
         }
         @else if story.told.is_empty() { p .dim { "Nobody: no route takes this severity." } }
         @if !story.told.is_empty() {

@@ -39,6 +39,12 @@ pub fn status(view: &View<'_>, overview: &Overview) -> Markup {
         }
         @for tier in &board.tiers { (drawn_tier(view, tier)) }
         @if !debts.is_empty() { p .dim { "Still to be cleaned up: " (list(debts.iter().map(String::as_str))) "." } }
+        @for silence in overview.silences.iter().filter(|silence| silence.is_active(view.now)) {
+            p .dim {
+                "Silenced until " (view.instant(silence.until)) " by " (view.text(&silence.by, 60)) ": "
+                (view.text(&silence.matchers.to_string(), LINE_MAX)) " – " (view.text(&silence.reason, LINE_MAX))
+            }
+        }
         @if !overview.resolved.is_empty() {
             section {
                 div .tier { h2 { "Resolved lately" } }
@@ -88,9 +94,10 @@ fn open(view: &View<'_>, incident: &Incident) -> Markup {
                 }
             }
             p .t {
-                @if let Some(reason) = &incident.quiet { "muted: " (reason) }
+                @if let Some(reason) = &incident.quiet { "muted: " (view.text(&reason.to_string(), LINE_MAX)) }
                 @else if incident.told.is_empty() { "nobody to tell" }
                 @else { "message to " (list(incident.told.iter().map(ChannelName::as_str))) }
+                @if let Some(taken) = &incident.acknowledged { " · taken on by " (view.text(&taken.to_string(), LINE_MAX)) }
                 @if let Some(runbook) = super::incident::runbook_link(view, incident) { " · " (runbook) }
             }
         }
@@ -219,6 +226,6 @@ fn about(view: &View<'_>, row: &Row<'_>) -> Markup {
                 @if let Some(wanted) = wanted { ", wanted " code { (wanted) } }
             }
         }
-        @if let Some(reason) = muted { span { "muted: " (reason) } }
+        @if let Some(reason) = muted { span { "muted: " (view.text(&reason.to_string(), LINE_MAX)) } }
     }
 }

@@ -1,0 +1,65 @@
+//! What is kept quiet, and told once its reason is gone and it still lasts.
+
+use super::{Ledger, moment};
+use crate::domain::incident::Incident;
+use crate::domain::judge::{AlertState, Aspect};
+use crate::domain::names::ProbeName;
+use crate::domain::quiet::{Grounds, Mode, why_quiet};
+use crate::domain::time::Timestamp;
+use crate::ports::Commit;
+
+impl Ledger {
+    /// Whether nobody is to be told of an incident now; why is noted on it and in its time line. It is asked before each
+    /// message but the resolve, which whoever was told of the beginning gets whatever the reason.
+    pub(super) fn hush(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) -> bool {
+        let needs = self.plan.probes.get(&incident.probe).map(|probe| probe.needs.as_slice()).unwrap_or_default();
+        let hold = self.plan.severities.get(&incident.severity).and_then(|severity| severity.hold.as_ref());
+        let grounds = Grounds { silences: &self.silences, windows: &self.plan.maintenance, needs, hold };
+        let reason = why_quiet(&grounds, incident, now, |needed| self.is_unwell(needed, incident));
+        match (&incident.quiet, &reason) {
+            (before, Some(reason)) if before.as_ref() != Some(reason) => {
+                commit.moments.push(moment(incident, now, "muted", reason.to_string()));
+            }
+            (Some(before), None) => commit.moments.push(moment(incident, now, "unmuted", format!("no more: {before}"))),
+            _ => {}
+        }
+        incident.quiet = reason;
+        incident.quiet.is_some()
+    }
+
+    /// Notes on an incident that begins the window that only marks what is in it.
+    pub(super) fn mark(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
+        let mut windows = self.plan.maintenance.iter();
+        let window = windows.find(|window| window.covers(Mode::Mark, incident, now).is_some());
+        incident.maintenance = window.map(|window| window.name.clone());
+        if let Some(name) = &incident.maintenance {
+            commit.moments.push(moment(incident, now, "maintenance", format!("it began in {name}")));
+        }
+    }
+
+    /// What was kept quiet is told once its reason is gone and it still lasts.
+    pub(super) fn reconsider_quiet(&mut self, now: Timestamp, commit: &mut Commit) {
+        let quiet: Vec<_> =
+            self.open.iter().filter(|(_, incident)| incident.quiet.is_some()).map(|(of, _)| of.clone()).collect();
+        for of in quiet {
+            let Some(mut incident) = self.open.remove(&of) else { continue };
+            let before = incident.quiet.clone();
+            self.tell_opened(&mut incident, now, commit);
+            if incident.quiet != before {
+                commit.put_incident(incident.clone());
+            }
+            self.open.insert(of, incident);
+        }
+    }
+
+    /// Whether a probe is failing, so that what needs it may be quiet. Where both are on one schedule a first failure
+    /// counts too, since both are seen to fail in one round and the one that is needed may be judged later; elsewhere it
+    /// would keep a page back until a slower schedule has made up its mind.
+    fn is_unwell(&self, probe: &ProbeName, dependant: &Incident) -> bool {
+        self.states.iter().any(|(key, state)| {
+            key.probe == *probe
+                && key.aspect == Aspect::Failing
+                && (matches!(state, AlertState::Firing { .. }) || dependant.firing.contains_key(&key.schedule))
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! Whom incidents are told to, and what is due by the clock alone.
+
+use std::time::Duration;
+
+use super::{Ledger, moment, watched};
+use crate::domain::incident::{Event, Incident};
+use crate::domain::names::ChannelName;
+use crate::domain::route::Subject;
+use crate::domain::time::{Timestamp, between, words};
+use crate::engine::runner::new_id;
+use crate::ports::{Commit, Delivery, Notification};
+
+impl Ledger {
+    /// When something is due by the clock alone.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.open.values().filter_map(Incident::due_at).min()
+    }
+
+    /// Does what is due by now: what was kept quiet without a reason any more is told, and who waits for a word gets it.
+    pub fn catch_up(&mut self, now: Timestamp, commit: &mut Commit) {
+        self.reconsider_quiet(now, commit);
+        self.tell_who_was_missed(now, commit);
+        let is_due = |incident: &Incident| incident.quiet.is_none() && incident.due_at().is_some_and(|at| at <= now);
+        let due: Vec<_> = self.open.iter().filter(|(_, incident)| is_due(incident)).map(|(of, _)| of.clone()).collect();
+        for of in due {
+            let Some(mut incident) = self.open.remove(&of) else { continue };
+            if !self.hush(&mut incident, now, commit) {
+                self.escalate(&mut incident, now, commit);
+                self.remind(&mut incident, now, commit);
+            }
+            commit.put_incident(incident.clone());
+            self.open.insert(of, incident);
+        }
+    }
+
+    /// Tells others of what nobody has taken on in time. They are told its end as well.
+    fn escalate(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
+        if incident.escalate_at.take_if(|at| *at <= now).is_none() {
+            return;
+        }
+        let Some(severity) = self.plan.severities.get(&incident.severity) else { return };
+        incident.escalated_at = Some(now);
+        let names: Vec<_> = severity.escalate.iter().map(ToString::to_string).collect();
+        commit.moments.push(moment(
+            incident,
+            now,
+            "escalated",
+            format!("nobody has taken it on: to {}", names.join(", ")),
+        ));
+        let new = severity.escalate.iter().filter(|channel| !incident.told.contains(channel)).cloned();
+        let new: Vec<_> = new.collect();
+        incident.told.extend(new);
+        self.tell(incident, Event::Escalated, &severity.escalate, now, commit);
+    }
+
+    fn remind(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
+        if incident.remind_at.take_if(|at| *at <= now).is_none() {
+            return;
+        }
+        incident.reminders += 1;
+        self.set_due(incident, now);
+        commit.moments.push(moment(
+            incident,
+            now,
+            "reminded",
+            format!("after {}", words(between(incident.since, now))),
+        ));
+        let told = incident.told.clone();
+        self.tell(incident, Event::Reminder, &told, now, commit);
+    }
+
+    /// Sets when it is told again: the shortest `remind` of the schedules that hold it open, and what goes for its severity.
+    pub(super) fn set_due(&self, incident: &mut Incident, now: Timestamp) {
+        let of_schedule = |schedule| watched(&self.plan, schedule, &incident.probe)?.1.remind;
+        let remind: Option<Duration> = incident.firing.keys().filter_map(of_schedule).min();
+        incident.set_reminder(remind, now);
+        let severity = self.plan.severities.get(&incident.severity);
+        incident.set_escalation(severity.and_then(|severity| severity.acknowledge), now);
+    }
+
+    /// Where no route took an incident when it opened, one that has come since does, or whose hours have begun.
+    pub(super) fn tell_who_was_missed(&mut self, now: Timestamp, commit: &mut Commit) {
+        let untold = |incident: &Incident| incident.told.is_empty() && incident.quiet.is_none();
+        let missed: Vec<_> =
+            self.open.iter().filter(|(_, incident)| untold(incident)).map(|(of, _)| of.clone()).collect();
+        for of in missed {
+            let Some(mut incident) = self.open.remove(&of) else { continue };
+            if self.plan.route(&Subject::from(&incident), now).is_some() {
+                self.tell_opened(&mut incident, now, commit);
+                commit.put_incident(incident.clone());
+            }
+            self.open.insert(of, incident);
+        }
+    }
+
+    /// Tells the channels of the severity's route that were not told yet, unless there is a reason to be quiet.
+    pub(super) fn tell_opened(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
+        if self.hush(incident, now, commit) {
+            return;
+        }
+        let Some(route) = self.plan.route(&Subject::from(&*incident), now) else {
+            let text = format!("nobody: no route takes {}", incident.severity);
+            commit.moments.push(moment(incident, now, "told", text));
+            return;
+        };
+        let new: Vec<_> = route.to.iter().filter(|channel| !incident.told.contains(channel)).cloned().collect();
+        incident.told.extend(new.iter().cloned());
+        self.set_due(incident, now);
+        self.tell(incident, Event::Opened, &new, now, commit);
+    }
+
+    pub(super) fn tell(
+        &self,
+        incident: &mut Incident,
+        event: Event,
+        channels: &[ChannelName],
+        now: Timestamp,
+        commit: &mut Commit,
+    ) {
+        if channels.is_empty() {
+            return;
+        }
+        incident.transitions += 1;
+        let url = self.plan.web.url.as_ref().map(|base| format!("{base}/incidents/{}", incident.id));
+        let fallback = self.plan.route(&Subject::from(&*incident), now).and_then(|route| route.fallback.clone());
+        let notification = Notification {
+            event,
+            incident: incident.clone(),
+            transition: incident.transitions,
+            at: now,
+            site: self.plan.site.clone(),
+            url,
+            late: false,
+            plain: false,
+        };
+        commit.deliveries.extend(channels.iter().map(|channel| Delivery {
+            id: new_id(now),
+            channel: channel.clone(),
+            fallback: fallback.clone().filter(|fallback| fallback != channel),
+            notification: notification.clone(),
+            created_at: now,
+            attempts: 0,
+            next_attempt_at: now,
+        }));
+    }
+}

@@ -1,0 +1,56 @@
+//! Which versions the targets say they are, and what changed shortly before an incident.
+
+use std::time::Duration;
+
+use super::{Ledger, moment};
+use crate::domain::incident::Version;
+use crate::domain::outcome::Run;
+use crate::domain::time::{Timestamp, between};
+use crate::ports::Commit;
+
+/// How long before an incident a change may have been its cause.
+const SHORTLY: Duration = Duration::from_secs(3_600);
+
+/// How many changes are told of one incident.
+const CHANGES_MAX: usize = 10;
+
+/// Where several versions answer in turn, a change is told this often at most.
+const CHANGE_TOLD_EVERY: Duration = Duration::from_secs(300);
+
+impl Ledger {
+    /// Notes which versions a run saw; of two that overlap, the one that began later saw the newer one. What changed goes into the time line of the probe's open incidents.
+    pub(super) fn take_versions(&mut self, run: &Run, commit: &mut Commit) {
+        for step in &run.steps {
+            let Some(version) = &step.version else { continue };
+            let known = self.versions.get(&(run.probe.clone(), step.name.clone()));
+            if known.is_some_and(|known| known.version == *version || run.started_at < known.since) {
+                continue;
+            }
+            let quick = known.is_some_and(|known| between(known.since, run.started_at) < CHANGE_TOLD_EVERY);
+            let seen = Version {
+                probe: run.probe.clone(),
+                step: step.name.clone(),
+                version: version.clone(),
+                since: run.started_at,
+                before: known.map(|known| known.version.clone()),
+            };
+            if let Some(change) = seen.change().filter(|_| !quick) {
+                let of_probe = self.open.values().filter(|incident| incident.probe == run.probe);
+                let moments = of_probe.map(|incident| moment(incident, run.started_at, "version", change.clone()));
+                commit.moments.extend(moments);
+            }
+            commit.put_version(seen.clone());
+            self.versions.insert((run.probe.clone(), step.name.clone()), seen);
+        }
+    }
+
+    /// The changes of the hour before, the latest last: whichever probe saw them, since one part of a system breaks
+    /// another.
+    pub(super) fn changes_before(&self, since: Timestamp, now: Timestamp) -> Vec<(Timestamp, String)> {
+        let recent = |version: &&Version| version.since <= now && between(version.since, since) < SHORTLY;
+        let changes = self.versions.values().filter(recent);
+        let mut changes: Vec<_> = changes.filter_map(|version| Some((version.since, version.change()?))).collect();
+        changes.sort();
+        changes.split_off(changes.len().saturating_sub(CHANGES_MAX))
+    }
+}
