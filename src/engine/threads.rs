@@ -18,7 +18,7 @@ pub struct Thread {
 
 /// The threads, in turn.
 pub struct Threads {
-    threads: Vec<Thread>,
+    all: Vec<Thread>,
     next: AtomicUsize,
     /// Watches for stalls until it is dropped.
     _watch: JoinSet<()>,
@@ -33,12 +33,12 @@ impl Threads {
             watch.spawn_on(runner.clone().watch(), handle);
             Thread { handle: handle.clone(), runner }
         });
-        Self { threads: threads.collect(), next: AtomicUsize::new(0), _watch: watch }
+        Self { all: threads.collect(), next: AtomicUsize::new(0), _watch: watch }
     }
 
     /// The one whose turn it is.
     pub fn next(&self) -> &Thread {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        &self.threads[turn % self.threads.len()]
+        &self.all[turn % self.all.len()]
     }
 }

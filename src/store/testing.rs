@@ -165,6 +165,8 @@ pub fn resolving(of: &Incident, channels: &[&str], at: i64) -> Commit {
 /// Accounts as a commit holds them.
 pub fn accounts<const N: usize>(all: [SlotAccount; N]) -> BTreeMap<(ScheduleName, ProbeName), SlotAccount> {
     let mut commit = Commit::default();
-    all.into_iter().for_each(|account| commit.add_account(account));
+    for account in all {
+        commit.add_account(account);
+    }
     commit.accounts
 }
