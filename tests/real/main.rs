@@ -4,6 +4,7 @@
 
 mod bulk;
 mod canary;
+mod channels;
 mod cloudwatch;
 mod command;
 mod commands;
@@ -11,6 +12,7 @@ mod demo;
 mod disturbed;
 mod dns;
 mod dns_flags;
+mod email;
 mod faults;
 #[cfg(feature = "grpc")]
 mod grpc;
