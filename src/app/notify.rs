@@ -122,7 +122,9 @@ impl Attempted {
     fn words(&self) -> (&'static str, Option<String>) {
         match &self.result {
             Ok(receipt) => ("taken", receipt.id.clone()),
-            Err(error @ NotifyError::Transient { .. }) => ("not taken; the daemon would try again", Some(error.to_string())),
+            Err(error @ NotifyError::Transient { .. }) => {
+                ("not taken; the daemon would try again", Some(error.to_string()))
+            }
             Err(error @ NotifyError::Rejected(_)) => {
                 ("refused; the daemon would send it plain, then to the fallback", Some(error.to_string()))
             }

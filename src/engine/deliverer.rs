@@ -488,9 +488,9 @@ mod tests {
     async fn deliver(outbox: Outbox, channels: Vec<(&str, Channel)>) -> Vec<(String, &'static str)> {
         let clock = TestClock::starting("2026-11-24T10:00:00Z");
         let mut plan = plan_of(Vec::new());
-        let named = channels.into_iter().map(|(name, channel)| {
-            (ChannelName::parse(name).unwrap(), Arc::new(channel) as Arc<dyn Notifier>)
-        });
+        let named = channels
+            .into_iter()
+            .map(|(name, channel)| (ChannelName::parse(name).unwrap(), Arc::new(channel) as Arc<dyn Notifier>));
         plan.channels = named.collect();
         let (outbox, (_plan, plan)) = (Arc::new(outbox), watch::channel(Arc::new(plan)));
         let stop = CancellationToken::new();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, Either, select};
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters, TlsParametersBuilder};
 use lettre::transport::smtp::{AsyncSmtpTransport, Error};
 use lettre::{AsyncTransport as _, Tokio1Executor};
 use schemars::JsonSchema;
@@ -100,7 +100,8 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
     }
     let from = mailbox(&settings.from, problems);
     if settings.to.is_empty() {
-        problems.error(node.span.clone(), "this mail is to nobody").help = Some("write `to: oncall@example.com`".to_owned());
+        problems.error(node.span.clone(), "this mail is to nobody").help =
+            Some("write `to: oncall@example.com`".to_owned());
     }
     let to: Option<Vec<_>> = settings.to.iter().map(|to| mailbox(to, problems)).collect();
     let own = settings.ca.as_ref().map(|ca| certificates(ca, problems));
@@ -195,7 +196,9 @@ impl Email {
                 Ok(Receipt { id: Some(piece(&self.secrets.redact(&said.join(" ")))) })
             }
             Either::Left((Err(error), _)) => Err(self.meaning(&error)),
-            Either::Right(_) => Err(NotifyError::Transient { message: "no answer in time".to_owned(), retry_after: None }),
+            Either::Right(_) => {
+                Err(NotifyError::Transient { message: "no answer in time".to_owned(), retry_after: None })
+            }
         }
     }
 
@@ -204,7 +207,7 @@ impl Email {
         let is_bare = rustls_native_certs::load_native_certs().certs.is_empty();
         let store = if is_bare { CertificateStore::WebpkiRoots } else { CertificateStore::Default };
         let trusting = TlsParameters::builder(self.server.clone()).certificate_store(store);
-        self.own.iter().cloned().fold(trusting, |trusting, own| trusting.add_root_certificate(own)).build()
+        self.own.iter().cloned().fold(trusting, TlsParametersBuilder::add_root_certificate).build()
     }
 
     async fn fill(&self, template: &Template) -> Result<String, NotifyError> {

@@ -105,11 +105,24 @@ impl Story {
         let mut text = String::new();
         for Told { what, expected, came } in &self.failures {
             put(&mut text, &format!("- {what}"));
-            expected.iter().for_each(|expected| put(&mut text, &format!("  expected: {expected}")));
-            came.iter().for_each(|came| put(&mut text, &format!("  came:     {came}")));
+            if let Some(expected) = expected {
+                put(&mut text, &format!("  expected: {expected}"));
+            }
+            if let Some(came) = came {
+                put(&mut text, &format!("  came:     {came}"));
+            }
         }
         if self.more > 0 {
             put(&mut text, &format!("- and {} more", self.more));
+        }
+        text
+    }
+
+    /// What changed as lines, without their heading.
+    pub fn changes(&self) -> String {
+        let mut text = String::new();
+        for change in &self.changes {
+            put(&mut text, &format!("- {change}"));
         }
         text
     }
@@ -126,8 +139,7 @@ pub fn text(notification: &Notification) -> String {
     }
     if !story.changes.is_empty() {
         put(&mut text, CHANGES_HEADING);
-        story.changes.iter().for_each(|change| put(&mut text, &format!("- {change}")));
-        text.push('\n');
+        put(&mut text, &story.changes());
     }
     for (name, value) in &story.facts {
         put(&mut text, &format!("{name:<10} {value}"));
@@ -282,7 +294,9 @@ pub(crate) mod tests {
         let mut notification = hostile();
         let incident = &mut notification.incident;
         let mut failure = incident.latest_failures.remove(0);
-        for text in [Some(&mut failure.message), failure.expected.as_mut(), failure.actual.as_mut()].into_iter().flatten() {
+        for text in
+            [Some(&mut failure.message), failure.expected.as_mut(), failure.actual.as_mut()].into_iter().flatten()
+        {
             *text = text.repeat(1_000);
         }
         incident.latest_failures = vec![failure; 500];
@@ -352,7 +366,9 @@ pub(crate) mod tests {
     fn only_what_a_browser_opens_is_a_link() {
         assert_eq!(links(&opened()).iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["Incident page", "Runbook"]);
         let mut notification = opened();
-        for (runbook, is_link) in [("runbooks/api.md", false), ("javascript:alert(1)", false), ("https://w.example/a b>|", true)] {
+        for (runbook, is_link) in
+            [("runbooks/api.md", false), ("javascript:alert(1)", false), ("https://w.example/a b>|", true)]
+        {
             notification.incident.runbook = Some(runbook.to_owned());
             let links = links(&notification);
             assert_eq!(links.len(), 1 + usize::from(is_link), "{runbook}");

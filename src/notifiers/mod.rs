@@ -14,4 +14,5 @@ pub mod webhook;
 use crate::ports::ChannelKind;
 
 /// Every kind of channel.
-pub static CHANNELS: &[ChannelKind] = &[email::CHANNEL, pagerduty::CHANNEL, slack::CHANNEL, sns::CHANNEL, webhook::CHANNEL];
+pub static CHANNELS: &[ChannelKind] =
+    &[email::CHANNEL, pagerduty::CHANNEL, slack::CHANNEL, sns::CHANNEL, webhook::CHANNEL];

@@ -133,7 +133,7 @@ fn trigger(notification: &Notification) -> Map<String, Value> {
     let mut payload = json!({
         "summary": fit(&piece(&notification.summary()), SUMMARY_MAX, |_| None),
         "source": source(notification),
-        "severity": severity(incident.severity),
+        "severity": severity(notification),
         "timestamp": rfc3339(incident.since),
     });
     let mut event = action("trigger", notification);
@@ -143,8 +143,11 @@ fn trigger(notification: &Notification) -> Map<String, Value> {
             ("class", json!(incident.latest_failures.first().map(|failure| failure.kind.as_str()))),
             ("custom_details", details(&Story::of(notification))),
         ];
-        fields.extend(more.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)));
-        let links: Vec<_> = links(notification).iter().map(|(text, href)| json!({ "href": href, "text": text })).collect();
+        fields.extend(
+            more.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)),
+        );
+        let links: Vec<_> =
+            links(notification).iter().map(|(text, href)| json!({ "href": href, "text": text })).collect();
         event.insert("client".to_owned(), "Roundsman".into());
         event.extend(notification.url.as_ref().map(|url| ("client_url".to_owned(), url.as_str().into())));
         event.insert("links".to_owned(), links.into());
@@ -159,8 +162,10 @@ fn source(notification: &Notification) -> String {
     if site.is_empty() { notification.incident.probe.to_string() } else { site }
 }
 
-fn severity(severity: Severity) -> &'static str {
-    match severity {
+/// What is over already wakes nobody.
+fn severity(notification: &Notification) -> &'static str {
+    match notification.incident.severity {
+        _ if notification.late => "info",
         Severity::P1 => "critical",
         Severity::P2 => "error",
         Severity::P3 => "warning",

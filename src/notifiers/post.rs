@@ -46,11 +46,7 @@ pub struct Answer {
 impl Post {
     /// What sends with the shared client.
     pub fn new(building: &Building) -> Self {
-        Self {
-            http: building.http.clone(),
-            secrets: Arc::clone(&building.secrets),
-            clock: Arc::clone(&building.clock),
-        }
+        Self { http: building.http.clone(), secrets: Arc::clone(&building.secrets), clock: Arc::clone(&building.clock) }
     }
 
     /// A POST to this URL.

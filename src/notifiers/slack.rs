@@ -74,8 +74,10 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
             Form::Bot { token: token.value, channel: channel.value, api }
         }
         _ => {
-            problems.error(node.span.clone(), "Slack is reached by one of two forms").help =
-                Some("write `webhook: \"${secret:name}\"`, or `token: \"${secret:name}\"` and `channel: C024BE91L`".to_owned());
+            problems.error(node.span.clone(), "Slack is reached by one of two forms").help = Some(
+                "write `webhook: \"${secret:name}\"`, or `token: \"${secret:name}\"` and `channel: C024BE91L`"
+                    .to_owned(),
+            );
             return None;
         }
     };
@@ -110,7 +112,10 @@ impl Slack {
             Ok(_) => {}
             // Somebody has removed it: this one takes its place.
             Err(Refusal::Said { code, .. }) if code == "message_not_found" || code == "thread_not_found" => {
-                return bot.call("chat.postMessage", whole, &Place::channel(channel)).await.map_err(Refusal::into_error);
+                return bot
+                    .call("chat.postMessage", whole, &Place::channel(channel))
+                    .await
+                    .map_err(Refusal::into_error);
             }
             Err(refusal) => return Err(refusal.into_error()),
         }
@@ -192,12 +197,29 @@ impl Refusal {
             Self::Said { code, text } => (code, format!("Slack refused{}", quote(&text))),
         };
         match code.as_str() {
-            "ratelimited" | "rate_limited" | "internal_error" | "fatal_error" | "service_unavailable"
-            | "request_timeout" | "team_added_to_org" => NotifyError::Transient { message, retry_after: None },
-            "access_denied" | "account_inactive" | "channel_not_found" | "enterprise_is_restricted" | "invalid_auth"
-            | "is_archived" | "missing_scope" | "no_permission" | "not_allowed_token_type" | "not_authed"
-            | "not_in_channel" | "org_login_required" | "restricted_action" | "team_access_not_granted"
-            | "token_expired" | "token_revoked" => NotifyError::Unauthorized(message),
+            "ratelimited"
+            | "rate_limited"
+            | "internal_error"
+            | "fatal_error"
+            | "service_unavailable"
+            | "request_timeout"
+            | "team_added_to_org" => NotifyError::Transient { message, retry_after: None },
+            "access_denied"
+            | "account_inactive"
+            | "channel_not_found"
+            | "enterprise_is_restricted"
+            | "invalid_auth"
+            | "is_archived"
+            | "missing_scope"
+            | "no_permission"
+            | "not_allowed_token_type"
+            | "not_authed"
+            | "not_in_channel"
+            | "org_login_required"
+            | "restricted_action"
+            | "team_access_not_granted"
+            | "token_expired"
+            | "token_revoked" => NotifyError::Unauthorized(message),
             // What is left speaks of this message, and what nobody knows must not wait for ever.
             _ => NotifyError::Rejected(message),
         }

@@ -150,7 +150,8 @@ fn shape(settings: &WebhookSettings, node: &Node, problems: &mut Problems) -> Op
                 Ok((shape, needs)) => {
                     for name in needs.iter().filter(|name| !with.contains(name)) {
                         let message = format!("the preset `{}` needs `{name}`", preset.value);
-                        problems.error(node.span.clone(), message).help = Some(format!("write `with: {{ {name}: … }}`"));
+                        problems.error(node.span.clone(), message).help =
+                            Some(format!("write `with: {{ {name}: … }}`"));
                     }
                     Some(shape)
                 }
@@ -164,16 +165,24 @@ fn shape(settings: &WebhookSettings, node: &Node, problems: &mut Problems) -> Op
             let content_type = settings.content_type.as_ref().map(|given| given.value).unwrap_or_default();
             let shape = Shape::of_template(template.value.clone(), content_type);
             let unknown = shape.unknown(&with);
+            if pieces(&template.value.to_string()).unwrap_or_default().contains(&Piece::RunId) {
+                problems.error(template.span.clone(), "`{{run.id}}` is of a run, and a channel belongs to none");
+            }
             for name in &unknown {
-                problems.error(template.span.clone(), format!("`{{{{{name}}}}}` is nothing that a message tells")).help =
-                    suggest(name.as_str(), values::NAMES).or_else(|| Some(format!("declare it: `with: {{ {name}: … }}`")));
+                problems
+                    .error(template.span.clone(), format!("`{{{{{name}}}}}` is nothing that a message tells"))
+                    .help = suggest(name.as_str(), values::NAMES)
+                    .or_else(|| Some(format!("declare it: `with: {{ {name}: … }}`")));
             }
             if let (true, ContentType::Json) = (unknown.is_empty(), content_type)
-                && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&sample(&template.value, &settings.with))
+                && let Err(error) =
+                    serde_json::from_str::<serde::de::IgnoredAny>(&sample(&template.value, &settings.with))
             {
                 let message = format!("this is not JSON, whatever is filled in: {error}");
-                problems.error(template.span.clone(), message).help =
-                    Some("put names between quotes, `\"{{summary}}\"`, or write `content_type: text/plain; charset=utf-8`".to_owned());
+                problems.error(template.span.clone(), message).help = Some(
+                    "put names between quotes, `\"{{summary}}\"`, or write `content_type: text/plain; charset=utf-8`"
+                        .to_owned(),
+                );
             }
             Some(shape)
         }
@@ -220,7 +229,7 @@ impl Webhook {
             let mut headers = Vec::new();
             for (name, value) in &shape.headers {
                 let value = self.post.fill_with(value, &values, str::to_owned).await?;
-                headers.extend((!value.is_empty()).then(|| (name.as_str(), value)));
+                headers.extend((!value.is_empty()).then_some((name.as_str(), value)));
             }
             receipt = self.send(notification, &path, shape.content_type, headers, body).await?;
         }
@@ -387,9 +396,13 @@ mod tests {
             let late = Notification { late: true, ..resolved() };
             let plain = Notification { plain: true, ..opened() };
             let mut all = Vec::new();
-            for (name, notification) in
-                [("opened", opened()), ("resolved", resolved()), ("late", late), ("plain", plain), ("hostile", hostile())]
-            {
+            for (name, notification) in [
+                ("opened", opened()),
+                ("resolved", resolved()),
+                ("late", late),
+                ("plain", plain),
+                ("hostile", hostile()),
+            ] {
                 all.push(format!("# {name}\n{}", sent(preset, &notification).await));
             }
             insta::assert_snapshot!(format!("preset_{preset}"), all.join("\n"));

@@ -12,11 +12,8 @@ use crate::servers::hostile::{Hostile, Move};
 use crate::servers::receiver::{Receiver, Taken, Target};
 use crate::servers::roundsman::Daemon;
 
-const SECRETS: &[(&str, &str)] = &[
-    ("key", "0123456789abcdef0123456789abcdef"),
-    ("token", "xoxb-C4N4RY-token"),
-    ("hook", "T0/B0/C4N4RYhook"),
-];
+const SECRETS: &[(&str, &str)] =
+    &[("key", "0123456789abcdef0123456789abcdef"), ("token", "xoxb-C4N4RY-token"), ("hook", "T0/B0/C4N4RYhook")];
 
 /// How a channel is written whose receiver is at a URL that ends with `/`.
 type Written = fn(&str) -> String;
@@ -71,16 +68,16 @@ fn faults() -> Vec<(&'static str, Vec<Move>, [&'static str; 4])> {
             answer("429 Too Many Requests\r\nretry-after: 30", ""),
             ["after 30s", "after 120s", "after 30s", "after 30s"],
         ),
-        (
-            "throttled for long",
-            answer("429 Too Many Requests\r\nretry-after: 900", ""),
-            ["after 900s"; 4],
-        ),
+        ("throttled for long", answer("429 Too Many Requests\r\nretry-after: 900", ""), ["after 900s"; 4]),
         ("broken", answer("500 Internal Server Error", ""), again),
         ("away", answer("503 Service Unavailable\r\nretry-after: 7", ""), ["after 7s"; 4]),
         ("a portal", answer("200 OK", "<html>Please log in</html>"), ["taken", "again", "again", "again"]),
         ("empty", answer("204 No Content", ""), ["taken", "again", "again", "again"]),
-        ("of another", answer("202 Accepted", "{\"dedup_key\":\"I2\",\"ok\":true}"), ["taken", "again", "again", "again"]),
+        (
+            "of another",
+            answer("202 Accepted", "{\"dedup_key\":\"I2\",\"ok\":true}"),
+            ["taken", "again", "again", "again"],
+        ),
         ("torn", vec![Move::ReadHead, Move::Send(torn)], ["taken", "again", "again", "again"]),
         ("not HTTP", vec![Move::ReadHead, Move::Send(b"220 ESMTP\r\n".to_vec())], again),
         ("reset", vec![Move::ReadHead, Move::Reset], again),
@@ -91,15 +88,18 @@ fn faults() -> Vec<(&'static str, Vec<Move>, [&'static str; 4])> {
             vec![Move::ReadHead, Move::Drip(b"HTTP/1.1 200 OK\r\n".repeat(100), Duration::from_millis(50))],
             again,
         ),
-        ("endless", vec![Move::ReadHead, Move::Send(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()), Move::Endless(vec![b'x'; 4096])], [
-            "taken", "again", "again", "again",
-        ]),
+        (
+            "endless",
+            vec![Move::ReadHead, Move::Send(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()), Move::Endless(vec![b'x'; 4096])],
+            ["taken", "again", "again", "again"],
+        ),
     ]
 }
 
 #[tokio::test]
 async fn each_fault_has_its_settlement_on_each_channel() {
-    let impatient = reqwest::Client::builder().timeout(Duration::from_secs(1)).redirect(reqwest::redirect::Policy::none());
+    let impatient =
+        reqwest::Client::builder().timeout(Duration::from_secs(1)).redirect(reqwest::redirect::Policy::none());
     let impatient = impatient.no_proxy().build().expect("a client");
     let cases = faults().into_iter().flat_map(|(fault, script, expected)| {
         CHANNELS.into_iter().zip(expected).map(move |(channel, expected)| (fault, script.clone(), channel, expected))
@@ -187,8 +187,11 @@ fn pagerduty_has_one_alert_for_each_incident_however_often_it_is_told() {
     let late = Notification { late: true, ..resolved(&other) };
     let receipts = send(&pagerduty, &[opened.clone(), opened.clone(), resolved(&opened), resolved(&opened), late]);
     assert_eq!(receipts[0].id.as_deref(), Some("I1"));
-    let events: Vec<_> =
-        receiver.taken().iter().map(|taken| format!("{} {}", taken.text("event_action"), taken.text("dedup_key"))).collect();
+    let events: Vec<_> = receiver
+        .taken()
+        .iter()
+        .map(|taken| format!("{} {}", taken.text("event_action"), taken.text("dedup_key")))
+        .collect();
     // What opened and closed before anybody could be told is an alert that is over, not silence.
     assert_eq!(events, ["trigger I1", "trigger I1", "resolve I1", "resolve I1", "trigger I2", "resolve I2"]);
     let key = receiver.taken()[0].text("routing_key").to_owned();
@@ -203,15 +206,19 @@ fn slack_keeps_one_message_for_each_incident_and_its_history_as_a_thread() {
     let receipts = send(&bot, &[opened.clone(), resolved(&opened)]);
     assert_eq!(receipts[0].id.as_deref(), Some("C024BE91L/1700000000.000000"));
     let asked = |taken: &Taken| {
-        let [method, channel, ts, thread] = [&taken.path[5..], taken.text("channel"), taken.text("ts"), taken.text("thread_ts")];
+        let [method, channel, ts, thread] =
+            [&taken.path[5..], taken.text("channel"), taken.text("ts"), taken.text("thread_ts")];
         format!("{method} {channel} ts={ts} thread={thread}")
     };
     let taken = receiver.taken();
-    assert_eq!(taken.iter().map(asked).collect::<Vec<_>>(), [
-        "chat.postMessage #ops ts= thread=",
-        "chat.update C024BE91L ts=1700000000.000000 thread=",
-        "chat.postMessage C024BE91L ts= thread=1700000000.000000",
-    ]);
+    assert_eq!(
+        taken.iter().map(asked).collect::<Vec<_>>(),
+        [
+            "chat.postMessage #ops ts= thread=",
+            "chat.update C024BE91L ts=1700000000.000000 thread=",
+            "chat.postMessage C024BE91L ts= thread=1700000000.000000",
+        ]
+    );
     assert!(taken.iter().all(|taken| taken.authorization == "Bearer xoxb-C4N4RY-token"));
     assert!(taken[1].text("text").contains("resolved"), "the message says how things are now");
 

@@ -69,10 +69,18 @@ async fn each_answer_has_its_meaning() {
     let authority = Authority::new("ours");
     let server = Mail::start("starttls", &authority.issue(&["localhost"], |_| {}), "roundsman", PASSWORD);
     for (secret, to, expected) in [
-        ("password", "nobody@shop.example", "plain: the mail was not taken: permanent error (550): 5.1.1 there is no such person"),
+        (
+            "password",
+            "nobody@shop.example",
+            "plain: the mail was not taken: permanent error (550): 5.1.1 there is no such person",
+        ),
         ("password", "later@shop.example", "again: the mail was not taken: transient error (451): 4.3.0 later"),
         ("password", "strict@shop.example", "plain: the mail was not taken: permanent error (554): 5.6.0 no such mail"),
-        ("wrong", "oncall@shop.example", "a person: the mail was not taken: permanent error (535): 5.7.8 Authentication credentials invalid"),
+        (
+            "wrong",
+            "oncall@shop.example",
+            "a person: the mail was not taken: permanent error (535): 5.7.8 Authentication credentials invalid",
+        ),
     ] {
         let result = email(server.port, &authority.pem, &login(secret, to)).notify(&notification()).await;
         assert_eq!(settled(result), expected);

@@ -72,7 +72,8 @@ pub fn resolved(opened: &Notification) -> Notification {
 
 /// The same with all that a target can write, and far too much of it.
 pub fn flooding(of: &Notification) -> Notification {
-    let hostile = "a\r\nSubject: b\u{1b}[2J\u{202e}\n.\n\u{0}<!channel> @everyone {{x}} \"f\" \\ ``` ünï 💥 & ".repeat(1_000);
+    let hostile =
+        "a\r\nSubject: b\u{1b}[2J\u{202e}\n.\n\u{0}<!channel> @everyone {{x}} \"f\" \\ ``` ünï 💥 & ".repeat(1_000);
     let failure = Failure::new(FailureKind::Expect, hostile.clone()).with(hostile.clone(), hostile.clone());
     let incident = Incident {
         first_failures: vec![failure.clone(); 50],

@@ -60,8 +60,7 @@ fn blocks(notification: &Notification, story: &Story) -> Vec<Value> {
         blocks.push(section(&format!("{}\n{}", story.heading, story.failures().trim_end()), SECTION_MAX));
     }
     if !story.changes.is_empty() {
-        let changes: Vec<_> = story.changes.iter().map(|change| format!("- {change}")).collect();
-        blocks.push(section(&format!("{CHANGES_HEADING}\n{}", changes.join("\n")), CHANGES_MAX));
+        blocks.push(section(&format!("{CHANGES_HEADING}\n{}", story.changes().trim_end()), CHANGES_MAX));
     }
     let facts = story.facts.iter().filter(|(name, _)| !ELSEWHERE.contains(name));
     let fields = facts.take(FIELDS_MAX).map(|(name, value)| plain(&format!("{name}: {value}"), FIELD_MAX));

@@ -79,7 +79,6 @@ enum Escape {
 impl Escape {
     fn of(self, c: char) -> Option<&'static str> {
         match (self, c) {
-            (Self::None, _) => None,
             (Self::Markdown, '\\') => Some("\\\\"),
             (Self::Markdown, '*') => Some("\\*"),
             (Self::Markdown, '_') => Some("\\_"),
@@ -91,7 +90,7 @@ impl Escape {
             (Self::Markdown, '[') => Some("\\["),
             (Self::Markdown, ']') => Some("\\]"),
             (Self::Markdown, '#') => Some("\\#"),
-            (Self::Markdown, _) => None,
+            (Self::Markdown | Self::None, _) => None,
         }
     }
 }

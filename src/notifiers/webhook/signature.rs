@@ -31,7 +31,7 @@ mod tests {
     fn it_is_the_hmac_of_the_time_and_the_body() {
         // printf '1764000000.{"a":1}' | openssl dgst -sha256 -hmac opensesame
         let signed = signature("opensesame", at("2025-11-24T16:00:00Z"), "{\"a\":1}");
-        insta::assert_snapshot!(signed);
+        assert_eq!(signed, "t=1764000000,v1=fdfc2ee0a644c0f26502119e294e0889955c5f9a2e0c00100b2389038c8b3fa8");
         assert_ne!(signed, signature("opensesame", at("2025-11-24T16:00:01Z"), "{\"a\":1}"));
         assert_ne!(signed, signature("opensesame2", at("2025-11-24T16:00:00Z"), "{\"a\":1}"));
     }

@@ -9,8 +9,26 @@ use crate::ports::Notification;
 
 /// The names, for whoever writes one wrong.
 pub const NAMES: [&str; 20] = [
-    "at", "changes", "event", "failures", "incident", "key", "labels", "late", "probe", "resolved_at", "runbook", "schedules",
-    "severity", "since", "site", "subject", "summary", "text", "title", "url",
+    "at",
+    "changes",
+    "event",
+    "failures",
+    "incident",
+    "key",
+    "labels",
+    "late",
+    "probe",
+    "resolved_at",
+    "runbook",
+    "schedules",
+    "severity",
+    "since",
+    "site",
+    "subject",
+    "summary",
+    "text",
+    "title",
+    "url",
 ];
 
 /// What a notification says under each name; what does not apply is empty. In the least form what is long is left out.
@@ -23,7 +41,7 @@ pub fn values(notification: &Notification) -> BTreeMap<CaptureName, String> {
     let event = notification.event.as_str();
     let all = [
         ("at", rfc3339(notification.at)),
-        ("changes", long(story.changes.iter().map(|change| format!("- {change}\n")).collect())),
+        ("changes", long(story.changes())),
         ("event", event.to_owned()),
         ("failures", long(story.failures())),
         ("incident", incident.id.to_string()),

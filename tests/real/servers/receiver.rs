@@ -131,7 +131,8 @@ impl Inbox {
     /// The last answer to a method of Slack's that stood for a message: what `ts` it may be known by.
     fn messages(&self) -> Vec<String> {
         let taken = self.taken.lock().expect("no reader panics");
-        let posts = taken.iter().filter(|taken| taken.path == "/api/chat.postMessage" && taken.status == StatusCode::OK);
+        let posts =
+            taken.iter().filter(|taken| taken.path == "/api/chat.postMessage" && taken.status == StatusCode::OK);
         posts.enumerate().map(|(n, _)| ts(n)).collect()
     }
 }

@@ -80,7 +80,7 @@ class Handler:
 
 def login(server, session, envelope, mechanism, data):
     fits = data.login.decode() == user and data.password.decode() == password
-    return AuthResult(success=fits, auth_data=data.login.decode())
+    return AuthResult(success=fits, handled=False, auth_data=data.login.decode())
 
 context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
 context.load_cert_chain(certificate, key)
