@@ -90,7 +90,7 @@ impl PagerDuty {
     }
 
     async fn send(&self, mut event: Map<String, Value>, of: &Notification) -> Result<Receipt, NotifyError> {
-        event.insert("routing_key".to_owned(), self.post.fill(&self.routing_key).await?.trim().into());
+        event.insert("routing_key".to_owned(), self.post.fill(&self.routing_key).await?.into());
         let request = self.post.to(self.post.url(&self.url).await?);
         let request = request.header("content-type", "application/json").body(Value::Object(event).to_string());
         receipt(self.post.send(request).await?, of)

@@ -263,7 +263,7 @@ impl Webhook {
         }
         if let Some(secret) = &self.sign {
             let secret = self.post.fill(secret).await?;
-            request = request.header(SIGNATURE, signature(secret.trim(), self.post.now(), &body));
+            request = request.header(SIGNATURE, signature(&secret, self.post.now(), &body));
         }
         let answer = self.post.send(request.body(body)).await?.taken()?;
         Ok(Receipt { id: Some(answer.status.as_str().to_owned()) })

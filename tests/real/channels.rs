@@ -120,6 +120,20 @@ async fn each_fault_has_its_settlement_on_each_channel() {
 }
 
 #[tokio::test]
+async fn what_a_receiver_repeats_of_a_secret_is_in_no_error() {
+    for ((kind, written), (_, secret)) in CHANNELS.into_iter().zip([SECRETS[2], SECRETS[0], SECRETS[2], SECRETS[1]]) {
+        for status in ["400 Bad Request", "403 Forbidden", "500 Internal Server Error", "200 OK"] {
+            let receiver = Hostile::playing(answer(status, &format!("\u{1b}[2J {secret} is not known"))).await;
+            let result = channel(kind, &written(&receiver.url()), SECRETS).notify(&notification()).await;
+            let Err(error) = result else { continue };
+            let message = error.to_string();
+            assert!(message.contains("• is not known") && !message.contains(['\u{1b}', '\n']), "{kind}: {message}");
+            assert!(!message.contains(secret), "{kind}: {message}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn slack_says_with_200_what_it_refuses() {
     for (code, expected) in [
         ("ratelimited", "again"),
