@@ -11,7 +11,8 @@ use crate::servers::receiver::Receiver;
 
 const SECRET: &str = "T0PSECRET/hook";
 
-fn webhook(yaml: &str) -> Arc<dyn Notifier> {
+/// A webhook with these settings.
+pub fn webhook(yaml: &str) -> Arc<dyn Notifier> {
     channel("webhook", yaml, &[("path", SECRET)])
 }
 
