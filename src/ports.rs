@@ -264,6 +264,15 @@ pub trait Exposition: Send + Sync {
 pub trait Notifier: Send + Sync {
     /// One attempt.
     fn notify<'a>(&'a self, notification: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>>;
+    /// One attempt at a message about an incident of which the channel took one already: `first` is the receipt of the
+    /// first. Who keeps one message for each incident finds it by that.
+    fn follow<'a>(
+        &'a self,
+        notification: &'a Notification,
+        _first: &'a Receipt,
+    ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
+        self.notify(notification)
+    }
 }
 
 /// A message to one channel, as it was when its transition was committed.
@@ -548,6 +557,8 @@ pub struct Due {
     pub resolves: Vec<Delivery>,
     /// Word of an incident that went on, where it has been resolved since: not to be sent, since the resolve says more.
     pub overtaken: Vec<Delivery>,
+    /// For each of those, by its id, whose channel took a message about the same incident before: the receipt of the first.
+    pub firsts: BTreeMap<String, Receipt>,
     /// When the next one is due.
     pub next_at: Option<Timestamp>,
     /// When the oldest that waits was committed.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::answer::{Answer, Stop};
 use super::demo::shop::Breakage;
 use super::threads::block_on;
-use super::{daemon, demo, health, logs, once, routes, schema, validate, wiring};
+use super::{daemon, demo, health, logs, notify, once, routes, schema, validate, wiring};
 use crate::domain::time::{Length, Timestamp};
 
 /// Makes the rounds of a production system: probes it on tiered schedules, publishes what it saw, and wakes the right
@@ -43,6 +43,8 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Send a test message to a channel, and say what the receiver answered. It opens and is resolved, under a key of its own.
+    Notify(NotifyArguments),
     /// Print the JSON Schema of the files, for editors.
     Schema {
         /// Which file.
@@ -114,6 +116,17 @@ pub struct OnceArguments {
     pub format: RunFormat,
 }
 
+/// Which channel is tested.
+#[derive(Clone, Debug, Args)]
+pub struct NotifyArguments {
+    /// The channel, by its name under `channels:`.
+    #[arg(value_name = "CHANNEL")]
+    pub channel: String,
+    /// How the answers are shown.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
 /// For people or for programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -183,6 +196,7 @@ impl Cli {
             Command::Routes { what: RoutesCommand::Explain { probe, at } } => {
                 routes::explain(&self.config, &surroundings, &probe, at)
             }
+            Command::Notify(arguments) => block_on(notify::notify(self.config, surroundings, arguments)),
             Command::Health { url } => block_on(health::health(self.config, surroundings, url)),
         }
     }

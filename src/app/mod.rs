@@ -12,6 +12,7 @@ pub mod detail;
 pub mod health;
 pub mod junit;
 pub mod logs;
+pub mod notify;
 pub mod once;
 pub mod report;
 pub mod routes;

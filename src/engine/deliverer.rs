@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -18,13 +19,13 @@ use crate::domain::incident::Event;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::names::ChannelName;
 use crate::domain::time::{Monotonic, Timestamp, between, clock, later};
-use crate::ports::{Clock, Delivery, Due, Notification, NotifyError, REST_MAX, Receipt, Settlement, Store};
+use crate::ports::{Clock, Delivery, Due, Notification, Notifier, NotifyError, REST_MAX, Receipt, Settlement, Store};
 
 /// How many attempts go on at once for one channel: one that hangs takes no place from the others.
 const ATTEMPTS_MAX: usize = 8;
 
 /// How long one attempt may take, whatever the notifier thinks of it.
-const ATTEMPT_MAX: Duration = Duration::from_secs(15);
+pub const ATTEMPT_MAX: Duration = Duration::from_secs(15);
 
 /// The back-off grows from here, doubling, with full jitter …
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
@@ -113,9 +114,9 @@ impl Deliverer {
                         .resolves
                         .iter()
                         .find(|resolve| resolve.channel == delivery.channel && resolve.notification.incident.id == *of);
-                    let resolve = resolve.cloned();
+                    let (resolve, first) = (resolve.cloned(), due.firsts.get(&delivery.id).cloned());
                     work.busy.insert(delivery.id.clone(), delivery.channel.clone());
-                    self.attempt(&mut work.attempts, delivery, resolve);
+                    self.attempt(&mut work.attempts, delivery, resolve, first);
                 }
             }
             let wake_at = self.clock.monotonic() + due.next_at.map_or(LOOK, |at| between(now, at).min(LOOK));
@@ -151,7 +152,13 @@ impl Deliverer {
         }
     }
 
-    fn attempt(&self, attempts: &mut JoinSet<Attempt>, delivery: Delivery, resolve: Option<Delivery>) {
+    fn attempt(
+        &self,
+        attempts: &mut JoinSet<Attempt>,
+        delivery: Delivery,
+        resolve: Option<Delivery>,
+        first: Option<Receipt>,
+    ) {
         let notifier = self.plan.borrow().channels.get(&delivery.channel).cloned();
         let clock = Arc::clone(&self.clock);
         attempts.spawn(async move {
@@ -167,7 +174,7 @@ impl Deliverer {
                     Err(NotifyError::Rejected(format!("the channel {} is not configured any more", delivery.channel)))
                 }
                 Some(notifier) => tokio::select! {
-                    result = AssertUnwindSafe(notifier.notify(&told)).catch_unwind() => result.unwrap_or_else(|panic| {
+                    result = AssertUnwindSafe(sent(&*notifier, &told, first.as_ref())).catch_unwind() => result.unwrap_or_else(|panic| {
                         tracing::error!(channel = %delivery.channel, "a notifier panicked: {}", said(&*panic));
                         Err(again("a bug of Roundsman ended the attempt"))
                     }),
@@ -243,6 +250,17 @@ impl Deliverer {
     }
 }
 
+fn sent<'a>(
+    notifier: &'a dyn Notifier,
+    told: &'a Notification,
+    first: Option<&'a Receipt>,
+) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
+    match first {
+        Some(first) => notifier.follow(told, first),
+        None => notifier.notify(told),
+    }
+}
+
 /// What becomes of a delivery after an attempt. `chance` is uniform in [0, 1).
 fn next(
     delivery: &Delivery,
@@ -315,7 +333,6 @@ mod tests {
     use super::*;
     use crate::engine::testing::{TestClock, at, incident, plan_of};
     use crate::ports::{Commit, Loaded, StoreError};
-    use futures::future::BoxFuture;
     use std::sync::Mutex;
     use std::sync::atomic::AtomicUsize;
     use std::sync::atomic::Ordering::SeqCst;
@@ -404,7 +421,7 @@ mod tests {
         Counts(Arc<AtomicUsize>),
     }
 
-    impl crate::ports::Notifier for Channel {
+    impl Notifier for Channel {
         fn notify<'a>(&'a self, _: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
             Box::pin(async move {
                 match self {
@@ -481,9 +498,9 @@ mod tests {
     async fn deliver(outbox: Outbox, channels: Vec<(&str, Channel)>) -> Vec<(String, &'static str)> {
         let clock = TestClock::starting("2026-11-24T10:00:00Z");
         let mut plan = plan_of(Vec::new());
-        let named = channels.into_iter().map(|(name, channel)| {
-            (ChannelName::parse(name).unwrap(), Arc::new(channel) as Arc<dyn crate::ports::Notifier>)
-        });
+        let named = channels
+            .into_iter()
+            .map(|(name, channel)| (ChannelName::parse(name).unwrap(), Arc::new(channel) as Arc<dyn Notifier>));
         plan.channels = named.collect();
         let (outbox, (_plan, plan)) = (Arc::new(outbox), watch::channel(Arc::new(plan)));
         let stop = CancellationToken::new();

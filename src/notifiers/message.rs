@@ -15,6 +15,15 @@ pub const SUBJECT_MAX: usize = 99;
 /// How many failures are told; the rest is counted.
 const FAILURES_MAX: usize = 10;
 
+/// How many changes are told.
+const CHANGES_MAX: usize = 10;
+
+/// What stands above what changed.
+pub const CHANGES_HEADING: &str = "What changed shortly before:";
+
+/// A longer URL is no link: Slack takes 3,000 characters.
+const LINK_MAX: usize = 2_000;
+
 /// The longest piece that somebody else wrote, in characters.
 const PIECE_MAX: usize = 1_000;
 
@@ -45,32 +54,97 @@ fn ascii(c: char) -> char {
     }
 }
 
+/// What happened, in pieces that each channel puts where it wants them. All of it may be shown: on one line each, bounded,
+/// without anything that steers.
+pub struct Story {
+    /// One line: what happened to what.
+    pub headline: String,
+    /// What stands above the failures.
+    pub heading: &'static str,
+    /// What failed; at most ten.
+    pub failures: Vec<Told>,
+    /// How many more failed.
+    pub more: usize,
+    /// What changed shortly before; at most ten.
+    pub changes: Vec<String>,
+    /// Everything else by name, none of it empty.
+    pub facts: Vec<(&'static str, String)>,
+}
+
+/// One failure.
+pub struct Told {
+    /// What was seen, in words.
+    pub what: String,
+    /// What was expected.
+    pub expected: Option<String>,
+    /// What came.
+    pub came: Option<String>,
+}
+
+impl Story {
+    /// The story of a notification.
+    pub fn of(notification: &Notification) -> Self {
+        let incident = &notification.incident;
+        let (failures, heading) = match notification.event {
+            Event::Opened | Event::Reminder | Event::Escalated | Event::Acknowledged => {
+                (&incident.latest_failures, "What failed:")
+            }
+            Event::Resolved => (&incident.first_failures, "What had failed:"),
+        };
+        let facts = facts(notification, incident);
+        Self {
+            headline: piece(&notification.summary()),
+            heading,
+            failures: failures.iter().take(FAILURES_MAX).map(tell).collect(),
+            more: failures.len().saturating_sub(FAILURES_MAX),
+            changes: incident.changes.iter().take(CHANGES_MAX).map(|change| piece(change)).collect(),
+            facts: facts.into_iter().map(|(name, value)| (name, piece(&value))).collect(),
+        }
+    }
+
+    /// The failures as lines, without their heading.
+    pub fn failures(&self) -> String {
+        let mut text = String::new();
+        for Told { what, expected, came } in &self.failures {
+            put(&mut text, &format!("- {what}"));
+            if let Some(expected) = expected {
+                put(&mut text, &format!("  expected: {expected}"));
+            }
+            if let Some(came) = came {
+                put(&mut text, &format!("  came:     {came}"));
+            }
+        }
+        if self.more > 0 {
+            put(&mut text, &format!("- and {} more", self.more));
+        }
+        text
+    }
+
+    /// What changed as lines, without their heading.
+    pub fn changes(&self) -> String {
+        let mut text = String::new();
+        for change in &self.changes {
+            put(&mut text, &format!("- {change}"));
+        }
+        text
+    }
+}
+
 /// The whole story: what happened, what was expected and what came, since when, and where to look.
 pub fn text(notification: &Notification) -> String {
-    let incident = &notification.incident;
-    let mut text = piece(&notification.summary());
+    let story = Story::of(notification);
+    let mut text = story.headline.clone();
     text.push_str("\n\n");
-    let (failures, heading) = match notification.event {
-        Event::Opened | Event::Reminder | Event::Escalated | Event::Acknowledged => {
-            (&incident.latest_failures, "What failed:")
-        }
-        Event::Resolved => (&incident.first_failures, "What had failed:"),
-    };
-    if !failures.is_empty() {
-        put(&mut text, heading);
-        failures.iter().take(FAILURES_MAX).for_each(|failure| tell(&mut text, failure));
-        if let Some(more @ 1..) = failures.len().checked_sub(FAILURES_MAX) {
-            put(&mut text, &format!("- and {more} more"));
-        }
-        text.push('\n');
+    if !story.failures.is_empty() {
+        put(&mut text, story.heading);
+        put(&mut text, &story.failures());
     }
-    if !incident.changes.is_empty() {
-        put(&mut text, "What changed shortly before:");
-        incident.changes.iter().for_each(|change| put(&mut text, &format!("- {}", piece(change))));
-        text.push('\n');
+    if !story.changes.is_empty() {
+        put(&mut text, CHANGES_HEADING);
+        put(&mut text, &story.changes());
     }
-    for (name, value) in facts(notification, incident) {
-        put(&mut text, &format!("{name:<10} {}", piece(&value)));
+    for (name, value) in &story.facts {
+        put(&mut text, &format!("{name:<10} {value}"));
     }
     if text.len() > TEXT_BYTES_MAX {
         text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX - '…'.len_utf8()));
@@ -79,13 +153,11 @@ pub fn text(notification: &Notification) -> String {
     text
 }
 
-fn tell(text: &mut String, failure: &Failure) {
-    put(text, &format!("- {}", piece(&failure.to_string())));
-    if let Some(expected) = &failure.expected {
-        put(text, &format!("  expected: {}", piece(expected)));
-    }
-    if let Some(actual) = &failure.actual {
-        put(text, &format!("  came:     {}", piece(actual)));
+fn tell(failure: &Failure) -> Told {
+    Told {
+        what: piece(&failure.to_string()),
+        expected: failure.expected.as_deref().map(piece),
+        came: failure.actual.as_deref().map(piece),
     }
 }
 
@@ -113,6 +185,41 @@ fn facts(notification: &Notification, incident: &Incident) -> Vec<(&'static str,
         ("incident", Some(incident.id.to_string())),
     ];
     all.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?))).collect()
+}
+
+/// Where to look, for channels that can link: the incident's page and the runbook, where those are URLs.
+pub fn links(notification: &Notification) -> Vec<(&'static str, String)> {
+    let all = [("Incident page", &notification.url), ("Runbook", &notification.incident.runbook)];
+    let link = |(name, url): (&'static str, &Option<String>)| {
+        let url = url::Url::parse(url.as_deref()?).ok()?;
+        // As the parser writes it there is neither a space nor a bracket in it that could end it early.
+        (matches!(url.scheme(), "http" | "https") && url.as_str().len() <= LINK_MAX).then(|| (name, url.into()))
+    };
+    all.into_iter().filter_map(link).collect()
+}
+
+/// As much of a text as fits into so many characters once each has been escaped; an escape is never cut.
+pub fn fit(text: &str, max: usize, escape: impl Fn(char) -> Option<&'static str>) -> String {
+    let length = |c| escape(c).map_or(1, |escaped| escaped.chars().count());
+    let mut fitting = String::with_capacity(text.len().min(max * 4));
+    let (mut used, mut end) = (0, 0);
+    for c in text.chars() {
+        used += length(c);
+        if used > max {
+            // The last that fits beside the mark of the cut.
+            fitting.truncate(end);
+            fitting.push('…');
+            return fitting;
+        }
+        match escape(c) {
+            Some(escaped) => fitting.push_str(escaped),
+            None => fitting.push(c),
+        }
+        if used < max {
+            end = fitting.len();
+        }
+    }
+    fitting
 }
 
 /// What somebody else wrote, on one line and of bounded length.
@@ -173,6 +280,34 @@ pub(crate) mod tests {
         }
     }
 
+    /// The same with all that a target can write, and much of it.
+    pub(crate) fn hostile() -> Notification {
+        let mut notification = opened();
+        let hostile = "a\r\nSubject: b\u{1b}[2J\u{202e}\n\n\u{0}<!channel> @everyone <https://evil.example|x> *b* [c](http://d) {{e}} \"f\" \\ ``` ünï 💥 & "
+            .to_owned();
+        let failure = Failure::new(FailureKind::Expect, hostile.clone()).with(hostile.clone(), hostile.clone());
+        notification.incident.latest_failures = vec![failure; 2];
+        notification.incident.changes = vec![hostile];
+        notification.incident.runbook = Some("javascript:alert(1)".to_owned());
+        notification
+    }
+
+    /// … and so much of it that nothing can take it whole.
+    pub(crate) fn flooding() -> Notification {
+        let mut notification = hostile();
+        let incident = &mut notification.incident;
+        let mut failure = incident.latest_failures.remove(0);
+        for text in
+            [Some(&mut failure.message), failure.expected.as_mut(), failure.actual.as_mut()].into_iter().flatten()
+        {
+            *text = text.repeat(1_000);
+        }
+        incident.latest_failures = vec![failure; 500];
+        incident.changes = vec![incident.changes[0].repeat(1_000); 500];
+        incident.labels = (0..500).map(|n| (format!("l{n}"), "&".repeat(1_000))).collect();
+        notification
+    }
+
     /// … and as it was resolved.
     pub(crate) fn resolved() -> Notification {
         let mut notification = opened();
@@ -202,10 +337,7 @@ pub(crate) mod tests {
 
     #[test]
     fn hostile_text_is_only_read() {
-        let mut notification = opened();
-        let hostile = "a\r\nSubject: b\u{1b}[2J\u{202e}\n\n\u{0}<!channel> ünï 💥".to_owned() + &"x".repeat(100_000);
-        notification.incident.latest_failures =
-            vec![Failure::new(FailureKind::Expect, hostile.clone()).with(hostile.clone(), hostile); 500];
+        let notification = flooding();
         let subject = subject(&notification);
         assert!(subject.bytes().all(|b| (b' '..=b'~').contains(&b)) && subject.len() <= SUBJECT_MAX, "{subject}");
         let text = text(&notification);
@@ -214,5 +346,36 @@ pub(crate) mod tests {
         assert!(text.len() <= TEXT_BYTES_MAX);
         assert!(text.contains("- and 490 more"));
         assert!(!text.lines().any(|line| line.starts_with("Subject:")), "a target cannot begin a line of its own");
+    }
+
+    #[test]
+    fn what_fits_is_whole_and_the_rest_is_marked() {
+        let escape = |c| (c == '&').then_some("&amp;");
+        for (text, max, fitting) in [
+            ("", 0, ""),
+            ("abc", 3, "abc"),
+            ("abcd", 3, "ab…"),
+            ("a&b", 7, "a&amp;b"),
+            ("a&b", 6, "a…"),
+            ("a&", 6, "a&amp;"),
+            ("&&", 5, "…"),
+            ("üüü", 2, "ü…"),
+        ] {
+            assert_eq!(fit(text, max, escape), fitting, "{text} in {max}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_browser_opens_is_a_link() {
+        assert_eq!(links(&opened()).iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["Incident page", "Runbook"]);
+        let mut notification = opened();
+        for (runbook, is_link) in
+            [("runbooks/api.md", false), ("javascript:alert(1)", false), ("https://w.example/a b>|", true)]
+        {
+            notification.incident.runbook = Some(runbook.to_owned());
+            let links = links(&notification);
+            assert_eq!(links.len(), 1 + usize::from(is_link), "{runbook}");
+            assert!(links.iter().all(|(_, url)| !url.contains([' ', '>', '"', '<'])), "{links:?}");
+        }
     }
 }

@@ -1,26 +1,28 @@
-//! A webhook: the incident as JSON, to whoever takes it.
+//! A webhook: the incident as JSON, or in the shape that a receiver wants, by POST, signed where that is asked for.
+
+pub mod shape;
+pub mod signature;
+mod values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
-use reqwest::header::{self, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
+use reqwest::header::{self, HeaderName, HeaderValue};
 use schemars::JsonSchema;
-use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::domain::names::{CaptureName, SecretName};
+use self::shape::{ContentType, PRESETS, Request, Shape};
+use self::signature::signature;
+use super::message::piece;
+use super::post::{Post, check_no_run, check_secret, check_url, known};
+use crate::domain::names::CaptureName;
 use crate::domain::outcome::Failure;
-use crate::domain::template::{Fill, Piece, Template, pieces};
-use crate::domain::text::harmless;
+use crate::domain::template::{Piece, Template, pieces};
 use crate::domain::time::rfc3339;
-use crate::net::client::innermost;
-use crate::notifiers::message::piece;
-use crate::ports::{Building, ChannelKind, Clock, Notification, Notifier, NotifyError, Receipt, Secrets};
-use crate::settings::{Node, Problems, Spanned, read};
+use crate::ports::{Building, ChannelKind, Notification, Notifier, NotifyError, Receipt};
+use crate::settings::{Node, Problems, Spanned, read, suggest};
 
 /// The row of the table of channels.
 pub const CHANNEL: ChannelKind = ChannelKind {
@@ -35,23 +37,18 @@ pub const CHANNEL: ChannelKind = ChannelKind {
 const FAILURES_MAX: usize = 10;
 
 /// What is ours to say; another of the same name would stand beside it.
-const OURS: [HeaderName; 6] = [
+const OURS: [HeaderName; 7] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::HOST,
     header::TRANSFER_ENCODING,
     HeaderName::from_static("idempotency-key"),
+    SIGNATURE,
 ];
 
-/// How much of a refusal is read.
-const ANSWER_BYTES_MAX: usize = 4 * 1024;
-
-/// How much of it is repeated.
-const QUOTE_CHARS_MAX: usize = 200;
-
-/// No receiver makes us wait longer than this.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
+/// Where the signature stands.
+const SIGNATURE: HeaderName = HeaderName::from_static("x-roundsman-signature");
 
 /// What people write.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -64,21 +61,37 @@ pub struct WebhookSettings {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub headers: BTreeMap<Spanned<String>, Spanned<Template>>,
+    /// A secret under which each message is signed, in the header `X-Roundsman-Signature`: write `"${secret:name}"`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub sign: Option<Spanned<Template>>,
+    /// The shape of a well-known receiver: `discord`, `ntfy`, `opsgenie`, `teams` or `telegram`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub preset: Option<Spanned<String>>,
+    /// The body of any other shape, with `{{summary}}`, `{{text}}`, `{{severity}}` and others in it.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub template: Option<Spanned<Template>>,
+    /// What `template` is: `application/json` (the default) or `text/plain; charset=utf-8`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub content_type: Option<Spanned<ContentType>>,
+    /// Further names for `preset` and `template`, e.g. `chat` for `preset: telegram`.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub with: BTreeMap<Spanned<CaptureName>, Spanned<Template>>,
 }
 
 fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Arc<dyn Notifier>> {
     let settings: WebhookSettings = read(node, problems)?;
     let before = problems.len();
-    if let Some(Err(why)) = known(&settings.url.value).map(|url| usable(&url)) {
-        let problem = problems.error(settings.url.span.clone(), format!("this is not the URL of a webhook: {why}"));
-        problem.help = Some("write it like `https://hooks.example.com/roundsman`".to_owned());
-        // Whoever knows the URL of a webhook can write to it; a reference says nothing.
-        problem.hidden = !settings.url.span.text().contains("${");
+    check_url(&settings.url, "a webhook", "https://hooks.example.com/roundsman", problems);
+    settings.headers.values().chain(settings.with.values()).for_each(|value| check_no_run(value, problems));
+    if let Some(sign) = &settings.sign {
+        check_secret(sign, "what signs messages", "sign", problems);
     }
-    let fields = [&settings.url].into_iter().chain(settings.headers.values());
-    for (field, name) in fields.filter_map(|field| Some((field, of_run(&field.value)?))) {
-        problems.error(field.span.clone(), format!("`{{{{{name}}}}}` is of a run, and a channel belongs to none"));
-    }
+    let shape = shape(&settings, node, problems);
     let mut headers: Vec<(HeaderName, Template)> = Vec::new();
     for (name, value) in settings.headers {
         let why = match HeaderName::from_bytes(name.value.as_bytes()) {
@@ -99,138 +112,167 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
         problems.error(name.span.clone(), why);
     }
     (problems.len() == before).then(|| {
+        let with = settings.with.into_iter().map(|(name, value)| (name.value, value.value)).collect();
         Arc::new(Webhook {
             url: settings.url.value,
             headers,
-            http: building.http.clone(),
-            secrets: Arc::clone(&building.secrets),
-            clock: Arc::clone(&building.clock),
+            sign: settings.sign.map(|sign| sign.value),
+            shape,
+            with,
+            post: Post::new(building),
         }) as Arc<dyn Notifier>
     })
 }
 
-/// What is known of a text before secrets are; nothing where it begins with one. A digit stands for a secret, since it can
-/// stand in a host, a port, a path and a header.
-fn known(template: &Template) -> Option<String> {
-    let parts = pieces(&template.to_string()).ok()?;
-    let begins_with_secret = matches!(parts.first(), Some(Piece::Secret(_)));
-    let text = |part| if let Piece::Literal(text) = part { text } else { "1".to_owned() };
-    (!begins_with_secret).then(|| parts.into_iter().map(text).collect())
+/// The shape that a preset or a template has; none for our own.
+fn shape(settings: &WebhookSettings, node: &Node, problems: &mut Problems) -> Option<Shape> {
+    let with: Vec<&CaptureName> = settings.with.keys().map(|name| &name.value).collect();
+    if let (Some(content_type), None) = (&settings.content_type, &settings.template) {
+        problems.error(content_type.span.clone(), "`content_type` says what a `template` is, and there is none");
+    }
+    if let (Some(name), None, None) = (settings.with.keys().next(), &settings.preset, &settings.template) {
+        problems.error(name.span.clone(), "`with` is for a `preset` or a `template`, and there is neither");
+    }
+    match (&settings.preset, &settings.template) {
+        (None, None) => None,
+        (Some(preset), Some(_)) => {
+            problems.error(preset.span.clone(), "a webhook has a `preset` or a `template`, not both");
+            None
+        }
+        (Some(preset), None) => {
+            let Some(known) = Shape::of_preset(&preset.value) else {
+                let message = format!("there is no preset `{}`", preset.value);
+                problems.error(preset.span.clone(), message).help =
+                    suggest(&preset.value, PRESETS.map(|(name, _)| name));
+                return None;
+            };
+            match known {
+                Ok((shape, needs)) => {
+                    for name in needs.iter().filter(|name| !with.contains(name)) {
+                        let message = format!("the preset `{}` needs `{name}`", preset.value);
+                        problems.error(node.span.clone(), message).help =
+                            Some(format!("write `with: {{ {name}: … }}`"));
+                    }
+                    Some(shape)
+                }
+                Err(why) => {
+                    problems.error(preset.span.clone(), format!("the preset `{}` is broken: {why}", preset.value));
+                    None
+                }
+            }
+        }
+        (None, Some(template)) => {
+            let content_type = settings.content_type.as_ref().map(|given| given.value).unwrap_or_default();
+            let shape = Shape::of_template(template.value.clone(), content_type);
+            let unknown = shape.unknown(&with);
+            if pieces(&template.value.to_string()).unwrap_or_default().contains(&Piece::RunId) {
+                problems.error(template.span.clone(), "`{{run.id}}` is of a run, and a channel belongs to none");
+            }
+            for name in &unknown {
+                problems
+                    .error(template.span.clone(), format!("`{{{{{name}}}}}` is nothing that a message tells"))
+                    .help = suggest(name.as_str(), values::NAMES)
+                    .or_else(|| Some(format!("declare it: `with: {{ {name}: … }}`")));
+            }
+            if let (true, ContentType::Json) = (unknown.is_empty(), content_type)
+                && let Err(error) =
+                    serde_json::from_str::<serde::de::IgnoredAny>(&sample(&template.value, &settings.with))
+            {
+                let message = format!("this is not JSON, whatever is filled in: {error}");
+                problems.error(template.span.clone(), message).help = Some(
+                    "put names between quotes, `\"{{summary}}\"`, or write `content_type: text/plain; charset=utf-8`"
+                        .to_owned(),
+                );
+            }
+            Some(shape)
+        }
+    }
 }
 
-/// What of a text is known in a run only.
-fn of_run(template: &Template) -> Option<String> {
-    pieces(&template.to_string()).ok()?.into_iter().find_map(|part| match part {
-        Piece::Capture(name) => Some(name.to_string()),
-        Piece::RunId => Some("run.id".to_owned()),
-        _ => None,
-    })
-}
-
-fn usable(text: &str) -> Result<reqwest::Url, String> {
-    let url: reqwest::Url = text.parse().map_err(|error: url::ParseError| match error {
-        url::ParseError::RelativeUrlWithoutBase => "it begins with neither `https://` nor `http://`".to_owned(),
-        error => error.to_string(),
-    })?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("it begins with `{}:`", url.scheme()));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("it holds a user and a password, which belong in the header `authorization`".to_owned());
-    }
-    Ok(url)
+/// The template as it may be once it is filled: a word stands for what is not known yet, so that it must stand in quotes.
+fn sample(template: &Template, with: &BTreeMap<Spanned<CaptureName>, Spanned<Template>>) -> String {
+    let given = |name: &CaptureName| {
+        let value = with.iter().find(|(known, _)| known.value == *name).and_then(|(_, value)| value.value.as_literal());
+        value.unwrap_or("word").to_owned()
+    };
+    let text = |part| match part {
+        Piece::Literal(text) => text,
+        Piece::Capture(name) => given(&name),
+        _ => "word".to_owned(),
+    };
+    pieces(&template.to_string()).unwrap_or_default().into_iter().map(text).collect()
 }
 
 /// One receiver.
 struct Webhook {
     url: Template,
     headers: Vec<(HeaderName, Template)>,
-    http: reqwest::Client,
-    secrets: Arc<dyn Secrets>,
-    clock: Arc<dyn Clock>,
+    sign: Option<Template>,
+    shape: Option<Shape>,
+    with: BTreeMap<CaptureName, Template>,
+    post: Post,
 }
 
 impl Webhook {
-    async fn post(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
-        let url = self.fill(&self.url).await?;
-        let url = usable(&url).map_err(|why| NotifyError::Unauthorized(format!("the URL cannot be used: {why}")))?;
+    async fn tell(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
+        let Some(shape) = &self.shape else {
+            return self.send(notification, "", ContentType::Json, Vec::new(), body(notification).to_string()).await;
+        };
+        let mut values = shape.values(notification);
+        for (name, value) in &self.with {
+            values.insert(name.clone(), self.post.fill(value).await?);
+        }
+        let mut receipt = Receipt::default();
+        for Request { path, body } in shape.requests(notification) {
+            let path = self.post.fill_with(path, &values, str::to_owned).await?;
+            let body = self.post.fill_with(body, &values, shape.content_type.encode()).await?;
+            let mut headers = Vec::new();
+            for (name, value) in &shape.headers {
+                let value = self.post.fill_with(value, &values, str::to_owned).await?;
+                headers.extend((!value.is_empty()).then_some((name.as_str(), value)));
+            }
+            receipt = self.send(notification, &path, shape.content_type, headers, body).await?;
+        }
+        Ok(receipt)
+    }
+
+    async fn send(
+        &self,
+        notification: &Notification,
+        path: &str,
+        content_type: ContentType,
+        headers: Vec<(&str, String)>,
+        body: String,
+    ) -> Result<Receipt, NotifyError> {
+        let mut url = self.post.url(&self.url).await?;
+        if !path.is_empty() {
+            let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+            url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
+            url.set_query(query);
+        }
         let mut request = self
-            .http
-            .post(url)
-            .header("content-type", "application/json")
-            .header("idempotency-key", notification.key())
-            .body(body(notification).to_string());
-        for (name, value) in &self.headers {
-            let mut value = HeaderValue::try_from(self.fill(value).await?)
-                .map_err(|_| NotifyError::Unauthorized(format!("the header `{name}` holds what no header can hold")))?;
-            value.set_sensitive(true);
+            .post
+            .to(url)
+            .header("content-type", content_type.as_str())
+            .header("idempotency-key", notification.key());
+        for (name, value) in headers {
             request = request.header(name, value);
         }
-        let answer = request.send().await.map_err(|error| NotifyError::Transient {
-            message: self.secrets.redact(&reason(&error.without_url())),
-            retry_after: None,
-        })?;
-        let status = answer.status();
-        if status.is_success() {
-            return Ok(Receipt { id: Some(status.as_str().to_owned()) });
+        for (name, value) in &self.headers {
+            request = request.header(name, self.post.header(name.as_str(), value).await?);
         }
-        let retry_after = self.retry_after(&answer);
-        let message = format!("{status}{}", quote(&self.secrets.redact(&text_of(answer).await)));
-        Err(match status {
-            StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
-                NotifyError::Rejected(message)
-            }
-            // A receiver that has moved needs a person as much as one that knows us no more.
-            status if status.is_redirection() => NotifyError::Unauthorized(message),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => {
-                NotifyError::Unauthorized(message)
-            }
-            _ => NotifyError::Transient { message, retry_after },
-        })
-    }
-
-    /// The text with its secrets, as they are now.
-    async fn fill(&self, template: &Template) -> Result<String, NotifyError> {
-        struct Values(BTreeMap<SecretName, secrecy::SecretString>);
-        impl Fill for Values {
-            fn capture(&self, _: &CaptureName) -> Option<&str> {
-                None
-            }
-            fn run_id(&self) -> &'static str {
-                ""
-            }
-            fn secret(&self, name: &SecretName) -> Option<&str> {
-                self.0.get(name).map(secrecy::SecretString::expose_secret)
-            }
+        if let Some(secret) = &self.sign {
+            let secret = self.post.fill(secret).await?;
+            request = request.header(SIGNATURE, signature(&secret, self.post.now(), &body));
         }
-        // A secret may be away for the moment in which it is rotated, so a page does not wait long for it.
-        let away =
-            |error: &dyn std::fmt::Display| NotifyError::Transient { message: error.to_string(), retry_after: None };
-        let mut values = Values(BTreeMap::new());
-        for name in template.secrets() {
-            let secret = self.secrets.resolve(name).await.map_err(|error| away(&error))?;
-            values.0.insert(name.clone(), secret);
-        }
-        template.fill(&values, |value| Some(value.to_owned())).map_err(|error| away(&error))
-    }
-
-    /// RFC 9110, section 10.2.3: seconds, or a date.
-    fn retry_after(&self, answer: &Response) -> Option<Duration> {
-        let text = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
-        let length = match text.parse() {
-            Ok(seconds) => Duration::from_secs(seconds),
-            Err(_) => {
-                let date = chrono::DateTime::parse_from_rfc2822(text).ok()?;
-                crate::domain::time::between(self.clock.now(), date.to_utc())
-            }
-        };
-        Some(length.min(RETRY_AFTER_MAX))
+        let answer = self.post.send(request.body(body)).await?.taken()?;
+        Ok(Receipt { id: Some(answer.status.as_str().to_owned()) })
     }
 }
 
 impl Notifier for Webhook {
     fn notify<'a>(&'a self, notification: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
-        Box::pin(self.post(notification))
+        Box::pin(self.tell(notification))
     }
 }
 
@@ -271,37 +313,6 @@ fn told(failure: &Failure) -> Value {
         actual: failure.actual.as_deref().map(piece),
         ..failure.clone()
     })
-}
-
-/// The reason in the words of whoever knew it.
-fn reason(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    format!("the receiver could not be reached: {}", innermost(error))
-}
-
-/// An answer as text. One that is too long is not repeated at all: its cut end could be a part of a secret, which nobody
-/// would recognise.
-async fn text_of(mut answer: Response) -> String {
-    let mut bytes = Vec::new();
-    loop {
-        match answer.chunk().await {
-            Ok(Some(chunk)) if bytes.len() + chunk.len() <= ANSWER_BYTES_MAX => bytes.extend_from_slice(&chunk),
-            Ok(Some(_)) => return "(an answer of more than 4 KiB)".to_owned(),
-            Ok(None) => return String::from_utf8_lossy(&bytes).into_owned(),
-            Err(_) => return "(an answer without an end)".to_owned(),
-        }
-    }
-}
-
-fn quote(text: &str) -> String {
-    let text = harmless(text.trim());
-    match text.chars().count() {
-        0 => String::new(),
-        count if count <= QUOTE_CHARS_MAX => format!(": {text}"),
-        _ => format!(": {}…", text.chars().take(QUOTE_CHARS_MAX).collect::<String>()),
-    }
 }
 
 #[cfg(test)]
@@ -353,6 +364,53 @@ mod tests {
         assert!(!text.contains("\\u001b") && !text.contains('\u{202e}'));
     }
 
+    /// The requests of a preset, as they would be sent.
+    async fn sent(preset: &str, notification: &Notification) -> String {
+        let (shape, _) = Shape::of_preset(preset).unwrap().unwrap();
+        let mut values = shape.values(notification);
+        values.insert(CaptureName::parse("chat").unwrap(), "-100123".to_owned());
+        let filled = async |template: &Template, encode: fn(&str) -> String| {
+            crate::notifiers::post::fill_with(&NoSecrets, template, &values, encode).await.unwrap()
+        };
+        let mut lines = Vec::new();
+        for Request { path, body } in shape.requests(notification) {
+            lines.push(format!("POST {}", filled(path, str::to_owned).await));
+            for (name, value) in &shape.headers {
+                lines.push(format!("{name}: {}", filled(value, str::to_owned).await));
+            }
+            let body = filled(body, shape.content_type.encode()).await;
+            lines.push(match shape.content_type {
+                ContentType::Json => format!("{:#}", body.parse::<Value>().unwrap()),
+                ContentType::Text => body,
+            });
+        }
+        lines.join("\n")
+    }
+
+    #[tokio::test]
+    async fn each_preset_has_its_shape() {
+        use crate::notifiers::message::tests::{flooding, hostile, opened, resolved};
+        for (preset, _) in PRESETS {
+            let (shape, needs) = Shape::of_preset(preset).unwrap().unwrap();
+            assert_eq!(shape.unknown(&needs.iter().collect::<Vec<_>>()), [], "{preset}");
+            let late = Notification { late: true, ..resolved() };
+            let plain = Notification { plain: true, ..opened() };
+            let mut all = Vec::new();
+            for (name, notification) in [
+                ("opened", opened()),
+                ("resolved", resolved()),
+                ("late", late),
+                ("plain", plain),
+                ("hostile", hostile()),
+            ] {
+                all.push(format!("# {name}\n{}", sent(preset, &notification).await));
+            }
+            insta::assert_snapshot!(format!("preset_{preset}"), all.join("\n"));
+            let flood = sent(preset, &flooding()).await;
+            assert!(flood.len() < 28 * 1024, "{preset}: {}", flood.len());
+        }
+    }
+
     #[test]
     fn mistakes_are_found_before_anybody_must_be_told() {
         let messages = |yaml: &str| {
@@ -399,12 +457,5 @@ mod tests {
         ] {
             assert_eq!(messages(yaml), [""; 0], "{yaml}");
         }
-    }
-
-    #[test]
-    fn answers_are_quoted_briefly_and_harmlessly() {
-        assert_eq!(quote(" \n"), "");
-        assert_eq!(quote("no\u{1b}[2J"), ": no␛[2J");
-        assert_eq!(quote(&"é".repeat(300)), format!(": {}…", "é".repeat(200)));
     }
 }

@@ -1,13 +1,15 @@
 //! Which deliveries are due, and what became of them. A channel is told of an incident in the order of its transitions,
 //! one message at a time: the first row that is not settled stands before all that come after it.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
 use super::columns::{count, from_json, instant, json, micros, parsed, read, to_instant};
 use crate::domain::incident::Event;
 use crate::domain::names::ChannelName;
 use crate::domain::time::{Timestamp, later};
-use crate::ports::{Delivery, Due, Notification, REST_MAX, Settlement};
+use crate::ports::{Delivery, Due, Notification, REST_MAX, Receipt, Settlement};
 
 /// That nothing of the same incident and channel is to be told before the row `o`.
 macro_rules! first {
@@ -149,6 +151,10 @@ pub fn due(connection: &Connection, now: Timestamp, per_channel: usize) -> Resul
         }
     }
     due.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+    let mut firsts = BTreeMap::new();
+    for delivery in &due {
+        firsts.extend(first_receipt(connection, delivery)?.map(|receipt| (delivery.id.clone(), receipt)));
+    }
     let mut resolves = Vec::new();
     for opened in due.iter().filter(|delivery| begins(delivery.notification.event)) {
         resolves.extend(resolve_of(connection, opened)?);
@@ -168,7 +174,7 @@ pub fn due(connection: &Connection, now: Timestamp, per_channel: usize) -> Resul
     let next_at = next.query_row([now, far], |row| instant(row, "next_attempt_at")).optional()?;
     let mut oldest = connection.prepare_cached("SELECT min(created_at) FROM outbox WHERE state = 'pending'")?;
     let oldest = oldest.query_row([], |row| row.get::<_, Option<i64>>(0))?.and_then(to_instant);
-    Ok(Due { now: now_due, resolves, overtaken, next_at, oldest })
+    Ok(Due { now: now_due, resolves, overtaken, firsts, next_at, oldest })
 }
 
 /// Whether the resolve waits behind a message.
@@ -177,6 +183,16 @@ fn is_overtaken(connection: &Connection, delivery: &Delivery) -> Result<bool> {
         "SELECT 1 FROM outbox WHERE incident = ?1 AND channel = ?2 AND event = 'resolved' AND state = 'pending'",
     )?;
     select.exists(params![&*delivery.notification.incident.id.0, delivery.channel.as_str()])
+}
+
+/// The receipt of the first message about the same incident that the channel took.
+fn first_receipt(connection: &Connection, of: &Delivery) -> Result<Option<Receipt>> {
+    let mut select = connection.prepare_cached(
+        "SELECT receipt FROM outbox WHERE incident = ?1 AND channel = ?2 AND state = 'delivered'
+         ORDER BY transition, created_at, id LIMIT 1",
+    )?;
+    let of = params![&*of.notification.incident.id.0, of.channel.as_str()];
+    select.query_row(of, |row| Ok(Receipt { id: row.get(0)? })).optional()
 }
 
 /// Makes due what rests.
@@ -308,6 +324,21 @@ mod tests {
         settle_as(&kept, &due.now[1], delivered(61)).await;
         let due = due_at(&kept, 9_999).await;
         assert_eq!((due.now, due.next_at, due.oldest), (Vec::new(), None, None));
+    }
+
+    #[tokio::test]
+    async fn what_follows_knows_the_receipt_of_the_first() {
+        let kept = kept();
+        let one = incident("I1", Severity::P1, 0);
+        kept.store.commit(opening(&one, &["ops", "sms"], 0).into()).await.unwrap();
+        let first = due_at(&kept, 0).await;
+        assert!(first.firsts.is_empty());
+        settle_as(&kept, &first.now[0], delivered(1)).await;
+        settle_as(&kept, &first.now[1], Settlement::Delivered { at: second(1), receipt: Receipt::default() }).await;
+        kept.store.commit(resolving(&one, &["ops", "sms"], 10).into()).await.unwrap();
+        let receipt = |id: Option<&str>| Receipt { id: id.map(str::to_owned) };
+        let expected = [("I1-2-ops".to_owned(), receipt(Some("m-1"))), ("I1-2-sms".to_owned(), receipt(None))];
+        assert_eq!(due_at(&kept, 10).await.firsts, expected.into());
     }
 
     #[tokio::test]

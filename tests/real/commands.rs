@@ -383,3 +383,46 @@ fn what_is_nearly_a_url_is_helped() {
     let health = output(&["health", "--url", "127.0.0.1:8080"], &[]);
     assert_eq!(code(&health), Some(2));
 }
+
+#[test]
+fn notify_sends_a_test_message_and_says_what_was_answered() {
+    let receiver = crate::servers::receiver::Receiver::start();
+    let root = format!(
+        "channels:\n  pager: {{ webhook: \"{}\" }}\n  away: {{ webhook: \"http://127.0.0.1:9/\" }}\nroutes: [{{ to: [pager] }}]\n",
+        receiver.url
+    );
+    let directory = configuration(&[
+        ("roundsman.yaml", root.as_str()),
+        ("probes/p.yaml", "api: { http: \"http://127.0.0.1:9/\" }\n"),
+        ("schedules/s.yaml", "often: { every: 30s, probes: [api] }\n"),
+    ]);
+    let notify = |more: &[&str]| {
+        let mut arguments = vec!["--config", path(&directory), "notify"];
+        arguments.extend(more);
+        output(&arguments, &[])
+    };
+    let well = notify(&["pager"]);
+    assert_eq!(well.status.code(), Some(0), "{}", text(&well.stderr));
+    let lines = text(&well.stdout);
+    assert!(lines.starts_with("opened    taken after ") && lines.contains("\nresolved  taken after "), "{lines}");
+    let taken = receiver.taken();
+    assert_eq!(taken.iter().map(|taken| taken.text("event")).collect::<Vec<_>>(), ["opened", "resolved"]);
+    assert!(
+        taken.iter().all(|taken| taken.text("incident").starts_with("TEST-") && taken.body["labels"]["test"] == "true")
+    );
+    assert_ne!(taken[0].key, taken[1].key);
+    assert!(taken[0].text("summary").contains("this is a test of the channel pager"), "{taken:#?}");
+
+    let unwell = notify(&["away", "--format", "json"]);
+    assert_eq!(unwell.status.code(), Some(1));
+    let told: serde_json::Value = serde_json::from_str(&text(&unwell.stdout)).expect("JSON");
+    assert_eq!(
+        (&told["attempts"][0]["outcome"], &told["attempts"][1]),
+        (&"not taken".into(), &serde_json::Value::Null)
+    );
+
+    let usage = notify(&["pagr"]);
+    assert_eq!(usage.status.code(), Some(2));
+    assert!(text(&usage.stderr).ends_with("error: there is no channel `pagr`; did you mean `pager`?\n"));
+    assert!(!directory.path().join("state").exists(), "nothing was stored");
+}

@@ -5,6 +5,7 @@
 mod bulk;
 mod canary;
 mod certified;
+mod channels;
 mod cloudwatch;
 mod command;
 mod commands;
@@ -12,6 +13,7 @@ mod demo;
 mod disturbed;
 mod dns;
 mod dns_flags;
+mod email;
 mod faults;
 #[cfg(feature = "grpc")]
 mod grpc;

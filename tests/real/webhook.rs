@@ -3,55 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use roundsman::clock::SystemClock;
-use roundsman::domain::names::SecretName;
-use roundsman::domain::redaction::Redactor;
-use roundsman::net::client;
-use roundsman::notifiers::CHANNELS;
-use roundsman::ports::{Building, Notification, Notifier, NotifyError, SecretError, Secrets};
-use roundsman::settings::{Problems, Source, parse};
-use secrecy::SecretString;
+use roundsman::ports::{Notification, Notifier, NotifyError};
 
-use crate::notification::opened;
+use crate::notification::{channel, opened};
 use crate::servers::hostile::{Hostile, Move};
 use crate::servers::receiver::Receiver;
-
-/// One secret, which is a path.
-struct OneSecret {
-    value: String,
-    redactor: Redactor,
-}
-
-impl Secrets for OneSecret {
-    fn resolve<'a>(&'a self, _: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>> {
-        self.redactor.learn(&self.value);
-        Box::pin(std::future::ready(Ok(SecretString::from(self.value.clone()))))
-    }
-    fn redact(&self, text: &str) -> String {
-        self.redactor.redact(text)
-    }
-}
 
 const SECRET: &str = "T0PSECRET/hook";
 
 /// A webhook with these settings.
 pub fn webhook(yaml: &str) -> Arc<dyn Notifier> {
-    let mut problems = Problems::new();
-    let node = parse(Source::new("test.yaml", yaml), &mut problems).expect("YAML");
-    let kind = CHANNELS.iter().find(|kind| kind.name == "webhook").expect("a row");
-    let building = Building {
-        secrets: Arc::new(OneSecret { value: SECRET.to_owned(), redactor: Redactor::default() }),
-        http: client::shared().expect("a client"),
-        clock: Arc::new(SystemClock::start()),
-        cleanup: false,
-        site: "test".to_owned(),
-        location: Arc::from("here"),
-        directory: Arc::from(std::env::temp_dir()),
-        pings: Arc::new(roundsman::engine::pulses::Pulses::default()),
-    };
-    let built = (kind.build)(&node, &building, &mut problems);
-    built.unwrap_or_else(|| panic!("{}", problems.render(false)))
+    channel("webhook", yaml, &[("path", SECRET)])
 }
 
 fn notification() -> Notification {
@@ -110,4 +72,67 @@ fn what_is_sent_has_its_key_and_its_headers() {
     let taken = receiver.taken();
     assert_eq!((taken.len(), taken[0].key.as_str(), taken[0].text("event")), (1, "I1-1", "opened"));
     assert_eq!(taken[0].authorization, format!("Bearer {SECRET}"));
+}
+
+#[test]
+fn a_receiver_can_verify_what_is_signed() {
+    let receiver = Receiver::start();
+    let notifier = webhook(&format!("url: \"{}\"\nsign: \"${{secret:path}}\"\n", receiver.url));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(notifier.notify(&notification())).expect("it is taken");
+    let taken = receiver.taken();
+    // The example of the documentation, as it stands there.
+    let page = include_str!("../../docs/channels/webhook.md");
+    let example = page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let script = format!(
+        "{example}\nimport sys\nsecret, header, body = sys.argv[1:]\n\
+         assert is_ours(secret, header, body.encode())\n\
+         assert not is_ours(secret + 'x', header, body.encode())\n\
+         assert not is_ours(secret, header, body.replace('P1', 'P2').encode())\n"
+    );
+    let body = taken[0].raw.as_str();
+    let output = std::process::Command::new(crate::servers::python::interpreter())
+        .args(["-c", &script, SECRET, &taken[0].signature, body])
+        .output()
+        .expect("python starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn presets_and_templates_have_the_shape_that_their_receivers_want() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let hostile = crate::notification::flooding(&notification());
+    for (more, path, field) in [
+        ("preset: discord", "/hook", "embeds"),
+        ("preset: teams", "/hook", "attachments"),
+        ("preset: telegram, with: { chat: \"-1\" }", "/hook", "chat_id"),
+        ("preset: opsgenie", "/hook", "alias"),
+        ("template: '{ \"ticket\": { \"text\": \"{{text}}\" } }'", "/hook", "ticket"),
+    ] {
+        let receiver = Receiver::start();
+        let notifier = webhook(&format!("{{ url: \"{}hook\", {more} }}", receiver.url));
+        for message in [notification(), hostile.clone()] {
+            runtime.block_on(notifier.notify(&message)).expect("it is taken");
+        }
+        let taken = receiver.taken();
+        assert_eq!(taken.len(), 2);
+        assert!(taken.iter().all(|taken| taken.path == path && !taken.body[field].is_null()), "{more}: {taken:#?}");
+    }
+}
+
+#[test]
+fn opsgenie_closes_by_the_alias_what_it_opened() {
+    let receiver = Receiver::start();
+    let url = receiver.url.clone();
+    let notifier = webhook(&format!(
+        "{{ url: \"{url}v2/alerts\", preset: opsgenie, headers: {{ authorization: \"GenieKey ${{secret:path}}\" }} }}"
+    ));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let over = crate::notification::resolved(&notification());
+    for message in [notification(), over.clone(), Notification { late: true, ..over }] {
+        runtime.block_on(notifier.notify(&message)).expect("it is taken");
+    }
+    let close = "/v2/alerts/I1/close?identifierType=alias";
+    let paths: Vec<_> = receiver.taken().into_iter().map(|taken| taken.path).collect();
+    assert_eq!(paths, ["/v2/alerts", close, "/v2/alerts", close]);
 }

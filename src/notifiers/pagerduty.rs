@@ -1,0 +1,225 @@
+//! PagerDuty, by its Events API v2: <https://developer.pagerduty.com/docs/send-alert-event>.
+//!
+//! The key under which PagerDuty knows an alert is the incident, so however often an opening is sent there is one alert, and
+//! the resolve finds it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use reqwest::StatusCode;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::message::{Story, Told, fit, links, piece};
+use super::post::{Answer, Post, check_secret, check_url};
+use crate::domain::incident::{Event, Severity};
+use crate::domain::template::Template;
+use crate::domain::time::rfc3339;
+use crate::ports::{Building, ChannelKind, Notification, Notifier, NotifyError, Receipt};
+use crate::settings::{Node, Problems, Spanned, read};
+
+/// The row of the table of channels.
+pub const CHANNEL: ChannelKind = ChannelKind {
+    name: "pagerduty",
+    about: "PagerDuty: an alert that opens and is resolved with the incident",
+    main: "routing_key",
+    schema: PagerDutySettings::json_schema,
+    build,
+};
+
+/// Where events are sent; accounts of the European region have another address.
+const URL: &str = "https://events.pagerduty.com/v2/enqueue";
+
+/// The longest summary, in characters.
+const SUMMARY_MAX: usize = 1_024;
+
+/// How long we rest when we are throttled and not told how long: the limit counts minutes.
+const THROTTLED_REST: Duration = Duration::from_secs(120);
+
+/// What people write.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PagerDutySettings {
+    /// The integration key of a service ("Events API v2"), a secret: write `"${secret:name}"`.
+    #[schemars(with = "String")]
+    pub routing_key: Spanned<Template>,
+    /// Where events are sent; default `https://events.pagerduty.com/v2/enqueue`. Accounts of the European service region
+    /// write `https://events.eu.pagerduty.com/v2/enqueue`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub url: Option<Spanned<Template>>,
+}
+
+fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Arc<dyn Notifier>> {
+    let settings: PagerDutySettings = read(node, problems)?;
+    let before = problems.len();
+    check_secret(&settings.routing_key, "a routing key", "routing_key", problems);
+    if let Some(url) = &settings.url {
+        check_url(url, "PagerDuty's events", URL, problems);
+    }
+    (problems.len() == before).then(|| {
+        Arc::new(PagerDuty {
+            routing_key: settings.routing_key.value,
+            url: settings.url.map_or_else(|| Template::literal(URL), |url| url.value),
+            post: Post::new(building),
+        }) as Arc<dyn Notifier>
+    })
+}
+
+/// One service.
+struct PagerDuty {
+    routing_key: Template,
+    url: Template,
+    post: Post,
+}
+
+impl PagerDuty {
+    async fn tell(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
+        match notification.event {
+            // One key is one alert of theirs, so a reminder tells it again and opens no other.
+            Event::Opened | Event::Reminder | Event::Escalated => {
+                self.send(trigger(notification), notification).await
+            }
+            Event::Acknowledged => self.send(action("acknowledge", notification), notification).await,
+            Event::Resolved => {
+                // A resolve of what PagerDuty never heard of is nothing, and nobody would know that there was something.
+                if notification.late {
+                    self.send(trigger(notification), notification).await?;
+                }
+                self.send(resolve(notification), notification).await
+            }
+        }
+    }
+
+    async fn send(&self, mut event: Map<String, Value>, of: &Notification) -> Result<Receipt, NotifyError> {
+        event.insert("routing_key".to_owned(), self.post.fill(&self.routing_key).await?.into());
+        let request = self.post.to(self.post.url(&self.url).await?);
+        let request = request.header("content-type", "application/json").body(Value::Object(event).to_string());
+        receipt(self.post.send(request).await?, of)
+    }
+}
+
+impl Notifier for PagerDuty {
+    fn notify<'a>(&'a self, notification: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
+        Box::pin(self.tell(notification))
+    }
+}
+
+/// Events are accepted with 202 and with their key.
+fn receipt(answer: Answer, of: &Notification) -> Result<Receipt, NotifyError> {
+    if answer.status == StatusCode::TOO_MANY_REQUESTS {
+        let retry_after = Some(answer.retry_after.unwrap_or_default().max(THROTTLED_REST));
+        return Err(NotifyError::Transient { message: answer.said(), retry_after });
+    }
+    let answer = answer.taken()?;
+    let said: Option<Value> = serde_json::from_str(&answer.text).ok();
+    match said.as_ref().and_then(|said| said["dedup_key"].as_str()) {
+        Some(key) if answer.status == StatusCode::ACCEPTED && *key == *of.incident.id.0 => {
+            Ok(Receipt { id: Some(key.to_owned()) })
+        }
+        _ => Err(answer.strange("PagerDuty")),
+    }
+}
+
+fn action(action: &str, notification: &Notification) -> Map<String, Value> {
+    let head = [("event_action", json!(action)), ("dedup_key", json!(notification.incident.id))];
+    head.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn resolve(notification: &Notification) -> Map<String, Value> {
+    action("resolve", notification)
+}
+
+fn trigger(notification: &Notification) -> Map<String, Value> {
+    let incident = &notification.incident;
+    let mut payload = json!({
+        "summary": fit(&piece(&notification.summary()), SUMMARY_MAX, |_| None),
+        "source": source(notification),
+        "severity": severity(notification),
+        "timestamp": rfc3339(incident.since),
+    });
+    let mut event = action("trigger", notification);
+    if let (false, Value::Object(fields)) = (notification.plain, &mut payload) {
+        let more = [
+            ("component", json!(incident.probe)),
+            ("class", json!(incident.latest_failures.first().map(|failure| failure.kind.as_str()))),
+            ("custom_details", details(&Story::of(notification))),
+        ];
+        fields.extend(
+            more.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)),
+        );
+        let links: Vec<_> =
+            links(notification).iter().map(|(text, href)| json!({ "href": href, "text": text })).collect();
+        event.insert("client".to_owned(), "Roundsman".into());
+        event.extend(notification.url.as_ref().map(|url| ("client_url".to_owned(), url.as_str().into())));
+        event.insert("links".to_owned(), links.into());
+    }
+    event.insert("payload".to_owned(), payload);
+    event
+}
+
+/// What is affected, which PagerDuty wants to be told and never empty.
+fn source(notification: &Notification) -> String {
+    let site = piece(&notification.site);
+    if site.is_empty() { notification.incident.probe.to_string() } else { site }
+}
+
+/// What is over already wakes nobody.
+fn severity(notification: &Notification) -> &'static str {
+    match notification.incident.severity {
+        _ if notification.late => "info",
+        Severity::P1 => "critical",
+        Severity::P2 => "error",
+        Severity::P3 => "warning",
+        Severity::P4 => "info",
+    }
+}
+
+fn details(story: &Story) -> Value {
+    let told = |Told { what, expected, came }: &Told| {
+        let fields = [("what", Some(what)), ("expected", expected.as_ref()), ("came", came.as_ref())];
+        fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect::<Map<_, _>>()
+    };
+    let mut details: Map<String, Value> =
+        story.facts.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    details.insert("failures".to_owned(), story.failures.iter().map(told).collect());
+    if story.more > 0 {
+        details.insert("more failures".to_owned(), story.more.into());
+    }
+    if !story.changes.is_empty() {
+        details.insert("changed shortly before".to_owned(), json!(story.changes));
+    }
+    details.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notifiers::message::tests::{flooding, hostile, opened, resolved};
+
+    fn shown(notification: &Notification) -> String {
+        format!("{:#}", Value::Object(trigger(notification)))
+    }
+
+    #[test]
+    fn an_alert_says_what_since_when_and_where_to_look() {
+        insta::assert_snapshot!("opened", shown(&opened()));
+        insta::assert_snapshot!("plain", shown(&Notification { plain: true, ..opened() }));
+        insta::assert_snapshot!("late", shown(&Notification { late: true, ..resolved() }));
+        insta::assert_snapshot!("hostile", shown(&hostile()));
+        assert_eq!(
+            Value::Object(resolve(&resolved())),
+            json!({ "event_action": "resolve", "dedup_key": "01K0000000000000000000000A" })
+        );
+    }
+
+    #[test]
+    fn no_target_makes_it_longer_than_pagerduty_takes() {
+        let event = trigger(&flooding());
+        assert!(Value::Object(event.clone()).to_string().len() < 512 * 1024);
+        let summary = event["payload"]["summary"].as_str().unwrap();
+        assert!(summary.chars().count() <= SUMMARY_MAX, "{summary}");
+    }
+}
