@@ -15,7 +15,8 @@ const TASKS_END_MAX: Duration = Duration::from_millis(200);
 
 /// Goes on with a command until it has its answer.
 pub fn block_on(command: impl Future<Output = Result<Answer, Stop>>) -> Result<Answer, Stop> {
-    let runtime = Builder::new_multi_thread().thread_name("engine").enable_all().build().map_err(|error| refused(&error))?;
+    let runtime =
+        Builder::new_multi_thread().thread_name("engine").enable_all().build().map_err(|error| refused(&error))?;
     let answer = runtime.block_on(command);
     // The ticks of tokio-cron-scheduler go on for ever; what matters was awaited by the command.
     runtime.shutdown_timeout(TASKS_END_MAX);
@@ -37,7 +38,11 @@ impl ProbeThreads {
         let count = thread::available_parallelism().map_or(2, NonZero::get).max(2);
         let mut threads = Self { handles: Vec::with_capacity(count), end: CancellationToken::new() };
         for _ in 0..count {
-            let runtime = Builder::new_current_thread().thread_name("probes").enable_all().build().map_err(|error| refused(&error))?;
+            let runtime = Builder::new_current_thread()
+                .thread_name("probes")
+                .enable_all()
+                .build()
+                .map_err(|error| refused(&error))?;
             threads.handles.push(runtime.handle().clone());
             let end = threads.end.clone();
             let work = move || {

@@ -79,9 +79,7 @@ impl PagerDuty {
     async fn tell(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
         match notification.event {
             // One key is one alert of theirs, so a reminder tells it again and opens no other.
-            Event::Opened | Event::Reminder | Event::Escalated => {
-                self.send(trigger(notification), notification).await
-            }
+            Event::Opened | Event::Reminder | Event::Escalated => self.send(trigger(notification), notification).await,
             Event::Acknowledged => self.send(action("acknowledge", notification), notification).await,
             Event::Resolved => {
                 // A resolve of what PagerDuty never heard of is nothing, and nobody would know that there was something.

@@ -32,7 +32,7 @@ impl Ration {
 }
 
 /// The kind of an error that is [`Exceeded`].
-const KIND: io::ErrorKind = io::ErrorKind::QuotaExceeded;
+const QUOTA_KIND: io::ErrorKind = io::ErrorKind::QuotaExceeded;
 
 /// More came than an answer can have.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,7 @@ pub struct Exceeded;
 impl Exceeded {
     /// Whether that is what reading failed of. Of an error h2 passes on the kind only; no socket has this one.
     pub fn is_cause_of(error: &io::Error) -> bool {
-        error.kind() == KIND
+        error.kind() == QUOTA_KIND
     }
 }
 
@@ -68,7 +68,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Rationed<S> {
         let came = (buffer.filled().len() - before) as u64;
         let left = self.ration.0.load(Ordering::Relaxed);
         self.ration.0.store(left.saturating_sub(came), Ordering::Relaxed);
-        Poll::Ready(if came > left { Err(io::Error::new(KIND, Exceeded)) } else { Ok(()) })
+        Poll::Ready(if came > left { Err(io::Error::new(QUOTA_KIND, Exceeded)) } else { Ok(()) })
     }
 }
 

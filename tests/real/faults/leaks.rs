@@ -5,6 +5,7 @@
 //! `FAULT_REPEATS` is how often each row is probed: 50 by default, 1,000 before a release.
 
 use std::fs;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ fn a_thousand_hostile_answers_leave_nothing_behind() {
 
 async fn leaves_nothing(row: Row, repeats: usize) {
     let repeats = (repeats / row.share).max(1);
-    let row = Arc::new(row);
+    let row = Rc::new(row);
     let (peer, prober) = row.start().await;
     // What is made once and stays is made here: roots, buffers of the runtime, threads of the pool.
     let (ended, _) = row.probe(&*prober).await;
@@ -73,7 +74,7 @@ async fn leaves_nothing(row: Row, repeats: usize) {
 
     let began = now();
     let probes = stream::iter(0..repeats).map(|_| {
-        let (row, prober) = (Arc::clone(&row), Arc::clone(&prober));
+        let (row, prober) = (Rc::clone(&row), Arc::clone(&prober));
         async move { row.judge(&row.probe(&*prober).await.0) }
     });
     let wrong: Vec<_> = probes.buffer_unordered(CONCURRENCY).filter_map(async |judged| judged.err()).collect().await;
