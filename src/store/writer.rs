@@ -311,7 +311,7 @@ mod tests {
         let fresh = |connection: &Connection| {
             let size: i64 = connection.query_row("PRAGMA cache_size", [], |row| row.get(0))?;
             let full: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
-            assert_eq!((size, full), (-2_000, 2));
+            assert_eq!((size, full), (-8_192, 2));
             Ok(())
         };
         kept.store.tamper(fresh).await.unwrap();
