@@ -26,6 +26,11 @@ use crate::domain::outcome::{Failure, FailureKind};
 const ATTEMPT: Duration = Duration::from_secs(3);
 /// How often it is sent again. Together with [`ATTEMPT`] longer than any sensible step: it is the caller who ends a look-up.
 const RETRIES: usize = 99;
+/// What hickory says when a name server ended the connection over TCP before it had answered this question.
+const CUT_OFF: &str = "receiver was canceled";
+/// How often is asked anew then: one that answers a single question on each connection (RFC 7766, section 6.2.1.1) does
+/// so when two were asked together.
+const CUT_OFF_RETRIES: usize = 3;
 /// How long the other family is waited for when one has answered: RFC 8305, section 3, has 50 ms; a step can wait longer
 /// than a person, and a name server that drops questions for AAAA must not cost the step.
 const OTHER_FAMILY: Duration = Duration::from_millis(500);
@@ -197,9 +202,12 @@ async fn both(
 
 async fn ask(asker: &TokioResolver, name: &Name, family: RecordType) -> Result<Vec<IpAddr>, NetError> {
     let mut answer = asker.lookup(name.clone(), family).await;
+    let mut cut_off = 0;
     for _ in 0..RETRIES {
-        if !matches!(answer, Err(NetError::Timeout)) {
-            break;
+        match &answer {
+            Err(NetError::Timeout) => {}
+            Err(error) if is_cut_off(error) && cut_off < CUT_OFF_RETRIES => cut_off += 1,
+            _ => break,
         }
         answer = asker.lookup(name.clone(), family).await;
     }
@@ -232,6 +240,10 @@ fn response_code(error: &NetError) -> Option<ResponseCode> {
     }
 }
 
+fn is_cut_off(error: &NetError) -> bool {
+    matches!(error, NetError::Message(CUT_OFF))
+}
+
 fn lacks_records(error: &NetError) -> bool {
     response_code(error) == Some(ResponseCode::NoError)
 }
@@ -244,6 +256,9 @@ fn failure_of(error: &NetError, host: &str, servers: &[IpAddr]) -> Failure {
         (None, NetError::Timeout) => (FailureKind::TimeoutDns, format!("no name server answered for {host}")),
         (None, NetError::Io(error)) => of_io(error, host),
         (None, NetError::NoConnections) => unsent(servers, host),
+        (None, error) if is_cut_off(error) => {
+            (FailureKind::DnsServer, format!("the name server ended the connection before it had answered for {host}"))
+        }
         (None, NetError::Busy) => (FailureKind::LocalResources, "too many names are looked up at once".to_owned()),
         (None, other) => (FailureKind::DnsInvalid, format!("the answer for {host} cannot be understood: {other}")),
     };
@@ -357,6 +372,7 @@ mod tests {
             (NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)), FailureKind::DnsServer),
             (NetError::Timeout, FailureKind::TimeoutDns),
             (NetError::NoConnections, FailureKind::LocalNetwork),
+            (NetError::Message(CUT_OFF), FailureKind::DnsServer),
             (NetError::QueryCaseMismatch, FailureKind::DnsInvalid),
             (io(io::ErrorKind::NetworkUnreachable), FailureKind::LocalNetwork),
             (io(io::ErrorKind::ConnectionRefused), FailureKind::DnsServer),
