@@ -297,7 +297,9 @@ fn next(
 fn dead(delivery: &Delivery, resolve: Option<&Delivery>, error: &NotifyError, now: Timestamp) -> Settlement {
     let told = resolve.unwrap_or(delivery);
     let late = resolve.is_some();
-    let fallback = delivery.fallback.clone().map(|channel| {
+    // Of what goes on a channel hears that has heard of the beginning, and is to hear of the end.
+    let is_handed_over = !matches!(told.notification.event, Event::Reminder | Event::Acknowledged);
+    let fallback = delivery.fallback.clone().filter(|_| is_handed_over).map(|channel| {
         Box::new(Delivery {
             id: new_id(now),
             channel,
@@ -396,6 +398,18 @@ mod tests {
             panic!()
         };
         assert_eq!((fallback.channel.as_str(), fallback.notification.plain, fallback.fallback), ("team", false, None));
+    }
+
+    #[test]
+    fn who_heard_no_beginning_hears_not_how_it_goes_on() {
+        let now = at("2026-11-24T10:00:00Z");
+        let refused = Err(NotifyError::Rejected("400".to_owned()));
+        for event in [Event::Reminder, Event::Acknowledged, Event::Escalated] {
+            let mut message = delivery(event, 0);
+            message.notification.plain = true;
+            let Settlement::Dead { fallback, .. } = next(&message, None, &refused, now, 0.5) else { panic!() };
+            assert_eq!(fallback.is_some(), event == Event::Escalated, "{event:?}");
+        }
     }
 
     #[test]

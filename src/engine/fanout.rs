@@ -42,7 +42,9 @@ impl Outlet {
     /// Whether there was room for them.
     fn takes(&self, samples: &Arc<[Sample]>) -> bool {
         let count = samples.len();
-        let fits = self.waiting.fetch_add(count, Ordering::Relaxed) + count <= SAMPLES_WAITING_MAX;
+        let waiting = self.waiting.fetch_add(count, Ordering::Relaxed);
+        // What is more than all of the room is taken where nothing waits, since it would never be otherwise.
+        let fits = waiting == 0 || waiting + count <= SAMPLES_WAITING_MAX;
         let taken = fits && self.samples.try_send(Arc::clone(samples)).is_ok();
         if !taken {
             self.waiting.fetch_sub(count, Ordering::Relaxed);

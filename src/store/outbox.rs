@@ -21,20 +21,22 @@ macro_rules! first {
 }
 
 /// Puts a delivery into the outbox; one that is there already stays as it is. What comes after the beginning goes to whoever
-/// took word of that: where a channel's opening was given up on, that is its fallback. A reminder is not put behind what a
-/// channel has not taken yet: that will say enough, and a channel that is down gathers nothing.
+/// took word of that: where a channel's opening was given up on, that is its fallback, which may be told on its own account
+/// too and hears each thing once. A reminder is not put behind what a channel has not taken yet: that will say enough, and
+/// a channel that is down gathers nothing.
 pub fn write(connection: &Connection, delivery: &Delivery) -> Result<()> {
     let (incident, channel) = (&*delivery.notification.incident.id.0, delivery.channel.as_str());
-    if delivery.notification.event == Event::Reminder && waits(connection, incident, channel)? {
+    let (event, fallback) = (delivery.notification.event, delivery.fallback.as_ref().map(ChannelName::as_str));
+    if event == Event::Opened {
+        return insert(connection, delivery, channel, fallback);
+    }
+    let heir = heir(connection, incident, channel)?;
+    let (target, fallback) = heir.as_deref().map_or((channel, fallback), |heir| (heir, None));
+    let is_enough = event == Event::Reminder && waits(connection, incident, target)?;
+    if is_enough || hears(connection, &delivery.notification, target)? {
         return Ok(());
     }
-    if delivery.notification.event != Event::Opened
-        && let Some(heir) = heir(connection, incident, channel)?
-    {
-        let is_told = hears(connection, &delivery.notification, &heir)?;
-        return if is_told { Ok(()) } else { insert(connection, delivery, &heir, None) };
-    }
-    insert(connection, delivery, channel, delivery.fallback.as_ref().map(ChannelName::as_str))
+    insert(connection, delivery, target, fallback)
 }
 
 /// Whether a channel may hear of an incident first by such a message. The statements below name the same two events.
@@ -98,7 +100,7 @@ fn hears(connection: &Connection, notification: &Notification, channel: &str) ->
 }
 
 /// Hands what was given up on to the fallback, unless that has it already, and with an opening the resolve that waits
-/// behind it.
+/// behind it. What else waits there is word of what goes on, of which the fallback hears in its own time.
 fn hand_over(connection: &Connection, from: &Delivery, fallback: &Delivery, at: Timestamp) -> Result<()> {
     let notification = &fallback.notification;
     let (incident, to) = (&*notification.incident.id.0, fallback.channel.as_str());
@@ -115,6 +117,11 @@ fn hand_over(connection: &Connection, from: &Delivery, fallback: &Delivery, at: 
              WHERE incident = ?1 AND channel = ?2 AND event = 'resolved' AND state = 'pending'"
         })?;
         update.execute(params![incident, from.channel.as_str(), micros(at), to])?;
+        let mut update = connection.prepare_cached(
+            "UPDATE outbox SET state = 'merged', settled_at = ?3
+             WHERE incident = ?1 AND channel = ?2 AND event IN ('reminder', 'acknowledged') AND state = 'pending'",
+        )?;
+        update.execute(params![incident, from.channel.as_str(), micros(at)])?;
     }
     Ok(())
 }
@@ -161,8 +168,7 @@ pub fn due(connection: &Connection, now: Timestamp, per_channel: usize) -> Resul
     }
     let (mut now_due, mut overtaken) = (Vec::new(), Vec::new());
     for delivery in due {
-        let goes_on = matches!(delivery.notification.event, Event::Reminder | Event::Acknowledged);
-        let list = if goes_on && is_overtaken(connection, &delivery)? { &mut overtaken } else { &mut now_due };
+        let list = if is_overtaken(connection, &delivery)? { &mut overtaken } else { &mut now_due };
         list.push(delivery);
     }
     let mut next = connection.prepare_cached(concat!(
@@ -177,12 +183,22 @@ pub fn due(connection: &Connection, now: Timestamp, per_channel: usize) -> Resul
     Ok(Due { now: now_due, resolves, overtaken, firsts, next_at, oldest })
 }
 
-/// Whether the resolve waits behind a message.
+/// Whether a message of an incident that goes on comes after its end, of which the channel hears or has heard. An
+/// escalation may be the first that a channel hears of it, and is then told with the end.
 fn is_overtaken(connection: &Connection, delivery: &Delivery) -> Result<bool> {
+    let event = delivery.notification.event;
+    if matches!(event, Event::Opened | Event::Resolved) {
+        return Ok(false);
+    }
     let mut select = connection.prepare_cached(
-        "SELECT 1 FROM outbox WHERE incident = ?1 AND channel = ?2 AND event = 'resolved' AND state = 'pending'",
+        "SELECT 1 FROM outbox
+         WHERE incident = ?1 AND channel = ?2 AND event = 'resolved' AND state IN ('pending', 'delivered')
+           AND (?3 <> 'escalated' OR EXISTS (SELECT 1 FROM outbox t
+               WHERE t.incident = ?1 AND t.channel = ?2 AND t.id <> ?4 AND t.event IN ('opened', 'escalated')
+                 AND t.state IN ('delivered', 'merged')))",
     )?;
-    select.exists(params![&*delivery.notification.incident.id.0, delivery.channel.as_str()])
+    let (incident, channel) = (&*delivery.notification.incident.id.0, delivery.channel.as_str());
+    select.exists(params![incident, channel, event.as_str(), delivery.id])
 }
 
 /// The receipt of the first message about the same incident that the channel took.
@@ -204,7 +220,8 @@ pub fn retry(connection: &Connection, now: Timestamp) -> Result<()> {
 }
 
 /// The resolve that can tell an opening too. It cannot when this channel was told of the incident already, as a
-/// fallback may be, nor when another message is to come before it: that one would then arrive after the end.
+/// fallback may be, nor when another beginning is to come before it: that one would then arrive after the end. What else
+/// stands between is overtaken by it.
 fn resolve_of(connection: &Connection, opened: &Delivery) -> Result<Option<Delivery>> {
     let mut select = connection.prepare_cached(
         "SELECT * FROM outbox o
@@ -213,7 +230,7 @@ fn resolve_of(connection: &Connection, opened: &Delivery) -> Result<Option<Deliv
                WHERE t.incident = ?1 AND t.channel = ?2 AND t.state = 'delivered'
                  AND t.event IN ('opened', 'escalated'))
            AND NOT EXISTS (SELECT 1 FROM outbox b
-               WHERE b.incident = ?1 AND b.channel = ?2 AND b.state = 'pending' AND b.id <> ?3
+               WHERE b.incident = ?1 AND b.channel = ?2 AND b.state = 'pending' AND b.id <> ?3 AND b.event = 'opened'
                  AND (b.transition, b.created_at, b.id) < (o.transition, o.created_at, o.id))
          ORDER BY transition, created_at, id LIMIT 1",
     )?;
@@ -395,6 +412,72 @@ mod tests {
         assert_eq!(ids(&due_at(&kept, 10).await.now), ["I1-2-team"]);
         settle_as(&kept, &due_at(&kept, 10).await.now[0], delivered(10)).await;
         assert_eq!(due_at(&kept, 99).await.oldest, None, "nothing waits for ever");
+    }
+
+    fn telling(of: &Incident, transition: u32, event: Event, channels: &[&str], at: i64) -> Commit {
+        let deliveries = channels.iter().map(|to| message(of, transition, event, to, at)).collect();
+        Commit { incidents: vec![of.clone()], deliveries, ..Commit::default() }
+    }
+
+    #[tokio::test]
+    async fn of_what_is_over_a_channel_that_was_down_hears_the_end_whatever_stands_between() {
+        for between in [Event::Escalated, Event::Acknowledged] {
+            let kept = kept();
+            let one = incident("I1", Severity::P1, 0);
+            kept.store.commit(opening(&one, &["ops"], 0).into()).await.unwrap();
+            kept.store.commit(telling(&one, 3, between, &["ops"], 5).into()).await.unwrap();
+            let over = Delivery { id: "E".to_owned(), ..message(&resolved(&one, 10), 4, Event::Resolved, "ops", 10) };
+            kept.store.commit(Commit { deliveries: vec![over], ..Commit::default() }.into()).await.unwrap();
+            let due = due_at(&kept, 10).await;
+            assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["I1-1-ops"], vec!["E"]), "{between:?}");
+            settle_as(&kept, &due.now[0], Settlement::Merged { at: second(11) }).await;
+            settle_as(&kept, &due.resolves[0], delivered(11)).await;
+            let due = due_at(&kept, 12).await;
+            assert_eq!((ids(&due.now), ids(&due.overtaken)), (vec![], vec!["I1-3-ops"]), "{between:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_escalation_that_is_the_first_that_a_channel_hears_is_told_with_the_end() {
+        let kept = kept();
+        let one = incident("I1", Severity::P1, 0);
+        kept.store.commit(telling(&one, 1, Event::Escalated, &["boss"], 0).into()).await.unwrap();
+        kept.store.commit(resolving(&one, &["boss"], 10).into()).await.unwrap();
+        let due = due_at(&kept, 10).await;
+        assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["I1-1-boss"], vec!["I1-2-boss"]));
+        assert!(due.overtaken.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_fallback_that_is_also_escalated_to_hears_the_end_once() {
+        let kept = kept();
+        let one = incident("I1", Severity::P1, 0);
+        kept.store.commit(opening(&one, &["ops"], 0).into()).await.unwrap();
+        let opened = due_at(&kept, 0).await.now.remove(0);
+        let fallback = Delivery { id: "F".to_owned(), fallback: None, ..message(&one, 1, Event::Opened, "team", 2) };
+        let dead = Settlement::Dead { at: second(2), error: "400".to_owned(), fallback: Some(Box::new(fallback)) };
+        settle_as(&kept, &opened, dead).await;
+        kept.store.commit(telling(&one, 3, Event::Escalated, &["ops", "team"], 5).into()).await.unwrap();
+        kept.store.commit(resolving(&one, &["ops", "team"], 10).into()).await.unwrap();
+        let rows = |event: &str| kept.number(&format!("SELECT count(*) FROM outbox WHERE event = '{event}'"));
+        assert_eq!((rows("escalated"), rows("resolved")), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_waits_behind_no_channel_that_was_given_up_on_and_heaps_up_before_no_fallback() {
+        let kept = kept();
+        let one = incident("I1", Severity::P1, 0);
+        kept.store.commit(opening(&one, &["ops"], 0).into()).await.unwrap();
+        let opened = due_at(&kept, 0).await.now.remove(0);
+        kept.store.commit(telling(&one, 3, Event::Acknowledged, &["ops"], 1).into()).await.unwrap();
+        let fallback = Delivery { id: "F".to_owned(), fallback: None, ..message(&one, 1, Event::Opened, "team", 2) };
+        let dead = Settlement::Dead { at: second(2), error: "400".to_owned(), fallback: Some(Box::new(fallback)) };
+        settle_as(&kept, &opened, dead).await;
+        assert_eq!(ids(&due_at(&kept, 3).await.now), ["F"]);
+        for transition in 4..8 {
+            kept.store.commit(telling(&one, transition, Event::Reminder, &["ops"], 5).into()).await.unwrap();
+        }
+        assert_eq!(kept.number("SELECT count(*) FROM outbox WHERE state = 'pending'"), 1);
     }
 
     #[tokio::test]
