@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::certificates::Chain;
+use super::proven::{self, Proven};
 use super::stopwatch::{Part, Stopwatch};
 use super::stream::Stream;
 use super::tls_failure;
@@ -27,6 +28,9 @@ use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::time::Timestamp;
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
+
+/// For all probes.
+static PROVEN: Proven = Proven::new();
 
 /// One for all probes: it holds no trust of its own.
 static CONFIG: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
@@ -110,6 +114,16 @@ impl Trust {
     }
 
     fn verify(&self, sent: &[CertificateDer<'_>], name: &ServerName<'_>, now: Timestamp) -> Result<(), rustls::Error> {
+        let shown = proven::Shown::new(sent, &name.to_str(), self.pem().unwrap_or_default());
+        if PROVEN.holds(shown, now) {
+            return Ok(());
+        }
+        self.prove(sent, name, now)?;
+        PROVEN.remember(shown, sent);
+        Ok(())
+    }
+
+    fn prove(&self, sent: &[CertificateDer<'_>], name: &ServerName<'_>, now: Timestamp) -> Result<(), rustls::Error> {
         use rustls::CertificateError::UnknownIssuer;
         let Some((leaf, others)) = sent.split_first() else { return Err(rustls::Error::NoCertificatesPresented) };
         let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
@@ -374,6 +388,56 @@ mod tests {
         assert_eq!(told(&a.cert.pem(), broken), "the key cannot be used: it is of a sort that is not supported");
         let shown = format!("{:?}", Identity::from_pem(&a.cert.pem(), &key).unwrap());
         assert_eq!(shown, "Identity(•••)");
+    }
+
+    /// A chain of two under an authority, for this year; and the authority.
+    fn chain(name: &str) -> (Vec<CertificateDer<'static>>, String) {
+        let dated = |names: &[&str]| {
+            let mut params =
+                rcgen::CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+            params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2027, 1, 1);
+            params
+        };
+        let key = || rcgen::KeyPair::generate().unwrap();
+        let (root_key, own_key) = (key(), key());
+        let mut root = dated(&[]);
+        root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let pem = root.self_signed(&root_key).unwrap().pem();
+        let issuer = rcgen::Issuer::new(root, root_key);
+        let own = dated(&[name]).signed_by(&own_key, &issuer).unwrap();
+        (vec![own.der().clone()], pem)
+    }
+
+    #[test]
+    fn what_was_proven_once_is_asked_for_its_time_and_its_name_each_time() {
+        use rustls::CertificateError as Is;
+        let (sent, pem) = chain("a.example");
+        let trust = Trust::with_pem(&pem).unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let verify = |trust: &Trust, sent: &[CertificateDer<'_>], name: &str, now: &str| {
+            trust.verify(sent, &ServerName::try_from(name.to_owned()).unwrap(), at(now))
+        };
+        let why = |result: Result<(), rustls::Error>| match result.unwrap_err() {
+            rustls::Error::InvalidCertificate(why) => why,
+            other => panic!("{other}"),
+        };
+        let now = "2026-06-01T00:00:00Z";
+        let shown = |name: &str| proven::Shown::new(&sent, name, trust.pem().unwrap());
+        assert!(!PROVEN.holds(shown("a.example"), at(now)));
+        assert_eq!(verify(&trust, &sent, "a.example", now), Ok(()));
+        assert!(PROVEN.holds(shown("a.example"), at(now)));
+        assert_eq!(verify(&trust, &sent, "a.example", now), Ok(()));
+        assert!(matches!(why(verify(&trust, &sent, "a.example", "2027-06-01T00:00:00Z")), Is::ExpiredContext { .. }));
+        assert!(matches!(
+            why(verify(&trust, &sent, "a.example", "2025-06-01T00:00:00Z")),
+            Is::NotValidYetContext { .. }
+        ));
+        assert!(matches!(why(verify(&trust, &sent, "b.example", now)), Is::NotValidForNameContext { .. }));
+        assert_eq!(why(verify(&Trust::default(), &sent, "a.example", now)), Is::UnknownIssuer);
+        let (other, _) = chain("a.example");
+        assert!(verify(&trust, &other, "a.example", now).is_err(), "another authority of the same name");
+        assert!(!PROVEN.holds(shown("b.example"), at(now)), "what was refused is not remembered");
     }
 
     #[test]
