@@ -34,11 +34,14 @@ pub struct Ledger {
     states: HashMap<AlertKey, AlertState>,
     open: BTreeMap<(ProbeName, Aspect), Incident>,
     versions: BTreeMap<(ProbeName, StepName), Version>,
-    /// Those that are not over.
+    /// Those that were not over when the process started, or when one last began or ended.
     silences: Vec<Silence>,
+    /// Until then nobody is told of what was open already when the process started; nothing once that is past.
+    looked: Option<Timestamp>,
 }
 
-/// A process that starts has seen nothing yet, so nobody is told for this long that something still fails.
+/// A process that starts has seen nothing yet, so nobody is told for this long of what was open before it,
+/// and what is over by then is never told.
 const FIRST_LOOK: Duration = Duration::from_secs(60);
 
 impl Ledger {
@@ -52,9 +55,11 @@ impl Ledger {
             states: loaded.states.into_iter().collect(),
             open: open.collect(),
             versions: versions.collect(),
-            silences: loaded.silences,
+            silences: loaded.silences.into_iter().filter(|silence| now < silence.until).collect(),
+            looked: None,
         };
         let looked = later(now, FIRST_LOOK);
+        ledger.looked = Some(looked).filter(|_| !ledger.open.is_empty());
         for incident in ledger.open.values_mut() {
             incident.remind_at = incident.remind_at.map(|at| at.max(looked));
             incident.escalate_at = incident.escalate_at.map(|at| at.max(looked));

@@ -39,6 +39,9 @@ impl Ledger {
 
     /// What was kept quiet is told once its reason is gone and it still lasts.
     pub(super) fn reconsider_quiet(&mut self, now: Timestamp, commit: &mut Commit) {
+        if self.looked.is_some() {
+            return;
+        }
         let quiet: Vec<_> =
             self.open.iter().filter(|(_, incident)| incident.quiet.is_some()).map(|(of, _)| of.clone()).collect();
         for of in quiet {

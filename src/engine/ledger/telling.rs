@@ -2,22 +2,25 @@
 
 use std::time::Duration;
 
-use super::{Ledger, moment, watched};
+use super::{FIRST_LOOK, Ledger, moment, watched};
 use crate::domain::incident::{Event, Incident};
 use crate::domain::names::ChannelName;
 use crate::domain::route::Subject;
-use crate::domain::time::{Timestamp, between, words};
+use crate::domain::time::{Timestamp, between, later, words};
 use crate::engine::runner::new_id;
 use crate::ports::{Commit, Delivery, Notification};
 
 impl Ledger {
     /// When something is due by the clock alone.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.open.values().filter_map(Incident::due_at).min()
+        // Nothing is due before the first look is over.
+        self.looked.or_else(|| self.open.values().filter_map(Incident::due_at).min())
     }
 
     /// Does what is due by now: what was kept quiet without a reason any more is told, and who waits for a word gets it.
     pub fn catch_up(&mut self, now: Timestamp, commit: &mut Commit) {
+        // A wall clock that is set back does not make the first look longer.
+        self.looked = self.looked.map(|at| at.min(later(now, FIRST_LOOK))).filter(|at| *at > now);
         self.reconsider_quiet(now, commit);
         self.tell_who_was_missed(now, commit);
         let is_due = |incident: &Incident| incident.quiet.is_none() && incident.due_at().is_some_and(|at| at <= now);
@@ -80,6 +83,9 @@ impl Ledger {
 
     /// Where no route took an incident when it opened, one that has come since does, or whose hours have begun.
     pub(super) fn tell_who_was_missed(&mut self, now: Timestamp, commit: &mut Commit) {
+        if self.looked.is_some() {
+            return;
+        }
         let untold = |incident: &Incident| incident.told.is_empty() && incident.quiet.is_none();
         let missed: Vec<_> =
             self.open.iter().filter(|(_, incident)| untold(incident)).map(|(of, _)| of.clone()).collect();

@@ -160,6 +160,7 @@ impl Story {
         };
         let (now, mut commit) = (self.now(), Commit::default());
         self.ledger = Ledger::open(Arc::clone(&self.ledger.plan), loaded, now, &mut commit);
+        self.ledger.catch_up(now, &mut commit);
         self.note(commit);
         self
     }
@@ -339,6 +340,41 @@ fn what_is_silenced_is_recorded_and_told_when_the_silence_ends_and_it_still_last
 }
 
 #[test]
+fn what_was_kept_back_until_a_process_was_down_waits_for_the_first_look_of_the_next() {
+    for is_over in [false, true] {
+        let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 2)]));
+        story.silence("probe-*", 60);
+        story.runs("tier", "probe-0", "xx");
+        story.second += 2 * 3_600;
+        story.restart();
+        assert!(story.ledger.silences.is_empty(), "it is over");
+        story.ledger.take(Arc::clone(&story.ledger.plan), story.now(), &mut story.last);
+        assert!(story.heard().is_empty() && story.last.deliveries.is_empty(), "nobody has looked yet");
+        assert_eq!(story.ledger.next_due(), Some(story.now() + chrono::TimeDelta::minutes(1)));
+        story.runs("tier", "probe-1", "xx");
+        assert_eq!(story.heard(), ["ops opened P2 #1 probe-1 is failing"], "what is seen to begin is told");
+        story.runs("tier", "probe-0", if is_over { "." } else { "x" }).minutes(1);
+        let told: &[&str] = if is_over { &[] } else { &["ops opened P2 #1 probe-0 is failing"] };
+        assert_eq!(story.heard(), told);
+    }
+}
+
+#[test]
+fn what_no_route_took_at_night_waits_for_the_first_look_too_also_where_the_clock_is_set_back() {
+    let mut plan = plan_of(vec![schedule_of("tier", "30s", 1)]);
+    plan.routes[0].when = Hours::parse("mon-fri 09:00-17:00", chrono_tz::Tz::UTC).ok();
+    let mut story = Story::of(plan);
+    story.minutes(8 * 60).runs("tier", "probe-0", "xx");
+    story.second += 18 * 3_600;
+    story.restart();
+    assert_eq!(story.heard(), [] as [&str; 0]);
+    story.second -= 3_600;
+    story.minutes(2);
+    assert_eq!(story.heard(), ["ops opened P2 #1 probe-0 is failing"]);
+    assert_eq!(story.ledger.next_due(), None);
+}
+
+#[test]
 fn a_resolve_is_told_through_a_silence_if_its_opening_was() {
     let mut story = reminding();
     story.runs("tier", "probe-0", "xx").heard();
@@ -423,8 +459,10 @@ fn maintenance_keeps_messages_back_until_it_is_over() {
     into_the_window(&mut story);
     story.runs("tier", "probe-0", "xx").runs("tier", "probe-1", "xx").restart();
     assert_eq!(story.heard(), ["ops opened P2 #1 probe-1 is failing"], "the window is not about that one");
+    assert_eq!(story.ledger.next_due(), Some(story.now() + chrono::TimeDelta::minutes(1)), "the first look");
+    story.minutes(1);
     assert_eq!(story.ledger.next_due(), Some(at("2026-11-25T04:00:00Z")));
-    story.minutes(114);
+    story.minutes(113);
     assert_eq!(story.heard(), [] as [&str; 0]);
     story.minutes(1);
     assert_eq!(story.heard(), ["ops opened P2 #1 probe-0 is failing"]);
