@@ -179,13 +179,12 @@ impl Ledger {
             incident.latest_failures = failures;
             commit.moments.push(moment(&incident, now, "joined", format!("{} is firing too", key.schedule)));
             if severity > incident.severity {
-                commit.moments.push(moment(
-                    &incident,
-                    now,
-                    "raised",
-                    format!("{} becomes {severity}", incident.severity),
-                ));
-                incident.severity = severity;
+                let before = incident.severity;
+                commit.moments.push(moment(&incident, now, "raised", format!("{before} becomes {severity}")));
+                if let Some(taken) = incident.rise(severity) {
+                    let text = format!("{} took it on as {before}", taken.by);
+                    commit.moments.push(moment(&incident, now, "unacknowledged", text));
+                }
                 self.tell_opened(&mut incident, now, commit);
             }
             self.set_due(&mut incident, now);
@@ -219,6 +218,7 @@ impl Ledger {
             escalated_at: None,
             changes: Vec::new(),
             told: Vec::new(),
+            told_as: None,
             transitions: 0,
         };
         let changes = self.changes_before(since, now);

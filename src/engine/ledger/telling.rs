@@ -81,12 +81,13 @@ impl Ledger {
         incident.set_escalation(severity.and_then(|severity| severity.acknowledge), now);
     }
 
-    /// Where no route took an incident when it opened, one that has come since does, or whose hours have begun.
+    /// Where no route took an incident when it opened or rose, one that has come since does, or whose hours have begun.
     pub(super) fn tell_who_was_missed(&mut self, now: Timestamp, commit: &mut Commit) {
         if self.looked.is_some() {
             return;
         }
-        let untold = |incident: &Incident| incident.told.is_empty() && incident.quiet.is_none();
+        let is_owed = |incident: &Incident| incident.told.is_empty() || incident.has_risen();
+        let untold = |incident: &Incident| is_owed(incident) && incident.quiet.is_none();
         let missed: Vec<_> =
             self.open.iter().filter(|(_, incident)| untold(incident)).map(|(of, _)| of.clone()).collect();
         for of in missed {
@@ -99,7 +100,8 @@ impl Ledger {
         }
     }
 
-    /// Tells the channels of the severity's route that were not told yet, unless there is a reason to be quiet.
+    /// Tells the channels of the severity's route that were not told yet, and where it has risen the others of that route as
+    /// well, unless there is a reason to be quiet.
     pub(super) fn tell_opened(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
         if self.hush(incident, now, commit) {
             return;
@@ -109,10 +111,20 @@ impl Ledger {
             commit.moments.push(moment(incident, now, "told", text));
             return;
         };
-        let new: Vec<_> = route.to.iter().filter(|channel| !incident.told.contains(channel)).cloned().collect();
+        let (known, new): (Vec<_>, Vec<_>) =
+            route.to.iter().cloned().partition(|channel| incident.told.contains(channel));
+        let has_risen = incident.has_risen();
         incident.told.extend(new.iter().cloned());
+        incident.told_as = Some(incident.severity);
+        if has_risen {
+            // The time to take it on begins when it is told, also where it rose while it was quiet.
+            (incident.remind_at, incident.escalate_at) = (None, None);
+        }
         self.set_due(incident, now);
         self.tell(incident, Event::Opened, &new, now, commit);
+        if has_risen {
+            self.tell(incident, Event::Reminder, &known, now, commit);
+        }
     }
 
     pub(super) fn tell(

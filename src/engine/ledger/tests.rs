@@ -564,6 +564,54 @@ fn what_becomes_graver_waits_no_longer() {
     assert_eq!(story.heard(), ["ops opened P2 #1 probe-0 is failing"]);
 }
 
+/// Two tiers of one route, both of which somebody is to take on within a quarter of an hour.
+fn rising() -> Story {
+    let mut plan = (*with_severities().ledger.plan).clone();
+    let high = plan.severities[&Severity::P2].clone();
+    plan.severities.insert(Severity::P3, high);
+    Story::of(plan)
+}
+
+#[test]
+fn what_rises_is_told_again_and_escalated_again() {
+    let mut story = rising();
+    story.runs("minor", "probe-0", "xx").minutes(15);
+    assert_eq!(story.heard().len(), 3, "opened, and escalated to two");
+    story.runs("tier", "probe-0", "xx");
+    assert_eq!(story.heard(), ["ops reminder P2 #3 probe-0 is still failing after 15 min 3 s"]);
+    story.runs("minor", "probe-0", ".xx").minutes(14);
+    assert_eq!(story.heard(), [] as [&str; 0], "once");
+    story.minutes(1);
+    let told = "escalated P2 #4 nobody has taken it on: probe-0 is still failing after 30 min 6 s";
+    assert_eq!(story.heard(), [format!("boss {told}"), format!("ops {told}")]);
+}
+
+#[test]
+fn who_took_it_on_took_on_less_than_what_it_becomes() {
+    let mut story = rising();
+    story.runs("minor", "probe-0", "xx");
+    story.act("ann", &Act::Acknowledge { note: None }).unwrap();
+    story.runs("tier", "probe-0", "xx");
+    assert_eq!(story.heard().last().unwrap(), "ops reminder P2 #3 probe-0 is still failing after 3 s");
+    story.act("bob", &Act::Acknowledge { note: None }).unwrap();
+    let mut story = rising();
+    story.runs("minor", "probe-0", "xx");
+    story.act("ann", &Act::Acknowledge { note: None }).unwrap();
+    story.runs("tier", "probe-0", "xx");
+    assert_eq!(story.lines()[1..], ["raised: P3 becomes P2", "unacknowledged: ann took it on as P3"]);
+}
+
+#[test]
+fn what_rises_while_it_is_quiet_is_told_so_when_it_is_quiet_no_more() {
+    let mut story = rising();
+    story.runs("minor", "probe-0", "xx").heard();
+    story.silence("probe-0", 60);
+    story.runs("tier", "probe-0", "xx").restart().minutes(59);
+    assert_eq!(story.heard(), [] as [&str; 0]);
+    story.minutes(1);
+    assert_eq!(story.heard(), ["ops reminder P2 #2 probe-0 is still failing after 1 h"]);
+}
+
 #[test]
 fn a_route_that_takes_nothing_at_night_tells_in_the_morning_what_still_lasts() {
     let mut plan = plan_of(vec![schedule_of("tier", "30s", 1)]);
