@@ -709,6 +709,35 @@ fn what_needs_a_failing_probe_is_quiet_until_that_is_well() {
 }
 
 #[test]
+fn what_nobody_was_told_of_keeps_nothing_back_but_what_somebody_wants_quiet_does() {
+    let needing = |severity: Severity| {
+        let mut plan = (*with_severities().ledger.plan).clone();
+        let grave = schedule_of("tier", "30s", 2);
+        plan.schedules.insert(grave.name.clone(), Arc::new(grave));
+        plan.probes.extend(plan_with_need().probes);
+        plan.routes[0].severities = [severity, Severity::P2].into();
+        let mut story = Story::of(plan);
+        story.minutes(8 * 60);
+        story
+    };
+    // It waits for the morning, or no route takes it.
+    for severity in [Severity::P3, Severity::P1] {
+        let mut story = needing(severity);
+        if severity == Severity::P1 {
+            story.second += 16 * 3_600;
+        }
+        story.runs("minor", "probe-0", "xx");
+        assert_eq!(story.heard(), [] as [&str; 0]);
+        story.runs("tier", "probe-1", "xx");
+        assert_eq!(story.heard(), ["ops opened P2 #1 probe-1 is failing"], "{severity}");
+    }
+    let mut story = needing(Severity::P3);
+    story.silence("probe-0", 60);
+    story.runs("minor", "probe-0", "xx").runs("tier", "probe-1", "xx");
+    assert_eq!(story.heard(), [] as [&str; 0]);
+}
+
+#[test]
 fn what_was_quiet_from_end_to_end_resolves_without_a_word() {
     let mut story = Story::of(plan_with_need());
     story.runs("tier", "probe-0", "xx").runs("tier", "probe-1", "xx.");
