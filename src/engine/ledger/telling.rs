@@ -107,8 +107,7 @@ impl Ledger {
             return;
         }
         let Some(route) = self.plan.route(&Subject::from(&*incident), now) else {
-            let text = format!("nobody: no route takes {}", incident.severity);
-            commit.moments.push(moment(incident, now, "told", text));
+            commit.moments.push(moment(incident, now, "told", "nobody: no route takes it now".to_owned()));
             return;
         };
         let (known, new): (Vec<_>, Vec<_>) =

@@ -619,7 +619,7 @@ fn a_route_that_takes_nothing_at_night_tells_in_the_morning_what_still_lasts() {
     let mut story = Story::of(plan);
     story.minutes(8 * 60);
     story.runs("tier", "probe-0", "xx");
-    assert_eq!(story.lines()[2], "told: nobody: no route takes P2");
+    assert_eq!(story.lines()[2], "told: nobody: no route takes it now");
     story.restart().minutes(14 * 60 + 59);
     assert_eq!(story.heard(), [] as [&str; 0]);
     story.minutes(1);
@@ -864,5 +864,5 @@ fn without_a_route_the_time_line_says_that_nobody_was_told() {
     let mut story = Story::of(plan);
     story.runs("tier", "probe-0", "xx");
     assert!(story.told.is_empty());
-    assert!(story.last.moments.iter().any(|moment| moment.text == "nobody: no route takes P2"));
+    assert!(story.last.moments.iter().any(|moment| moment.text == "nobody: no route takes it now"));
 }
