@@ -90,6 +90,7 @@ fn test(plan: &Plan, channel: &ChannelName, now: Timestamp) -> Result<Notificati
         escalated_at: None,
         changes: Vec::new(),
         told: vec![channel.clone()],
+        told_as: None,
         transitions: 2,
         id,
     };

@@ -23,9 +23,9 @@ use super::severities;
 use super::uses;
 use super::windows;
 use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
-use crate::domain::route::Route;
+use crate::domain::route::{Route, Subject};
 use crate::domain::template::{Piece, canonical};
-use crate::domain::time::Length;
+use crate::domain::time::{Length, Timestamp};
 use crate::engine::plan::{Plan, TIMEOUT, WebPlan};
 use crate::engine::pulses::Pulses;
 use crate::ports::{Building, Clock, Kinds, Pings, Secrets};
@@ -371,22 +371,35 @@ fn check_severities(
     routes: &[Route],
     problems: &mut Problems,
 ) {
-    let of_schedules = schedules.iter().filter_map(|(schedule, key, _)| {
-        // Where every probe has an alert of its own, the schedule's speaks for none.
-        let own = |name: &ProbeName| probes.get(name).is_some_and(|probe| probe.probe.alert.is_some());
-        let speaks = schedule.probes.iter().any(|name| !own(name));
-        Some((schedule.name.as_str(), key, schedule.alert.as_ref().filter(|_| speaks)?.severity))
-    });
-    let of_probes = probes
-        .iter()
-        .filter_map(|(name, probe)| Some((name.as_str(), &probe.key.span, probe.probe.alert.as_ref()?.severity)));
-    for (name, at, severity) in of_schedules.chain(of_probes) {
-        let takes = |route: &Route| route.severities.is_empty() || route.severities.contains(&severity);
-        if !routes.iter().any(takes) {
-            let message = format!("no route takes the alerts of `{name}`, whose severity is {severity}");
-            problems.warning(at.clone(), message).help =
-                Some("add a route to roundsman.yaml: `routes: [{ to: [channel] }]`".to_owned());
-        }
+    // What waits for hours is told in them, so they are left out.
+    let routes: Vec<_> = routes.iter().map(|route| Route { when: None, ..route.clone() }).collect();
+    let is_taken = |probe: &WrittenProbe, schedule: &ScheduleName, severity| {
+        let subject = Subject { severity, labels: &probe.probe.labels, schedules: std::slice::from_ref(schedule) };
+        routes.iter().any(|route| route.refuses(&subject, Timestamp::default()).is_none())
+    };
+    let mut warn = |at: &Span, whose: &str, lost: &[&str], all: usize, severity| {
+        let Some((first, others)) = lost.split_first() else { return };
+        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        let part = if lost.len() == all { String::new() } else { format!(" with `{first}`{more}") };
+        let message = format!("no route takes the alerts of `{whose}`{part}, whose severity is {severity}");
+        problems.warning(at.clone(), message).help =
+            Some("add a route to roundsman.yaml: `routes: [{ to: [channel] }]`".to_owned());
+    };
+    for (schedule, key, _) in schedules {
+        let Some(alert) = &schedule.alert else { continue };
+        // A probe with an alert of its own speaks for itself.
+        let speaks = schedule.probes.iter().filter_map(|name| Some((name, probes.get(name)?)));
+        let speaks: Vec<_> = speaks.filter(|(_, probe)| probe.probe.alert.is_none()).collect();
+        let lost = speaks.iter().filter(|(_, probe)| !is_taken(probe, &schedule.name, alert.severity));
+        let lost: Vec<_> = lost.map(|(name, _)| name.as_str()).collect();
+        warn(key, schedule.name.as_str(), &lost, speaks.len(), alert.severity);
+    }
+    for (name, probe) in probes {
+        let Some(alert) = &probe.probe.alert else { continue };
+        let on: Vec<_> = schedules.iter().map(|(schedule, ..)| schedule).filter(|s| s.has(name)).collect();
+        let lost = on.iter().filter(|schedule| !is_taken(probe, &schedule.name, alert.severity));
+        let lost: Vec<_> = lost.map(|schedule| schedule.name.as_str()).collect();
+        warn(&probe.key.span, name.as_str(), &lost, on.len(), alert.severity);
     }
 }
 

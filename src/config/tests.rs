@@ -458,6 +458,60 @@ async fn warnings_do_not_stand_in_the_way() {
 }
 
 #[tokio::test]
+async fn an_alert_that_no_route_takes_is_a_warning_whatever_the_routes_look_at() {
+    let loaded = loaded(&[
+        (
+            "roundsman.yaml",
+            "channels: { team: { webhook: https://a.example } }\nroutes:\n\
+             \x20 - { labels: { service: api }, to: team }\n\
+             \x20 - { schedules: slow, when: \"mon-fri 09:00-17:00\", to: team }\n",
+        ),
+        (
+            "probes/a.yaml",
+            "api: { http: https://a.example, labels: { service: api } }\nshop: { http: https://b.example }\n\
+             desk: { http: https://c.example }\nown: { http: https://d.example, alert: { severity: P1 } }\n\
+             labelled: { http: https://e.example, labels: { service: api }, alert: {} }\n",
+        ),
+        (
+            "schedules/a.yaml",
+            "often: { every: 30s, probes: [api, shop, desk, own, labelled], alert: {} }\n\
+             slow: { every: 1h, probes: [shop, own], alert: {} }\n\
+             lost: { every: 1m, probes: [shop], alert: {} }\n\
+             well: { every: 1m, probes: [api], alert: {} }\n",
+        ),
+    ]);
+    let said: Vec<_> = loaded.problems.sorted().into_iter().map(|problem| problem.headline(false)).collect();
+    assert_eq!(
+        said,
+        [
+            "probes/a.yaml:4:1: warning: no route takes the alerts of `own` with `often`, whose severity is P1",
+            "schedules/a.yaml:1:1: warning: no route takes the alerts of `often` with `desk` and 1 more, whose severity is \
+             P3",
+            "schedules/a.yaml:3:1: warning: no route takes the alerts of `lost`, whose severity is P3",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_window_may_be_longer_than_its_shortest_period_if_it_is_over_once() {
+    for line in [
+        "cron: \"0 2 * * 2-4\", for: 2d",
+        "cron: \"0 * * * *\", for: 59m",
+        "cron: \"*/5 9-16 * * 1-5\", for: 1h",
+        "cron: \"0 0 * * 6,0\", for: 24h, timezone: Europe/Berlin",
+        "cron: \"0 0 1 1 *\", for: 7d",
+    ] {
+        let root = format!("maintenance: {{ deploy: {{ {line} }} }}\n");
+        let loaded = loaded(&[
+            ("roundsman.yaml", root.as_str()),
+            ("probes/a.yaml", "home: { http: https://a.example }\n"),
+            ("schedules/a.yaml", "often: { every: 30s, probes: home }\n"),
+        ]);
+        assert_eq!(loaded.problems.render(false), "", "{line}");
+    }
+}
+
+#[tokio::test]
 async fn one_pass_finds_the_mistakes_of_all_files() {
     let loaded = loaded(&[
         (

@@ -20,8 +20,15 @@ const LENGTH_MIN: Duration = Duration::from_secs(60);
 /// The longest that comes again; a longer one has `from` and `until`, where it can be seen that it is over.
 const LENGTH_MAX: Duration = Duration::from_secs(7 * 86_400);
 
-/// By how much a day may be shorter than another.
+/// A day, and by how much it is longer where a clock is set.
+const DAY: Duration = Duration::from_secs(86_400);
 const CLOCK_SET: Duration = Duration::from_secs(3_600);
+
+/// For how long it is looked whether a window is ever over: lines that leave days out do so within a month …
+const WALK: Duration = Duration::from_secs(62 * 86_400);
+
+/// … and those that begin each minute are walked for a week.
+const PERIODS_WALKED_MAX: usize = 7 * 24 * 60;
 
 /// What windows are made with.
 pub struct Known<'a> {
@@ -143,13 +150,31 @@ fn again(
             .help = (long > LENGTH_MAX).then(|| "write `from` and `until` for one that is longer".to_owned());
         return None;
     }
-    let period = cadence.shortest_period(now);
-    if long >= period + CLOCK_SET {
-        let message = format!("a window of {} begins again after {}, and is never over", Length(long), Length(period));
+    if let Some(longest) = never_over(&cadence, long, timezone, now) {
+        let message = format!("a window of {} begins again after {}, and is never over", Length(long), Length(longest));
         problems.push(Problem::error(length.span.clone(), message).with_also(line.span.clone(), "it begins here"));
         return None;
     }
     Some(Occurrence::Each(cadence, long))
+}
+
+/// The longest time after which a window begins again, where it lasts for as long and so is always open. A day that is longer
+/// because a clock is set does not count: one hour in a year is no end, and the same file would be right in one week only.
+fn never_over(cadence: &Cadence, long: Duration, timezone: Tz, now: Timestamp) -> Option<Duration> {
+    let (mut longest, mut walked) = (None, Duration::ZERO);
+    for period in cadence.periods(now).take(PERIODS_WALKED_MAX) {
+        let is_long_day = timezone != Tz::UTC && (DAY..=DAY + CLOCK_SET).contains(&period);
+        let counted = if is_long_day { DAY } else { period };
+        if counted > long {
+            return None;
+        }
+        longest = longest.max(Some(counted));
+        walked += period;
+        if walked > WALK {
+            break;
+        }
+    }
+    longest
 }
 
 fn once(

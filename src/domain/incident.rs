@@ -140,6 +140,9 @@ pub struct Incident {
     pub changes: Vec<String>,
     /// The channels that were told it is open, each of which is told when it is over.
     pub told: Vec<ChannelName>,
+    /// The severity that they were told; absent where nobody was, or nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_as: Option<Severity>,
     /// How many times it was told; numbers of notifications have no holes.
     pub transitions: u32,
 }
@@ -191,6 +194,23 @@ impl Incident {
         let is_owed = self.wants_word() && self.escalated_at.is_none();
         let next = within.filter(|_| is_owed).map(|within| later(now, within));
         self.escalate_at = next.map(|next| self.escalate_at.map_or(next, |known| known.min(next)));
+    }
+
+    /// Lets it rise: what was done about it was done about less, so reminders and the escalation begin anew and nobody has
+    /// taken it on. Says who had; that was for less in any case, since a severity never falls.
+    pub fn rise(&mut self, severity: Severity) -> Option<Acknowledgement> {
+        if !self.told.is_empty() {
+            self.told_as.get_or_insert(self.severity);
+        }
+        self.severity = severity;
+        (self.remind_at, self.reminders) = (None, 0);
+        (self.escalate_at, self.escalated_at) = (None, None);
+        self.acknowledged.take()
+    }
+
+    /// Whether it is graver than whoever was told knows.
+    pub fn has_risen(&self) -> bool {
+        self.told_as.is_some_and(|known| known < self.severity)
     }
 
     /// Whether somebody was told, and nobody has answered.
@@ -290,8 +310,8 @@ pub struct Moment {
     pub incident: IncidentId,
     /// When.
     pub at: Timestamp,
-    /// What: `version`, `failed`, `opened`, `joined`, `maintenance`, `muted`, `unmuted`, `told`, `reminded`,
-    /// `escalated`, `acknowledged`, `note`, `recovered`, `resolved`.
+    /// What: `version`, `failed`, `opened`, `joined`, `raised`, `maintenance`, `muted`, `unmuted`, `told`, `reminded`,
+    /// `escalated`, `acknowledged`, `unacknowledged`, `note`, `recovered`, `resolved`.
     pub what: String,
     /// In words.
     pub text: String,

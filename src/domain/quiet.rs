@@ -311,6 +311,7 @@ mod tests {
             escalated_at: None,
             changes: Vec::new(),
             told: Vec::new(),
+            told_as: None,
             transitions: 0,
         }
     }

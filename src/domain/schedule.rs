@@ -190,19 +190,18 @@ impl Cadence {
         }
     }
 
+    /// The lengths between the next slots, one after the other; each is looked for when it is asked for.
+    pub fn periods(&self, now: Timestamp) -> impl Iterator<Item = Duration> + '_ {
+        let pair = move |slot: Timestamp| Some((slot, self.next_after(slot)?));
+        std::iter::successors(self.next_after(now).and_then(pair), move |(_, next)| pair(*next))
+            .filter_map(|(slot, next)| (next - slot).to_std().ok())
+    }
+
     /// The shortest length between two of the next slots, which bounds timeouts.
     pub fn shortest_period(&self, now: Timestamp) -> Duration {
         match self {
             Self::Every(length) => *length,
-            Self::Cron { .. } => {
-                let slots: Vec<_> =
-                    std::iter::successors(self.next_after(now), |slot| self.next_after(*slot)).take(64).collect();
-                slots
-                    .windows(2)
-                    .filter_map(|pair| (pair[1] - pair[0]).to_std().ok())
-                    .min()
-                    .unwrap_or(Duration::from_secs(DAY))
-            }
+            Self::Cron { .. } => self.periods(now).take(63).min().unwrap_or(Duration::from_secs(DAY)),
         }
     }
 }

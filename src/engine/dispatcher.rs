@@ -16,7 +16,7 @@ use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
 use crate::domain::quiet::{Silence, SilenceError};
 use crate::domain::text::harmless;
-use crate::domain::time::{Monotonic, between, clock};
+use crate::domain::time::{Monotonic, Timestamp, between, clock};
 use crate::ports::{Clock, Commit, Store, StoreError};
 
 /// How many results one transaction takes; never waited for.
@@ -225,7 +225,7 @@ impl Dispatcher {
                 if !commit.deliveries.is_empty() {
                     self.wake.notify_one();
                 }
-                log(&commit);
+                log(&commit, self.clock.now());
             }
             Err(error) => {
                 self.unrecorded = commit;
@@ -275,10 +275,16 @@ fn shed(unrecorded: &mut Commit) -> Shed {
 }
 
 /// What became of incidents, once it is recorded. What a target said is made harmless first.
-fn log(commit: &Commit) {
+fn log(commit: &Commit, now: Timestamp) {
     for silence in &commit.silences {
         let (by, until, reason) = (harmless(&silence.by), clock(silence.until), harmless(&silence.reason));
-        tracing::info!(silence = %silence.id, "{by} wants quiet about {} until {until}: {reason}", silence.matchers);
+        let about = silence.matchers.to_string();
+        let (id, about) = (&silence.id, harmless(&about));
+        if silence.until <= now {
+            tracing::info!(silence = %id, "quiet about {about} is over: {reason}");
+        } else {
+            tracing::info!(silence = %id, "{by} wants quiet about {about} until {until}: {reason}");
+        }
     }
     for moment in &commit.moments {
         let Some(incident) = commit.incidents.iter().rev().find(|incident| incident.id == moment.incident) else {
@@ -289,7 +295,7 @@ fn log(commit: &Commit) {
             "opened" => tracing::warn!(incident = %id, %severity, "opened: {}", harmless(&incident.summary())),
             "resolved" => tracing::info!(incident = %id, "resolved: {probe} {}", moment.text),
             "acknowledged" => tracing::info!(incident = %id, "acknowledged: {probe} {}", harmless(&moment.text)),
-            "muted" => tracing::info!(incident = %id, "nobody is told of {probe}: {}", moment.text),
+            "muted" => tracing::info!(incident = %id, "nobody is told of {probe}: {}", harmless(&moment.text)),
             _ => {}
         }
     }
@@ -325,10 +331,10 @@ fn is_empty(commit: &Commit) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::incident::Event;
+    use crate::domain::incident::{Event, Moment};
     use crate::domain::names::ProbeName;
-    use crate::domain::outcome::RunId;
-    use crate::domain::outcome::{Failure, FailureKind, Run, Verdict};
+    use crate::domain::outcome::{Failure, FailureKind, Run, RunId, Verdict};
+    use crate::domain::quiet::{Matchers, SilenceId};
     use crate::engine::testing::{Debts, TestClock, at, plan_of, schedule_of};
     use crate::ports::{KeptBundle, Loaded};
     use std::sync::atomic::Ordering::SeqCst;
@@ -403,6 +409,50 @@ mod tests {
         drop(runs);
         task.join_next().await.unwrap().unwrap();
         assert_eq!(told().len(), 5, "nobody is reminded of what somebody has taken on");
+    }
+
+    #[test]
+    fn what_people_wrote_is_logged_without_harm_and_an_ended_silence_as_that() {
+        #[derive(Clone, Default)]
+        struct Sink(Arc<std::sync::Mutex<Vec<u8>>>);
+        impl std::io::Write for Sink {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let (sink, now) = (Sink::default(), at("2026-11-24T10:00:00Z"));
+        let incident = crate::engine::testing::incident("I1", "api", now);
+        let silence = |until: &str| Silence {
+            id: SilenceId(Arc::from("S1")),
+            matchers: Matchers { probes: vec!["api\n*".to_owned()], ..Matchers::default() },
+            by: "ann".to_owned(),
+            reason: "a new\ndisk".to_owned(),
+            from: at("2026-11-24T09:00:00Z"),
+            until: at(until),
+        };
+        let muted = Moment {
+            incident: incident.id.clone(),
+            at: now,
+            what: "muted".to_owned(),
+            text: "silenced by ann\nopened".to_owned(),
+        };
+        let silences = vec![silence("2026-11-24T11:00:00Z"), silence("2026-11-24T10:00:00Z")];
+        let commit = Commit { silences, moments: vec![muted], incidents: vec![incident], ..Commit::default() };
+        let writer = sink.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || log(&commit, now));
+        let logged = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<_> = logged.lines().collect();
+        assert_eq!(lines.len(), 3, "{logged}");
+        assert!(
+            lines[0].contains("ann wants quiet about api") && lines[0].contains("until 2026-11-24 11:00:00 UTC: a new")
+        );
+        assert!(lines[1].contains("quiet about api") && lines[1].contains("is over: a new"), "{logged}");
+        assert!(lines[2].contains("is told of") && lines[2].contains("opened"), "{logged}");
     }
 
     #[test]

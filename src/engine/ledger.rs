@@ -34,11 +34,14 @@ pub struct Ledger {
     states: HashMap<AlertKey, AlertState>,
     open: BTreeMap<(ProbeName, Aspect), Incident>,
     versions: BTreeMap<(ProbeName, StepName), Version>,
-    /// Those that are not over.
+    /// Those that were not over when the process started, or when one last began or ended.
     silences: Vec<Silence>,
+    /// Until then nobody is told of what was open already when the process started; nothing once that is past.
+    looked: Option<Timestamp>,
 }
 
-/// A process that starts has seen nothing yet, so nobody is told for this long that something still fails.
+/// A process that starts has seen nothing yet, so nobody is told for this long of what was open before it,
+/// and what is over by then is never told.
 const FIRST_LOOK: Duration = Duration::from_secs(60);
 
 impl Ledger {
@@ -52,9 +55,11 @@ impl Ledger {
             states: loaded.states.into_iter().collect(),
             open: open.collect(),
             versions: versions.collect(),
-            silences: loaded.silences,
+            silences: loaded.silences.into_iter().filter(|silence| now < silence.until).collect(),
+            looked: None,
         };
         let looked = later(now, FIRST_LOOK);
+        ledger.looked = Some(looked).filter(|_| !ledger.open.is_empty());
         for incident in ledger.open.values_mut() {
             incident.remind_at = incident.remind_at.map(|at| at.max(looked));
             incident.escalate_at = incident.escalate_at.map(|at| at.max(looked));
@@ -174,13 +179,12 @@ impl Ledger {
             incident.latest_failures = failures;
             commit.moments.push(moment(&incident, now, "joined", format!("{} is firing too", key.schedule)));
             if severity > incident.severity {
-                commit.moments.push(moment(
-                    &incident,
-                    now,
-                    "raised",
-                    format!("{} becomes {severity}", incident.severity),
-                ));
-                incident.severity = severity;
+                let before = incident.severity;
+                commit.moments.push(moment(&incident, now, "raised", format!("{before} becomes {severity}")));
+                if let Some(taken) = incident.rise(severity) {
+                    let text = format!("{} took it on as {before}", taken.by);
+                    commit.moments.push(moment(&incident, now, "unacknowledged", text));
+                }
                 self.tell_opened(&mut incident, now, commit);
             }
             self.set_due(&mut incident, now);
@@ -214,6 +218,7 @@ impl Ledger {
             escalated_at: None,
             changes: Vec::new(),
             told: Vec::new(),
+            told_as: None,
             transitions: 0,
         };
         let changes = self.changes_before(since, now);

@@ -266,6 +266,7 @@ pub fn incident(id: &str, probe: &str, since: Timestamp) -> Incident {
         escalated_at: None,
         changes: Vec::new(),
         told: Vec::new(),
+        told_as: None,
         transitions: 1,
     }
 }

@@ -48,12 +48,18 @@ impl Headline {
             let accent = accent.to_owned();
             return Self { tone: Tone::Unknown, title: accent.clone(), accent, rest: String::new(), lede };
         }
+        let skipped = board.count(Standing::Skipped);
+        if waiting + skipped == total {
+            let accent = "No probe has looked.".to_owned();
+            let lede = calm(view, overview, waiting, skipped);
+            return Self { tone: Tone::Unknown, title: accent.clone(), accent, rest: String::new(), lede };
+        }
         let age = board.latest.map(|at| format!(", last run {}", view.ago(at))).unwrap_or_default();
         Self {
             tone: Tone::Well,
             accent: String::new(),
             rest: format!("All is well: {}{age}.", counted(total, "probe")),
-            lede: calm(view, overview, waiting),
+            lede: calm(view, overview, waiting, skipped),
             title: "All is well".to_owned(),
         }
     }
@@ -103,7 +109,7 @@ fn last_run(view: &View<'_>, board: &Board<'_>) -> String {
     board.latest.map(|at| format!("The last run was {}.", view.ago(at))).unwrap_or_default()
 }
 
-fn calm(view: &View<'_>, overview: &Overview, waiting: u64) -> String {
+fn calm(view: &View<'_>, overview: &Overview, waiting: u64, skipped: u64) -> String {
     let past = overview.resolved.first().and_then(|incident| Some((incident, incident.resolved_at?)));
     let past = match past {
         Some((incident, at)) => {
@@ -111,9 +117,15 @@ fn calm(view: &View<'_>, overview: &Overview, waiting: u64) -> String {
         }
         None => "No incident is on record.".to_owned(),
     };
-    match waiting {
-        0 => past,
-        1 => format!("{past} 1 probe has not run yet."),
-        more => format!("{past} {} have not run yet.", counted(more, "probe")),
-    }
+    let waiting = match waiting {
+        0 => String::new(),
+        1 => " 1 probe has not run yet.".to_owned(),
+        more => format!(" {} have not run yet.", counted(more, "probe")),
+    };
+    let skipped = match skipped {
+        0 => String::new(),
+        1 => " 1 was skipped.".to_owned(),
+        more => format!(" {} were skipped.", count(more)),
+    };
+    past + &waiting + &skipped
 }

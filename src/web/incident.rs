@@ -135,7 +135,7 @@ fn told(view: &View<'_>, story: &IncidentStory) -> Markup {
                 (view.text(&reason.to_string(), LINE_MAX)) "."
             }
         }
-        @else if story.told.is_empty() { p .dim { "Nobody: no route takes this severity." } }
+        @else if story.told.is_empty() { p .dim { "Nobody: no route takes it now." } }
         @if !story.told.is_empty() {
             dl {
                 @for (channel, event, outcome) in &story.told {

@@ -114,6 +114,7 @@ pub fn opened(incident: &str, at: Timestamp) -> Notification {
             escalated_at: None,
             changes: Vec::new(),
             told: Vec::new(),
+            told_as: None,
             transitions: 1,
         },
         transition: 1,

@@ -2,9 +2,9 @@
 
 use super::{Ledger, moment};
 use crate::domain::incident::Incident;
-use crate::domain::judge::{AlertState, Aspect};
+use crate::domain::judge::{AlertKey, AlertState, Aspect};
 use crate::domain::names::ProbeName;
-use crate::domain::quiet::{Grounds, Mode, why_quiet};
+use crate::domain::quiet::{Grounds, Mode, Reason, why_quiet};
 use crate::domain::time::Timestamp;
 use crate::ports::Commit;
 
@@ -39,6 +39,9 @@ impl Ledger {
 
     /// What was kept quiet is told once its reason is gone and it still lasts.
     pub(super) fn reconsider_quiet(&mut self, now: Timestamp, commit: &mut Commit) {
+        if self.looked.is_some() {
+            return;
+        }
         let quiet: Vec<_> =
             self.open.iter().filter(|(_, incident)| incident.quiet.is_some()).map(|(of, _)| of.clone()).collect();
         for of in quiet {
@@ -54,12 +57,25 @@ impl Ledger {
 
     /// Whether a probe is failing, so that what needs it may be quiet. Where both are on one schedule a first failure
     /// counts too, since both are seen to fail in one round and the one that is needed may be judged later; elsewhere it
-    /// would keep a page back until a slower schedule has made up its mind.
+    /// would keep a page back until a slower schedule has made up its mind. What nobody was told of, and what only waits for
+    /// office hours, is no reason: it would keep a graver page back, and nobody would know.
     fn is_unwell(&self, probe: &ProbeName, dependant: &Incident) -> bool {
-        self.states.iter().any(|(key, state)| {
-            key.probe == *probe
-                && key.aspect == Aspect::Failing
-                && (matches!(state, AlertState::Firing { .. }) || dependant.firing.contains_key(&key.schedule))
+        let is_known = || {
+            let open = self.open.get(&(probe.clone(), Aspect::Failing));
+            open.is_some_and(|needed| !needed.told.is_empty() || needed.quiet.as_ref().is_some_and(speaks_for_others))
+        };
+        let of_probe = |key: &AlertKey| key.probe == *probe && key.aspect == Aspect::Failing;
+        self.states.iter().filter(|(key, _)| of_probe(key)).any(|(key, state)| match state {
+            AlertState::Firing { .. } => is_known(),
+            _ => dependant.firing.contains_key(&key.schedule),
         })
+    }
+}
+
+/// Whether what keeps an incident quiet goes for what needs its probe as well: somebody wants it, planned it, or has heard why.
+fn speaks_for_others(reason: &Reason) -> bool {
+    match reason {
+        Reason::Silenced { .. } | Reason::Maintenance { .. } | Reason::Needs(_) => true,
+        Reason::Held { .. } => false,
     }
 }

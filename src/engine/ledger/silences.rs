@@ -32,11 +32,6 @@ pub enum Silencing {
 }
 
 impl Ledger {
-    /// The silences that are not over.
-    pub fn silences(&self) -> &[Silence] {
-        &self.silences
-    }
-
     /// Begins a silence or ends one, and says how it is then. Open incidents that it takes are quiet from now on; those that
     /// it leaves are told if they still last.
     pub fn silence(&mut self, what: Silencing, now: Timestamp, commit: &mut Commit) -> Result<Silence, SilenceError> {

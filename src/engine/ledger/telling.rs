@@ -2,22 +2,25 @@
 
 use std::time::Duration;
 
-use super::{Ledger, moment, watched};
+use super::{FIRST_LOOK, Ledger, moment, watched};
 use crate::domain::incident::{Event, Incident};
 use crate::domain::names::ChannelName;
 use crate::domain::route::Subject;
-use crate::domain::time::{Timestamp, between, words};
+use crate::domain::time::{Timestamp, between, later, words};
 use crate::engine::runner::new_id;
 use crate::ports::{Commit, Delivery, Notification};
 
 impl Ledger {
     /// When something is due by the clock alone.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.open.values().filter_map(Incident::due_at).min()
+        // Nothing is due before the first look is over.
+        self.looked.or_else(|| self.open.values().filter_map(Incident::due_at).min())
     }
 
     /// Does what is due by now: what was kept quiet without a reason any more is told, and who waits for a word gets it.
     pub fn catch_up(&mut self, now: Timestamp, commit: &mut Commit) {
+        // A wall clock that is set back does not make the first look longer.
+        self.looked = self.looked.map(|at| at.min(later(now, FIRST_LOOK))).filter(|at| *at > now);
         self.reconsider_quiet(now, commit);
         self.tell_who_was_missed(now, commit);
         let is_due = |incident: &Incident| incident.quiet.is_none() && incident.due_at().is_some_and(|at| at <= now);
@@ -78,9 +81,13 @@ impl Ledger {
         incident.set_escalation(severity.and_then(|severity| severity.acknowledge), now);
     }
 
-    /// Where no route took an incident when it opened, one that has come since does, or whose hours have begun.
+    /// Where no route took an incident when it opened or rose, one that has come since does, or whose hours have begun.
     pub(super) fn tell_who_was_missed(&mut self, now: Timestamp, commit: &mut Commit) {
-        let untold = |incident: &Incident| incident.told.is_empty() && incident.quiet.is_none();
+        if self.looked.is_some() {
+            return;
+        }
+        let is_owed = |incident: &Incident| incident.told.is_empty() || incident.has_risen();
+        let untold = |incident: &Incident| is_owed(incident) && incident.quiet.is_none();
         let missed: Vec<_> =
             self.open.iter().filter(|(_, incident)| untold(incident)).map(|(of, _)| of.clone()).collect();
         for of in missed {
@@ -93,20 +100,30 @@ impl Ledger {
         }
     }
 
-    /// Tells the channels of the severity's route that were not told yet, unless there is a reason to be quiet.
+    /// Tells the channels of the severity's route that were not told yet, and where it has risen the others of that route as
+    /// well, unless there is a reason to be quiet.
     pub(super) fn tell_opened(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
         if self.hush(incident, now, commit) {
             return;
         }
         let Some(route) = self.plan.route(&Subject::from(&*incident), now) else {
-            let text = format!("nobody: no route takes {}", incident.severity);
-            commit.moments.push(moment(incident, now, "told", text));
+            commit.moments.push(moment(incident, now, "told", "nobody: no route takes it now".to_owned()));
             return;
         };
-        let new: Vec<_> = route.to.iter().filter(|channel| !incident.told.contains(channel)).cloned().collect();
+        let (known, new): (Vec<_>, Vec<_>) =
+            route.to.iter().cloned().partition(|channel| incident.told.contains(channel));
+        let has_risen = incident.has_risen();
         incident.told.extend(new.iter().cloned());
+        incident.told_as = Some(incident.severity);
+        if has_risen {
+            // The time to take it on begins when it is told, also where it rose while it was quiet.
+            (incident.remind_at, incident.escalate_at) = (None, None);
+        }
         self.set_due(incident, now);
         self.tell(incident, Event::Opened, &new, now, commit);
+        if has_risen {
+            self.tell(incident, Event::Reminder, &known, now, commit);
+        }
     }
 
     pub(super) fn tell(

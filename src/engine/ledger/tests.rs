@@ -160,6 +160,7 @@ impl Story {
         };
         let (now, mut commit) = (self.now(), Commit::default());
         self.ledger = Ledger::open(Arc::clone(&self.ledger.plan), loaded, now, &mut commit);
+        self.ledger.catch_up(now, &mut commit);
         self.note(commit);
         self
     }
@@ -339,6 +340,41 @@ fn what_is_silenced_is_recorded_and_told_when_the_silence_ends_and_it_still_last
 }
 
 #[test]
+fn what_was_kept_back_until_a_process_was_down_waits_for_the_first_look_of_the_next() {
+    for is_over in [false, true] {
+        let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 2)]));
+        story.silence("probe-*", 60);
+        story.runs("tier", "probe-0", "xx");
+        story.second += 2 * 3_600;
+        story.restart();
+        assert!(story.ledger.silences.is_empty(), "it is over");
+        story.ledger.take(Arc::clone(&story.ledger.plan), story.now(), &mut story.last);
+        assert!(story.heard().is_empty() && story.last.deliveries.is_empty(), "nobody has looked yet");
+        assert_eq!(story.ledger.next_due(), Some(story.now() + chrono::TimeDelta::minutes(1)));
+        story.runs("tier", "probe-1", "xx");
+        assert_eq!(story.heard(), ["ops opened P2 #1 probe-1 is failing"], "what is seen to begin is told");
+        story.runs("tier", "probe-0", if is_over { "." } else { "x" }).minutes(1);
+        let told: &[&str] = if is_over { &[] } else { &["ops opened P2 #1 probe-0 is failing"] };
+        assert_eq!(story.heard(), told);
+    }
+}
+
+#[test]
+fn what_no_route_took_at_night_waits_for_the_first_look_too_also_where_the_clock_is_set_back() {
+    let mut plan = plan_of(vec![schedule_of("tier", "30s", 1)]);
+    plan.routes[0].when = Hours::parse("mon-fri 09:00-17:00", chrono_tz::Tz::UTC).ok();
+    let mut story = Story::of(plan);
+    story.minutes(8 * 60).runs("tier", "probe-0", "xx");
+    story.second += 18 * 3_600;
+    story.restart();
+    assert_eq!(story.heard(), [] as [&str; 0]);
+    story.second -= 3_600;
+    story.minutes(2);
+    assert_eq!(story.heard(), ["ops opened P2 #1 probe-0 is failing"]);
+    assert_eq!(story.ledger.next_due(), None);
+}
+
+#[test]
 fn a_resolve_is_told_through_a_silence_if_its_opening_was() {
     let mut story = reminding();
     story.runs("tier", "probe-0", "xx").heard();
@@ -423,8 +459,10 @@ fn maintenance_keeps_messages_back_until_it_is_over() {
     into_the_window(&mut story);
     story.runs("tier", "probe-0", "xx").runs("tier", "probe-1", "xx").restart();
     assert_eq!(story.heard(), ["ops opened P2 #1 probe-1 is failing"], "the window is not about that one");
+    assert_eq!(story.ledger.next_due(), Some(story.now() + chrono::TimeDelta::minutes(1)), "the first look");
+    story.minutes(1);
     assert_eq!(story.ledger.next_due(), Some(at("2026-11-25T04:00:00Z")));
-    story.minutes(114);
+    story.minutes(113);
     assert_eq!(story.heard(), [] as [&str; 0]);
     story.minutes(1);
     assert_eq!(story.heard(), ["ops opened P2 #1 probe-0 is failing"]);
@@ -526,6 +564,54 @@ fn what_becomes_graver_waits_no_longer() {
     assert_eq!(story.heard(), ["ops opened P2 #1 probe-0 is failing"]);
 }
 
+/// Two tiers of one route, both of which somebody is to take on within a quarter of an hour.
+fn rising() -> Story {
+    let mut plan = (*with_severities().ledger.plan).clone();
+    let high = plan.severities[&Severity::P2].clone();
+    plan.severities.insert(Severity::P3, high);
+    Story::of(plan)
+}
+
+#[test]
+fn what_rises_is_told_again_and_escalated_again() {
+    let mut story = rising();
+    story.runs("minor", "probe-0", "xx").minutes(15);
+    assert_eq!(story.heard().len(), 3, "opened, and escalated to two");
+    story.runs("tier", "probe-0", "xx");
+    assert_eq!(story.heard(), ["ops reminder P2 #3 probe-0 is still failing after 15 min 3 s"]);
+    story.runs("minor", "probe-0", ".xx").minutes(14);
+    assert_eq!(story.heard(), [] as [&str; 0], "once");
+    story.minutes(1);
+    let told = "escalated P2 #4 nobody has taken it on: probe-0 is still failing after 30 min 6 s";
+    assert_eq!(story.heard(), [format!("boss {told}"), format!("ops {told}")]);
+}
+
+#[test]
+fn who_took_it_on_took_on_less_than_what_it_becomes() {
+    let mut story = rising();
+    story.runs("minor", "probe-0", "xx");
+    story.act("ann", &Act::Acknowledge { note: None }).unwrap();
+    story.runs("tier", "probe-0", "xx");
+    assert_eq!(story.heard().last().unwrap(), "ops reminder P2 #3 probe-0 is still failing after 3 s");
+    story.act("bob", &Act::Acknowledge { note: None }).unwrap();
+    let mut story = rising();
+    story.runs("minor", "probe-0", "xx");
+    story.act("ann", &Act::Acknowledge { note: None }).unwrap();
+    story.runs("tier", "probe-0", "xx");
+    assert_eq!(story.lines()[1..], ["raised: P3 becomes P2", "unacknowledged: ann took it on as P3"]);
+}
+
+#[test]
+fn what_rises_while_it_is_quiet_is_told_so_when_it_is_quiet_no_more() {
+    let mut story = rising();
+    story.runs("minor", "probe-0", "xx").heard();
+    story.silence("probe-0", 60);
+    story.runs("tier", "probe-0", "xx").restart().minutes(59);
+    assert_eq!(story.heard(), [] as [&str; 0]);
+    story.minutes(1);
+    assert_eq!(story.heard(), ["ops reminder P2 #2 probe-0 is still failing after 1 h"]);
+}
+
 #[test]
 fn a_route_that_takes_nothing_at_night_tells_in_the_morning_what_still_lasts() {
     let mut plan = plan_of(vec![schedule_of("tier", "30s", 1)]);
@@ -533,7 +619,7 @@ fn a_route_that_takes_nothing_at_night_tells_in_the_morning_what_still_lasts() {
     let mut story = Story::of(plan);
     story.minutes(8 * 60);
     story.runs("tier", "probe-0", "xx");
-    assert_eq!(story.lines()[2], "told: nobody: no route takes P2");
+    assert_eq!(story.lines()[2], "told: nobody: no route takes it now");
     story.restart().minutes(14 * 60 + 59);
     assert_eq!(story.heard(), [] as [&str; 0]);
     story.minutes(1);
@@ -620,6 +706,35 @@ fn what_needs_a_failing_probe_is_quiet_until_that_is_well() {
             "ops opened P2 #1 probe-1 is failing: connect.refused: nobody listens",
         ]
     );
+}
+
+#[test]
+fn what_nobody_was_told_of_keeps_nothing_back_but_what_somebody_wants_quiet_does() {
+    let needing = |severity: Severity| {
+        let mut plan = (*with_severities().ledger.plan).clone();
+        let grave = schedule_of("tier", "30s", 2);
+        plan.schedules.insert(grave.name.clone(), Arc::new(grave));
+        plan.probes.extend(plan_with_need().probes);
+        plan.routes[0].severities = [severity, Severity::P2].into();
+        let mut story = Story::of(plan);
+        story.minutes(8 * 60);
+        story
+    };
+    // It waits for the morning, or no route takes it.
+    for severity in [Severity::P3, Severity::P1] {
+        let mut story = needing(severity);
+        if severity == Severity::P1 {
+            story.second += 16 * 3_600;
+        }
+        story.runs("minor", "probe-0", "xx");
+        assert_eq!(story.heard(), [] as [&str; 0]);
+        story.runs("tier", "probe-1", "xx");
+        assert_eq!(story.heard(), ["ops opened P2 #1 probe-1 is failing"], "{severity}");
+    }
+    let mut story = needing(Severity::P3);
+    story.silence("probe-0", 60);
+    story.runs("minor", "probe-0", "xx").runs("tier", "probe-1", "xx");
+    assert_eq!(story.heard(), [] as [&str; 0]);
 }
 
 #[test]
@@ -749,5 +864,5 @@ fn without_a_route_the_time_line_says_that_nobody_was_told() {
     let mut story = Story::of(plan);
     story.runs("tier", "probe-0", "xx");
     assert!(story.told.is_empty());
-    assert!(story.last.moments.iter().any(|moment| moment.text == "nobody: no route takes P2"));
+    assert!(story.last.moments.iter().any(|moment| moment.text == "nobody: no route takes it now"));
 }

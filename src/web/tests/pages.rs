@@ -103,6 +103,26 @@ fn one_sentence_says_how_things_are() {
 }
 
 #[test]
+fn what_was_skipped_is_not_called_well() {
+    let plan = plan();
+    let mut overview = well();
+    let skip = || Verdict::Inconclusive(crate::domain::outcome::Cause::Skipped);
+    overview.last.values_mut().take(2).for_each(|run| run.verdict = skip());
+    assert_eq!(
+        sentence(&plan, &overview),
+        "All is well: 9 probes, last run 11 s ago. No incident is on record. 1 probe has not run yet. 2 were skipped."
+    );
+    overview.last.values_mut().for_each(|run| run.verdict = skip());
+    assert_eq!(
+        sentence(&plan, &overview),
+        "No probe has looked. No incident is on record. 1 probe has not run yet. 8 were skipped."
+    );
+    let view = view(&plan);
+    let tone = Headline::new(&view, &overview, &Board::new(&view, &overview)).tone;
+    assert_eq!(tone.class(), crate::web::marks::Tone::Unknown.class());
+}
+
+#[test]
 fn a_tier_shows_its_worst_rows_and_how_many_more() {
     let plan = plan_of(vec![schedule_of("large", "30s", 10_000)]);
     let mut overview = Overview::default();

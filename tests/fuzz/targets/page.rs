@@ -110,6 +110,7 @@ fn incident(said: &str) -> Incident {
         escalated_at: None,
         changes: Vec::new(),
         told: Vec::new(),
+        told_as: None,
         transitions: 1,
     }
 }
