@@ -389,26 +389,72 @@ mod tests {
 
     #[tokio::test]
     async fn each_preset_has_its_shape() {
-        use crate::notifiers::message::tests::{flooding, hostile, opened, resolved};
+        use crate::notifiers::message::tests::{flooding, hostile, of_each_event, opened, resolved};
         for (preset, _) in PRESETS {
             let (shape, needs) = Shape::of_preset(preset).unwrap().unwrap();
             assert_eq!(shape.unknown(&needs.iter().collect::<Vec<_>>()), [], "{preset}");
             let late = Notification { late: true, ..resolved() };
             let plain = Notification { plain: true, ..opened() };
             let mut all = Vec::new();
-            for (name, notification) in [
-                ("opened", opened()),
-                ("resolved", resolved()),
-                ("late", late),
-                ("plain", plain),
-                ("hostile", hostile()),
-            ] {
+            let more = [("late", late), ("plain", plain), ("hostile", hostile())];
+            for (name, notification) in of_each_event().into_iter().chain(more) {
                 all.push(format!("# {name}\n{}", sent(preset, &notification).await));
             }
             insta::assert_snapshot!(format!("preset_{preset}"), all.join("\n"));
             let flood = sent(preset, &flooding()).await;
             assert!(flood.len() < 28 * 1024, "{preset}: {}", flood.len());
         }
+    }
+
+    /// A reminder and an escalation are pages: whoever hears of an incident by one of them first must be woken by it.
+    #[tokio::test]
+    async fn whoever_hears_of_it_late_is_told_as_by_an_opening() {
+        use crate::notifiers::message::tests::of_each_event;
+        for (preset, _) in PRESETS {
+            let (shape, _) = Shape::of_preset(preset).unwrap().unwrap();
+            let places = |notification: &Notification| {
+                let requests = shape.requests(notification).iter();
+                requests.map(|request| (request.path.clone(), request.body.clone())).collect::<Vec<_>>()
+            };
+            let chosen = |notification: &Notification| {
+                let values = shape.values(notification);
+                let names = ["priority", "tag", "colour"].map(|name| CaptureName::parse(name).unwrap());
+                names.map(|name| values.get(&name).cloned())
+            };
+            let all = of_each_event();
+            let (_, opened) = &all[0];
+            for (event, notification) in &all {
+                assert!(!places(notification).is_empty(), "{preset}: nothing is sent of {event}");
+                if matches!(notification.event, Event::Reminder | Event::Escalated) {
+                    assert_eq!(places(notification), places(opened), "{preset}: {event}");
+                    assert_eq!(chosen(notification), chosen(opened), "{preset}: {event}");
+                }
+            }
+        }
+    }
+
+    /// What chat programs find in a text by themselves.
+    #[tokio::test]
+    async fn a_target_mentions_nobody() {
+        use crate::notifiers::message::tests::hostile;
+        let body = async |preset: &str| {
+            let sent = sent(preset, &hostile()).await;
+            sent.split_once('\n').unwrap().1.parse::<Value>().unwrap()
+        };
+        let telegram = body("telegram").await;
+        let text = telegram["text"].as_str().unwrap();
+        assert!(text.contains("@\u{200b}everyone") && !text.contains("@everyone"), "{text}");
+        assert!(telegram.get("parse_mode").is_none(), "{telegram}");
+        assert_eq!(telegram["chat_id"], "-100123");
+        let discord = body("discord").await;
+        assert_eq!(discord["allowed_mentions"], json!({ "parse": [] }));
+        assert!(discord.get("content").is_none(), "{discord}");
+        // A card mentions by what `entities` name, and a text run reads no marks.
+        let teams = body("teams").await;
+        let card = &teams["attachments"][0]["content"];
+        assert!(card.get("msteams").is_none(), "{card}");
+        let blocks = card["body"].as_array().unwrap();
+        assert!(blocks.iter().all(|block| block["type"] == "RichTextBlock"), "{card}");
     }
 
     #[test]
