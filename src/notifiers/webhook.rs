@@ -175,8 +175,11 @@ fn shape(settings: &WebhookSettings, node: &Node, problems: &mut Problems) -> Op
                     .or_else(|| Some(format!("declare it: `with: {{ {name}: … }}`")));
             }
             if let (true, ContentType::Json) = (unknown.is_empty(), content_type)
-                && let Err(error) =
-                    serde_json::from_str::<serde::de::IgnoredAny>(&sample(&template.value, &settings.with))
+                && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&sample(
+                    &template.value,
+                    &settings.with,
+                    content_type.encode(),
+                ))
             {
                 let message = format!("this is not JSON, whatever is filled in: {error}");
                 problems.error(template.span.clone(), message).help = Some(
@@ -190,10 +193,14 @@ fn shape(settings: &WebhookSettings, node: &Node, problems: &mut Problems) -> Op
 }
 
 /// The template as it may be once it is filled: a word stands for what is not known yet, so that it must stand in quotes.
-fn sample(template: &Template, with: &BTreeMap<Spanned<CaptureName>, Spanned<Template>>) -> String {
+fn sample(
+    template: &Template,
+    with: &BTreeMap<Spanned<CaptureName>, Spanned<Template>>,
+    encode: fn(&str) -> String,
+) -> String {
     let given = |name: &CaptureName| {
         let value = with.iter().find(|(known, _)| known.value == *name).and_then(|(_, value)| value.value.as_literal());
-        value.unwrap_or("word").to_owned()
+        encode(value.unwrap_or("word"))
     };
     let text = |part| match part {
         Piece::Literal(text) => text,
@@ -493,6 +500,10 @@ mod tests {
                 "{ url: 'https://h.example', headers: { X-A: \"a\\nb${secret:c}\" } }",
                 "a header cannot hold a line break or another control character",
             ),
+            (
+                r#"{ url: 'https://h.example', template: '{"x": {{a}}}', with: { a: '{"b":1}' } }"#,
+                "this is not JSON, whatever is filled in: key must be a string at line 1 column 8",
+            ),
         ] {
             assert_eq!(messages(yaml), [why], "{yaml}");
         }
@@ -500,6 +511,8 @@ mod tests {
             "{ url: '${secret:hook}' }",
             "{ url: 'https://${secret:host}:${secret:port}/x?key=${secret:key}' }",
             "{ url: 'https://h.example', headers: { Authorization: 'Bearer ${secret:key}', X-A: '${secret:a}' } }",
+            r#"{ url: 'https://h.example', template: '{"x": "{{a}}"}', with: { a: 'say "hi"' } }"#,
+            "{ url: 'https://h.example', template: '{\"x\": {{a}}}', with: { a: '5' } }",
         ] {
             assert_eq!(messages(yaml), [""; 0], "{yaml}");
         }
