@@ -91,7 +91,7 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
     if let Some(sign) = &settings.sign {
         check_secret(sign, "what signs messages", "sign", problems);
     }
-    let shape = shape(&settings, node, problems);
+    let mut shape = shape(&settings, node, problems);
     let mut headers: Vec<(HeaderName, Template)> = Vec::new();
     for (name, value) in settings.headers {
         let why = match HeaderName::from_bytes(name.value.as_bytes()) {
@@ -110,6 +110,10 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
             }
         };
         problems.error(name.span.clone(), why);
+    }
+    if let Some(shape) = &mut shape {
+        // What somebody wrote goes before what a preset says; both would be sent side by side.
+        shape.headers.retain(|(name, _)| !headers.iter().any(|(given, _)| given.as_str().eq_ignore_ascii_case(name)));
     }
     (problems.len() == before).then(|| {
         let with = settings.with.into_iter().map(|(name, value)| (name.value, value.value)).collect();

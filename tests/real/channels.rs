@@ -245,6 +245,17 @@ fn slack_keeps_one_message_for_each_incident_and_its_history_as_a_thread() {
     }
 }
 
+#[tokio::test]
+async fn a_header_that_is_written_takes_the_place_of_the_presets() {
+    let receiver = Hostile::playing(answer("200 OK", "")).await;
+    let written = format!("{{ url: \"{}\", preset: ntfy, headers: {{ priority: max }} }}", receiver.url());
+    channel("webhook", &written, SECRETS).notify(&notification()).await.expect("it is taken");
+    let head = receiver.heads().remove(0).to_lowercase();
+    let named = |name: &str| head.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>();
+    assert_eq!(named("priority:"), ["priority: max"], "{head}");
+    assert_eq!(named("tags:").len(), 1, "the others stay: {head}");
+}
+
 #[test]
 fn slack_finds_its_message_again_after_a_restart() {
     let (target, receiver) = (Target::start(), Receiver::start());
