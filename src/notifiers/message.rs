@@ -15,7 +15,7 @@ pub const SUBJECT_MAX: usize = 99;
 /// How many failures are told; the rest is counted.
 const FAILURES_MAX: usize = 10;
 
-/// How many changes are told.
+/// How many changes are told. An incident that was stored by another version may hold more than are kept today.
 const CHANGES_MAX: usize = 10;
 
 /// What stands above what changed.
