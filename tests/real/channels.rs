@@ -235,6 +235,7 @@ fn slack_keeps_one_message_for_each_incident_and_its_history_as_a_thread() {
     );
     assert!(taken.iter().all(|taken| taken.authorization == "Bearer xoxb-C4N4RY-token"));
     assert!(taken[1].text("text").contains("resolved"), "the message says how things are now");
+    assert_eq!(taken[1].text("parse"), "none", "a name in it is only a text");
 
     // What somebody removed, and what was sent while the channel was a webhook, is followed by a message of its own.
     for first in ["C024BE91L/1600000000.000000", "204"] {
