@@ -199,7 +199,8 @@ mod tests {
     use crate::notifiers::message::tests::{flooding, hostile, of_each_event, opened, resolved};
 
     fn shown(notification: &Notification) -> String {
-        events(notification).into_iter().map(|event| format!("{:#}\n", Value::Object(event))).collect()
+        let events = events(notification).into_iter().map(|event| format!("{:#}", Value::Object(event)));
+        events.collect::<Vec<_>>().join("\n")
     }
 
     #[test]
