@@ -15,7 +15,7 @@ pub const SUBJECT_MAX: usize = 99;
 /// How many failures are told; the rest is counted.
 const FAILURES_MAX: usize = 10;
 
-/// How many changes are told.
+/// How many changes are told. An incident that was stored by another version may hold more than are kept today.
 const CHANGES_MAX: usize = 10;
 
 /// What stands above what changed.
@@ -240,7 +240,7 @@ fn put(text: &mut String, line: &str) {
 pub(crate) mod tests {
     use super::*;
     use crate::domain::expression::Explanation;
-    use crate::domain::incident::Severity;
+    use crate::domain::incident::{Acknowledgement, Severity};
     use crate::domain::names::ScheduleName;
     use crate::domain::outcome::FailureKind;
     use crate::engine::testing::{at, incident};
@@ -318,11 +318,31 @@ pub(crate) mod tests {
         notification
     }
 
+    /// The incident at each event, by the event's word: told again, to others, taken on by somebody, over.
+    pub(crate) fn of_each_event() -> Vec<(&'static str, Notification)> {
+        let of = |event: Event| {
+            let mut notification = if event == Event::Resolved { resolved() } else { opened() };
+            notification.event = event;
+            if matches!(event, Event::Reminder | Event::Escalated | Event::Acknowledged) {
+                notification.transition = 2;
+                notification.at = at("2026-11-24T10:31:01Z");
+            }
+            if event == Event::Acknowledged {
+                let (at, by) = (at("2026-11-24T10:30:31Z"), "Ada".to_owned());
+                notification.incident.acknowledged = Some(Acknowledgement { at, by, note: None });
+            }
+            (event.as_str(), notification)
+        };
+        Event::ALL.map(of).into()
+    }
+
     #[test]
     fn people_read_what_happened() {
-        insta::assert_snapshot!("opened", format!("{}\n---\n{}", subject(&opened()), text(&opened())));
+        for (event, notification) in of_each_event() {
+            insta::assert_snapshot!(event, format!("{}\n---\n{}", subject(&notification), text(&notification)));
+        }
         let late = Notification { late: true, ..resolved() };
-        insta::assert_snapshot!("resolved", format!("{}\n---\n{}", subject(&late), text(&late)));
+        insta::assert_snapshot!("late", format!("{}\n---\n{}", subject(&late), text(&late)));
     }
 
     #[test]

@@ -77,18 +77,11 @@ struct PagerDuty {
 
 impl PagerDuty {
     async fn tell(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
-        match notification.event {
-            // One key is one alert of theirs, so a reminder tells it again and opens no other.
-            Event::Opened | Event::Reminder | Event::Escalated => self.send(trigger(notification), notification).await,
-            Event::Acknowledged => self.send(action("acknowledge", notification), notification).await,
-            Event::Resolved => {
-                // A resolve of what PagerDuty never heard of is nothing, and nobody would know that there was something.
-                if notification.late {
-                    self.send(trigger(notification), notification).await?;
-                }
-                self.send(resolve(notification), notification).await
-            }
+        let mut receipt = Receipt::default();
+        for event in events(notification) {
+            receipt = self.send(event, notification).await?;
         }
+        Ok(receipt)
     }
 
     async fn send(&self, mut event: Map<String, Value>, of: &Notification) -> Result<Receipt, NotifyError> {
@@ -121,13 +114,21 @@ fn receipt(answer: Answer, of: &Notification) -> Result<Receipt, NotifyError> {
     }
 }
 
+/// The events that tell a notification, in their order.
+fn events(notification: &Notification) -> Vec<Map<String, Value>> {
+    match notification.event {
+        // One key is one alert of theirs, so a reminder tells it again and opens no other.
+        Event::Opened | Event::Reminder | Event::Escalated => vec![trigger(notification)],
+        Event::Acknowledged => vec![action("acknowledge", notification)],
+        // A resolve of what PagerDuty never heard of is nothing, and nobody would know that there was something.
+        Event::Resolved if notification.late => vec![trigger(notification), action("resolve", notification)],
+        Event::Resolved => vec![action("resolve", notification)],
+    }
+}
+
 fn action(action: &str, notification: &Notification) -> Map<String, Value> {
     let head = [("event_action", json!(action)), ("dedup_key", json!(notification.incident.id))];
     head.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn resolve(notification: &Notification) -> Map<String, Value> {
-    action("resolve", notification)
 }
 
 fn trigger(notification: &Notification) -> Map<String, Value> {
@@ -195,22 +196,21 @@ fn details(story: &Story) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notifiers::message::tests::{flooding, hostile, opened, resolved};
+    use crate::notifiers::message::tests::{flooding, hostile, of_each_event, opened, resolved};
 
     fn shown(notification: &Notification) -> String {
-        format!("{:#}", Value::Object(trigger(notification)))
+        let events = events(notification).into_iter().map(|event| format!("{:#}", Value::Object(event)));
+        events.collect::<Vec<_>>().join("\n")
     }
 
     #[test]
     fn an_alert_says_what_since_when_and_where_to_look() {
-        insta::assert_snapshot!("opened", shown(&opened()));
+        for (event, notification) in of_each_event() {
+            insta::assert_snapshot!(event, shown(&notification));
+        }
         insta::assert_snapshot!("plain", shown(&Notification { plain: true, ..opened() }));
         insta::assert_snapshot!("late", shown(&Notification { late: true, ..resolved() }));
         insta::assert_snapshot!("hostile", shown(&hostile()));
-        assert_eq!(
-            Value::Object(resolve(&resolved())),
-            json!({ "event_action": "resolve", "dedup_key": "01K0000000000000000000000A" })
-        );
     }
 
     #[test]

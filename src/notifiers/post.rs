@@ -14,7 +14,7 @@ use crate::domain::template::{Fill, Piece, Template, pieces};
 use crate::domain::text::harmless;
 use crate::domain::time::{Timestamp, between};
 use crate::net::client::innermost;
-use crate::ports::{Building, Clock, NotifyError, Secrets};
+use crate::ports::{Building, Clock, NotifyError, REST_MAX, Secrets};
 use crate::settings::{Problems, Spanned};
 
 /// How much of an answer is read: some repeat all that they were told.
@@ -22,9 +22,6 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// How much of it is repeated.
 const QUOTE_CHARS_MAX: usize = 200;
-
-/// No receiver makes us wait longer than this.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 
 /// Sends for a channel.
 pub struct Post {
@@ -109,7 +106,7 @@ impl Post {
                 between(self.clock.now(), date.to_utc())
             }
         };
-        Some(length.min(RETRY_AFTER_MAX))
+        Some(length.min(REST_MAX))
     }
 }
 

@@ -104,22 +104,15 @@ impl Slack {
         };
         let bot = Bot { post: &self.post, token, api };
         let whole = message(notification);
-        let Some(place) = first.and_then(Place::of) else {
-            return bot.call("chat.postMessage", whole, &Place::channel(channel)).await.map_err(Refusal::into_error);
-        };
-        // The message stands for the incident, so it says how things are now; if that is told twice it says the same.
-        match bot.call("chat.update", whole.clone(), &place.itself()).await {
-            Ok(_) => {}
-            // Somebody has removed it: this one takes its place.
-            Err(Refusal::Said { code, .. }) if code == "message_not_found" || code == "thread_not_found" => {
-                return bot
-                    .call("chat.postMessage", whole, &Place::channel(channel))
-                    .await
-                    .map_err(Refusal::into_error);
+        if let Some(place) = first.and_then(Place::of) {
+            match bot.add(whole.clone(), &place).await {
+                // Somebody has removed the message, or it can no longer be changed: this one takes its place. Where the
+                // fault is this one's own, Slack says so again.
+                Err(NotifyError::Rejected(_)) => {}
+                settled => return settled,
             }
-            Err(refusal) => return Err(refusal.into_error()),
         }
-        bot.call("chat.postMessage", whole, &place).await.map_err(Refusal::into_error)
+        bot.call("chat.postMessage", whole, &Place::channel(channel)).await
     }
 
     async fn by_webhook(&self, url: &Template, notification: &Notification) -> Result<Receipt, NotifyError> {
@@ -175,59 +168,50 @@ struct Bot<'a> {
     api: &'a Template,
 }
 
-/// Why a method was not performed.
-enum Refusal {
-    /// Slack said so, by its code.
-    Said { code: String, text: String },
-    /// It was not reached, or not heard.
-    Error(NotifyError),
-}
-
-impl From<NotifyError> for Refusal {
-    fn from(error: NotifyError) -> Self {
-        Self::Error(error)
-    }
-}
-
-impl Refusal {
-    /// <https://docs.slack.dev/reference/methods/chat.postMessage#errors>
-    fn into_error(self) -> NotifyError {
-        let (code, message) = match self {
-            Self::Error(error) => return error,
-            Self::Said { code, text } => (code, format!("Slack refused{}", quote(&text))),
-        };
-        match code.as_str() {
-            "ratelimited"
-            | "rate_limited"
-            | "internal_error"
-            | "fatal_error"
-            | "service_unavailable"
-            | "request_timeout"
-            | "team_added_to_org" => NotifyError::Transient { message, retry_after: None },
-            "access_denied"
-            | "account_inactive"
-            | "channel_not_found"
-            | "enterprise_is_restricted"
-            | "invalid_auth"
-            | "is_archived"
-            | "missing_scope"
-            | "no_permission"
-            | "not_allowed_token_type"
-            | "not_authed"
-            | "not_in_channel"
-            | "org_login_required"
-            | "restricted_action"
-            | "team_access_not_granted"
-            | "token_expired"
-            | "token_revoked" => NotifyError::Unauthorized(message),
-            // What is left speaks of this message, and what nobody knows must not wait for ever.
-            _ => NotifyError::Rejected(message),
-        }
+/// What a refusal means by its code: <https://docs.slack.dev/reference/methods/chat.postMessage#errors>.
+fn refusal(code: &str, text: &str) -> NotifyError {
+    let message = format!("Slack refused{}", quote(text));
+    match code {
+        "ratelimited"
+        | "rate_limited"
+        | "internal_error"
+        | "fatal_error"
+        | "service_unavailable"
+        | "request_timeout"
+        | "team_added_to_org" => NotifyError::Transient { message, retry_after: None },
+        "access_denied"
+        | "account_inactive"
+        | "channel_not_found"
+        | "enterprise_is_restricted"
+        | "invalid_auth"
+        | "is_archived"
+        | "missing_scope"
+        | "no_permission"
+        | "not_allowed_token_type"
+        | "not_authed"
+        | "not_in_channel"
+        | "org_login_required"
+        | "restricted_action"
+        | "team_access_not_granted"
+        | "token_expired"
+        | "token_revoked" => NotifyError::Unauthorized(message),
+        // What is left speaks of this message, and what nobody knows must not wait for ever.
+        _ => NotifyError::Rejected(message),
     }
 }
 
 impl Bot<'_> {
-    async fn call(&self, method: &str, mut body: Value, place: &Place) -> Result<Receipt, Refusal> {
+    /// The message stands for the incident, so it says how things are now, and its thread what happened. If that is told
+    /// twice it says the same.
+    async fn add(&self, whole: Value, thread: &Place) -> Result<Receipt, NotifyError> {
+        let mut now = whole.clone();
+        // Unlike a new message, one that is changed would have its text searched for names and addresses.
+        now["parse"] = json!("none");
+        self.call("chat.update", now, &thread.itself()).await?;
+        self.call("chat.postMessage", whole, thread).await
+    }
+
+    async fn call(&self, method: &str, mut body: Value, place: &Place) -> Result<Receipt, NotifyError> {
         let mut url = self.post.url(self.api).await?;
         url.set_path(&format!("{}/{method}", url.path().trim_end_matches('/')));
         body["channel"] = json!(place.channel);
@@ -247,12 +231,12 @@ impl Bot<'_> {
     }
 }
 
-fn said(answer: &Answer) -> Result<Receipt, Refusal> {
+fn said(answer: &Answer) -> Result<Receipt, NotifyError> {
     let said: Value = serde_json::from_str(&answer.text).unwrap_or_default();
     let text = |name: &str| said[name].as_str().map(str::to_owned);
     match (said["ok"].as_bool(), text("channel"), text("ts"), text("error")) {
         (Some(true), Some(channel), Some(ts), _) => Ok(Receipt { id: Some(format!("{channel}/{ts}")) }),
-        (Some(false), .., Some(code)) => Err(Refusal::Said { code, text: answer.text.clone() }),
-        _ => Err(answer.strange("Slack").into()),
+        (Some(false), .., Some(code)) => Err(refusal(&code, &answer.text)),
+        _ => Err(answer.strange("Slack")),
     }
 }

@@ -91,7 +91,7 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
     if let Some(sign) = &settings.sign {
         check_secret(sign, "what signs messages", "sign", problems);
     }
-    let shape = shape(&settings, node, problems);
+    let mut shape = shape(&settings, node, problems);
     let mut headers: Vec<(HeaderName, Template)> = Vec::new();
     for (name, value) in settings.headers {
         let why = match HeaderName::from_bytes(name.value.as_bytes()) {
@@ -110,6 +110,10 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
             }
         };
         problems.error(name.span.clone(), why);
+    }
+    if let Some(shape) = &mut shape {
+        // What somebody wrote goes before what a preset says; both would be sent side by side.
+        shape.headers.retain(|(name, _)| !headers.iter().any(|(given, _)| given.as_str().eq_ignore_ascii_case(name)));
     }
     (problems.len() == before).then(|| {
         let with = settings.with.into_iter().map(|(name, value)| (name.value, value.value)).collect();
@@ -175,8 +179,11 @@ fn shape(settings: &WebhookSettings, node: &Node, problems: &mut Problems) -> Op
                     .or_else(|| Some(format!("declare it: `with: {{ {name}: … }}`")));
             }
             if let (true, ContentType::Json) = (unknown.is_empty(), content_type)
-                && let Err(error) =
-                    serde_json::from_str::<serde::de::IgnoredAny>(&sample(&template.value, &settings.with))
+                && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&sample(
+                    &template.value,
+                    &settings.with,
+                    content_type.encode(),
+                ))
             {
                 let message = format!("this is not JSON, whatever is filled in: {error}");
                 problems.error(template.span.clone(), message).help = Some(
@@ -190,10 +197,14 @@ fn shape(settings: &WebhookSettings, node: &Node, problems: &mut Problems) -> Op
 }
 
 /// The template as it may be once it is filled: a word stands for what is not known yet, so that it must stand in quotes.
-fn sample(template: &Template, with: &BTreeMap<Spanned<CaptureName>, Spanned<Template>>) -> String {
+fn sample(
+    template: &Template,
+    with: &BTreeMap<Spanned<CaptureName>, Spanned<Template>>,
+    encode: fn(&str) -> String,
+) -> String {
     let given = |name: &CaptureName| {
         let value = with.iter().find(|(known, _)| known.value == *name).and_then(|(_, value)| value.value.as_literal());
-        value.unwrap_or("word").to_owned()
+        encode(value.unwrap_or("word"))
     };
     let text = |part| match part {
         Piece::Literal(text) => text,
@@ -389,26 +400,72 @@ mod tests {
 
     #[tokio::test]
     async fn each_preset_has_its_shape() {
-        use crate::notifiers::message::tests::{flooding, hostile, opened, resolved};
+        use crate::notifiers::message::tests::{flooding, hostile, of_each_event, opened, resolved};
         for (preset, _) in PRESETS {
             let (shape, needs) = Shape::of_preset(preset).unwrap().unwrap();
             assert_eq!(shape.unknown(&needs.iter().collect::<Vec<_>>()), [], "{preset}");
             let late = Notification { late: true, ..resolved() };
             let plain = Notification { plain: true, ..opened() };
             let mut all = Vec::new();
-            for (name, notification) in [
-                ("opened", opened()),
-                ("resolved", resolved()),
-                ("late", late),
-                ("plain", plain),
-                ("hostile", hostile()),
-            ] {
+            let more = [("late", late), ("plain", plain), ("hostile", hostile())];
+            for (name, notification) in of_each_event().into_iter().chain(more) {
                 all.push(format!("# {name}\n{}", sent(preset, &notification).await));
             }
             insta::assert_snapshot!(format!("preset_{preset}"), all.join("\n"));
             let flood = sent(preset, &flooding()).await;
             assert!(flood.len() < 28 * 1024, "{preset}: {}", flood.len());
         }
+    }
+
+    /// A reminder and an escalation are pages: whoever hears of an incident by one of them first must be woken by it.
+    #[tokio::test]
+    async fn whoever_hears_of_it_late_is_told_as_by_an_opening() {
+        use crate::notifiers::message::tests::of_each_event;
+        for (preset, _) in PRESETS {
+            let (shape, _) = Shape::of_preset(preset).unwrap().unwrap();
+            let places = |notification: &Notification| {
+                let requests = shape.requests(notification).iter();
+                requests.map(|request| (request.path.clone(), request.body.clone())).collect::<Vec<_>>()
+            };
+            let chosen = |notification: &Notification| {
+                let values = shape.values(notification);
+                let names = ["priority", "tag", "colour"].map(|name| CaptureName::parse(name).unwrap());
+                names.map(|name| values.get(&name).cloned())
+            };
+            let all = of_each_event();
+            let (_, opened) = &all[0];
+            for (event, notification) in &all {
+                assert!(!places(notification).is_empty(), "{preset}: nothing is sent of {event}");
+                if matches!(notification.event, Event::Reminder | Event::Escalated) {
+                    assert_eq!(places(notification), places(opened), "{preset}: {event}");
+                    assert_eq!(chosen(notification), chosen(opened), "{preset}: {event}");
+                }
+            }
+        }
+    }
+
+    /// What chat programs find in a text by themselves.
+    #[tokio::test]
+    async fn a_target_mentions_nobody() {
+        use crate::notifiers::message::tests::hostile;
+        let body = async |preset: &str| {
+            let sent = sent(preset, &hostile()).await;
+            sent.split_once('\n').unwrap().1.parse::<Value>().unwrap()
+        };
+        let telegram = body("telegram").await;
+        let text = telegram["text"].as_str().unwrap();
+        assert!(text.contains("@\u{200b}everyone") && !text.contains("@everyone"), "{text}");
+        assert!(telegram.get("parse_mode").is_none(), "{telegram}");
+        assert_eq!(telegram["chat_id"], "-100123");
+        let discord = body("discord").await;
+        assert_eq!(discord["allowed_mentions"], json!({ "parse": [] }));
+        assert!(discord.get("content").is_none(), "{discord}");
+        // A card mentions by what `entities` name, and a text run reads no marks.
+        let teams = body("teams").await;
+        let card = &teams["attachments"][0]["content"];
+        assert!(card.get("msteams").is_none(), "{card}");
+        let blocks = card["body"].as_array().unwrap();
+        assert!(blocks.iter().all(|block| block["type"] == "RichTextBlock"), "{card}");
     }
 
     #[test]
@@ -447,6 +504,10 @@ mod tests {
                 "{ url: 'https://h.example', headers: { X-A: \"a\\nb${secret:c}\" } }",
                 "a header cannot hold a line break or another control character",
             ),
+            (
+                r#"{ url: 'https://h.example', template: '{"x": {{a}}}', with: { a: '{"b":1}' } }"#,
+                "this is not JSON, whatever is filled in: key must be a string at line 1 column 8",
+            ),
         ] {
             assert_eq!(messages(yaml), [why], "{yaml}");
         }
@@ -454,6 +515,8 @@ mod tests {
             "{ url: '${secret:hook}' }",
             "{ url: 'https://${secret:host}:${secret:port}/x?key=${secret:key}' }",
             "{ url: 'https://h.example', headers: { Authorization: 'Bearer ${secret:key}', X-A: '${secret:a}' } }",
+            r#"{ url: 'https://h.example', template: '{"x": "{{a}}"}', with: { a: 'say "hi"' } }"#,
+            "{ url: 'https://h.example', template: '{\"x\": {{a}}}', with: { a: '5' } }",
         ] {
             assert_eq!(messages(yaml), [""; 0], "{yaml}");
         }

@@ -235,6 +235,7 @@ fn slack_keeps_one_message_for_each_incident_and_its_history_as_a_thread() {
     );
     assert!(taken.iter().all(|taken| taken.authorization == "Bearer xoxb-C4N4RY-token"));
     assert!(taken[1].text("text").contains("resolved"), "the message says how things are now");
+    assert_eq!(taken[1].text("parse"), "none", "a name in it is only a text");
 
     // What somebody removed, and what was sent while the channel was a webhook, is followed by a message of its own.
     for first in ["C024BE91L/1600000000.000000", "204"] {
@@ -243,6 +244,49 @@ fn slack_keeps_one_message_for_each_incident_and_its_history_as_a_thread() {
         runtime.block_on(bot.follow(&resolved(&opened), &first)).expect("it is taken");
         assert_eq!(asked(receiver.taken().last().expect("a message")), "chat.postMessage #ops ts= thread=");
     }
+}
+
+/// What a peer was asked for.
+fn first_line(head: &str) -> &str {
+    head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1")
+}
+
+/// Whatever keeps a message from being changed or followed, the resolve is told.
+#[tokio::test]
+async fn slack_tells_anew_what_it_cannot_add_to_its_message() {
+    let refuses = |code: &str| answer("200 OK", &format!("{{\"ok\":false,\"error\":\"{code}\"}}"));
+    let takes = || answer("200 OK", "{\"ok\":true,\"channel\":\"C024BE91L\",\"ts\":\"1700000000.000001\"}");
+    let [update, post] = ["POST /api/chat.update", "POST /api/chat.postMessage"];
+    let opened = notification();
+    let first = Receipt { id: Some("C024BE91L/1700000000.000000".to_owned()) };
+    for (answers, asked, expected) in [
+        (vec![refuses("message_not_found"), takes()], vec![update, post], "taken"),
+        (vec![refuses("cant_update_message"), takes()], vec![update, post], "taken"),
+        (vec![refuses("edit_window_closed"), takes()], vec![update, post], "taken"),
+        (vec![refuses("what_nobody_knows"), takes()], vec![update, post], "taken"),
+        (vec![takes(), refuses("restricted_action_thread_locked"), takes()], vec![update, post, post], "taken"),
+        // What speaks of the message itself is said again of the new one.
+        (vec![refuses("invalid_blocks"), refuses("invalid_blocks")], vec![update, post], "plain"),
+        (vec![refuses("ratelimited")], vec![update], "again"),
+        (vec![refuses("invalid_auth")], vec![update], "a person"),
+    ] {
+        let receiver = Hostile::start(answers).await;
+        let bot = channel("slack", &(CHANNELS[3].1)(&receiver.url()), SECRETS);
+        let result = bot.follow(&resolved(&opened), &first).await;
+        assert_eq!(settled(&result), expected, "{asked:?}: {result:?}");
+        assert_eq!(receiver.heads().iter().map(|head| first_line(head)).collect::<Vec<_>>(), asked);
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_is_written_takes_the_place_of_the_presets() {
+    let receiver = Hostile::playing(answer("200 OK", "")).await;
+    let written = format!("{{ url: \"{}\", preset: ntfy, headers: {{ priority: max }} }}", receiver.url());
+    channel("webhook", &written, SECRETS).notify(&notification()).await.expect("it is taken");
+    let head = receiver.heads().remove(0).to_lowercase();
+    let named = |name: &str| head.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>();
+    assert_eq!(named("priority:"), ["priority: max"], "{head}");
+    assert_eq!(named("tags:").len(), 1, "the others stay: {head}");
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn page(notification: &Notification) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notifiers::message::tests::{flooding, hostile, opened, resolved};
+    use crate::notifiers::message::tests::{flooding, hostile, of_each_event, opened, resolved};
 
     /// The mail with its parts in the clear; what separates them is chance.
     fn shown(notification: &Notification) -> String {
@@ -98,8 +98,9 @@ mod tests {
 
     #[test]
     fn a_mail_says_what_since_when_and_where_to_look() {
-        insta::assert_snapshot!("opened", shown(&opened()));
-        insta::assert_snapshot!("resolved", shown(&resolved()));
+        for (event, notification) in of_each_event() {
+            insta::assert_snapshot!(event, shown(&notification));
+        }
         insta::assert_snapshot!("late", shown(&Notification { late: true, ..resolved() }));
         insta::assert_snapshot!("plain", shown(&Notification { plain: true, ..opened() }));
         insta::assert_snapshot!("hostile", shown(&hostile()));

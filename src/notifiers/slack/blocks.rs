@@ -35,7 +35,12 @@ const ELSEWHERE: [&str; 2] = ["severity", "page"];
 pub fn message(notification: &Notification) -> Value {
     let story = Story::of(notification);
     let text = format!("{}: {}", heading(notification), story.headline);
-    let mut message = json!({ "text": escaped(&text, TEXT_MAX), "unfurl_links": false, "unfurl_media": false });
+    let mut message = json!({
+        "text": escaped(&text, TEXT_MAX),
+        "mrkdwn": false,
+        "unfurl_links": false,
+        "unfurl_media": false,
+    });
     if !notification.plain {
         message["blocks"] = blocks(notification, &story).into();
     }
@@ -101,12 +106,13 @@ fn escaped(text: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notifiers::message::tests::{flooding, hostile, opened, resolved};
+    use crate::notifiers::message::tests::{flooding, hostile, of_each_event, opened, resolved};
 
     #[test]
     fn a_message_says_what_since_when_and_where_to_look() {
-        insta::assert_snapshot!("opened", format!("{:#}", message(&opened())));
-        insta::assert_snapshot!("resolved", format!("{:#}", message(&resolved())));
+        for (event, notification) in of_each_event() {
+            insta::assert_snapshot!(event, format!("{:#}", message(&notification)));
+        }
         insta::assert_snapshot!("late", format!("{:#}", message(&Notification { late: true, ..resolved() })));
         insta::assert_snapshot!("plain", format!("{:#}", message(&Notification { plain: true, ..opened() })));
         insta::assert_snapshot!("hostile", format!("{:#}", message(&hostile())));
@@ -116,6 +122,7 @@ mod tests {
     fn nothing_that_a_target_writes_is_more_than_text() {
         for notification in [hostile(), Notification { plain: true, ..hostile() }, flooding()] {
             let message = message(&notification);
+            assert_eq!(message["mrkdwn"], false, "a style in the text beside the blocks");
             let mut texts = vec![message["text"].as_str().unwrap()];
             let mut links = 0;
             for block in message["blocks"].as_array().into_iter().flatten() {

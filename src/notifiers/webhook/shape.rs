@@ -73,7 +73,10 @@ struct Written {
 enum Escape {
     #[default]
     None,
+    /// Marks of style and of links.
     Markdown,
+    /// `@name`, which some find in a text that has no marks at all: an empty place behind the `@` hides it from them.
+    Mentions,
 }
 
 impl Escape {
@@ -90,7 +93,8 @@ impl Escape {
             (Self::Markdown, '[') => Some("\\["),
             (Self::Markdown, ']') => Some("\\]"),
             (Self::Markdown, '#') => Some("\\#"),
-            (Self::Markdown | Self::None, _) => None,
+            (Self::Mentions, '@') => Some("@\u{200b}"),
+            (Self::Markdown | Self::Mentions | Self::None, _) => None,
         }
     }
 }
