@@ -22,7 +22,7 @@ impl Shown {
     /// What was shown. `trusted` tells roots apart.
     pub fn new(sent: &[CertificateDer<'_>], name: &str, trusted: &str) -> Self {
         let mut hash = Sha256::new();
-        for part in sent.iter().map(|one| one.as_ref()).chain([name.as_bytes(), trusted.as_bytes()]) {
+        for part in sent.iter().map(AsRef::as_ref).chain([name.as_bytes(), trusted.as_bytes()]) {
             // With its length before it, no part can be taken for the beginning of another.
             hash.update(part.len().to_be_bytes());
             hash.update(part);
