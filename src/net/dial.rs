@@ -76,12 +76,6 @@ struct Connected {
 
 /// The addresses to try, in order: families in turn, beginning with that of the resolver's first.
 pub fn allowed(host: &str, found: &[IpAddr]) -> Result<VecDeque<IpAddr>, Failure> {
-    // Of one there is nothing to order.
-    if let [only] = found
-        && addresses::refused(*only).is_none()
-    {
-        return Ok(VecDeque::from([*only]));
-    }
     let mut why = None;
     let mut seen = Vec::new();
     for address in found {
@@ -114,9 +108,6 @@ pub fn allowed(host: &str, found: &[IpAddr]) -> Result<VecDeque<IpAddr>, Failure
 }
 
 async fn connect_any(clock: &dyn Clock, mut waiting: VecDeque<IpAddr>, port: u16) -> Result<Connected, Failure> {
-    if let (Some(only), 1) = (waiting.front(), waiting.len()) {
-        return connect(clock, SocketAddr::new(*only, port)).await;
-    }
     let mut attempts = FuturesUnordered::new();
     let mut failures = Vec::new();
     loop {
