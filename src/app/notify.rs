@@ -64,35 +64,16 @@ pub async fn notify(directory: PathBuf, surroundings: Surroundings, what: Notify
 fn test(plan: &Plan, channel: &ChannelName, now: Timestamp) -> Result<Notification, Stop> {
     let probe = ProbeName::parse("test-message").map_err(|error| Stop::Fault(error.to_string()))?;
     let id = IncidentId(Arc::from(format!("TEST-{}", new_id(now))));
+    let run = RunId(Arc::clone(&id.0));
     let message = format!("this is a test of the channel {channel}, sent by hand; nothing is wrong");
     let failures = vec![Failure::new(FailureKind::Expect, message)];
     let incident = Incident {
-        probe,
-        aspect: Aspect::Failing,
-        severity: Severity::P4,
-        since: now,
-        opened_at: now,
-        resolved_at: None,
-        resolved_because: None,
-        firing: BTreeMap::new(),
-        schedules: Vec::new(),
         first_failures: failures.clone(),
         latest_failures: failures,
-        opening_run: RunId(Arc::clone(&id.0)),
         labels: BTreeMap::from([("test".to_owned(), "true".to_owned())]),
-        runbook: None,
-        quiet: None,
-        maintenance: None,
-        acknowledged: None,
-        remind_at: None,
-        reminders: 0,
-        escalate_at: None,
-        escalated_at: None,
-        changes: Vec::new(),
         told: vec![channel.clone()],
-        told_as: None,
         transitions: 2,
-        id,
+        ..Incident::opened(id, probe, Aspect::Failing, Severity::P4, run, now)
     };
     let (site, url) = (plan.site.clone(), plan.web.url.clone());
     Ok(Notification { event: Event::Opened, incident, transition: 1, at: now, site, url, late: false, plain: false })

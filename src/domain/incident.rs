@@ -148,6 +148,45 @@ pub struct Incident {
 }
 
 impl Incident {
+    /// One of which nobody was told yet and nothing more is known; its first bad run is taken for the one that opens it.
+    pub fn opened(
+        id: IncidentId,
+        probe: ProbeName,
+        aspect: Aspect,
+        severity: Severity,
+        opening_run: RunId,
+        opened_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            probe,
+            aspect,
+            severity,
+            since: opened_at,
+            opened_at,
+            resolved_at: None,
+            resolved_because: None,
+            firing: BTreeMap::new(),
+            schedules: Vec::new(),
+            first_failures: Vec::new(),
+            latest_failures: Vec::new(),
+            opening_run,
+            labels: Labels::new(),
+            runbook: None,
+            quiet: None,
+            maintenance: None,
+            acknowledged: None,
+            remind_at: None,
+            reminders: 0,
+            escalate_at: None,
+            escalated_at: None,
+            changes: Vec::new(),
+            told: Vec::new(),
+            told_as: None,
+            transitions: 0,
+        }
+    }
+
     /// One line for people: what is wrong.
     pub fn summary(&self) -> String {
         let what = match self.aspect {

@@ -287,32 +287,17 @@ mod tests {
 
     fn open() -> Incident {
         Incident {
-            id: IncidentId(Arc::from("I1")),
-            probe: "pages@home".parse().unwrap(),
-            aspect: Aspect::Failing,
-            severity: Severity::P2,
-            since: at("2026-11-24T10:00:00Z"),
-            opened_at: at("2026-11-24T10:00:00Z"),
-            resolved_at: None,
-            resolved_because: None,
             firing: [("tier".parse().unwrap(), Severity::P2)].into(),
             schedules: vec!["tier".parse().unwrap()],
-            first_failures: Vec::new(),
-            latest_failures: Vec::new(),
-            opening_run: RunId(Arc::from("r")),
             labels: [("service".to_owned(), "shop".to_owned())].into(),
-            runbook: None,
-            quiet: None,
-            maintenance: None,
-            acknowledged: None,
-            remind_at: None,
-            reminders: 0,
-            escalate_at: None,
-            escalated_at: None,
-            changes: Vec::new(),
-            told: Vec::new(),
-            told_as: None,
-            transitions: 0,
+            ..Incident::opened(
+                IncidentId(Arc::from("I1")),
+                "pages@home".parse().unwrap(),
+                Aspect::Failing,
+                Severity::P2,
+                RunId(Arc::from("r")),
+                at("2026-11-24T10:00:00Z"),
+            )
         }
     }
 

@@ -194,32 +194,21 @@ impl Ledger {
         }
         let probe = self.plan.probes.get(&key.probe);
         let mut incident = Incident {
-            id: IncidentId(Arc::from(new_id(now).as_str())),
-            probe: key.probe.clone(),
-            aspect: key.aspect,
-            severity,
             since,
-            opened_at: now,
-            resolved_at: None,
-            resolved_because: None,
             firing: BTreeMap::from([(key.schedule.clone(), severity)]),
             schedules: vec![key.schedule.clone()],
             first_failures: failures.clone(),
             latest_failures: failures,
-            opening_run: run.id.clone(),
             labels: probe.map(|probe| probe.labels.clone()).unwrap_or_default(),
             runbook: probe.and_then(|probe| probe.runbook.clone()),
-            quiet: None,
-            maintenance: None,
-            acknowledged: None,
-            remind_at: None,
-            reminders: 0,
-            escalate_at: None,
-            escalated_at: None,
-            changes: Vec::new(),
-            told: Vec::new(),
-            told_as: None,
-            transitions: 0,
+            ..Incident::opened(
+                IncidentId(Arc::from(new_id(now).as_str())),
+                key.probe.clone(),
+                key.aspect,
+                severity,
+                run.id.clone(),
+                now,
+            )
         };
         let changes = self.changes_before(since, now);
         incident.changes = changes.iter().map(|(at, change)| format!("{change} at {}", clock(*at))).collect();

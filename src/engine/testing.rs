@@ -242,31 +242,14 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
 /// A bare incident of a probe, P1, open since an instant.
 pub fn incident(id: &str, probe: &str, since: Timestamp) -> Incident {
     Incident {
-        id: IncidentId(Arc::from(id)),
-        probe: ProbeName::parse(probe).unwrap(),
-        aspect: Aspect::Failing,
-        severity: Severity::P1,
-        since,
-        opened_at: since,
-        resolved_at: None,
-        resolved_because: None,
-        firing: BTreeMap::new(),
-        schedules: Vec::new(),
-        first_failures: Vec::new(),
-        latest_failures: Vec::new(),
-        opening_run: RunId(Arc::from("r")),
-        labels: BTreeMap::new(),
-        runbook: None,
-        quiet: None,
-        maintenance: None,
-        acknowledged: None,
-        remind_at: None,
-        reminders: 0,
-        escalate_at: None,
-        escalated_at: None,
-        changes: Vec::new(),
-        told: Vec::new(),
-        told_as: None,
         transitions: 1,
+        ..Incident::opened(
+            IncidentId(Arc::from(id)),
+            ProbeName::parse(probe).unwrap(),
+            Aspect::Failing,
+            Severity::P1,
+            RunId(Arc::from("r")),
+            since,
+        )
     }
 }

@@ -1,6 +1,5 @@
 //! Messages to send to real receivers, and channels that send them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -90,32 +89,15 @@ pub fn opened(incident: &str, at: Timestamp) -> Notification {
     Notification {
         event: Event::Opened,
         incident: Incident {
-            id: IncidentId(Arc::from(incident)),
-            probe: ProbeName::parse("api-health").unwrap(),
-            aspect: Aspect::Failing,
-            severity: Severity::P1,
-            since: at,
-            opened_at: at,
-            resolved_at: None,
-            resolved_because: None,
-            firing: BTreeMap::new(),
-            schedules: Vec::new(),
-            first_failures: Vec::new(),
-            latest_failures: Vec::new(),
-            opening_run: RunId(Arc::from("run")),
-            labels: BTreeMap::new(),
-            runbook: None,
-            quiet: None,
-            maintenance: None,
-            acknowledged: None,
-            remind_at: None,
-            reminders: 0,
-            escalate_at: None,
-            escalated_at: None,
-            changes: Vec::new(),
-            told: Vec::new(),
-            told_as: None,
             transitions: 1,
+            ..Incident::opened(
+                IncidentId(Arc::from(incident)),
+                ProbeName::parse("api-health").unwrap(),
+                Aspect::Failing,
+                Severity::P1,
+                RunId(Arc::from("run")),
+                at,
+            )
         },
         transition: 1,
         at,

@@ -86,32 +86,21 @@ fn failures(said: &str) -> Vec<Failure> {
 fn incident(said: &str) -> Incident {
     let schedule: ScheduleName = "often".parse().unwrap();
     Incident {
-        id: IncidentId(Arc::from(INCIDENT)),
-        probe: probe(),
-        aspect: Aspect::Failing,
-        severity: Severity::P1,
-        since: at(),
-        opened_at: at(),
-        resolved_at: None,
         resolved_because: Some(said.to_owned()),
         firing: [(schedule.clone(), Severity::P1)].into(),
         schedules: vec![schedule],
         first_failures: failures(said),
         latest_failures: failures(said),
-        opening_run: RunId(Arc::from("01RUN")),
         labels: [("note".to_owned(), said.to_owned())].into(),
-        runbook: None,
-        quiet: None,
-        maintenance: None,
-        acknowledged: None,
-        remind_at: None,
-        reminders: 0,
-        escalate_at: None,
-        escalated_at: None,
-        changes: Vec::new(),
-        told: Vec::new(),
-        told_as: None,
         transitions: 1,
+        ..Incident::opened(
+            IncidentId(Arc::from(INCIDENT)),
+            probe(),
+            Aspect::Failing,
+            Severity::P1,
+            RunId(Arc::from("01RUN")),
+            at(),
+        )
     }
 }
 
