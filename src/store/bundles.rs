@@ -146,18 +146,4 @@ mod tests {
         assert_eq!(kept.number("SELECT count(*) FROM bundles"), 2);
         assert_eq!(of(&kept, "open").await.len(), 1, "an open incident keeps what is old");
     }
-
-    #[tokio::test]
-    async fn a_store_of_the_version_before_gets_the_table() {
-        let mut kept = kept();
-        kept.store.close().await;
-        let before = Connection::open(&kept.path).unwrap();
-        before
-            .execute_batch("DROP TABLE bundles; DROP TABLE pulses; DROP TABLE silences; PRAGMA user_version = 2")
-            .unwrap();
-        drop(before);
-        kept.reopen().await;
-        commit(&kept, vec![bundle("api", 1, None)]).await;
-        assert_eq!(kept.number("SELECT count(*) FROM bundles"), 1);
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Result, Row};
 
 use super::bundles;
 use super::columns::{from_json, instant, micros, parsed, read, to_instant, to_length};
@@ -121,22 +121,9 @@ fn word(row: &Row<'_>) -> Result<&'static str> {
     read("verdict", known.ok_or("not a verdict"))
 }
 
-/// Goes from pair to pair in the index, so that its cost is the number of pairs and not that of runs.
 fn last_runs(connection: &Connection) -> Result<BTreeMap<Pair, Run>> {
-    let mut next = connection.prepare_cached(
-        "SELECT schedule, probe FROM runs WHERE (schedule, probe) > (?1, ?2) ORDER BY schedule, probe LIMIT 1",
-    )?;
-    let mut last = connection.prepare_cached(
-        "SELECT * FROM runs WHERE schedule = ?1 AND probe = ?2 ORDER BY slot DESC, location DESC LIMIT 1",
-    )?;
-    let mut runs = BTreeMap::new();
-    let mut at = (String::new(), String::new());
-    while let Some(found) = next.query_row(params![at.0, at.1], |row| Ok((row.get(0)?, row.get(1)?))).optional()? {
-        at = found;
-        let (of, found) = last.query_row(params![at.0, at.1], |row| Ok((pair(row)?, run(row)?)))?;
-        runs.insert(of, found);
-    }
-    Ok(runs)
+    let mut select = connection.prepare_cached("SELECT runs.* FROM slots JOIN runs ON runs.id = slots.last_run")?;
+    select.query_map([], |row| Ok((pair(row)?, run(row)?)))?.collect()
 }
 
 fn run(row: &Row<'_>) -> Result<Run> {
@@ -245,8 +232,14 @@ mod tests {
         (hourly.id.0, hourly.schedule) = ("hourly".into(), Some(schedule("hourly")));
         let runs = vec![failed.clone(), run("api", 0), run("api", 30), blind.clone(), asked_for, hourly.clone()];
         let counts = vec![(SlotOutcome::Ran, 3), (SlotOutcome::Gap, 1)];
-        let account = SlotAccount { schedule: schedule("tier"), probe: probe("api"), through: second(60), counts };
-        kept.store.commit(Commit { runs, accounts: accounts([account]), ..Commit::default() }.into()).await.unwrap();
+        let of = |tier: &str, name: &str| SlotAccount {
+            schedule: schedule(tier),
+            probe: probe(name),
+            through: second(60),
+            counts: counts.clone(),
+        };
+        let accounts = accounts([of("tier", "api"), of("tier", "web"), of("hourly", "api")]);
+        kept.store.commit(Commit { runs, accounts, ..Commit::default() }.into()).await.unwrap();
 
         let overview = kept.store.overview(second(31)).await.unwrap();
         let [api, web] = ["api", "web"].map(|name| (schedule("tier"), probe(name)));
@@ -259,6 +252,12 @@ mod tests {
         assert_eq!(overview.last, [(api.clone(), failed), (web, blind), (hourly_api, hourly)].into());
         let outcomes: Vec<_> = overview.slots[&api].values().copied().collect();
         assert_eq!(outcomes, [3, 0, 0, 0, 1]);
+
+        let mut off_the_slots = run("api", 61);
+        off_the_slots.id.0 = "off the slots".into();
+        kept.store.commit(Commit { runs: vec![off_the_slots.clone()], ..Commit::default() }.into()).await.unwrap();
+        let overview = kept.store.overview(second(31)).await.unwrap();
+        assert_eq!(overview.last[&api], off_the_slots, "a run without an account is one too");
     }
 
     #[tokio::test]

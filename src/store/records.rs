@@ -1,13 +1,15 @@
 //! What a commit writes. Things are known by our ids, so that one that comes a second time changes nothing; only counts of
 //! slots add up.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::columns::{count, json, length, micros};
 use super::{bundles, outbox};
 use crate::domain::incident::{Incident, Moment, Version};
 use crate::domain::judge::{AlertKey, AlertState};
-use crate::domain::names::ScheduleName;
+use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::{Run, SlotAccount, SlotOutcome};
 use crate::domain::pulse::{Pulse, TokenDigest};
 use crate::domain::quiet::Silence;
@@ -31,7 +33,11 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     } = commit;
     versions.iter().try_for_each(|version| write_version(connection, version))?;
     runs.iter().try_for_each(|run| write_run(connection, run))?;
-    accounts.values().try_for_each(|account| write_account(connection, account))?;
+    let mut last = last_runs(runs);
+    for (of, account) in accounts {
+        write_account(connection, account, last.remove(&(&of.0, &of.1)))?;
+    }
+    last.into_iter().try_for_each(|(of, run)| write_last_run(connection, of, run))?;
     states.iter().try_for_each(|(key, state)| write_state(connection, key, state))?;
     forgotten.iter().try_for_each(|key| forget(connection, key))?;
     incidents.iter().try_for_each(|incident| write_incident(connection, incident))?;
@@ -66,17 +72,38 @@ fn write_run(connection: &Connection, run: &Run) -> Result<()> {
     Ok(())
 }
 
+/// Of each probe of each schedule the run that started last.
+fn last_runs(runs: &[Run]) -> HashMap<(&ScheduleName, &ProbeName), &Run> {
+    let mut last: HashMap<_, &Run> = HashMap::with_capacity(runs.len());
+    for run in runs {
+        let Some(schedule) = &run.schedule else { continue };
+        let known = last.entry((schedule, &run.probe)).or_insert(run);
+        if known.started_at < run.started_at {
+            *known = run;
+        }
+    }
+    last
+}
+
+/// For a run whose slot has no account in this commit.
+fn write_last_run(connection: &Connection, of: (&ScheduleName, &ProbeName), run: &Run) -> Result<()> {
+    let mut update = connection.prepare_cached("UPDATE slots SET last_run = ?3 WHERE schedule = ?1 AND probe = ?2")?;
+    update.execute(params![of.0.as_str(), of.1.as_str(), &*run.id.0])?;
+    Ok(())
+}
+
 /// The latest account stands, also where it goes back: then the clock was set back, and counting goes on from there.
-fn write_account(connection: &Connection, account: &SlotAccount) -> Result<()> {
+fn write_account(connection: &Connection, account: &SlotAccount, last_run: Option<&Run>) -> Result<()> {
     let of = |wanted: SlotOutcome| {
         count(account.counts.iter().filter(|(outcome, _)| *outcome == wanted).map(|(_, count)| count).sum())
     };
     let mut upsert = connection.prepare_cached(
-        "INSERT INTO slots (schedule, probe, through, ran, skipped, saturated, paused, gap)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        "INSERT INTO slots (schedule, probe, through, ran, skipped, saturated, paused, gap, last_run)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (schedule, probe) DO UPDATE SET
              through = excluded.through, ran = ran + excluded.ran, skipped = skipped + excluded.skipped,
-             saturated = saturated + excluded.saturated, paused = paused + excluded.paused, gap = gap + excluded.gap",
+             saturated = saturated + excluded.saturated, paused = paused + excluded.paused, gap = gap + excluded.gap,
+             last_run = coalesce(excluded.last_run, last_run)",
     )?;
     upsert.execute(params![
         account.schedule.as_str(),
@@ -87,6 +114,7 @@ fn write_account(connection: &Connection, account: &SlotAccount) -> Result<()> {
         of(SlotOutcome::Saturated),
         of(SlotOutcome::Paused),
         of(SlotOutcome::Gap),
+        last_run.map(|run| &*run.id.0),
     ])?;
     Ok(())
 }

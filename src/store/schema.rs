@@ -3,7 +3,7 @@
 //! | table | a row is | known by | erased |
 //! |---|---|---|---|
 //! | `runs` | a run that ended | its id; a scheduled one also by schedule, probe, slot and location | when it is old |
-//! | `slots` | a probe of a schedule: through which slot all have their outcome, and how many had which | schedule, probe | never |
+//! | `slots` | a probe of a schedule: through which slot all have their outcome, how many had which, and its last run | schedule, probe | never |
 //! | `alert_states` | what the judge remembers, where that is not "healthy" | schedule, probe, aspect | when it is healthy or no longer configured |
 //! | `incidents` | an incident as it stands | its id | when it was resolved long ago and nothing of it waits |
 //! | `moments` | a line of an incident's time line | incident, place in it | with its incident |
@@ -29,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
 ];
 
 /// The version that this program works with.
@@ -38,7 +39,11 @@ pub fn newest() -> usize {
 
 /// Takes a store from `version` to the newest. Each step is a transaction, so that a crash leaves the step before it.
 pub fn migrate(connection: &mut Connection, version: usize) -> Result<()> {
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+    migrate_to(connection, version, newest())
+}
+
+fn migrate_to(connection: &mut Connection, version: usize, target: usize) -> Result<()> {
+    for (index, migration) in MIGRATIONS.iter().enumerate().take(target).skip(version) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(migration)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -50,7 +55,11 @@ pub fn migrate(connection: &mut Connection, version: usize) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use crate::store::testing::kept;
+    use rusqlite::Connection;
+
+    use crate::domain::names::ProbeName;
+    use crate::ports::{Commit, StatusReader as _, Store as _};
+    use crate::store::testing::{accounts, kept, run, schedule, second};
 
     #[tokio::test]
     async fn a_new_store_has_the_newest_version_and_keeps_it() {
@@ -64,10 +73,36 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [5, i64::from(super::APPLICATION_ID), 2, 11];
+        let expected = [6, i64::from(super::APPLICATION_ID), 2, 11];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);
+    }
+
+    #[tokio::test]
+    async fn a_store_of_any_version_before_is_taken_to_the_newest() {
+        for version in 1..super::newest() {
+            let mut kept = kept();
+            kept.store.close().await;
+            std::fs::remove_file(&kept.path).unwrap();
+            let mut before = Connection::open(&kept.path).unwrap();
+            super::migrate_to(&mut before, 0, version).unwrap();
+            before
+                .execute_batch(
+                    "INSERT INTO runs VALUES ('old', 'tier', 'api', 'here', 9000000, 0, 0, 0, 0, 'passed', '{\"verdict\":\"passed\"}', '[]');
+                     INSERT INTO runs VALUES ('older', 'tier', 'api', 'here', 8000000, 0, 0, 0, 0, 'passed', '{\"verdict\":\"passed\"}', '[]');
+                     INSERT INTO slots VALUES ('tier', 'api', 9000000, 2, 0, 0, 0, 0);",
+                )
+                .unwrap();
+            drop(before);
+            kept.reopen().await;
+            let last = kept.store.overview(second(0)).await.unwrap().last;
+            let of = (schedule("tier"), ProbeName::parse("api").unwrap());
+            assert_eq!(&*last[&of].id.0, "old", "version {version}");
+            let commit = Commit { runs: vec![run("api", 30)], accounts: accounts([]), ..Commit::default() };
+            kept.store.commit(commit.into()).await.unwrap();
+            assert_eq!(kept.number("SELECT count(*) FROM runs"), 3, "version {version}");
+        }
     }
 
     #[tokio::test]
