@@ -1,8 +1,6 @@
 //! What is measured, under which names: the only place where metric names exist. Their number is bounded by the
 //! configuration, since every label is a name from it or one of a closed set.
 
-use std::sync::Arc;
-
 use super::names::{ChannelName, ProbeName, ScheduleName, StepName};
 use super::outcome::{Run, SlotAccount, Verdict};
 use super::time::Timestamp;
@@ -126,7 +124,7 @@ pub struct SampleLabels {
     /// The kind of publisher.
     pub publisher: Option<&'static str>,
     /// One more with a value from a closed set: `phase`, `verdict`, `kind` or `outcome`.
-    pub also: Option<(&'static str, Arc<str>)>,
+    pub also: Option<(&'static str, &'static str)>,
 }
 
 /// One value.
@@ -157,7 +155,7 @@ pub fn samples(run: &Run) -> Vec<Sample> {
         SampleLabels { probe: Some(run.probe.clone()), schedule: run.schedule.clone(), ..SampleLabels::default() };
     let sample =
         |name, value, labels: &SampleLabels| Sample { name, at: run.started_at, value, labels: labels.clone() };
-    let also = |key, value: &str| SampleLabels { also: Some((key, Arc::from(value))), ..of_probe.clone() };
+    let also = |key, value| SampleLabels { also: Some((key, value)), ..of_probe.clone() };
 
     let mut found = vec![
         sample(MetricName::Runs, 1.0, &also("verdict", run.verdict.word())),
@@ -192,7 +190,7 @@ pub fn samples(run: &Run) -> Vec<Sample> {
         }
         for ((_, value), (_, phase)) in step.phases.parts().into_iter().zip(PHASES) {
             if let Some(milliseconds) = value {
-                let labels = SampleLabels { also: Some(("phase", Arc::from(phase))), ..of_step.clone() };
+                let labels = SampleLabels { also: Some(("phase", phase)), ..of_step.clone() };
                 found.push(sample(MetricName::ProbeHttpDuration, milliseconds / 1e3, &labels));
             }
         }
@@ -205,7 +203,7 @@ pub fn slot_samples(account: &SlotAccount, at: Timestamp) -> Vec<Sample> {
     let labels = |outcome: &'static str| SampleLabels {
         probe: Some(account.probe.clone()),
         schedule: Some(account.schedule.clone()),
-        also: Some(("outcome", Arc::from(outcome))),
+        also: Some(("outcome", outcome)),
         ..SampleLabels::default()
     };
     let counts = account.counts.iter().filter(|(_, count)| *count > 0);
@@ -221,6 +219,8 @@ pub fn slot_samples(account: &SlotAccount, at: Timestamp) -> Vec<Sample> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::domain::outcome::{Phases, RunId, StepOutcome};
     use std::time::Duration;
@@ -256,7 +256,7 @@ mod tests {
         };
         let lines: Vec<_> = samples(&run)
             .iter()
-            .map(|s| format!("{} {} {:?}", s.name.as_str(), s.value, s.labels.also.as_ref().map(|a| a.1.to_string())))
+            .map(|s| format!("{} {} {:?}", s.name.as_str(), s.value, s.labels.also.map(|(_, value)| value)))
             .collect();
         assert_eq!(
             lines,

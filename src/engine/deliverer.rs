@@ -237,7 +237,7 @@ impl Deliverer {
     fn count(&self, delivery: &Delivery, outcome: &'static str, at: Timestamp) {
         let labels = SampleLabels {
             channel: Some(delivery.channel.clone()),
-            also: Some(("outcome", Arc::from(outcome))),
+            also: Some(("outcome", outcome)),
             ..SampleLabels::default()
         };
         self.fanout.send([Sample { name: MetricName::Deliveries, at, value: 1.0, labels }]);

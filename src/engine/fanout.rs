@@ -119,11 +119,8 @@ fn of_publisher(
     count: u64,
     at: crate::domain::time::Timestamp,
 ) -> Sample {
-    let labels = SampleLabels {
-        publisher: Some(publisher),
-        also: Some(("outcome", Arc::from(outcome))),
-        ..SampleLabels::default()
-    };
+    let labels =
+        SampleLabels { publisher: Some(publisher), also: Some(("outcome", outcome)), ..SampleLabels::default() };
     Sample { name: MetricName::Samples, at, value: count as f64, labels }
 }
 

@@ -62,12 +62,15 @@ impl PublisherFactory for Factory {
 /// Labels in the order in which the page shows them.
 type Labels = Vec<(&'static str, String)>;
 
-/// One metric on the page.
-struct Metric {
-    family: Values,
-    /// What stands on the page, by whom it is of: a value that is there is found without making its labels again.
-    shown: HashMap<SampleLabels, Value>,
+/// A value that stands on the page: one of those that have the same labels but the last.
+struct Shown {
+    name: MetricName,
+    also: Also,
+    value: Value,
 }
+
+/// The label that tells values of one metric and of the same probe apart.
+type Also = Option<(&'static str, &'static str)>;
 
 /// The values of one metric by the labels of the page.
 enum Values {
@@ -158,7 +161,10 @@ impl Exposition for Page {
 /// The publisher.
 struct Prometheus {
     page: Arc<Page>,
-    metrics: BTreeMap<MetricName, Metric>,
+    families: BTreeMap<MetricName, Values>,
+    /// What stands on the page, by whom it is of. What comes of one run has few names and stands together, so that it is
+    /// looked for once.
+    shown: HashMap<SampleLabels, Vec<Shown>>,
     /// What is configured; until somebody has said so, everything.
     known: Option<Arc<Known>>,
     account: PublisherAccount,
@@ -169,42 +175,64 @@ impl Prometheus {
         let mut registry = Registry::default();
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("roundsman_build", "The version that runs", version);
-        let mut metric = |name| Metric { family: Values::register(&mut registry, name), shown: HashMap::new() };
-        let metrics = MetricName::ALL.iter().map(|name| (*name, metric(*name))).collect();
-        Self { page: Arc::new(Page(RwLock::new(registry))), metrics, known: None, account: PublisherAccount::default() }
+        let families = MetricName::ALL.iter().map(|name| (*name, Values::register(&mut registry, *name))).collect();
+        let (page, account) = (Arc::new(Page(RwLock::new(registry))), PublisherAccount::default());
+        Self { page, families, shown: HashMap::new(), known: None, account }
     }
 
-    /// Takes a sample; one that no page can show is refused.
-    fn take(&mut self, sample: &Sample) -> bool {
-        let Some(Metric { family, shown }) = self.metrics.get_mut(&sample.name) else {
-            self.account.dropped += 1;
-            return false;
-        };
+    /// Takes samples that have the same labels but the last, and says how many no page can show.
+    fn take_all(&mut self, samples: &[Sample]) -> usize {
+        let Some(first) = samples.first() else { return 0 };
+        let whom = SampleLabels { also: None, ..first.labels.clone() };
+        if let Some(shown) = self.shown.get_mut(&whom) {
+            return take_known(&self.families, shown, samples, &mut self.account);
+        }
         // The last run of a probe that was removed meanwhile must not bring it back.
-        let is_known = |labels| self.known.as_ref().is_none_or(|known| known.has(labels));
-        let there = shown.get(&sample.labels);
-        if there.is_none() && !is_known(&sample.labels) {
-            self.account.dropped += 1;
-            return true;
+        if self.known.as_ref().is_some_and(|known| !known.has(&whom)) {
+            self.account.dropped += samples.len() as u64;
+            return 0;
         }
-        if !family.can_show(sample.value) {
-            self.account.dropped += 1;
-            return false;
-        }
-        match there {
-            Some(value) => value.take(sample.value),
-            None => {
-                let value = family.add(&labels(&sample.labels));
-                value.take(sample.value);
-                shown.insert(sample.labels.clone(), value);
-            }
-        }
-        self.account.delivered += 1;
-        true
+        let shown = self.shown.entry(whom).or_default();
+        take_known(&self.families, shown, samples, &mut self.account)
     }
 }
 
-fn labels(of: &SampleLabels) -> Labels {
+/// Puts samples where those stand that have the same labels but the last, and says how many no page can show.
+fn take_known(
+    families: &BTreeMap<MetricName, Values>,
+    shown: &mut Vec<Shown>,
+    samples: &[Sample],
+    account: &mut PublisherAccount,
+) -> usize {
+    let mut refused = 0;
+    for Sample { name, value, labels, .. } in samples {
+        let Some(family) = families.get(name).filter(|family| family.can_show(*value)) else {
+            refused += 1;
+            continue;
+        };
+        match shown.iter().find(|known| (known.name, known.also) == (*name, labels.also)) {
+            Some(known) => known.value.take(*value),
+            None => {
+                let new = family.add(&page_labels(labels));
+                new.take(*value);
+                shown.push(Shown { name: *name, also: labels.also, value: new });
+            }
+        }
+        account.delivered += 1;
+    }
+    account.dropped += refused as u64;
+    refused
+}
+
+/// Whether two samples have the same labels but the last.
+fn of_the_same(one: &Sample, other: &Sample) -> bool {
+    let SampleLabels { probe, schedule, step, channel, publisher, also: _ } = &one.labels;
+    let other = &other.labels;
+    (probe, schedule, step, channel, publisher)
+        == (&other.probe, &other.schedule, &other.step, &other.channel, &other.publisher)
+}
+
+fn page_labels(of: &SampleLabels) -> Labels {
     let named = [
         ("probe", of.probe.as_ref().map(ToString::to_string)),
         ("schedule", of.schedule.as_ref().map(ToString::to_string)),
@@ -213,12 +241,12 @@ fn labels(of: &SampleLabels) -> Labels {
         ("publisher", of.publisher.map(ToOwned::to_owned)),
     ];
     let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    named.chain(of.also.as_ref().map(|(name, value)| (*name, value.to_string()))).collect()
+    named.chain(of.also.map(|(name, value)| (name, value.to_owned()))).collect()
 }
 
 impl Publisher for Prometheus {
     fn publish<'a>(&'a mut self, samples: &'a [Sample]) -> BoxFuture<'a, Result<(), PublishError>> {
-        let refused = samples.iter().filter(|sample| !self.take(sample)).count();
+        let refused = samples.chunk_by(of_the_same).map(|samples| self.take_all(samples)).sum();
         let result = match refused {
             0 => Ok(()),
             dropped => Err(PublishError(format!("{dropped} samples were dropped: no page can show their value"))),
@@ -236,15 +264,18 @@ impl Publisher for Prometheus {
 
     fn keep(&mut self, known: &Arc<Known>) {
         self.known = Some(Arc::clone(known));
-        for Metric { family, shown } in self.metrics.values_mut() {
-            shown.retain(|of, _| {
-                let stays = known.has(of);
-                if !stays {
-                    family.remove(&labels(of));
+        let families = &self.families;
+        self.shown.retain(|whom, shown| {
+            let stays = known.has(whom);
+            if !stays {
+                for Shown { name, also, .. } in shown {
+                    if let Some(family) = families.get(name) {
+                        family.remove(&page_labels(&SampleLabels { also: *also, ..whom.clone() }));
+                    }
                 }
-                stays
-            });
-        }
+            }
+            stays
+        });
     }
 
     fn account(&self) -> PublisherAccount {
@@ -274,7 +305,7 @@ mod tests {
         let now = at("2026-11-24T10:00:00Z");
         let phase = Sample {
             labels: SampleLabels {
-                also: Some(("phase", Arc::from("connect"))),
+                also: Some(("phase", "connect")),
                 ..sample(MetricName::ProbeHttpDuration, "api", now, 0.0).labels
             },
             ..sample(MetricName::ProbeHttpDuration, "api", now, 0.004)
