@@ -44,7 +44,17 @@ impl AsyncRead for Stream {
         loop {
             ready!(tcp.poll_read_ready(cx))?;
             let free = buffer.initialize_unfilled_to(buffer.remaining().min(*asks));
-            match tcp.try_io(Interest::READABLE, || kernel::receive(tcp, free, room)) {
+            let (room_for, mut short) = (free.len(), None);
+            let read = tcp.try_io(Interest::READABLE, || match kernel::receive(tcp, free, room) {
+                // Less than there is room for is all there was (epoll(7), question 9): the next read waits for the next
+                // event instead of asking the kernel for nothing.
+                Ok(received) if (1..room_for).contains(&received.0) => {
+                    short = Some(received);
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+                read => read,
+            });
+            match short.map_or(read, Ok) {
                 Ok((count, at)) => {
                     *stamp = at;
                     if count == *asks {
