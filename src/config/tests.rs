@@ -85,14 +85,14 @@ impl Prober for Echo {
             let same = |value: &str| Some(value.to_owned());
             let mut observation = Observation::default();
             let url = cx.fill(&self.url.value, same).await?;
-            observation.facts.insert("url".to_owned(), url.into());
+            observation.facts.insert("url", url);
             if let Some(bearer) = &self.bearer {
-                observation.facts.insert("sent".to_owned(), cx.fill(bearer, same).await?.into());
+                observation.facts.insert("sent", cx.fill(bearer, same).await?);
             }
             // A target that would like to have what is not its own.
             let json = serde_json::json!({ "token": HOSTILE, "sent": self.json.is_some() });
             observation.body = Some(json.to_string().into());
-            observation.facts.insert("status".to_owned(), 200.into());
+            observation.facts.insert("status", 200);
             observation.phases.total_ms = 1.0;
             Ok(observation)
         })
@@ -178,7 +178,7 @@ async fn seen(plan: &Plan, name: &str, step: usize) -> serde_json::Map<String, s
         recorder: &Recorder::default(),
     };
     let step = &probe(plan, name).steps[step];
-    step.action.probe(&cx).await.unwrap().facts.into_iter().collect()
+    step.action.probe(&cx).await.unwrap().facts.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect()
 }
 
 const ROOT: &str = r#"

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::exchange::Bundle;
 use super::expression::{Explanation, Part};
+use super::fact_map::FactMap;
 use super::names::{ProbeName, ScheduleName, StepName};
 use super::time::Timestamp;
 
@@ -18,7 +18,7 @@ use super::time::Timestamp;
 pub struct Observation {
     /// What assertions name, except `body` and `json`, which are read from [`Self::body`] only where they are used, and
     /// the `_ms` values, which are in [`Self::phases`].
-    pub facts: Map<String, Value>,
+    pub facts: FactMap,
     /// The bytes that came, where the kind has a body.
     pub body: Option<Bytes>,
     /// How long each part took.

@@ -24,7 +24,7 @@ const BATCH_MAX: usize = 500;
 
 /// How long the dispatcher lets results gather after a commit that was not full. What comes after a quiet moment is committed
 /// at once; under load a sync serves tens of results and not one or two, which halves what the store costs.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
 
 /// How many runs are kept while the store does not take them; states, incidents and messages are kept whole.
 const UNRECORDED_RUNS_MAX: usize = 100_000;

@@ -75,7 +75,7 @@ impl Whole<'_> {
             observation.phases.parts().into_iter().filter_map(|(name, ms)| Some((name.to_owned(), ms?.into())));
         let mut facts: Map<String, Value> = phases.collect();
         facts.insert("total_ms".to_owned(), observation.phases.total_ms.into());
-        facts.extend(observation.facts.clone());
+        facts.extend(observation.facts.iter().map(|(name, value)| (name.to_owned(), value.clone())));
         if self.bodies
             && let Ok(text) = body(observation)
         {
@@ -122,7 +122,7 @@ impl Scope for Facts<'_> {
             _ => {
                 let observation =
                     self.observation.ok_or_else(|| format!("`{root}` is not there before the step has run"))?;
-                if root == "json" && !observation.facts.contains_key(root) {
+                if root == "json" && !observation.facts.contains(root) {
                     return self
                         .json
                         .get_or_init(|| json(observation))
@@ -212,7 +212,7 @@ mod tests {
 
     fn seen(body: &str) -> Observation {
         let mut observation = Observation { body: Some(body.to_owned().into()), ..Observation::default() };
-        observation.facts.insert("headers".to_owned(), serde_json::json!({"x-id": "0042"}));
+        observation.facts.insert("headers", serde_json::json!({"x-id": "0042"}));
         observation.phases.total_ms = 12.5;
         observation
     }

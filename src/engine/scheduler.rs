@@ -32,7 +32,7 @@ const TICK_LATE: Duration = Duration::from_secs(2);
 
 /// How long results are left to gather once some were taken. What ends after a quiet moment is taken at once; under load
 /// nobody is woken for each.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(10);
 
 /// The clock is looked at least this often, so that a step or a stop is noticed soon.
 const LOOK: Duration = Duration::from_secs(5);

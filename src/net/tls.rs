@@ -216,9 +216,10 @@ impl Shown {
     /// Adds it to what a step saw: `tls_version`, `cert`, and when the first certificate of the chain ends.
     pub fn tell(&self, observation: &mut Observation, now: Timestamp) {
         if let Some(version) = self.version {
-            observation.facts.insert("tls_version".to_owned(), version.into());
+            observation.facts.insert("tls_version", version);
         }
-        observation.facts.insert("cert".to_owned(), self.chain.facts(now));
+        let chain = Arc::clone(&self.chain);
+        observation.facts.insert_late("cert", move || chain.facts(now));
         observation.certificate_expires = Some(self.chain.expires());
     }
 }

@@ -147,7 +147,7 @@ impl Prober for HeartbeatProber {
 
 fn observe(pulse: &Pulse, now: Timestamp) -> Observation {
     let mut observation = Observation::default();
-    let mut put = |name: &str, value: serde_json::Value| observation.facts.insert(name.to_owned(), value);
+    let mut put = |name: &'static str, value: serde_json::Value| observation.facts.insert(name, value);
     put("pings", pulse.pings.into());
     if let Some((at, _)) = pulse.last {
         put("last_ping_age_s", between(at, now).as_secs_f64().into());

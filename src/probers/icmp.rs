@@ -13,7 +13,6 @@ use std::time::Duration;
 use futures::future::{BoxFuture, Either, select};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Map;
 use url::Host;
 
 use self::echo::Echo;
@@ -23,6 +22,7 @@ use super::number::number;
 use super::place::with_holes_filled;
 use crate::domain::exchange::Exchange;
 use crate::domain::expression::{Name, Names, Shape};
+use crate::domain::fact_map::FactMap;
 use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::template::Template;
 use crate::domain::text::shell_word;
@@ -282,18 +282,18 @@ impl Tally {
     fn observation(&self, address: IpAddr, round_trips: &[Duration]) -> Observation {
         let (sent, received) = (self.sent.len(), round_trips.len());
         let loss = 1.0 - received as f64 / sent.max(1) as f64;
-        let mut facts = Map::new();
-        facts.insert("remote_ip".to_owned(), address.to_string().into());
-        facts.insert("sent".to_owned(), sent.into());
-        facts.insert("received".to_owned(), received.into());
-        facts.insert("loss".to_owned(), ((loss * 1e4).round() / 1e4).into());
+        let mut facts = FactMap::default();
+        facts.insert("remote_ip", address.to_string());
+        facts.insert("sent", sent);
+        facts.insert("received", received);
+        facts.insert("loss", (loss * 1e4).round() / 1e4);
         let lengths = [
             ("rtt_min_ms", round_trips.iter().min().copied()),
             ("rtt_avg_ms", mean(round_trips)),
             ("rtt_max_ms", round_trips.iter().max().copied()),
         ];
         for (name, length) in lengths {
-            facts.insert(name.to_owned(), length.map(milliseconds).into());
+            facts.insert(name, length.map(milliseconds));
         }
         Observation { facts, ..Observation::default() }
     }

@@ -157,7 +157,7 @@ impl Weight {
     }
 
     fn into_facts(self, document: &mut Observation) {
-        let facts: [(&str, Value); 6] = [
+        let facts: [(&'static str, Value); 6] = [
             ("weight_bytes", (self.html + self.script + self.style).into()),
             ("html_bytes", self.html.into()),
             ("script_bytes", self.script.into()),
@@ -165,7 +165,7 @@ impl Weight {
             ("resources", self.resources.into()),
             ("failed", self.failed.into()),
         ];
-        document.facts.extend(facts.map(|(name, value)| (name.to_owned(), value)));
+        document.facts.extend(facts);
     }
 }
 

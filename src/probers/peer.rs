@@ -21,7 +21,7 @@ impl Peer {
     /// Adds it to what a step saw: `remote_ip`, and what TLS has shown.
     pub fn tell(&self, observation: &mut Observation, now: Timestamp) {
         if let Some(remote) = self.remote {
-            observation.facts.insert("remote_ip".to_owned(), remote.ip().to_string().into());
+            observation.facts.insert_late("remote_ip", move || remote.ip().to_string().into());
         }
         if let Some(shown) = &self.shown {
             shown.tell(observation, now);

@@ -180,10 +180,10 @@ impl Prober for PostgresProber {
             let mut observation = connection.observation(cx.clock.now());
             observation.phases = seen.phases;
             let facts = &mut observation.facts;
-            facts.insert("row_count".to_owned(), seen.rows.0.len().into());
-            facts.insert("rows".to_owned(), Value::Array(seen.rows.0));
+            facts.insert("row_count", seen.rows.0.len());
+            facts.insert("rows", Value::Array(seen.rows.0));
             if let Some(version) = seen.server_version {
-                facts.insert("server_version".to_owned(), version.into());
+                facts.insert("server_version", version);
             }
             Ok(observation)
         })

@@ -170,7 +170,7 @@ impl Prober for RedisProber {
             connection.record(self.said(&place, &script), &watch, cx);
             let reply = reply.map_err(|failure| connection.failed(failure, &watch))?;
             let mut observation = connection.observation(cx.clock.now());
-            observation.facts.insert("reply".to_owned(), reply);
+            observation.facts.insert("reply", reply);
             observation.phases = watch.phases();
             Ok(observation)
         })

@@ -209,12 +209,12 @@ impl Prober for TcpProber {
             observation.phases = watch.phases();
             let facts = &mut observation.facts;
             if let Some(banner) = heard.banner {
-                facts.insert(BANNER.name.into_owned(), banner.into());
+                facts.insert(BANNER.name, banner);
             }
             if let Some(received) = heard.received {
-                facts.insert("received_hex".to_owned(), hex(&received).into());
+                facts.insert("received_hex", hex(&received));
                 if let Ok(text) = std::str::from_utf8(&received) {
-                    facts.insert("received".to_owned(), text.into());
+                    facts.insert("received", text);
                 }
             }
             Ok(observation)

@@ -104,7 +104,7 @@ impl Prober for TlsProber {
             let mut observation = connection.observation(cx.clock.now());
             observation.phases = watch.phases();
             if let Some(banner) = banner {
-                observation.facts.insert(BANNER.name.into_owned(), banner.into());
+                observation.facts.insert(BANNER.name, banner);
             }
             Ok(observation)
         })

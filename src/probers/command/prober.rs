@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use nix::sys::signal::Signal;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::draft::Draft;
 use super::junit;
@@ -14,6 +14,7 @@ use super::process::{self, Ended, Kept, Program};
 use super::report::Awaited;
 use crate::domain::exchange::{Exchange, TEXT_BYTES_MAX, beginning, beginning_of};
 use crate::domain::expression::Part;
+use crate::domain::fact_map::FactMap;
 use crate::domain::outcome::{Failure, FailureKind, Observation, Phases};
 use crate::domain::text::shell_word;
 use crate::net::excerpt::excerpt;
@@ -94,7 +95,7 @@ impl CommandProber {
             for (name, count) in
                 [("tests", passed + failed + skipped), ("passed", passed), ("failed", failed), ("skipped", skipped)]
             {
-                observation.facts.insert(name.to_owned(), count.into());
+                observation.facts.insert(name, count);
             }
             observation.cases = report.cases;
         }
@@ -109,17 +110,17 @@ impl CommandProber {
     }
 }
 
-fn facts(ended: &Ended, status: ExitStatus) -> Map<String, Value> {
-    let mut facts = Map::new();
-    facts.insert("exit".to_owned(), exit(status).into());
+fn facts(ended: &Ended, status: ExitStatus) -> FactMap {
+    let mut facts = FactMap::default();
+    facts.insert("exit", exit(status));
     if let Some(signal) = status.signal() {
         let name =
             Signal::try_from(signal).map_or_else(|_| format!("SIG{signal}"), |signal| signal.as_str().to_owned());
-        facts.insert("signal".to_owned(), name.into());
+        facts.insert("signal", name);
     }
-    facts.insert("stdout".to_owned(), String::from_utf8_lossy(&ended.stdout.bytes).into());
-    facts.insert("stderr".to_owned(), String::from_utf8_lossy(&ended.stderr.bytes).into());
-    facts.insert("truncated".to_owned(), (ended.stdout.truncated || ended.stderr.truncated).into());
+    facts.insert("stdout", String::from_utf8_lossy(&ended.stdout.bytes));
+    facts.insert("stderr", String::from_utf8_lossy(&ended.stderr.bytes));
+    facts.insert("truncated", ended.stdout.truncated || ended.stderr.truncated);
     facts
 }
 

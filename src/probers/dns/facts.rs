@@ -2,10 +2,11 @@
 
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{RData, Record, RecordType};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::exchange::Answer;
 use crate::domain::expression::{Name, Shape};
+use crate::domain::fact_map::FactMap;
 use crate::domain::time::Timestamp;
 
 /// At most this many records are kept.
@@ -44,13 +45,13 @@ const RECORD: &[Name] = &[
 ];
 
 /// The facts of an answer to a question for records of that type.
-pub fn facts(answer: &Answer, asked: RecordType, now: Timestamp) -> Map<String, Value> {
+pub fn facts(answer: &Answer, asked: RecordType, now: Timestamp) -> FactMap {
     let message = &answer.message;
     let records = || message.answers.iter().take(RECORDS_MAX);
     let of_type = || records().filter(|record| record.record_type() == asked);
     let plain = records().filter(|record| record.record_type() != RecordType::RRSIG);
-    let mut facts = Map::new();
-    let mut add = |name: &str, value: Value| facts.insert(name.to_owned(), value);
+    let mut facts = FactMap::default();
+    let mut add = |name: &'static str, value: Value| facts.insert(name, value);
     add("rcode", word(message.metadata.response_code).into());
     add("answers", of_type().map(data).collect::<Vec<_>>().into());
     add("records", plain.map(listed).collect::<Vec<_>>().into());

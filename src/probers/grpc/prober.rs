@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::header;
-use serde_json::Map;
 
 use super::call::{Answer, call};
 use super::messages::{HealthCheckRequest, framed};
 use crate::domain::exchange::{Exchange, beginning};
+use crate::domain::fact_map::FactMap;
 use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::template::Template;
 use crate::domain::text::shell_word;
@@ -74,12 +74,12 @@ impl Prober for GrpcProber {
                 phases,
             });
             let Answer { status, serving } = result.map_err(|failure| peer.failed(failure).after(phases))?;
-            let mut facts = Map::new();
+            let mut facts = FactMap::default();
             if let Some(serving) = serving {
-                facts.insert("serving".to_owned(), serving.into());
+                facts.insert("serving", serving);
             }
-            facts.insert("grpc_status".to_owned(), status.word.into());
-            facts.insert("grpc_message".to_owned(), status.message.into());
+            facts.insert("grpc_status", status.word);
+            facts.insert("grpc_message", status.message);
             let mut observation = Observation { facts, phases, ..Observation::default() };
             peer.tell(&mut observation, cx.clock.now());
             Ok(observation)

@@ -97,7 +97,7 @@ impl Sender {
 /// An open connection. It is dropped, and so closed from our side, with the run.
 pub struct Connection {
     /// Where it leads and on what terms.
-    pub key: Key,
+    pub key: Arc<Key>,
     /// Takes requests.
     pub sender: Sender,
     /// Moves the bytes while somebody waits for them; there is no task of its own, so nothing outlives the step.
@@ -114,7 +114,7 @@ impl Connection {
     /// Resolves, connects, and makes the TLS handshake where the key asks for it. Who is at the other end is in `peer` as
     /// far as that is known, also where this fails.
     pub async fn open(
-        key: &Key,
+        key: &Arc<Key>,
         clock: &Arc<dyn Clock>,
         watch: &mut Stopwatch<'_>,
         peer: &mut Peer,
@@ -142,7 +142,7 @@ impl Connection {
         };
         // The beginning of HTTP/2 is written here, and nobody may ever take it.
         let (sender, driver) = watch.bound(|| Part::FirstByte, opening).await?;
-        Ok(Self { key: key.clone(), sender, driver, log, ration, peer: peer.clone() })
+        Ok(Self { key: Arc::clone(key), sender, driver, log, ration, peer: peer.clone() })
     }
 
     /// Whether a request can go over it, as far as is known without waiting: one that was left open may have been closed

@@ -1,12 +1,17 @@
 //! What an exchange over HTTP gives to assertions.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
+use http::response::Parts;
 use serde_json::{Map, Value, json};
 
 use super::connection::Connection;
 use super::exchange::Answer;
+use super::request::Request;
 use crate::domain::expression::{Name, Shape};
+use crate::domain::fact_map::FactMap;
 use crate::domain::outcome::{Observation, Phases};
 use crate::domain::time::Timestamp;
 use crate::net::resolver::Family;
@@ -47,38 +52,53 @@ const HOP_NAMES: &[Name] = &[
     Name::known("total_ms", Shape::Number, "all of this exchange, in milliseconds"),
 ];
 
-/// What was seen of one exchange of several.
-pub fn hop(url: &str, connection: &Connection, answer: &Answer, phases: &Phases) -> Value {
-    let mut hop = json!({
-        "url": url,
-        "status": answer.head.status.as_u16(),
-        "http_version": version(answer.head.version),
-        "total_ms": phases.total_ms,
-    });
-    if let Some(remote) = connection.peer.remote {
-        hop["remote_ip"] = remote.ip().to_string().into();
-    }
-    for (name, ms) in phases.parts() {
-        if let Some(ms) = ms {
-            hop[name] = ms.into();
+/// One exchange of several.
+pub struct Hop {
+    /// The request.
+    pub request: Arc<Request>,
+    /// Status and headers of the answer.
+    pub head: Arc<Parts>,
+    /// What answered.
+    pub remote: Option<SocketAddr>,
+    /// How long it took.
+    pub phases: Phases,
+}
+
+impl Hop {
+    fn told(&self) -> Value {
+        let mut hop = json!({
+            "url": self.request.url.as_str(),
+            "status": self.head.status.as_u16(),
+            "http_version": version(self.head.version),
+            "total_ms": self.phases.total_ms,
+        });
+        if let Some(remote) = self.remote {
+            hop["remote_ip"] = remote.ip().to_string().into();
         }
+        for (name, ms) in self.phases.parts() {
+            if let Some(ms) = ms {
+                hop[name] = ms.into();
+            }
+        }
+        hop
     }
-    hop
 }
 
 /// What was seen of the last exchange. The hops are those before and this one.
-pub fn observe(connection: &Connection, answer: Answer, url: &str, hops: Vec<Value>, now: Timestamp) -> Observation {
-    let mut facts = Map::new();
-    facts.insert("status".to_owned(), answer.head.status.as_u16().into());
-    facts.insert("http_version".to_owned(), version(answer.head.version).into());
-    facts.insert("headers".to_owned(), headers(&answer.head.headers));
-    facts.insert("wire_bytes".to_owned(), answer.wire_bytes.into());
+pub fn observe(connection: &Connection, answer: Answer, hops: Vec<Hop>, now: Timestamp) -> Observation {
+    let mut facts = FactMap::default();
+    facts.insert("status", answer.head.status.as_u16());
+    facts.insert("http_version", version(answer.head.version));
+    facts.insert_late("headers", move || headers(&answer.head.headers));
+    facts.insert("wire_bytes", answer.wire_bytes);
     if let Some(remote) = connection.peer.remote {
-        facts.insert("ip_family".to_owned(), Family::of(remote.ip()).as_str().into());
+        facts.insert("ip_family", Family::of(remote.ip()).as_str());
     }
-    facts.insert("redirects".to_owned(), hops.len().saturating_sub(1).into());
-    facts.insert("url".to_owned(), url.into());
-    facts.insert("hops".to_owned(), hops.into());
+    facts.insert("redirects", hops.len().saturating_sub(1));
+    let hops: Arc<[Hop]> = hops.into();
+    let last = Arc::clone(&hops);
+    facts.insert_late("url", move || last.last().map(|hop| hop.request.url.as_str()).into());
+    facts.insert_late("hops", move || hops.iter().map(Hop::told).collect());
     let mut observation = Observation { facts, body: Some(answer.body), ..Observation::default() };
     connection.peer.tell(&mut observation, now);
     observation

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use http::header::AUTHORIZATION;
 
 use super::credentials::Credentials;
-use super::facts::{hop, observe};
+use super::facts::{Hop, observe};
 use super::identity::IdentityDraft;
 use super::oauth2::Token;
 use super::redirect;
@@ -97,13 +97,17 @@ impl HttpProber {
                 result => result?,
             };
             shared.remember(&request.url, &answer.head.headers);
-            let url = request.url.clone();
-            hops.push(hop(url.as_str(), &connection, &answer, &watch.phases().since(&before)));
+            hops.push(Hop {
+                request: Arc::clone(&request),
+                head: Arc::clone(&answer.head),
+                remote: connection.peer.remote,
+                phases: watch.phases().since(&before),
+            });
             let is_followed = self.redirects_max.is_some()
                 && redirect::follow(Arc::make_mut(&mut request), answer.head.status, &answer.head.headers)
                     .map_err(|failure| connection.peer.failed(failure))?;
             if !is_followed {
-                let mut observation = observe(&connection, answer, url.as_str(), hops, cx.clock.now());
+                let mut observation = observe(&connection, answer, hops, cx.clock.now());
                 observation.phases = watch.phases();
                 shared.keep(connection);
                 return Ok(observation);

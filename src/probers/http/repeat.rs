@@ -34,7 +34,7 @@ impl Prober for Repeated {
                 let mut seen = result.map_err(|failure| failure.after(phases))?;
                 let status = seen.facts.get("status").and_then(serde_json::Value::as_u64).unwrap_or_default();
                 if requests >= self.times || !(200..300).contains(&status) {
-                    seen.facts.insert("requests".to_owned(), requests.into());
+                    seen.facts.insert("requests", requests);
                     seen.phases = phases;
                     return Ok(seen);
                 }

@@ -30,7 +30,7 @@ impl Shared {
     /// A connection to that place which an earlier exchange left open.
     pub fn take(&self, key: &Key) -> Option<Connection> {
         let mut parts = self.lock();
-        let at = parts.idle.iter().position(|connection| connection.key == *key)?;
+        let at = parts.idle.iter().position(|connection| *connection.key == *key)?;
         Some(parts.idle.swap_remove(at))
     }
 

@@ -29,7 +29,7 @@ pub struct Told {
     /// With which cookies.
     pub cookies: Arc<str>,
     /// Where it went.
-    pub key: Key,
+    pub key: Arc<Key>,
     /// When the request was signed, where it was.
     pub at: Timestamp,
     /// Who was spoken to.
@@ -48,11 +48,11 @@ pub struct Told {
 
 impl Told {
     /// A request that has no answer yet.
-    pub fn of(request: &Arc<Request>, cookies: &Arc<str>, key: &Key, at: Timestamp) -> Self {
+    pub fn of(request: &Arc<Request>, cookies: &Arc<str>, key: &Arc<Key>, at: Timestamp) -> Self {
         Self {
             request: Arc::clone(request),
             cookies: Arc::clone(cookies),
-            key: key.clone(),
+            key: Arc::clone(key),
             at,
             peer: Peer::default(),
             is_sent: false,

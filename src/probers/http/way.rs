@@ -61,7 +61,7 @@ impl Way {
         shared: &Shared,
         watch: &mut Stopwatch<'_>,
     ) -> Result<(Connection, Answer), Failure> {
-        let key = self.key(request);
+        let key = Arc::new(self.key(request));
         let cookies: Arc<str> = shared.cookies(&request.url).into();
         let before = watch.phases();
         if let Some(mut connection) = shared.take(&key)

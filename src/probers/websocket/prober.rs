@@ -3,13 +3,13 @@
 use futures::future::BoxFuture;
 use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
-use serde_json::Map;
 use std::fmt::Write as _;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, generate_key};
 use url::{Position, Url};
 
 use super::talk::{Limits, Talk, talk};
 use crate::domain::exchange::{Exchange, TEXT_BYTES_MAX, beginning};
+use crate::domain::fact_map::FactMap;
 use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::template::Template;
 use crate::domain::text::shell_word;
@@ -174,16 +174,16 @@ fn said(head: String, message: Option<&str>) -> String {
 }
 
 fn observe(peer: &Peer, heard: Talk, cx: &StepContext<'_>) -> Observation {
-    let mut facts = Map::new();
+    let mut facts = FactMap::default();
     if let Some(subprotocol) = heard.subprotocol {
-        facts.insert("subprotocol".to_owned(), subprotocol.into());
+        facts.insert("subprotocol", subprotocol);
     }
     if let Some(text) = heard.message.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok()) {
-        facts.insert("message".to_owned(), text.into());
+        facts.insert("message", text);
     }
     if let Some((code, reason)) = heard.closed {
-        facts.insert("close_code".to_owned(), code.into());
-        facts.insert("close_reason".to_owned(), reason.into());
+        facts.insert("close_code", code);
+        facts.insert("close_reason", reason);
     }
     let mut observation = Observation { facts, body: heard.message, ..Observation::default() };
     peer.tell(&mut observation, cx.clock.now());
