@@ -153,7 +153,12 @@ mod tests {
         kept.store.close().await;
         let before = Connection::open(&kept.path).unwrap();
         before
-            .execute_batch("DROP TABLE bundles; DROP TABLE pulses; DROP TABLE silences; PRAGMA user_version = 2")
+            .execute_batch(
+                "DROP TABLE bundles; DROP TABLE pulses; DROP TABLE silences;
+                 DROP INDEX runs_by_slot; ALTER TABLE runs DROP COLUMN extra;
+                 CREATE UNIQUE INDEX runs_by_slot ON runs (schedule, probe, slot, location);
+                 PRAGMA user_version = 2",
+            )
             .unwrap();
         drop(before);
         kept.reopen().await;
