@@ -1,14 +1,15 @@
 //! What is known of alerts: the states, the open incidents, and whom each incident was told to. In memory and without
 //! I/O; each change is put into the commit that makes it last.
 //!
-//! Here runs move states and states move incidents. [`telling`] says whom an incident is told to and when again, [`quiet`]
-//! why nobody is told, [`silences`] what people want to be quiet, [`versions`] what changed before it, and [`acts`] what
-//! people do about it.
+//! Here runs move states and states move incidents. [`rechecks`] says what is looked at again before its next slot,
+//! [`telling`] whom an incident is told to and when again, [`quiet`] why nobody is told, [`silences`] what people want to be
+//! quiet, [`versions`] what changed before it, and [`acts`] what people do about it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::rechecks::Rechecks;
 use super::plan::Plan;
 use super::runner::new_id;
 use super::scheduler::extras::ExtraRun;
@@ -24,6 +25,7 @@ use crate::ports::{Commit, KeptBundle, Loaded};
 
 pub mod acts;
 pub mod quiet;
+pub mod rechecks;
 pub mod silences;
 pub mod telling;
 pub mod versions;
@@ -41,6 +43,7 @@ pub struct Ledger {
     looked: Option<Timestamp>,
     /// Runs off the slots that are to be asked for.
     wanted: Vec<ExtraRun>,
+    rechecks: Rechecks,
 }
 
 /// A process that starts has seen nothing yet, so nobody is told for this long of what was open before it,
@@ -61,6 +64,7 @@ impl Ledger {
             silences: loaded.silences.into_iter().filter(|silence| now < silence.until).collect(),
             looked: None,
             wanted: Vec::new(),
+            rechecks: Rechecks::default(),
         };
         let looked = later(now, FIRST_LOOK);
         ledger.looked = Some(looked).filter(|_| !ledger.open.is_empty());
@@ -116,6 +120,7 @@ impl Ledger {
         }
         self.reconsider_quiet(now, commit);
         self.tell_who_was_missed(now, commit);
+        self.take_rechecks(now);
     }
 
     /// Takes in one run: its verdict moves the states, the states move the incidents, the incidents are told.
@@ -149,6 +154,7 @@ impl Ledger {
                 None => {}
             }
         }
+        self.set_recheck(&schedule.name, &run.probe, now);
         self.keep(bundle, &run, commit);
         commit.runs.push(run);
     }

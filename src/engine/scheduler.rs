@@ -415,24 +415,8 @@ mod tests {
     use super::*;
     use crate::domain::outcome::{Cause, Extra, Observation, Verdict};
     use crate::engine::runner::Runner;
-    use crate::engine::testing::{TestClock, at, here, plan_of, probe, schedule_of, step};
-    use crate::ports::TickError;
-    use futures::future::BoxFuture;
+    use crate::engine::testing::{NoTicks, TestClock, at, here, plan_of, probe, schedule_of, step};
     use std::collections::BTreeMap;
-
-    /// Ticks that never come: the engine's own timer must do.
-    struct NoTicks;
-    impl TickSource for NoTicks {
-        fn watch<'a>(
-            &'a mut self,
-            _: &'a [Arc<crate::domain::schedule::Schedule>],
-        ) -> BoxFuture<'a, Result<(), TickError>> {
-            Box::pin(std::future::ready(Ok(())))
-        }
-        fn next(&mut self) -> BoxFuture<'_, ScheduleName> {
-            Box::pin(std::future::pending())
-        }
-    }
 
     struct World {
         clock: Arc<TestClock>,

@@ -237,3 +237,52 @@ async fn end(clock: &dyn Clock, what: &str, most: Duration, tasks: &mut JoinSet<
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::incident::Event;
+    use crate::domain::names::ProbeName;
+    use crate::domain::outcome::{Extra, Failure, FailureKind, Run};
+    use crate::engine::testing::{Debts, NoTicks, TestClock, at, plan_of, probe, schedule_of, step};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_does_not_wait_for_the_next_five_minutes() {
+        let (clock, store) = (TestClock::starting("2026-11-24T09:59:30Z"), Arc::new(Debts::default()));
+        let mut tier = schedule_of("tier", "5m", 1);
+        tier.alert.as_mut().unwrap().recheck = Some(Duration::from_secs(10));
+        let mut plan = plan_of(vec![tier]);
+        let mut dead = probe("probe-0");
+        let refused = || Err(Failure::new(FailureKind::ConnectRefused, "nobody listens"));
+        dead.steps = vec![step("only", move || (Duration::from_secs(1), refused()))];
+        plan.probes.insert(ProbeName::parse("probe-0").unwrap(), Arc::new(dead));
+        let rooms = Rooms {
+            clock: Arc::clone(&clock) as _,
+            ticks: Box::new(NoTicks),
+            store: Arc::clone(&store) as _,
+            plan: watch::Sender::new(Arc::new(plan)),
+            fanout: Fanout::default(),
+            threads: vec![Handle::current()],
+            pulses: Arc::default(),
+        };
+        let engine = Engine::start(rooms).await.unwrap();
+        clock.sleep_until(clock.monotonic() + Duration::from_secs(240)).await;
+        engine.stop().await;
+        let commits = store.commits.lock().unwrap();
+        let runs: Vec<&Run> = commits.iter().flat_map(|commit| &commit.runs).collect();
+        assert_eq!(runs.iter().map(|run| run.extra).collect::<Vec<_>>(), [None, Some(Extra::Recheck)]);
+        let apart = runs[1].started_at - runs[0].started_at;
+        assert!((11..=13).contains(&apart.num_seconds()), "a second of the run, and ten more: {apart}");
+        let told: Vec<_> = commits.iter().flat_map(|commit| &commit.deliveries).collect();
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].notification.event, Event::Opened);
+        assert!(told[0].created_at < at("2026-11-24T10:01:20Z"), "{}", told[0].created_at);
+        let slots: u64 = commits
+            .iter()
+            .flat_map(|commit| commit.accounts.values())
+            .flat_map(|account| &account.counts)
+            .map(|(_, count)| count)
+            .sum();
+        assert_eq!(slots, 1, "one slot came, and no run off the slots is counted among them");
+    }
+}

@@ -57,8 +57,7 @@ impl Scheduler {
         if extra.why == Extra::Recheck
             && let Some(schedule) = schedule
         {
-            let cleanup = if probe.cleanup.is_empty() { Duration::ZERO } else { probe.cleanup_timeout };
-            let ends_at = later(now, timeout(schedule, probe) + cleanup + OVERTIME);
+            let ends_at = later(now, probe.longest(timeout(schedule, probe)) + OVERTIME);
             if self.calendar.next_due(&schedule.name, &probe.name, now).is_some_and(|next| next < ends_at) {
                 return Err(Refusal::Slot);
             }
