@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::alerts::policy;
+use super::alerts::{policy, recheck};
 use super::each::Expanded;
 use super::kinds::part;
 use super::raw::{RawLength, RawProbe};
@@ -45,6 +45,8 @@ pub struct WrittenProbe {
     pub key: Key,
     /// Its budget, where it names one.
     pub timeout: Option<Spanned<Duration>>,
+    /// Where its own alert says how soon it is run again.
+    pub recheck: Option<Spanned<Duration>>,
     /// The probes that it needs.
     pub needs: Vec<Spanned<ProbeName>>,
     /// The schedule that it joins by itself.
@@ -182,6 +184,7 @@ impl ProbeMaker<'_> {
             probe: Arc::new(probe),
             key: key.clone(),
             timeout,
+            recheck: raw.alert.as_ref().and_then(recheck),
             needs: raw.needs.0,
             schedule: raw.schedule,
             secrets,

@@ -223,6 +223,9 @@ pub struct RawAlert {
     /// Passes in a row that end it. Default: 1.
     #[schemars(with = "Option<u32>")]
     pub recover: Option<Spanned<u32>>,
+    /// How long after a run that leaves the state in doubt the probe is run again, off its slots. Default: not before its slot.
+    #[schemars(with = "Option<String>")]
+    pub recheck: Option<Spanned<RawLength>>,
     /// How much it matters. Default: P3.
     pub severity: Option<Severity>,
     /// How long after whoever was told is told again, between 1 min and 1 d, as long as nobody acknowledges: then after twice

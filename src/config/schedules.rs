@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::alerts::policy;
+use super::alerts::{policy, recheck};
 use super::probes::WrittenProbe;
 use super::raw::RawSchedule;
 use crate::domain::names::{ProbeName, ScheduleName, glob};
 use crate::domain::schedule::{Cadence, CadenceError, Schedule};
 use crate::domain::time::{Length, Timestamp};
+use crate::engine::runner::OVERTIME;
 use crate::settings::{Key, Node, Problem, Problems, Spanned, Value, suggest};
 
 /// The help for a cron line that cannot be read.
@@ -70,7 +71,47 @@ pub fn make(written: &WrittenSchedule, all: &Scheduling<'_>, problems: &mut Prob
             problems.push(problem.with_also(key.span.clone(), format!("`{name}` runs it every {}", Length(period))));
         }
     }
+    check_rechecks(
+        written,
+        &members.iter().filter_map(|name| probes.get(name)).collect::<Vec<_>>(),
+        timeout,
+        period,
+        problems,
+    );
     Some(Schedule { name: name.clone(), cadence, probes: members, timeout, alert: alert.flatten() })
+}
+
+/// What comes after the next slot is no recheck, and one that may still be going on when the slot comes is not made.
+fn check_rechecks(
+    written: &WrittenSchedule,
+    members: &[&WrittenProbe],
+    timeout: Duration,
+    period: Duration,
+    problems: &mut Problems,
+) {
+    let name = &written.name;
+    let of_schedule = written.raw.alert.as_ref().and_then(recheck);
+    let speaks = |probe: &&&WrittenProbe| probe.probe.alert.is_none();
+    let own = members.iter().filter_map(|probe| Some((probe.recheck.clone()?, vec![*probe])));
+    let all = of_schedule.map(|recheck| (recheck, members.iter().filter(speaks).copied().collect::<Vec<_>>()));
+    for (recheck, probes) in own.chain(all) {
+        let (wait, every) = (Length(recheck.value), Length(period));
+        if recheck.value >= period {
+            let message =
+                format!("a recheck after {wait} comes no sooner than the next slot: `{name}` has one every {every}");
+            problems.error(recheck.span, message).help = Some("write a shorter one, or remove `recheck`".to_owned());
+            continue;
+        }
+        let longest = |probe: &WrittenProbe| probe.probe.longest(probe.probe.timeout.unwrap_or(timeout));
+        let late = probes.iter().find(|probe| recheck.value + longest(probe) + OVERTIME > period);
+        if let Some(probe) = late {
+            let (probe, longest) = (&probe.probe.name, Length(longest(probe)));
+            let message = format!(
+                "no recheck of `{probe}` ends in time: {wait} after a run it may go on for {longest}, and `{name}` has a slot every {every}"
+            );
+            problems.warning(recheck.span, message).help = Some("write a shorter `recheck` or `timeout`".to_owned());
+        }
+    }
 }
 
 fn too_long(limit: Length, period: Duration) -> String {

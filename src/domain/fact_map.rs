@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Index;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
@@ -46,7 +47,7 @@ impl FactMap {
     }
 
     /// Whether there is a fact of that name.
-    pub fn contains(&self, name: &str) -> bool {
+    pub fn contains_key(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known == name)
     }
 
@@ -68,6 +69,15 @@ impl Fact {
 impl fmt::Debug for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.value().fmt(f)
+    }
+}
+
+/// Null where there is no such fact, as with a JSON object.
+impl Index<&str> for FactMap {
+    type Output = Value;
+
+    fn index(&self, name: &str) -> &Value {
+        self.get(name).unwrap_or(&Value::Null)
     }
 }
 
@@ -97,7 +107,7 @@ mod tests {
         let mut facts = FactMap::default();
         let count = Arc::clone(&worked_out);
         facts.insert_late("headers", move || count.fetch_add(1, Ordering::Relaxed).into());
-        assert!(facts.contains("headers"));
+        assert!(facts.contains_key("headers"));
         assert_eq!(worked_out.load(Ordering::Relaxed), 0);
         assert_eq!([facts.get("headers"), facts.get("headers")], [Some(&0.into()); 2]);
         assert_eq!(worked_out.load(Ordering::Relaxed), 1);
@@ -108,6 +118,7 @@ mod tests {
         let mut facts: FactMap = [("status", 200), ("requests", 1)].into_iter().collect();
         facts.insert_late("status", || 204.into());
         assert_eq!(facts.iter().collect::<Vec<_>>(), [("status", &204.into()), ("requests", &1.into())]);
-        assert_eq!((facts.get("json"), facts.contains("json")), (None, false));
+        assert_eq!((facts.get("json"), facts.contains_key("json")), (None, false));
+        assert_eq!(facts["json"], Value::Null);
     }
 }

@@ -23,6 +23,8 @@ pub struct AlertPolicy {
     pub after: After,
     /// How many passes in a row end it.
     pub recover: u32,
+    /// How long after a run that leaves a state in doubt the probe is run again, off its slots.
+    pub recheck: Option<Duration>,
     /// How much it matters.
     pub severity: Severity,
     /// How long after whoever was told is told again, as long as nobody acknowledges; twice as long each time, up to a day.
@@ -169,6 +171,17 @@ pub enum AlertState {
     },
 }
 
+impl AlertState {
+    /// Whether one more run may change it: bad and not firing yet, or firing and well again for less than it takes.
+    pub fn is_in_doubt(&self) -> bool {
+        match self {
+            Self::Healthy => false,
+            Self::Suspect { .. } => true,
+            Self::Firing { passes, .. } => *passes > 0,
+        }
+    }
+}
+
 /// A change of alert state that others are told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -245,6 +258,7 @@ mod tests {
             location: Arc::from("here"),
             probe: ProbeName::parse("p").unwrap(),
             schedule: Some(ScheduleName::parse("s").unwrap()),
+            extra: None,
             slot: at,
             due_at: at,
             started_at: at,
@@ -262,10 +276,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_one_more_run_may_change_is_in_doubt() {
+        let policy = AlertPolicy {
+            after: "2 of 3".parse().unwrap(),
+            recover: 2,
+            recheck: None,
+            severity: Severity::P3,
+            remind: None,
+        };
+        let mut state = AlertState::default();
+        let doubts = ".x.x.x..".chars().zip(0..).map(|(letter, second)| {
+            state = judge(&policy, Aspect::Failing, &state, &run(second, letter)).0;
+            if state.is_in_doubt() { '?' } else { '-' }
+        });
+        assert_eq!(doubts.collect::<String>(), "-??-?-?-");
+    }
+
     /// A trace: each letter is a run (`.` passed, `d` degraded, `x` failed, `?` ours, `!` shut down); the answer shows
     /// after each run `h`, `s` or `f`, in capitals where a transition was made.
     fn trace(after: &str, recover: u32, aspect: Aspect, runs: &str) -> String {
-        let policy = AlertPolicy { after: after.parse().unwrap(), recover, severity: Severity::P3, remind: None };
+        let policy =
+            AlertPolicy { after: after.parse().unwrap(), recover, recheck: None, severity: Severity::P3, remind: None };
         let mut state = AlertState::default();
         runs.chars()
             .enumerate()
@@ -310,7 +342,13 @@ mod tests {
 
     #[test]
     fn since_is_the_first_bad_run_of_those_that_fired() {
-        let policy = AlertPolicy { after: "2 of 3".parse().unwrap(), recover: 1, severity: Severity::P1, remind: None };
+        let policy = AlertPolicy {
+            after: "2 of 3".parse().unwrap(),
+            recover: 1,
+            recheck: None,
+            severity: Severity::P1,
+            remind: None,
+        };
         let mut state = AlertState::default();
         let mut fired = None;
         for (second, letter) in "x..x.x".chars().enumerate() {

@@ -48,6 +48,13 @@ pub struct Probe<A> {
     pub journey: bool,
 }
 
+impl<A> Probe<A> {
+    /// How long a run may go on whose steps have that budget, with its cleanup.
+    pub fn longest(&self, budget: Duration) -> Duration {
+        if self.cleanup.is_empty() { budget } else { budget + self.cleanup_timeout }
+    }
+}
+
 /// One action of a probe.
 #[derive(Clone, Debug)]
 pub struct Step<A> {

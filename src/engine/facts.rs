@@ -122,7 +122,7 @@ impl Scope for Facts<'_> {
             _ => {
                 let observation =
                     self.observation.ok_or_else(|| format!("`{root}` is not there before the step has run"))?;
-                if root == "json" && !observation.facts.contains(root) {
+                if root == "json" && !observation.facts.contains_key(root) {
                     return self
                         .json
                         .get_or_init(|| json(observation))

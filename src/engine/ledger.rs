@@ -1,16 +1,18 @@
 //! What is known of alerts: the states, the open incidents, and whom each incident was told to. In memory and without
 //! I/O; each change is put into the commit that makes it last.
 //!
-//! Here runs move states and states move incidents. [`telling`] says whom an incident is told to and when again, [`quiet`]
-//! why nobody is told, [`silences`] what people want to be quiet, [`versions`] what changed before it, and [`acts`] what
-//! people do about it.
+//! Here runs move states and states move incidents. [`rechecks`] says what is looked at again before its next slot,
+//! [`telling`] whom an incident is told to and when again, [`quiet`] why nobody is told, [`silences`] what people want to be
+//! quiet, [`versions`] what changed before it, and [`acts`] what people do about it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::rechecks::Rechecks;
 use super::plan::Plan;
 use super::runner::new_id;
+use super::scheduler::extras::ExtraRun;
 use crate::domain::exchange::Bundle;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
 use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Transition, judge};
@@ -23,6 +25,7 @@ use crate::ports::{Commit, KeptBundle, Loaded};
 
 pub mod acts;
 pub mod quiet;
+pub mod rechecks;
 pub mod silences;
 pub mod telling;
 pub mod versions;
@@ -38,6 +41,9 @@ pub struct Ledger {
     silences: Vec<Silence>,
     /// Until then nobody is told of what was open already when the process started; nothing once that is past.
     looked: Option<Timestamp>,
+    /// Runs off the slots that are to be asked for.
+    wanted: Vec<ExtraRun>,
+    rechecks: Rechecks,
 }
 
 /// A process that starts has seen nothing yet, so nobody is told for this long of what was open before it,
@@ -57,6 +63,8 @@ impl Ledger {
             versions: versions.collect(),
             silences: loaded.silences.into_iter().filter(|silence| now < silence.until).collect(),
             looked: None,
+            wanted: Vec::new(),
+            rechecks: Rechecks::default(),
         };
         let looked = later(now, FIRST_LOOK);
         ledger.looked = Some(looked).filter(|_| !ledger.open.is_empty());
@@ -71,6 +79,11 @@ impl Ledger {
     /// How many incidents are open.
     pub fn incidents_open(&self) -> usize {
         self.open.len()
+    }
+
+    /// The runs off the slots that are wanted since this was last asked.
+    pub fn take_wanted(&mut self) -> Vec<ExtraRun> {
+        std::mem::take(&mut self.wanted)
     }
 
     /// Goes on under another plan: states that nothing feeds any more are forgotten, and an incident that none of them
@@ -107,6 +120,7 @@ impl Ledger {
         }
         self.reconsider_quiet(now, commit);
         self.tell_who_was_missed(now, commit);
+        self.take_rechecks(now);
     }
 
     /// Takes in one run: its verdict moves the states, the states move the incidents, the incidents are told.
@@ -140,6 +154,7 @@ impl Ledger {
                 None => {}
             }
         }
+        self.set_recheck(&schedule.name, &run.probe, now);
         self.keep(bundle, &run, commit);
         commit.runs.push(run);
     }

@@ -24,6 +24,9 @@ use crate::ports::{Clock, Commit, Store, StoreError, TickSource};
 /// How many ended runs wait for the dispatcher; beyond it the scheduler waits, which the lateness of runs then shows.
 const ENDED_WAITING_MAX: usize = 16_384;
 
+/// How many commands wait for the scheduler; who wants a run off the slots never waits, and may want it again.
+const COMMANDS_WAITING_MAX: usize = 16_384;
+
 /// How many cleanups that failed wait for the janitor.
 const OWED_WAITING_MAX: usize = 1_024;
 
@@ -85,7 +88,7 @@ impl Engine {
         let mut publishers = JoinSet::new();
         fanout.take(&plan, &clock, &mut publishers);
         let (ended_sender, ended) = mpsc::channel::<Ended>(ENDED_WAITING_MAX);
-        let (commands, commands_receiver) = mpsc::channel(64);
+        let (commands, commands_receiver) = mpsc::channel(COMMANDS_WAITING_MAX);
         let (notices, notices_receiver) = mpsc::channel(64);
         let wake = Arc::new(Notify::new());
         let (stop_runs, stop_deliverer) = (CancellationToken::new(), CancellationToken::new());
@@ -124,6 +127,7 @@ impl Engine {
             ledger,
             ended,
             notices: notices_receiver,
+            commands: commands.clone(),
             fanout: fanout.clone(),
             wake: Arc::clone(&wake),
             unrecorded,
@@ -231,5 +235,54 @@ async fn end(clock: &dyn Clock, what: &str, most: Duration, tasks: &mut JoinSet<
             tracing::warn!("{what} did not end in time");
             tasks.abort_all();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::incident::Event;
+    use crate::domain::names::ProbeName;
+    use crate::domain::outcome::{Extra, Failure, FailureKind, Run};
+    use crate::engine::testing::{Debts, NoTicks, TestClock, at, plan_of, probe, schedule_of, step};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_does_not_wait_for_the_next_five_minutes() {
+        let (clock, store) = (TestClock::starting("2026-11-24T09:59:30Z"), Arc::new(Debts::default()));
+        let mut tier = schedule_of("tier", "5m", 1);
+        tier.alert.as_mut().unwrap().recheck = Some(Duration::from_secs(10));
+        let mut plan = plan_of(vec![tier]);
+        let mut dead = probe("probe-0");
+        let refused = || Err(Failure::new(FailureKind::ConnectRefused, "nobody listens"));
+        dead.steps = vec![step("only", move || (Duration::from_secs(1), refused()))];
+        plan.probes.insert(ProbeName::parse("probe-0").unwrap(), Arc::new(dead));
+        let rooms = Rooms {
+            clock: Arc::clone(&clock) as _,
+            ticks: Box::new(NoTicks),
+            store: Arc::clone(&store) as _,
+            plan: watch::Sender::new(Arc::new(plan)),
+            fanout: Fanout::default(),
+            threads: vec![Handle::current()],
+            pulses: Arc::default(),
+        };
+        let engine = Engine::start(rooms).await.unwrap();
+        clock.sleep_until(clock.monotonic() + Duration::from_secs(240)).await;
+        engine.stop().await;
+        let commits = store.commits.lock().unwrap();
+        let runs: Vec<&Run> = commits.iter().flat_map(|commit| &commit.runs).collect();
+        assert_eq!(runs.iter().map(|run| run.extra).collect::<Vec<_>>(), [None, Some(Extra::Recheck)]);
+        let apart = runs[1].started_at - runs[0].started_at;
+        assert!((11..=13).contains(&apart.num_seconds()), "a second of the run, and ten more: {apart}");
+        let told: Vec<_> = commits.iter().flat_map(|commit| &commit.deliveries).collect();
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].notification.event, Event::Opened);
+        assert!(told[0].created_at < at("2026-11-24T10:01:20Z"), "{}", told[0].created_at);
+        let slots: u64 = commits
+            .iter()
+            .flat_map(|commit| commit.accounts.values())
+            .flat_map(|account| &account.counts)
+            .map(|(_, count)| count)
+            .sum();
+        assert_eq!(slots, 1, "one slot came, and no run off the slots is counted among them");
     }
 }

@@ -24,6 +24,7 @@ use crate::domain::schedule::{Cadence, Schedule};
 use crate::domain::time::{Length, Monotonic, Timestamp};
 use crate::ports::{
     Clock, Commit, Delivery, Due, Loaded, Prober, SecretError, Secrets, Settlement, StepContext, Store, StoreError,
+    TickError, TickSource,
 };
 
 /// This thread and no other, for runs.
@@ -73,6 +74,18 @@ impl Clock for TestClock {
     }
     fn slept(&self) -> Duration {
         *self.slept.lock().unwrap()
+    }
+}
+
+/// Ticks that never come: the engine's own timer must do.
+pub struct NoTicks;
+
+impl TickSource for NoTicks {
+    fn watch<'a>(&'a mut self, _: &'a [Arc<Schedule>]) -> BoxFuture<'a, Result<(), TickError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    fn next(&mut self) -> BoxFuture<'_, ScheduleName> {
+        Box::pin(std::future::pending())
     }
 }
 
@@ -211,7 +224,13 @@ pub fn schedule_of(name: &str, every: &str, count: usize) -> Schedule {
         cadence: Cadence::every(every).unwrap(),
         probes,
         timeout: Duration::from_secs(10).min(every.mul_f64(0.8)),
-        alert: Some(AlertPolicy { after: "2".parse().unwrap(), recover: 1, severity: Severity::P2, remind: None }),
+        alert: Some(AlertPolicy {
+            after: "2".parse().unwrap(),
+            recover: 1,
+            recheck: None,
+            severity: Severity::P2,
+            remind: None,
+        }),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | table | a row is | known by | erased |
 //! |---|---|---|---|
-//! | `runs` | a run that ended | its id; a scheduled one also by schedule, probe, slot and location | when it is old |
+//! | `runs` | a run that ended | its id; one of a slot also by schedule, probe, slot and location | when it is old |
 //! | `slots` | a probe of a schedule: through which slot all have their outcome, how many had which, and its last run | schedule, probe | never |
 //! | `alert_states` | what the judge remembers, where that is not "healthy" | schedule, probe, aspect | when it is healthy or no longer configured |
 //! | `incidents` | an incident as it stands | its id | when it was resolved long ago and nothing of it waits |

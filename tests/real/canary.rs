@@ -131,7 +131,7 @@ impl Prober for Listener {
             let headers: serde_json::Map<_, _> =
                 head.lines().filter_map(|line| line.split_once(": ")).map(|(n, v)| (n.to_owned(), v.into())).collect();
             let mut seen = Observation { body: Some(body.to_owned().into()), ..Observation::default() };
-            seen.facts.insert("headers".to_owned(), headers.into());
+            seen.facts.insert("headers", headers);
             Ok(seen)
         })
     }

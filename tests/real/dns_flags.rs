@@ -1,5 +1,6 @@
 //! DNSSEC against Unbound, and answers that are as large as a server can make them.
 
+use roundsman::domain::fact_map::FactMap;
 use roundsman::domain::outcome::FailureKind;
 use serde_json::json;
 
@@ -99,7 +100,7 @@ async fn what_was_asked_and_answered_is_put_down() {
 }
 
 /// Over TCP, where there is room for it.
-async fn large(records: Vec<(u16, u32, Vec<u8>)>, kind: &str) -> serde_json::Map<String, serde_json::Value> {
+async fn large(records: Vec<(u16, u32, Vec<u8>)>, kind: &str) -> FactMap {
     let server = Answering::over_tcp(move |question| answered_with(question, &records)).await;
     let settings = format!("{{ name: www.shop.test, type: {kind}, server: \"{}\" }}", server.address);
     probe("dns", &settings).await.unwrap().facts

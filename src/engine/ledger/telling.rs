@@ -13,14 +13,16 @@ use crate::ports::{Commit, Delivery, Notification};
 impl Ledger {
     /// When something is due by the clock alone.
     pub fn next_due(&self) -> Option<Timestamp> {
-        // Nothing is due before the first look is over.
-        self.looked.or_else(|| self.open.values().filter_map(Incident::due_at).min())
+        // Nobody is told before the first look is over, but what is in doubt is looked at.
+        let told_at = self.looked.or_else(|| self.open.values().filter_map(Incident::due_at).min());
+        told_at.into_iter().chain(self.rechecks.next_at()).min()
     }
 
     /// Does what is due by now: what was kept quiet without a reason any more is told, and who waits for a word gets it.
     pub fn catch_up(&mut self, now: Timestamp, commit: &mut Commit) {
         // A wall clock that is set back does not make the first look longer.
         self.looked = self.looked.map(|at| at.min(later(now, FIRST_LOOK))).filter(|at| *at > now);
+        self.ask_rechecks(now);
         self.reconsider_quiet(now, commit);
         self.tell_who_was_missed(now, commit);
         let is_due = |incident: &Incident| incident.quiet.is_none() && incident.due_at().is_some_and(|at| at <= now);

@@ -23,6 +23,7 @@ fn run(schedule: &str, probe: &str, second: i64, letter: char) -> Run {
         location: Arc::from("here"),
         probe: name(probe),
         schedule: Some(ScheduleName::parse(schedule).unwrap()),
+        extra: None,
         slot: started_at,
         due_at: started_at,
         started_at,
@@ -865,4 +866,62 @@ fn without_a_route_the_time_line_says_that_nobody_was_told() {
     story.runs("tier", "probe-0", "xx");
     assert!(story.told.is_empty());
     assert!(story.last.moments.iter().any(|moment| moment.text == "nobody: no route takes it now"));
+}
+
+fn rechecking() -> Story {
+    let mut tier = schedule_of("tier", "5m", 1);
+    let alert = tier.alert.as_mut().unwrap();
+    (alert.after, alert.recover, alert.recheck) = ("3".parse().unwrap(), 2, Some(Duration::from_secs(10)));
+    Story::of(plan_of(vec![tier]))
+}
+
+impl Story {
+    /// So many seconds go by, each looked at; says after how many a run was asked for.
+    fn asked(&mut self, seconds: i64) -> Vec<i64> {
+        let mut asked = Vec::new();
+        for second in 1..=seconds {
+            self.second += 1;
+            let (now, mut commit) = (self.now(), Commit::default());
+            self.ledger.catch_up(now, &mut commit);
+            self.note(commit);
+            let wanted = self.ledger.take_wanted();
+            assert!(wanted.iter().all(|extra| extra.probe == name("probe-0") && extra.schedule.is_some()));
+            asked.extend(wanted.iter().map(|_| second));
+        }
+        asked
+    }
+}
+
+#[test]
+fn what_is_in_doubt_is_looked_at_again_until_it_is_not() {
+    let mut story = rechecking();
+    assert_eq!(story.runs("tier", "probe-0", ".").asked(30), [] as [i64; 0]);
+    assert_eq!(story.runs("tier", "probe-0", "x").asked(35), [10, 20, 30], "whether a run came of it or not");
+    assert_eq!(story.runs("tier", "probe-0", "x").asked(10), [10], "each run begins the wait anew");
+    assert_eq!(story.runs("tier", "probe-0", "x").asked(60), [] as [i64; 0], "it fires, which is no doubt");
+    assert_eq!(story.heard(), ["ops opened P2 #1 probe-0 is failing"]);
+    assert_eq!(story.runs("tier", "probe-0", ".").asked(10), [10], "well again, but for less than it takes");
+    assert_eq!(story.runs("tier", "probe-0", ".").asked(60), [] as [i64; 0]);
+    assert_eq!(story.ledger.next_due(), None);
+}
+
+#[test]
+fn who_starts_goes_on_to_recheck_and_who_is_not_watched_any_more_is_left_alone() {
+    let mut story = rechecking();
+    story.runs("tier", "probe-0", "x").restart();
+    assert_eq!(story.asked(25), [10, 20]);
+    // The wall clock is set back by an hour.
+    story.second -= 3_600;
+    story.runs("tier", "probe-0", "?");
+    assert_eq!(story.asked(10), [10]);
+    // Another plan with more time between, and one without.
+    let mut slower = (*story.ledger.plan).clone();
+    let mut tier = (**slower.schedules.values().next().unwrap()).clone();
+    tier.alert.as_mut().unwrap().recheck = Some(Duration::from_secs(20));
+    slower.schedules.insert(tier.name.clone(), Arc::new(tier));
+    story.ledger.take(Arc::new(slower), story.now(), &mut Commit::default());
+    assert_eq!(story.asked(35), [10, 30], "what waits already goes on to wait");
+    let without = Arc::new(plan_of(vec![schedule_of("tier", "5m", 0)]));
+    story.ledger.take(without, story.now(), &mut Commit::default());
+    assert_eq!((story.asked(60), story.ledger.next_due()), (vec![], None));
 }

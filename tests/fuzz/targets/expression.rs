@@ -29,8 +29,9 @@ pub fn target(data: &[u8]) -> Taken {
         }
     };
     let mut observation = Observation { body: Some(body.into()), ..Observation::default() };
-    let facts = json!({ "status": 200, "headers": { "content-type": "text/html", "x-id": "007" }, "redirects": 0 });
-    observation.facts = serde_json::from_value(facts).unwrap();
+    observation.facts.insert("status", 200);
+    observation.facts.insert("headers", json!({ "content-type": "text/html", "x-id": "007" }));
+    observation.facts.insert("redirects", 0);
     observation.phases.total_ms = 12.5;
     let captures = BTreeMap::from([(CaptureName::parse("token").unwrap(), "1e5".to_owned())]);
     let each = Value::Null;
