@@ -58,6 +58,7 @@ pub struct Engine {
     plan: watch::Sender<Arc<Plan>>,
     commands: mpsc::Sender<Command>,
     notices: mpsc::Sender<Notice>,
+    wake: Arc<Notify>,
     stop_runs: CancellationToken,
     stop_deliverer: CancellationToken,
     stop_janitor: CancellationToken,
@@ -134,7 +135,7 @@ impl Engine {
             store,
             plan: plans.subscribe(),
             fanout: fanout.clone(),
-            wake,
+            wake: Arc::clone(&wake),
             stop: stop_deliverer.clone(),
         };
         deliverer.spawn(delivering.run());
@@ -145,6 +146,7 @@ impl Engine {
             plan: plans,
             commands,
             notices,
+            wake,
             stop_runs,
             stop_deliverer,
             stop_janitor,
@@ -164,6 +166,11 @@ impl Engine {
     /// Where those who serve people bring what they do about incidents.
     pub fn notices(&self) -> mpsc::Sender<Notice> {
         self.notices.clone()
+    }
+
+    /// Looks for what is due to be delivered at once.
+    pub fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
     }
 
     /// Where metrics of the process itself go.
