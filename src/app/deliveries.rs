@@ -83,7 +83,10 @@ fn lines(known: &Deliveries) -> Vec<String> {
     let mut lines: Vec<_> = known.deliveries.iter().flat_map(of_one).collect();
     let more = (known.waiting + known.given_up).saturating_sub(shown);
     if more > 0 {
-        lines.push(format!("and {more} more: {} wait, {} were given up", known.waiting, known.given_up));
+        lines.push(format!(
+            "and {more} more: in all {} that wait and {} that were given up",
+            known.waiting, known.given_up
+        ));
     }
     lines
 }
@@ -93,7 +96,7 @@ fn of_one(delivery: &DeliveryBody) -> [String; 3] {
     let error = delivery.error.as_ref().map(|error| format!(": {}", harmless(error))).unwrap_or_default();
     [
         format!("{channel} {} of {incident}", event.as_str()),
-        format!("    {}{error}", standing(delivery, attempts(delivery.attempts))),
+        format!("    {}{error}", standing(delivery)),
         format!("    {id}"),
     ]
 }
@@ -102,7 +105,8 @@ fn attempts(count: u32) -> String {
     if count == 1 { "1 attempt".to_owned() } else { format!("{count} attempts") }
 }
 
-fn standing(delivery: &DeliveryBody, attempts: String) -> String {
+fn standing(delivery: &DeliveryBody) -> String {
+    let attempts = attempts(delivery.attempts);
     let at = |at: Option<Timestamp>| at.map(clock).unwrap_or_default();
     match (delivery.given_up_at, delivery.attempts) {
         (Some(_), _) => format!("given up {} after {attempts}", at(delivery.given_up_at)),
@@ -129,8 +133,11 @@ mod tests {
     fn each_says_to_whom_what_and_why_it_was_not_taken() {
         let rests = json!({ "attempts": 5, "next_attempt_at": "2026-11-24T09:18:00Z", "error": "503\u{1b}[2J" });
         let dead = json!({ "attempts": 1, "given_up_at": "2026-11-24T09:16:00Z", "error": "400 Bad Request", "event": "resolved" });
-        let deliveries =
-            [delivery("A", &json!({ "next_attempt_at": "2026-11-24T09:14:31Z" })), delivery("B", &rests), delivery("C", &dead)];
+        let deliveries = [
+            delivery("A", &json!({ "next_attempt_at": "2026-11-24T09:14:31Z" })),
+            delivery("B", &rests),
+            delivery("C", &dead),
+        ];
         let known = json!({ "deliveries": deliveries, "waiting": 700, "given_up": 1 });
         let known: Deliveries = serde_json::from_value(known).unwrap();
         insta::assert_snapshot!(lines(&known).join("\n"));

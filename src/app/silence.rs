@@ -118,10 +118,14 @@ fn list_lines(known: &Silences, now: Timestamp) -> Vec<String> {
 
 fn lines(silence: &Silence, now: Timestamp) -> Vec<String> {
     let Silence { id, matchers, by, reason, from, until } = silence;
-    let from = if now < *from { format!("from {} ", clock(*from)) } else { String::new() };
-    let (about, until, left) = (matchers.to_string(), clock(*until), words(between(now, *until)));
+    let (about, end) = (matchers.to_string(), clock(*until));
+    let when = if now < *from {
+        format!("from {} until {end}", clock(*from))
+    } else {
+        format!("until {end}, {} more", words(between(now, *until)))
+    };
     vec![
-        format!("{}  {from}until {until}, for {left}", harmless(&about)),
+        format!("{}  {when}", harmless(&about)),
         format!("    {}: {}", harmless(by), harmless(reason)),
         format!("    {id}"),
     ]
@@ -141,10 +145,10 @@ mod tests {
         let about = about(&written.map(str::to_owned)).unwrap();
         assert_eq!(about.probes, ["api-*", "pages@home"]);
         assert_eq!(about.schedules, ["hourly".parse().unwrap()].into());
-        assert_eq!(about.labels.into_iter().collect::<Vec<_>>(), [
-            ("service".to_owned(), "api".to_owned()),
-            ("team".to_owned(), "a=b".to_owned())
-        ]);
+        assert_eq!(
+            about.labels.into_iter().collect::<Vec<_>>(),
+            [("service".to_owned(), "api".to_owned()), ("team".to_owned(), "a=b".to_owned())]
+        );
         assert_eq!(about.severities, [Severity::P2].into());
         assert!(super::about(&["schedule:a b".to_owned()]).is_err());
     }

@@ -89,12 +89,7 @@ impl Desk {
     }
 
     /// Remembers what a receiver said of an incident.
-    pub async fn remember(
-        &self,
-        channel: &ChannelName,
-        reply: &Reply,
-        incident: &IncidentId,
-    ) -> Result<(), DeskError> {
+    pub async fn remember(&self, channel: &ChannelName, reply: &Reply, incident: &IncidentId) -> Result<(), DeskError> {
         Ok(self.inside()?.replies.remember(channel, reply, incident).await?)
     }
 

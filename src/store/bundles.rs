@@ -153,7 +153,10 @@ mod tests {
         kept.store.close().await;
         let before = Connection::open(&kept.path).unwrap();
         before
-            .execute_batch("DROP TABLE bundles; DROP TABLE pulses; DROP TABLE silences; PRAGMA user_version = 2")
+            .execute_batch(
+                "DROP TABLE bundles; DROP TABLE pulses; DROP TABLE silences; DROP TABLE replies;
+                 DROP INDEX outbox_given_up; PRAGMA user_version = 2",
+            )
             .unwrap();
         drop(before);
         kept.reopen().await;

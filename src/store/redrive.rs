@@ -71,18 +71,17 @@ fn one(connection: &Connection, id: &str, now: Timestamp) -> Result<Redriven> {
     });
     let Some((incident, channel, state, transition)) = found.optional()? else { return Ok(Redriven::Unknown) };
     match state.as_str() {
-        "pending" => {}
         "dead" if transition < last_delivered(connection, &incident, &channel)? => return Ok(Redriven::Overtaken),
         "dead" if is_handed_over(connection, &incident, &channel)? => return Ok(Redriven::HandedOver),
-        "dead" => {}
+        "pending" | "dead" => {}
         _ => return Ok(Redriven::Settled),
     }
     Ok(Redriven::Due(together(connection, &incident, &channel, now)?))
 }
 
 fn all(connection: &Connection, now: Timestamp) -> Result<Redriven> {
-    let mut select =
-        connection.prepare_cached("SELECT DISTINCT incident, channel FROM outbox WHERE state IN ('pending', 'dead')")?;
+    let mut select = connection
+        .prepare_cached("SELECT DISTINCT incident, channel FROM outbox WHERE state IN ('pending', 'dead')")?;
     let pairs = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let mut rows = 0;
     for pair in pairs.collect::<Result<Vec<_>>>()? {

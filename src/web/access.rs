@@ -143,11 +143,8 @@ pub async fn admit(
         tracing::error!(%error, "the page's token is not to be had: nothing is shown");
         Refusal::Unknown
     })?;
-    let (given, refusal) = if changes {
-        (bearer_token(headers), Refusal::Bearer)
-    } else {
-        (given_token(headers), Refusal::Token)
-    };
+    let (given, refusal) =
+        if changes { (bearer_token(headers), Refusal::Bearer) } else { (given_token(headers), Refusal::Token) };
     let is_given = given.is_some_and(|given| is_same(given.as_bytes(), token.expose_secret().as_bytes()));
     if is_given { Ok(()) } else { Err(refusal) }
 }

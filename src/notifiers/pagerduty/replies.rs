@@ -34,7 +34,8 @@ struct Webhook {
 #[derive(Deserialize)]
 struct Event {
     id: String,
-    event_type: String,
+    #[serde(rename = "event_type")]
+    what: String,
     agent: Option<Agent>,
     #[serde(default)]
     data: Value,
@@ -59,11 +60,11 @@ pub fn heard(secret: &str, signature: &str, body: &[u8]) -> Heard {
 
 fn reply(Webhook { event }: Webhook) -> Option<Reply> {
     let text = |value: &Value| value.as_str().filter(|text| (1..=ID_MAX).contains(&text.len())).map(str::to_owned);
-    let (data, is_note) = (&event.data, event.event_type == "incident.annotated");
+    let (data, is_note) = (&event.data, event.what == "incident.annotated");
     // A note names the incident by PagerDuty's own id alone; what is said of the incident itself names both.
     let theirs = text(if is_note { &data["incident"]["id"] } else { &data["id"] })?;
     let incident = text(&data["incident_key"]).map(|key| IncidentId(Arc::from(key)));
-    let says = match event.event_type.as_str() {
+    let says = match event.what.as_str() {
         "incident.acknowledged" => Says::Acknowledged,
         "incident.annotated" => Says::Note(piece(data["content"].as_str()?, NOTE_MAX)?),
         _ => Says::Nothing,

@@ -249,7 +249,6 @@ pub struct SilenceDone {
     pub recorded: bool,
 }
 
-
 /// What channels have not taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deliveries {
@@ -290,18 +289,7 @@ impl From<UndeliveredRow> for DeliveryBody {
     fn from(row: UndeliveredRow) -> Self {
         let UndeliveredRow { id, channel, fallback, incident, event, created_at, attempts, .. } = row;
         let UndeliveredRow { next_attempt_at, given_up_at, error, .. } = row;
-        Self {
-            id,
-            channel,
-            fallback,
-            incident,
-            event,
-            created_at,
-            attempts,
-            next_attempt_at,
-            given_up_at,
-            error,
-        }
+        Self { id, channel, fallback, incident, event, created_at, attempts, next_attempt_at, given_up_at, error }
     }
 }
 

@@ -37,18 +37,17 @@ pub async fn hear(State(room): State<Arc<Room>>, request: Request) -> Result<Res
     room.when_ready()?;
     let signature = request.headers().get(SIGNATURE).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = room.bytes(request.into_body()).await?;
-    let (channel, reply) = match listen(&room, &signature.unwrap_or_default(), &body).await? {
-        (channel, Some(reply)) => (channel, reply),
-        (_, None) => return said(&room, "ignored: it says nothing that is understood here"),
+    let (channel, Some(reply)) = listen(&room, &signature.unwrap_or_default(), &body).await? else {
+        return Ok(said(&room, "ignored: it says nothing that is understood here"));
     };
     let mut lately = room.heard.0.lock().await;
     let key = (channel, reply.id.clone());
     let known = room.done(room.web.desk.look_up(&key.0, &reply)).await?;
     if known.is_repeated || lately.contains(&key) {
-        return said(&room, "ignored: it was said before");
+        return Ok(said(&room, "ignored: it was said before"));
     }
     let Some(incident) = reply.incident.clone().or(known.incident) else {
-        return said(&room, "ignored: which incident it is about is not known here");
+        return Ok(said(&room, "ignored: which incident it is about is not known here"));
     };
     let became = take(&room, &reply, &incident).await?;
     if let Err(error) = room.done(room.web.desk.remember(&key.0, &reply, &incident)).await {
@@ -58,7 +57,7 @@ pub async fn hear(State(room): State<Arc<Room>>, request: Request) -> Result<Res
     if lately.len() > LATELY_MAX {
         lately.pop_front();
     }
-    said(&room, became)
+    Ok(said(&room, became))
 }
 
 /// The channel whose receiver it is, and what it says.
@@ -106,6 +105,6 @@ async fn take(room: &Room, reply: &Reply, incident: &IncidentId) -> Result<&'sta
     }
 }
 
-fn said(room: &Room, became: &str) -> Result<Response, Trouble> {
-    Ok(answer(&*room.plan().secrets, StatusCode::OK, &json!({ "outcome": became })))
+fn said(room: &Room, became: &str) -> Response {
+    answer(&*room.plan().secrets, StatusCode::OK, &json!({ "outcome": became }))
 }
