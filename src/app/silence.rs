@@ -48,8 +48,7 @@ pub struct SilenceArguments {
 pub async fn silence(directory: PathBuf, surroundings: Surroundings, what: SilenceArguments) -> Result<Answer, Stop> {
     let begin = if what.list || what.end.is_some() { None } else { Some(begin(&what, &surroundings)?) };
     let daemon = DaemonClient::find(&directory, &surroundings, &what.daemon).await?;
-    let (now, mut out) = (surroundings.clock.now(), Output::default());
-    let is_json = what.format == Format::Json;
+    let mut out = Output::default();
     let done: SilenceDone = match (begin, &what.end) {
         (Some(begin), _) => daemon.post("silences", &begin).await?,
         (None, Some(end)) => {
@@ -60,13 +59,15 @@ pub async fn silence(directory: PathBuf, surroundings: Surroundings, what: Silen
         (None, None) => {
             let known: Silences = daemon.get("silences").await?;
             match what.format {
-                Format::Text => out.line(list_lines(&known, now).join("\n"))?,
+                Format::Text => out.line(list_lines(&known, surroundings.clock.now()).join("\n"))?,
                 Format::Json => out.line(json(&known)?)?,
             }
             return Ok(Answer::Well);
         }
     };
-    if is_json {
+    // After the answer, so that what began with it has begun.
+    let now = surroundings.clock.now();
+    if what.format == Format::Json {
         out.line(json(&done)?)?;
     } else if done.silence.until <= now {
         out.line(format_args!("{} is over", done.silence.id))?;

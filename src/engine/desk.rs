@@ -79,6 +79,9 @@ impl Desk {
     pub async fn redrive(&self, what: Redrive, now: Timestamp) -> Result<Redriven, DeskError> {
         let inside = self.inside()?;
         let redriven = inside.outbox.redrive(what, now).await?;
+        if let Redriven::Due(messages) = redriven {
+            tracing::info!(messages, "somebody wants messages tried again that were not taken");
+        }
         inside.wake.notify_one();
         Ok(redriven)
     }

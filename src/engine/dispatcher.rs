@@ -304,6 +304,7 @@ fn log(commit: &Commit, now: Timestamp) {
             "opened" => tracing::warn!(incident = %id, %severity, "opened: {}", harmless(&incident.summary())),
             "resolved" => tracing::info!(incident = %id, "resolved: {probe} {}", moment.text),
             "acknowledged" => tracing::info!(incident = %id, "acknowledged: {probe} {}", harmless(&moment.text)),
+            "note" => tracing::info!(incident = %id, "noted of {probe}: {}", harmless(&moment.text)),
             "muted" => tracing::info!(incident = %id, "nobody is told of {probe}: {}", harmless(&moment.text)),
             _ => {}
         }

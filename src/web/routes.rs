@@ -171,8 +171,13 @@ impl Room {
         *self.overview.lock().await = None;
     }
 
-    /// How things stand, not older than a second.
-    pub async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
+    /// How things stand at this moment, but for runs: who acts on it must not act on what was. One reads at a time.
+    pub async fn as_it_is(&self) -> Result<Overview, StoreError> {
+        let _turn = self.overview.lock().await;
+        self.patiently(self.web.reader.overview(self.web.clock.now())).await
+    }
+
+    async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
         let mut kept = self.overview.lock().await;
         if let Some((read_at, overview)) = kept.as_ref()
             && self.web.clock.monotonic().since(*read_at) < OVERVIEW_FRESH

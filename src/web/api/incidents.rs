@@ -34,7 +34,7 @@ pub async fn all(
     let Ok(Query(which)) = which else {
         return Err(Trouble::new(StatusCode::BAD_REQUEST, "nothing may be asked but `?resolved=1`"));
     };
-    let (plan, overview) = (room.plan(), room.overview().await?);
+    let (plan, overview) = (room.plan(), room.as_it_is().await?);
     let bodies = |incidents: &[Incident]| -> Vec<_> {
         incidents.iter().map(|incident| IncidentBody::of(incident, &plan.web)).collect()
     };
