@@ -67,7 +67,7 @@ pub enum Notice {
         /// What.
         what: Silencing,
         /// Is answered after the commit.
-        answer: oneshot::Sender<Result<Silence, SilenceError>>,
+        answer: oneshot::Sender<Result<Silenced, SilenceError>>,
     },
 }
 
@@ -77,6 +77,15 @@ pub struct Acted {
     /// The incident as it stands now.
     pub incident: Incident,
     /// Whether it is in the store; where that failed it holds all the same, and is written when the store returns.
+    pub recorded: bool,
+}
+
+/// What came of wanting quiet, or wanting it no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silenced {
+    /// The silence as it is now.
+    pub silence: Silence,
+    /// As for [`Acted::recorded`].
     pub recorded: bool,
 }
 
@@ -196,7 +205,7 @@ impl Dispatcher {
             }
             Notice::Silence { what, answer } => {
                 let done = self.ledger.silence(what, now, &mut self.unrecorded);
-                Some(Box::new(move |_| drop(answer.send(done))))
+                Some(Box::new(move |recorded| drop(answer.send(done.map(|silence| Silenced { silence, recorded })))))
             }
         }
     }
@@ -311,6 +320,7 @@ fn log(commit: &Commit, now: Timestamp) {
             "opened" => tracing::warn!(incident = %id, %severity, "opened: {}", harmless(&incident.summary())),
             "resolved" => tracing::info!(incident = %id, "resolved: {probe} {}", moment.text),
             "acknowledged" => tracing::info!(incident = %id, "acknowledged: {probe} {}", harmless(&moment.text)),
+            "note" => tracing::info!(incident = %id, "noted of {probe}: {}", harmless(&moment.text)),
             "muted" => tracing::info!(incident = %id, "nobody is told of {probe}: {}", harmless(&moment.text)),
             _ => {}
         }

@@ -13,6 +13,7 @@
 //! | `bundles` | what a run that failed left for whoever looks for its cause | its run | when ten later ones of its probe are there, and it is neither the first nor the latest of an incident; or when it is old, or with its incident |
 //! | `pulses` | what is known of a job elsewhere by its pings | the hash of its token | never |
 //! | `silences` | what somebody wants nobody to be told of | its id | when it ended long ago |
+//! | `replies` | what a receiver said of an incident of its own accord | channel, its id there | with its incident |
 //!
 //! Ids are ours; row numbers mean nothing. Instants and lengths are whole microseconds. What rules and pages
 //! ask for is a column; the rest of a thing is JSON beside it.
@@ -30,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
     include_str!("migrations/0006.sql"),
+    include_str!("migrations/0007.sql"),
 ];
 
 /// The version that this program works with.
@@ -73,7 +75,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [6, i64::from(super::APPLICATION_ID), 2, 11];
+        let expected = [7, i64::from(super::APPLICATION_ID), 2, 12];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);

@@ -56,6 +56,7 @@ async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> 
         page: Arc::new(move || metrics.then(|| Arc::new(Metrics) as Arc<dyn Exposition>)),
         ready: is_ready,
         pings: Arc::new(Pulses::default()),
+        desk: Arc::default(),
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(listener, web, stop.clone()));
@@ -367,4 +368,65 @@ async fn a_ping_is_answered_for_only_when_it_is_recorded() {
     let unreadable = served(waiting(Token::Secret(SecretName::parse("gone").unwrap()))).await;
     let answer = unreadable.get("/ping/0123456789abcdef").await;
     assert_eq!(status(&answer), 503, "it may be the right one: {answer}");
+}
+
+/// The body of an answer as JSON.
+fn body(answer: &str) -> serde_json::Value {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-type: application/json\r\n"), "{head}");
+    serde_json::from_str(body).unwrap()
+}
+
+#[tokio::test]
+async fn programs_read_incidents_without_secrets() {
+    let mut incident = incident();
+    incident.latest_failures[0].actual = Some("hunter2 \u{1b}[2J".to_owned());
+    let told = Told { overview: broken(), story: Some(story(incident)) };
+    let served = served_by(plan(), Arc::new(told), true).await;
+    let story = body(&served.get(&format!("/api/v1/incidents/{INCIDENT}")).await);
+    insta::assert_snapshot!(format!("{story:#}"));
+    let open = body(&served.get("/api/v1/incidents").await);
+    assert_eq!((&open["open"][0]["id"], open.get("resolved")), (&INCIDENT.into(), None));
+    let both = body(&served.get("/api/v1/incidents?resolved=1").await);
+    assert_eq!(both["resolved"][0]["is_open"], false);
+    for (path, expected) in [
+        ("/api/v1/incidents?resolve=1", 400),
+        ("/api/v1/incidents/other", 404),
+        (&format!("/api/v1/incidents/{}", "a".repeat(65)), 404),
+        ("/api/v1/", 404),
+        ("/api/v2/incidents", 404),
+        ("/api/v1/deliveries", 503),
+    ] {
+        let answer = served.get(path).await;
+        assert_eq!(status(&answer), expected, "{path}: {answer}");
+        assert!(path.starts_with("/api/v2") || body(&answer)["error"].is_string(), "{answer}");
+    }
+    served.ready.send_replace(false);
+    let answer = served.get("/api/v1/incidents").await;
+    assert_eq!(
+        (status(&answer), &body(&answer)["error"]),
+        (503, &"Roundsman is starting or stopping: try again".into())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let mut plan = plan();
+    plan.web.token = Some("page".parse().unwrap());
+    plan.secrets = Arc::new(Fixed(Some("correct-horse")));
+    let served = served(plan).await;
+    let headers = [
+        "Host: localhost",
+        "Authorization: Bearer correct-horse",
+        "Content-Type: application/json",
+        "Content-Length: 100",
+    ];
+    let began = served.clock.monotonic();
+    let answer = served.ask("POST /api/v1/silences", &headers).await;
+    assert_eq!(status(&answer), 408, "{answer}");
+    assert_eq!(served.clock.monotonic().since(began).as_secs(), 10);
+    let whole = r#"{"matchers":{"probes":["x"]},"by":"ann","reason":"x","for":"1h"}"#;
+    let length = format!("Content-Length: {}\r\n\r\n{whole}", whole.len());
+    let answer = served.ask("POST /api/v1/silences", &[headers[0], headers[1], headers[2], &length]).await;
+    assert_eq!(status(&answer), 503, "nobody stands behind the desk: {answer}");
 }
