@@ -277,6 +277,7 @@ pub(crate) mod tests {
             url: Some("https://rounds.example/incidents/01K0000000000000000000000A".to_owned()),
             late: false,
             plain: false,
+            group: None,
         }
     }
 

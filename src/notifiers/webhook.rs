@@ -356,6 +356,7 @@ mod tests {
             url: Some("https://rounds.example.com/incidents/01JDEXAMPLE".to_owned()),
             late: false,
             plain,
+            group: None,
         }
     }
 

@@ -11,6 +11,8 @@
 //! | `bundles` | what runs that failed left, and which of it stays |
 //! | `journal` | what runs may have left in their targets |
 //! | `outbox` | which deliveries are due, and what became of them |
+//! | `order` | the order in which a channel is told of an incident |
+//! | `gathering` | which of them leave in one message |
 //! | `retention` | what is erased, in slices |
 //! | `readers` | the connections that only read |
 //! | `reads` | what a starting process and the pages ask |
@@ -21,9 +23,11 @@
 
 mod bundles;
 mod columns;
+mod gathering;
 mod journal;
 mod lock;
 mod opening;
+mod order;
 mod outbox;
 mod readers;
 mod reads;

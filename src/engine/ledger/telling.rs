@@ -149,15 +149,20 @@ impl Ledger {
             url,
             late: false,
             plain: false,
+            group: None,
         };
-        commit.deliveries.extend(channels.iter().map(|channel| Delivery {
-            id: new_id(now),
-            channel: channel.clone(),
-            fallback: fallback.clone().filter(|fallback| fallback != channel),
-            notification: notification.clone(),
-            created_at: now,
-            attempts: 0,
-            next_attempt_at: now,
+        commit.deliveries.extend(channels.iter().map(|channel| {
+            let rules = self.plan.rules(channel);
+            Delivery {
+                id: new_id(now),
+                channel: channel.clone(),
+                fallback: fallback.clone().filter(|fallback| fallback != channel),
+                notification: notification.clone(),
+                together: rules.key(&incident.labels),
+                created_at: now,
+                attempts: 0,
+                next_attempt_at: later(now, rules.wait(event, incident.severity)),
+            }
         }));
     }
 }
