@@ -338,7 +338,7 @@ impl Notification {
     fn summary_of(&self, group: &Group) -> String {
         let (size, probes) = (group.size, group.probes());
         let over = match group.over() {
-            over if over > 0 && !self.late => format!(" ({over} of them no more)"),
+            over if over > 0 && !self.late => format!(" ({over} of them over by now)"),
             _ => String::new(),
         };
         match self.event {

@@ -3,6 +3,7 @@
 pub mod debt;
 pub mod exchange;
 pub mod expression;
+pub mod flapping;
 pub mod grouping;
 pub mod hours;
 pub mod incident;

@@ -153,7 +153,14 @@ mod tests {
         kept.store.close().await;
         let before = Connection::open(&kept.path).unwrap();
         before
-            .execute_batch("DROP TABLE bundles; DROP TABLE pulses; DROP TABLE silences; PRAGMA user_version = 2")
+            .execute_batch(
+                "DROP TABLE bundles; DROP TABLE pulses; DROP TABLE silences; DROP TABLE flaps;
+                 DROP INDEX outbox_by_message; DROP INDEX outbox_carrying; DROP INDEX outbox_waiting;
+                 DROP INDEX outbox_by_departure;
+                 ALTER TABLE outbox DROP COLUMN together; ALTER TABLE outbox DROP COLUMN severity;
+                 ALTER TABLE outbox DROP COLUMN message; ALTER TABLE outbox DROP COLUMN gone_at;
+                 PRAGMA user_version = 2",
+            )
             .unwrap();
         drop(before);
         kept.reopen().await;
