@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::debt::Debt;
 use crate::domain::exchange::{Bundle, Exchange};
 use crate::domain::expression::Names;
+use crate::domain::flapping::Flap;
 use crate::domain::grouping::{Group, Keeping, Rules};
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
@@ -489,6 +490,8 @@ pub struct Commit {
     pub bundles: Vec<KeptBundle>,
     /// Silences that somebody began or ended.
     pub silences: Vec<Silence>,
+    /// How what comes and goes has done so lately, whole.
+    pub flaps: BTreeMap<AlertKey, Flap>,
 }
 
 /// What a run left for whoever looks for a cause.
@@ -537,6 +540,11 @@ impl Commit {
         self.silences.push(silence);
     }
 
+    /// The last word on how something comes and goes.
+    pub fn put_flap(&mut self, key: AlertKey, flap: Flap) {
+        self.flaps.insert(key, flap);
+    }
+
     /// The last word on the version that a step saw.
     pub fn put_version(&mut self, version: Version) {
         self.versions.retain(|known| (&known.probe, &known.step) != (&version.probe, &version.step));
@@ -575,6 +583,8 @@ pub struct Loaded {
     pub pulses: Vec<(TokenDigest, Pulse)>,
     /// The silences that are kept, those that are over among them.
     pub silences: Vec<Silence>,
+    /// What has come and gone lately, and what flaps.
+    pub flaps: Vec<(AlertKey, Flap)>,
 }
 
 /// The longest that a delivery rests between two attempts, whatever its receiver asks for.

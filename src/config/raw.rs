@@ -253,6 +253,24 @@ pub struct RawAlert {
     /// as long, and so on up to a day. Default: never.
     #[schemars(with = "Option<String>")]
     pub remind: Option<Spanned<RawLength>>,
+    /// When coming and going is told as one incident that flaps.
+    pub flapping: Option<RawFlapping>,
+}
+
+/// When coming and going is one incident, which stays open until it has been quiet.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Flapping")]
+pub struct RawFlapping {
+    /// How many openings are flapping, 2 to 100. Default: 4.
+    #[schemars(with = "Option<u32>")]
+    pub openings: Option<Spanned<u32>>,
+    /// Within what time, between 10 s and 1 d. Default: 1 h.
+    #[schemars(with = "Option<String>")]
+    pub within: Option<Spanned<RawLength>>,
+    /// How long nothing must change until it is over, between 10 s and 1 d. Default: 15 min.
+    #[schemars(with = "Option<String>")]
+    pub quiet: Option<Spanned<RawLength>>,
 }
 
 /// A probe, but for its kind, which is the key that names one.

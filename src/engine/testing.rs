@@ -14,6 +14,7 @@ use super::plan::{Plan, PlannedProbe, WebPlan};
 use super::runner::Runner;
 use super::threads::Threads;
 use crate::domain::debt::{Debt, Owing};
+use crate::domain::flapping::FlappingPolicy;
 use crate::domain::grouping::{Group, Rules};
 use crate::domain::incident::{Incident, IncidentId, Severity};
 use crate::domain::judge::{AlertPolicy, Aspect};
@@ -222,7 +223,7 @@ pub fn schedule_of(name: &str, every: &str, count: usize) -> Schedule {
         cadence: Cadence::every(every).unwrap(),
         probes,
         timeout: Duration::from_secs(10).min(every.mul_f64(0.8)),
-        alert: Some(AlertPolicy { after: "2".parse().unwrap(), recover: 1, severity: Severity::P2, remind: None }),
+        alert: Some(AlertPolicy { after: "2".parse().unwrap(), recover: 1, severity: Severity::P2, remind: None, flapping: FlappingPolicy::default() }),
     }
 }
 

@@ -318,6 +318,7 @@ fn body(notification: &Notification) -> Value {
             ("at", json!(rfc3339(notification.at))),
             ("resolved_at", json!(incident.resolved_at.map(rfc3339))),
             ("late", json!(notification.late)),
+            ("flapping", json!(incident.is_flapping())),
         ];
         fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
         if let Some(group) = &notification.group {

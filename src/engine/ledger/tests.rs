@@ -154,8 +154,9 @@ impl Story {
         let text = |incident: &Incident| serde_json::to_string(incident).unwrap();
         let loaded = Loaded {
             states: self.ledger.states.clone().into_iter().collect(),
-            incidents: self.ledger.open.values().map(|open| serde_json::from_str(&text(open)).unwrap()).collect(),
+            incidents: self.ledger.open.iter().map(|(_, open)| serde_json::from_str(&text(open)).unwrap()).collect(),
             silences: self.ledger.silences.clone(),
+            flaps: self.ledger.flaps.clone().into_iter().collect(),
             ..Loaded::default()
         };
         let (now, mut commit) = (self.now(), Commit::default());
@@ -166,7 +167,7 @@ impl Story {
     }
 
     fn act(&mut self, by: &str, act: &Act) -> Result<Incident, ActError> {
-        let id = self.ledger.open.values().next().map(|incident| incident.id.clone());
+        let id = self.ledger.open.iter().next().map(|(_, incident)| incident.id.clone());
         let (now, mut commit) = (self.now(), Commit::default());
         let id = id.unwrap_or(IncidentId(Arc::from("none")));
         let done = self.ledger.act(&id, by, act, now, &mut commit);
@@ -758,7 +759,7 @@ fn a_restart_goes_on_counting_and_resolves_what_it_missed() {
         ledger.take_run(run("tier", "probe-0", second, letter), now, &mut commit);
         let loaded = Loaded {
             states: ledger.states.clone().into_iter().collect(),
-            incidents: ledger.open.values().cloned().collect(),
+            incidents: ledger.open.iter().map(|(_, open)| open.clone()).collect(),
             versions: ledger.versions.values().cloned().collect(),
             ..Loaded::default()
         };
