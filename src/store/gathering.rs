@@ -257,3 +257,184 @@ fn left_behind(connection: &Connection, origin: &str, by: &Delivery) -> Result<u
     let of = params![origin, by.notification.event.as_str(), by.id];
     Ok(select.query_row(of, |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::grouping::{Grouping, Keeping};
+    use crate::domain::incident::{Incident, Severity};
+    use crate::ports::{Commit, Due, Receipt, Settlement, Store as _};
+    use crate::store::testing::{Kept, channel, delivery as message, incident, kept, resolved, second};
+
+    fn rules(keeping: Keeping) -> BTreeMap<ChannelName, Rules> {
+        let rules = Rules { keeping, grouping: Grouping::default() };
+        ["ops", "team"].map(|name| (channel(name), rules.clone())).into()
+    }
+
+    /// Incidents `I0`, `I1`, …, the last of which is the gravest.
+    fn incidents(count: usize) -> Vec<Incident> {
+        let severity = |n| if n + 1 == count { Severity::P1 } else { Severity::P3 };
+        (0..count).map(|n| incident(&format!("I{n}"), severity(n), 0)).collect()
+    }
+
+    /// What is told of each to `ops`, ripe ten seconds later.
+    async fn tell(kept: &Kept, of: &[Incident], event: Event, transition: u32, at: i64) {
+        let one = |incident: &Incident| Delivery {
+            together: Some("service=".to_owned()),
+            next_attempt_at: second(at + 10),
+            ..message(incident, transition, event, "ops", at)
+        };
+        let incidents = match event {
+            Event::Resolved => of.iter().map(|incident| resolved(incident, at)).collect(),
+            _ => of.to_vec(),
+        };
+        let deliveries = incidents.iter().map(one).collect();
+        kept.store.commit(Commit { incidents, deliveries, ..Commit::default() }.into()).await.unwrap();
+    }
+
+    async fn look(kept: &Kept, keeping: Keeping, at: i64) -> Due {
+        kept.store.gather(second(at), &rules(keeping)).await.unwrap();
+        kept.store.due_deliveries(second(at), 10).await.unwrap()
+    }
+
+    fn ids(due: &Due) -> Vec<&str> {
+        due.now.iter().map(|delivery| delivery.id.as_str()).collect()
+    }
+
+    async fn settle(kept: &Kept, of: &Delivery, at: i64) {
+        let receipt = Receipt { id: Some("m-1".to_owned()) };
+        kept.store.settle(of, Settlement::Delivered { at: second(at), receipt }).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_told_together_and_stays_together_whatever_happens() {
+        let mut kept = kept();
+        let all = incidents(3);
+        tell(&kept, &all[..2], Event::Opened, 1, 0).await;
+        let due = kept.store.due_deliveries(second(5), 10).await.unwrap();
+        assert_eq!((ids(&due), due.ripe, due.next_at), (vec![], false, Some(second(10))));
+        tell(&kept, &all[2..], Event::Opened, 1, 6).await;
+        assert!(kept.store.due_deliveries(second(10), 10).await.unwrap().ripe);
+        let due = look(&kept, Keeping::Messages, 10).await;
+        assert_eq!(ids(&due), ["I2-1-ops"], "the gravest carries the others");
+        let group = kept.store.group(&due.now[0]).await.unwrap().unwrap();
+        let members: Vec<_> = group.members.iter().map(|member| member.incident.to_string()).collect();
+        assert_eq!((group.size, members.join(" ").as_str()), (3, "I2 I0 I1"));
+        // Another that comes before it was told, a crash and a start change nothing of it.
+        tell(&kept, &[incident("I9", Severity::P1, 11)], Event::Opened, 1, 11).await;
+        kept.reopen().await;
+        kept.store.retry_deliveries(second(11)).await.unwrap();
+        let due = look(&kept, Keeping::Messages, 11).await;
+        assert_eq!((ids(&due), kept.store.group(&due.now[0]).await.unwrap()), (vec!["I2-1-ops"], Some(group)));
+        settle(&kept, &due.now[0], 12).await;
+        assert_eq!(kept.number("SELECT count(*) FROM outbox WHERE state = 'delivered' AND receipt = 'm-1'"), 3);
+        assert_eq!(kept.number("SELECT count(*) FROM outbox WHERE state = 'pending'"), 1, "the other waits on");
+    }
+
+    #[tokio::test]
+    async fn what_began_together_ends_together_and_its_last_end_is_known() {
+        for keeping in [Keeping::Messages, Keeping::Threads, Keeping::Alerts] {
+            let kept = kept();
+            let all = incidents(7);
+            tell(&kept, &all, Event::Opened, 1, 0).await;
+            let due = look(&kept, keeping, 10).await;
+            settle(&kept, &due.now[0], 10).await;
+            tell(&kept, &all[..2], Event::Resolved, 2, 20).await;
+            assert_eq!(ids(&look(&kept, keeping, 25).await), [] as [&str; 0], "others may end too");
+            tell(&kept, &all[2..3], Event::Resolved, 2, 26).await;
+            let due = look(&kept, keeping, 30).await;
+            let group = kept.store.group(&due.now[0]).await.unwrap().unwrap();
+            assert_eq!((group.size, group.left, group.origin.as_deref()), (3, 4, Some("I6-1-ops")), "{keeping:?}");
+            assert_eq!(due.firsts[&due.now[0].id].id.as_deref(), Some("m-1"));
+            tell(&kept, &all[3..], Event::Resolved, 2, 31).await;
+            // Until that is told, what comes after it would not know whether it is the last.
+            assert_eq!(ids(&look(&kept, keeping, 95).await), [due.now[0].id.as_str()]);
+            settle(&kept, &due.now[0], 95).await;
+            let due = look(&kept, keeping, 96).await;
+            let group = kept.store.group(&due.now[0]).await.unwrap().unwrap();
+            assert_eq!((group.size, group.left), (4, 0));
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_ends_alone_waits_for_nobody_and_one_of_many_goes_by_their_message() {
+        let kept = kept();
+        let all = incidents(2);
+        tell(&kept, &all[..1], Event::Opened, 1, 0).await;
+        let due = look(&kept, Keeping::Alerts, 10).await;
+        assert_eq!(due.grouped, [].into());
+        settle(&kept, &due.now[0], 10).await;
+        tell(&kept, &all[..1], Event::Resolved, 2, 20).await;
+        let due = look(&kept, Keeping::Alerts, 20).await;
+        assert_eq!((ids(&due), due.grouped), (vec!["I0-2-ops"], [].into()));
+        let storm: Vec<_> = (0..6).map(|n| incident(&format!("S{n}"), Severity::P3, 30)).collect();
+        tell(&kept, &storm, Event::Opened, 1, 30).await;
+        let due = look(&kept, Keeping::Alerts, 40).await;
+        settle(&kept, due.now.last().unwrap(), 40).await;
+        tell(&kept, &storm[3..4], Event::Reminder, 2, 50).await;
+        let due = look(&kept, Keeping::Alerts, 60).await;
+        let reminder = due.now.iter().find(|delivery| delivery.id == "S3-2-ops").unwrap();
+        let group = kept.store.group(reminder).await.unwrap().unwrap();
+        assert_eq!((group.size, group.left, group.origin.as_deref()), (1, 5, Some("S0-1-ops")));
+        assert!(due.grouped.contains("S3-2-ops"));
+    }
+
+    #[tokio::test]
+    async fn of_many_that_are_over_before_they_could_be_told_one_message_tells_both() {
+        let kept = kept();
+        let all = incidents(6);
+        tell(&kept, &all, Event::Opened, 1, 0).await;
+        let due = look(&kept, Keeping::Messages, 10).await;
+        tell(&kept, &all[..5], Event::Resolved, 2, 20).await;
+        // While some of them last they are told as they began, with those that are over.
+        let again = look(&kept, Keeping::Messages, 40).await;
+        let group = kept.store.group(&again.now[0]).await.unwrap().unwrap();
+        assert_eq!((ids(&again), again.resolves.len(), group.over()), (ids(&due), 0, 5));
+        tell(&kept, &all[5..], Event::Resolved, 2, 50).await;
+        assert!(kept.store.due_deliveries(second(50), 10).await.unwrap().ripe);
+        let due = look(&kept, Keeping::Messages, 50).await;
+        assert_eq!((ids(&due), due.resolves[0].id.as_str(), due.ripe), (vec!["I5-1-ops"], "I5-2-ops", false));
+        let group = kept.store.group(&due.resolves[0]).await.unwrap().unwrap();
+        assert_eq!((group.size, group.left, group.origin.as_deref()), (6, 0, Some("I5-1-ops")));
+        kept.store.settle(&due.now[0], Settlement::Merged { at: second(51) }).await.unwrap();
+        settle(&kept, &due.resolves[0], 51).await;
+        assert_eq!(kept.number("SELECT count(*) FROM outbox WHERE state = 'pending'"), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_given_up_goes_to_the_fallback_together_and_ends_there() {
+        let kept = kept();
+        let all = incidents(6);
+        tell(&kept, &all, Event::Opened, 1, 0).await;
+        let due = look(&kept, Keeping::Messages, 10).await;
+        let dead = Delivery { id: "F".to_owned(), channel: channel("team"), fallback: None, ..due.now[0].clone() };
+        let dead = Settlement::Dead { at: second(11), error: "400".to_owned(), fallback: Some(Box::new(dead)) };
+        kept.store.settle(&due.now[0], dead).await.unwrap();
+        assert_eq!(kept.number("SELECT count(*) FROM outbox WHERE state = 'dead'"), 6);
+        let due = look(&kept, Keeping::Messages, 11).await;
+        assert_eq!(ids(&due), ["F"]);
+        assert_eq!(kept.store.group(&due.now[0]).await.unwrap().unwrap().size, 6);
+        settle(&kept, &due.now[0], 12).await;
+        tell(&kept, &all, Event::Resolved, 2, 20).await;
+        let due = look(&kept, Keeping::Messages, 30).await;
+        let group = kept.store.group(&due.now[0]).await.unwrap().unwrap();
+        assert_eq!((due.now[0].channel.as_str(), group.size, group.left), ("team", 6, 0));
+        assert_eq!(group.origin.as_deref(), Some("F"));
+    }
+
+    #[tokio::test]
+    async fn a_reminder_of_many_is_overtaken_once_all_are_over() {
+        let kept = kept();
+        let all = incidents(6);
+        tell(&kept, &all, Event::Opened, 1, 0).await;
+        settle(&kept, &look(&kept, Keeping::Messages, 10).await.now[0], 10).await;
+        tell(&kept, &all, Event::Reminder, 2, 100).await;
+        let due = look(&kept, Keeping::Messages, 110).await;
+        tell(&kept, &all[5..], Event::Resolved, 3, 111).await;
+        let again = look(&kept, Keeping::Messages, 111).await;
+        assert_eq!((ids(&again), again.overtaken.len()), (ids(&due), 0), "the others last");
+        tell(&kept, &all[..5], Event::Resolved, 3, 112).await;
+        let due = look(&kept, Keeping::Messages, 112).await;
+        assert_eq!((ids(&due), due.overtaken.len()), (vec![], 1));
+    }
+}
