@@ -352,7 +352,11 @@ impl Notification {
             }
             Event::Resolved => {
                 let late = if self.late { ", told late" } else { "" };
-                let left = if group.left > 0 { format!("; {} that began with them are not over", group.left) } else { String::new() };
+                let left = if group.left > 0 {
+                    format!("; {} that began with them are not over", group.left)
+                } else {
+                    String::new()
+                };
                 format!("{size} incidents are over: {probes}{left}{late}")
             }
         }

@@ -45,7 +45,8 @@ pub fn policy(alert: &RawAlert, problems: &mut Problems) -> Option<AlertPolicy> 
 fn flapping(raw: &RawFlapping, problems: &mut Problems) -> FlappingPolicy {
     let default = FlappingPolicy::default();
     if let Some(openings) = raw.openings.as_ref().filter(|openings| !(2..=OPENINGS_MAX).contains(&openings.value)) {
-        problems.error(openings.span.clone(), format!("2 to {OPENINGS_MAX} openings are flapping, not {}", openings.value));
+        problems
+            .error(openings.span.clone(), format!("2 to {OPENINGS_MAX} openings are flapping, not {}", openings.value));
     }
     let mut length = |of: Option<&Spanned<RawLength>>, what: &str, otherwise: Duration| {
         let Some(of) = of else { return otherwise };
@@ -57,5 +58,9 @@ fn flapping(raw: &RawFlapping, problems: &mut Problems) -> FlappingPolicy {
     };
     let within = length(raw.within.as_ref(), "flapping is seen within", default.within);
     let quiet = length(raw.quiet.as_ref(), "flapping is over when it was quiet for", default.quiet);
-    FlappingPolicy { openings: raw.openings.as_ref().map_or(default.openings, |openings| openings.value), within, quiet }
+    FlappingPolicy {
+        openings: raw.openings.as_ref().map_or(default.openings, |openings| openings.value),
+        within,
+        quiet,
+    }
 }

@@ -86,8 +86,7 @@ fn root(generator: &mut SchemaGenerator, kinds: &Kinds) -> Value {
         .collect();
     let one_kind: Vec<_> = channels.keys().map(|kind| json!({ "required": [kind] })).collect();
     channels.insert("group".to_owned(), generator.subschema_for::<RawGroup>().to_value());
-    let channel =
-        json!({ "type": "object", "properties": channels, "additionalProperties": false, "oneOf": one_kind });
+    let channel = json!({ "type": "object", "properties": channels, "additionalProperties": false, "oneOf": one_kind });
     schema["properties"]["channels"]["additionalProperties"] = channel;
     schema["properties"]["publish"] = json!({
         "description": "Where metrics go.", "type": "object", "properties": publishers, "additionalProperties": false

@@ -261,7 +261,8 @@ impl Group {
     /// What is wrong with them, where `still` stands before it if it has been told before.
     pub fn trouble(&self, still: &str) -> String {
         let size = self.size;
-        match self.members.iter().map(|member| member.aspect).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()[..] {
+        match self.members.iter().map(|member| member.aspect).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()[..]
+        {
             [Aspect::Failing] => format!("{size} probes are {still}failing: {}", self.probes()),
             [Aspect::Blind] => format!("Roundsman {still}cannot see {size} probes: {}", self.probes()),
             _ => format!("{size} probes {still}fail or cannot be seen: {}", self.probes()),
@@ -371,22 +372,39 @@ mod tests {
 
     #[test]
     fn traces() {
-        let (many, storm) = (|n: i64| (0..n).map(|n| began(0, false, &n.to_string())), |n: i64| {
-            (0..n).map(|n| began(n / 100, true, &n.to_string()))
-        });
+        let (many, storm) = (
+            |n: i64| (0..n).map(|n| began(0, false, &n.to_string())),
+            |n: i64| (0..n).map(|n| began(n / 100, true, &n.to_string())),
+        );
         let messages = rules(Keeping::Messages);
         for (what, waiting, told) in [
             ("one that is not P1 waits for others", vec![began(0, false, "a")], "10:1"),
             ("P1 leaves at once", vec![began(0, true, "a")], "0:1"),
             ("P1 takes along what waits", vec![began(0, false, "a"), began(3, true, "a")], "3:2"),
-            ("what follows P1 within the wait goes together", vec![began(0, true, "a"), began(1, true, "a"), began(2, true, "a")], "0:1 10:2"),
-            ("each service by itself", vec![began(0, false, "a"), began(1, false, "b"), began(2, false, "a")], "10:2 11:1"),
+            (
+                "what follows P1 within the wait goes together",
+                vec![began(0, true, "a"), began(1, true, "a"), began(2, true, "a")],
+                "0:1 10:2",
+            ),
+            (
+                "each service by itself",
+                vec![began(0, false, "a"), began(1, false, "b"), began(2, false, "a")],
+                "10:2 11:1",
+            ),
             ("five of five services", many(5).collect(), "10:1 10:1 10:1 10:1 10:1"),
             ("six are a storm", many(6).collect(), "10:6"),
             ("a storm is one message for each interval", storm(10_000).collect(), "10:1100 70:6000 130:2900"),
-            ("five, and what comes after them", many(5).chain([began(20, true, "x"), began(21, false, "y")]).collect(), "10:1 10:1 10:1 10:1 10:1 30:2"),
+            (
+                "five, and what comes after them",
+                many(5).chain([began(20, true, "x"), began(21, false, "y")]).collect(),
+                "10:1 10:1 10:1 10:1 10:1 30:2",
+            ),
             ("ends that began apart", vec![ended(0, None), ended(1, None)], "0:1 1:1"),
-            ("ends that began together", vec![ended(0, Some("m")), ended(5, Some("m")), ended(15, Some("m"))], "10:2 70:1"),
+            (
+                "ends that began together",
+                vec![ended(0, Some("m")), ended(5, Some("m")), ended(15, Some("m"))],
+                "10:2 70:1",
+            ),
             ("a storm of ends", (0..500).map(|n| ended(n / 100, None)).collect(), "10:500"),
         ] {
             assert_eq!(trace(&messages, waiting), told, "{what}");
@@ -419,7 +437,11 @@ mod tests {
         assert_eq!(grouping.key(&Labels::new()), grouping.key(&labels("")));
         let all = Grouping { by: Vec::new(), ..Grouping::default() };
         assert_eq!(all.key(&labels("api")), all.key(&labels("shop")));
-        assert_eq!(Grouping { wait: Duration::ZERO, ..all }.key(&labels("api")), None, "who waits for nobody goes alone");
+        assert_eq!(
+            Grouping { wait: Duration::ZERO, ..all }.key(&labels("api")),
+            None,
+            "who waits for nobody goes alone"
+        );
     }
 
     fn some() -> impl Strategy<Value = Waiting> {

@@ -191,14 +191,19 @@ impl Incident {
         }
     }
 
-    /// One line for people: what is wrong.
-    pub fn summary(&self) -> String {
-        let what = match (self.aspect, self.is_flapping()) {
+    /// What is wrong, in a few words without the reason.
+    pub fn trouble(&self) -> String {
+        match (self.aspect, self.is_flapping()) {
             (Aspect::Failing, false) => format!("{} is failing", self.probe),
             (Aspect::Failing, true) => format!("{} is flapping", self.probe),
             (Aspect::Blind, false) => format!("Roundsman cannot see {}", self.probe),
             (Aspect::Blind, true) => format!("Roundsman sees {} only now and then", self.probe),
-        };
+        }
+    }
+
+    /// One line for people: what is wrong.
+    pub fn summary(&self) -> String {
+        let what = self.trouble();
         let planned = self.maintenance.as_ref().map(|window| format!(", in maintenance {window}")).unwrap_or_default();
         format!("{what}{planned}{}", self.why())
     }

@@ -169,8 +169,7 @@ impl Deliverer {
     /// Begins an attempt at what is due. What it tells of others is looked up now, since it may be much.
     async fn begin(&self, due: &Due, delivery: &Delivery, work: &mut Work) {
         let is_its_end = |resolve: &&Delivery| {
-            resolve.channel == delivery.channel
-                && resolve.notification.incident.id == delivery.notification.incident.id
+            resolve.channel == delivery.channel && resolve.notification.incident.id == delivery.notification.incident.id
         };
         let (mut delivery, mut resolve) = (delivery.clone(), due.resolves.iter().find(is_its_end).cloned());
         let told = resolve.as_mut().unwrap_or(&mut delivery);
@@ -525,7 +524,10 @@ mod tests {
         ) -> BoxFuture<'a, Result<(), StoreError>> {
             Box::pin(std::future::ready(Ok(())))
         }
-        fn group<'a>(&'a self, _: &'a Delivery) -> BoxFuture<'a, Result<Option<crate::domain::grouping::Group>, StoreError>> {
+        fn group<'a>(
+            &'a self,
+            _: &'a Delivery,
+        ) -> BoxFuture<'a, Result<Option<crate::domain::grouping::Group>, StoreError>> {
             Box::pin(std::future::ready(Ok(None)))
         }
         fn settle<'a>(&'a self, of: &'a Delivery, with: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -155,7 +155,10 @@ mod tests {
         ) -> BoxFuture<'a, Result<(), StoreError>> {
             Box::pin(std::future::ready(Ok(())))
         }
-        fn group<'a>(&'a self, _: &'a Delivery) -> BoxFuture<'a, Result<Option<crate::domain::grouping::Group>, StoreError>> {
+        fn group<'a>(
+            &'a self,
+            _: &'a Delivery,
+        ) -> BoxFuture<'a, Result<Option<crate::domain::grouping::Group>, StoreError>> {
             Box::pin(std::future::ready(Ok(None)))
         }
         fn settle<'a>(&'a self, _: &'a Delivery, _: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {

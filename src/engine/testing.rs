@@ -223,7 +223,13 @@ pub fn schedule_of(name: &str, every: &str, count: usize) -> Schedule {
         cadence: Cadence::every(every).unwrap(),
         probes,
         timeout: Duration::from_secs(10).min(every.mul_f64(0.8)),
-        alert: Some(AlertPolicy { after: "2".parse().unwrap(), recover: 1, severity: Severity::P2, remind: None, flapping: FlappingPolicy::default() }),
+        alert: Some(AlertPolicy {
+            after: "2".parse().unwrap(),
+            recover: 1,
+            severity: Severity::P2,
+            remind: None,
+            flapping: FlappingPolicy::default(),
+        }),
     }
 }
 

@@ -141,7 +141,11 @@ impl Story {
             failures: group.members.iter().map(line).collect(),
             more: usize::try_from(group.more()).unwrap_or(usize::MAX),
             changes: Vec::new(),
-            facts: facts.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, piece(&value))).collect(),
+            facts: facts
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .map(|(name, value)| (name, piece(&value)))
+                .collect(),
         }
     }
 

@@ -118,9 +118,7 @@ impl Sns {
         }
         if self.topic.is_fifo {
             // One key for both would swallow the resolve: SNS forgets a repetition for five minutes.
-            request = request
-                .message_group_id(notification.alert())
-                .message_deduplication_id(notification.key());
+            request = request.message_group_id(notification.alert()).message_deduplication_id(notification.key());
         }
         let answer = request.send().await.map_err(|error| {
             let trouble = trouble(&error);

@@ -436,9 +436,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_preset_has_its_shape() {
-        use crate::notifiers::message::tests::{
-            flooding, hostile, of_each_event, of_several, opened, resolved,
-        };
+        use crate::notifiers::message::tests::{flooding, hostile, of_each_event, of_several, opened, resolved};
         for (preset, _) in PRESETS {
             let (shape, needs) = Shape::of_preset(preset).unwrap().unwrap();
             assert_eq!(shape.unknown(&needs.iter().collect::<Vec<_>>()), [], "{preset}");

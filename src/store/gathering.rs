@@ -78,15 +78,16 @@ pub fn is_ripe(connection: &Connection, now: i64, far: i64) -> Result<bool> {
 
 /// What a message tells, the one that carries it first.
 pub fn rows(connection: &Connection, message: &str) -> Result<Vec<Delivery>> {
-    let mut select = connection
-        .prepare_cached("SELECT * FROM outbox WHERE id = ?1 OR message = ?1 ORDER BY id <> ?1, severity, created_at, id")?;
+    let mut select = connection.prepare_cached(
+        "SELECT * FROM outbox WHERE id = ?1 OR message = ?1 ORDER BY id <> ?1, severity, created_at, id",
+    )?;
     select.query_map([message], delivery)?.collect()
 }
 
 /// Puts a row into the message that another carries, or that it carries itself.
 pub fn let_go(connection: &Connection, id: &str, carrier: &str, at: Timestamp) -> Result<()> {
-    let mut update = connection
-        .prepare_cached("UPDATE outbox SET message = ?2, gone_at = iif(?1 = ?2, ?3, NULL) WHERE id = ?1")?;
+    let mut update =
+        connection.prepare_cached("UPDATE outbox SET message = ?2, gone_at = iif(?1 = ?2, ?3, NULL) WHERE id = ?1")?;
     update.execute(params![id, carrier, micros(at)])?;
     Ok(())
 }
@@ -100,8 +101,7 @@ struct Candidate {
 /// Lets go what has waited for long enough.
 pub fn gather(connection: &Connection, now: Timestamp, rules: &BTreeMap<ChannelName, Rules>) -> Result<()> {
     let default = Rules::default();
-    let mut channels = connection
-        .prepare_cached("SELECT DISTINCT channel FROM outbox WHERE state = 'pending'")?;
+    let mut channels = connection.prepare_cached("SELECT DISTINCT channel FROM outbox WHERE state = 'pending'")?;
     let channels: Vec<String> = channels.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
     for channel in channels {
         let rules = rules.iter().find(|(name, _)| name.as_str() == channel).map_or(&default, |(_, rules)| rules);
@@ -130,8 +130,8 @@ fn send_off(connection: &Connection, told: &[&Candidate], now: Timestamp) -> Res
     for one in told {
         let_go(connection, &one.id, &carrier.id, now)?;
     }
-    let mut update =
-        connection.prepare_cached("UPDATE outbox SET together = ?2, next_attempt_at = min(next_attempt_at, ?3) WHERE id = ?1")?;
+    let mut update = connection
+        .prepare_cached("UPDATE outbox SET together = ?2, next_attempt_at = min(next_attempt_at, ?3) WHERE id = ?1")?;
     update.execute(params![carrier.id, common.cloned().flatten(), micros(now)])?;
     Ok(())
 }
@@ -168,8 +168,9 @@ fn candidates(connection: &Connection, channel: &str, now: Timestamp) -> Result<
         first!(),
         " ORDER BY severity, created_at, id"
     ))?;
-    let mut is_over = connection
-        .prepare_cached("SELECT 1 FROM outbox WHERE incident = ?1 AND channel = ?2 AND event = 'resolved' AND state = 'pending'")?;
+    let mut is_over = connection.prepare_cached(
+        "SELECT 1 FROM outbox WHERE incident = ?1 AND channel = ?2 AND event = 'resolved' AND state = 'pending'",
+    )?;
     let mut candidates = Vec::new();
     let mut rows = select.query([channel])?;
     while let Some(row) = rows.next()? {
@@ -366,7 +367,7 @@ mod tests {
         settle(&kept, &due.now[0], 10).await;
         tell(&kept, &all[..1], Event::Resolved, 2, 20).await;
         let due = look(&kept, Keeping::Alerts, 20).await;
-        assert_eq!((ids(&due), due.grouped), (vec!["I0-2-ops"], [].into()));
+        assert_eq!((ids(&due), due.grouped.len()), (vec!["I0-2-ops"], 0));
         let storm: Vec<_> = (0..6).map(|n| incident(&format!("S{n}"), Severity::P3, 30)).collect();
         tell(&kept, &storm, Event::Opened, 1, 30).await;
         let due = look(&kept, Keeping::Alerts, 40).await;

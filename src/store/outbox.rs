@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
 use super::columns::{count, from_json, instant, json, micros, parsed, read, to_instant};
-use super::order::first;
 use super::gathering::{self, Origin};
+use super::order::first;
 use crate::domain::incident::Event;
 use crate::domain::names::ChannelName;
 use crate::domain::time::{Timestamp, later};

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::open;
-use super::testing::{apart, Kept, channel, incident, kept, opening, resolving, run, second};
+use super::testing::{Kept, apart, channel, incident, kept, opening, resolving, run, second};
 use crate::domain::incident::{Event, Severity};
 use crate::ports::{Commit, Delivery, Due, Notification, Receipt, Settlement, Store as _};
 

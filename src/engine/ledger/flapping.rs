@@ -69,7 +69,12 @@ impl Ledger {
         let of = (key.probe.clone(), key.aspect);
         let Some(mut incident) = self.open.remove(&of) else { return };
         incident.flapping.remove(&key.schedule);
-        commit.moments.push(moment(&incident, now, "steady", format!("on {}: it does not recover any more", key.schedule)));
+        commit.moments.push(moment(
+            &incident,
+            now,
+            "steady",
+            format!("on {}: it does not recover any more", key.schedule),
+        ));
         commit.put_incident(incident.clone());
         self.open.insert(of, incident);
     }

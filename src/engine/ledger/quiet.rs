@@ -61,14 +61,14 @@ impl Ledger {
     /// would keep a page back until a slower schedule has made up its mind. What nobody was told of, and what only waits for
     /// office hours, is no reason: it would keep a graver page back, and nobody would know.
     fn is_unwell(&self, probe: &ProbeName, dependant: &Incident) -> bool {
-        let is_known = |needed: &Incident| {
-            !needed.told.is_empty() || needed.quiet.as_ref().is_some_and(speaks_for_others)
-        };
+        let is_known =
+            |needed: &Incident| !needed.told.is_empty() || needed.quiet.as_ref().is_some_and(speaks_for_others);
         let is_suspect = |schedule: &ScheduleName| {
             let key = AlertKey { schedule: schedule.clone(), probe: probe.clone(), aspect: Aspect::Failing };
             matches!(self.states.get(&key), Some(AlertState::Suspect { .. }))
         };
-        self.open.get(&(probe.clone(), Aspect::Failing)).is_some_and(is_known) || dependant.firing.keys().any(is_suspect)
+        self.open.get(&(probe.clone(), Aspect::Failing)).is_some_and(is_known)
+            || dependant.firing.keys().any(is_suspect)
     }
 }
 

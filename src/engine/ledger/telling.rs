@@ -194,6 +194,9 @@ impl Ledger {
     fn leaves_at(&self, incident: &Incident, event: Event, rules: &Rules, now: Timestamp) -> Timestamp {
         let gathered = later(now, rules.wait(event, incident.severity));
         let again = self.began_before(incident).filter(|_| event == Event::Opened);
-        again.map(|at| later(at, rules.grouping.interval)).filter(|_| !rules.grouping.wait.is_zero()).map_or(gathered, |at| gathered.max(at))
+        again
+            .map(|at| later(at, rules.grouping.interval))
+            .filter(|_| !rules.grouping.wait.is_zero())
+            .map_or(gathered, |at| gathered.max(at))
     }
 }

@@ -881,13 +881,12 @@ fn needing(count: usize) -> Plan {
     plan
 }
 
-/// How often a reason to be quiet is looked for while so many fail because of the first, one run a look, and recover.
+/// How often a reason to be quiet is looked for while so many fail because of the first, one run a look, and recover, the first
+/// last.
 fn looks_of_a_storm(count: usize) -> usize {
     let mut story = Story::of(needing(count));
-    for letter in ["x", "x", "."] {
-        for n in 0..count {
-            story.runs("tier", &format!("probe-{n}"), letter);
-        }
+    for (letter, n) in (0..2 * count).map(|n| ("x", n % count)).chain((0..count).rev().map(|n| (".", n))) {
+        story.runs("tier", &format!("probe-{n}"), letter);
     }
     assert!(story.ledger.open.is_empty());
     let opened = story.told.iter().filter(|told| told.contains(" opened ")).count();

@@ -205,7 +205,10 @@ impl Shape {
     pub fn requests(&self, notification: &Notification) -> &[Request] {
         let event = notification.event.as_str();
         // One alert stands for all that began together, so nobody has it and it is not over before that goes for all.
-        if self.alerts && !notification.is_of_all() && matches!(notification.event, Event::Acknowledged | Event::Resolved) {
+        if self.alerts
+            && !notification.is_of_all()
+            && matches!(notification.event, Event::Acknowledged | Event::Resolved)
+        {
             return &[];
         }
         let late = notification.late.then(|| self.messages.get("late")).flatten();
