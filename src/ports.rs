@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::debt::Debt;
 use crate::domain::exchange::{Bundle, Exchange};
 use crate::domain::expression::Names;
+use crate::domain::flapping::Flap;
+use crate::domain::grouping::{Group, Keeping, Rules};
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
 use crate::domain::metric::{Sample, SampleLabels};
@@ -277,6 +279,10 @@ pub trait Notifier: Send + Sync {
     fn hear<'a>(&'a self, _signature: &'a str, _body: &'a [u8]) -> BoxFuture<'a, Heard> {
         Box::pin(std::future::ready(Heard::Deaf))
     }
+    /// What the receiver makes of messages, by which they are grouped.
+    fn keeping(&self) -> Keeping {
+        Keeping::default()
+    }
 }
 
 /// What a channel makes of something that came by the way of its receiver.
@@ -339,16 +345,69 @@ pub struct Notification {
     pub late: bool,
     /// The receiver refused the full message: send the least that it can take.
     pub plain: bool,
+    /// What it tells besides, where it tells of several incidents or of one that was told of with others; `incident` is then
+    /// the gravest. It is made up at each attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
 }
 
 impl Notification {
     /// The key under which a receiver may recognise a repetition: the same for every attempt at one transition.
     pub fn key(&self) -> String {
-        format!("{}-{}", self.incident.id, self.transition)
+        match self.several() {
+            Some(group) => format!("{}-{}", group.id, self.event.as_str()),
+            None => format!("{}-{}", self.incident.id, self.transition),
+        }
+    }
+
+    /// The group, where it tells of more than one incident.
+    pub fn several(&self) -> Option<&Group> {
+        self.group.as_ref().filter(|group| group.size > 1)
+    }
+
+    /// The key under which a receiver knows what it is about, from the beginning to the end: the incident, or all that began
+    /// by one message.
+    pub fn alert(&self) -> &str {
+        self.group.as_ref().and_then(|group| group.origin.as_deref()).unwrap_or(&self.incident.id.0)
+    }
+
+    /// Whether it goes for all that the receiver knows by [`Self::alert`].
+    pub fn is_of_all(&self) -> bool {
+        self.group.as_ref().is_none_or(|group| group.left == 0)
     }
 
     /// One line: what happened to what.
     pub fn summary(&self) -> String {
+        self.several().map_or_else(|| self.summary_of_one(), |group| self.summary_of(group))
+    }
+
+    fn summary_of(&self, group: &Group) -> String {
+        let (size, probes) = (group.size, group.probes());
+        let over = match group.over() {
+            over if over > 0 && !self.late => format!(" ({over} of them over by now)"),
+            _ => String::new(),
+        };
+        match self.event {
+            Event::Opened => group.trouble("") + &over,
+            Event::Reminder => group.trouble("still ") + &over,
+            Event::Escalated => format!("nobody has taken them on: {}{over}", group.trouble("still ")),
+            Event::Acknowledged => {
+                let by = self.incident.acknowledged.as_ref().map(|taken| taken.by.as_str()).unwrap_or_default();
+                format!("{by} has taken on {size} incidents: {probes}")
+            }
+            Event::Resolved => {
+                let late = if self.late { ", told late" } else { "" };
+                let left = if group.left > 0 {
+                    format!("; {} that began with them are not over", group.left)
+                } else {
+                    String::new()
+                };
+                format!("{size} incidents are over: {probes}{left}{late}")
+            }
+        }
+    }
+
+    fn summary_of_one(&self) -> String {
         match self.event {
             Event::Opened => self.incident.summary(),
             Event::Reminder => self.incident.still(self.at),
@@ -409,6 +468,8 @@ pub struct Delivery {
     pub fallback: Option<ChannelName>,
     /// The message.
     pub notification: Notification,
+    /// With what it may be told in one message: what waits for the same channel by the same key.
+    pub together: Option<String>,
     /// When it was committed.
     pub created_at: Timestamp,
     /// Attempts so far.
@@ -478,6 +539,8 @@ pub struct Commit {
     pub bundles: Vec<KeptBundle>,
     /// Silences that somebody began or ended.
     pub silences: Vec<Silence>,
+    /// How what comes and goes has done so lately, whole.
+    pub flaps: BTreeMap<AlertKey, Flap>,
 }
 
 /// What a run left for whoever looks for a cause.
@@ -526,6 +589,11 @@ impl Commit {
         self.silences.push(silence);
     }
 
+    /// The last word on how something comes and goes.
+    pub fn put_flap(&mut self, key: AlertKey, flap: Flap) {
+        self.flaps.insert(key, flap);
+    }
+
     /// The last word on the version that a step saw.
     pub fn put_version(&mut self, version: Version) {
         self.versions.retain(|known| (&known.probe, &known.step) != (&version.probe, &version.step));
@@ -564,6 +632,8 @@ pub struct Loaded {
     pub pulses: Vec<(TokenDigest, Pulse)>,
     /// The silences that are kept, those that are over among them.
     pub silences: Vec<Silence>,
+    /// What has come and gone lately, and what flaps.
+    pub flaps: Vec<(AlertKey, Flap)>,
 }
 
 /// The longest that a delivery rests between two attempts, whatever its receiver asks for.
@@ -575,12 +645,21 @@ pub trait Store: Send + Sync {
     fn commit(&self, commit: Arc<Commit>) -> BoxFuture<'_, Result<(), StoreError>>;
     /// The state at start.
     fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>>;
-    /// The deliveries to try now, oldest first: for each channel and incident only the first that is not settled, and for
+    /// The deliveries to try now that were gathered, oldest first: for each channel and incident only the first that is not settled, and for
     /// each channel at most `per_channel`, so that one that hangs leaves room for the others; and when the next one is due
     /// after `now`. What would rest for longer than anything does was put down by a clock that has been set back since,
     /// and is due.
     fn due_deliveries(&self, now: Timestamp, per_channel: usize) -> BoxFuture<'_, Result<Due, StoreError>>;
-    /// Records what came of an attempt.
+    /// Lets go what has waited for others for long enough: from then on it is told by one message, which is the same in every
+    /// attempt and after every restart. Channels without rules have the default ones.
+    fn gather<'a>(
+        &'a self,
+        now: Timestamp,
+        rules: &'a BTreeMap<ChannelName, Rules>,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// What a delivery of [`Due::grouped`] tells besides its own incident.
+    fn group<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Option<Group>, StoreError>>;
+    /// Records what came of an attempt, of all that the message tells.
     fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Makes due what rests until another attempt: after a start or a reload the reason to rest may be gone.
     fn retry_deliveries(&self, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -602,6 +681,10 @@ pub struct Due {
     pub resolves: Vec<Delivery>,
     /// Word of an incident that went on, where it has been resolved since: not to be sent, since the resolve says more.
     pub overtaken: Vec<Delivery>,
+    /// Those, by their id, that tell of several incidents, or of one that was told of with others.
+    pub grouped: BTreeSet<String>,
+    /// Something has waited for others for long enough, and is to be gathered.
+    pub ripe: bool,
     /// For each of those, by its id, whose channel took a message about the same incident before: the receipt of the first.
     pub firsts: BTreeMap<String, Receipt>,
     /// When the next one is due.

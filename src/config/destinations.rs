@@ -23,10 +23,10 @@ pub fn channels(
     let mut made = BTreeMap::new();
     for (name, node) in written {
         let key = Key { text: name.value.to_string(), span: name.span.clone() };
-        let Some(parted) = part("a channel", node, Some(&key), table, &[], problems) else { continue };
-        for strange in parted.rest.entries() {
+        let Some(parted) = part("a channel", node, Some(&key), table, &["group"], problems) else { continue };
+        for strange in parted.rest.entries().iter().filter(|entry| entry.key.text != "group") {
             problems.error(strange.key.span.clone(), format!("unknown key `{}`", strange.key.text)).help =
-                Some("a channel has nothing beside its kind".to_owned());
+                Some("a channel has nothing beside its kind but `group`".to_owned());
         }
         if let Some(notifier) = (parted.kind.build)(&parted.settings, building, problems) {
             made.insert(name.value.clone(), notifier);

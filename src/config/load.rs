@@ -14,6 +14,7 @@ use super::destinations;
 use super::each::{Expanded, expand};
 use super::files::{Files, Folder, ROOT_FILE};
 use super::filled::Filled;
+use super::grouping;
 use super::probes::{Made, ProbeMaker, WrittenProbe, check_budget, check_labels};
 use super::raw::{RawRoot, RawSchedule, RawWeb};
 use super::resolve::{self, Environment, References, identity};
@@ -159,6 +160,8 @@ fn plan_of(
     check_probes(&probes, &broken, &schedules, files, problems);
 
     let channels = destinations::channels(&raw.channels, surroundings.kinds.channels, &building, problems);
+    let labels = probes.values().flat_map(|probe| probe.probe.labels.keys().map(String::as_str)).collect();
+    let grouping = grouping::groupings(raw.group.as_ref(), &raw.channels, &labels, problems);
     let declared: BTreeSet<_> = raw.channels.keys().map(|name| name.value.clone()).collect();
     let known = windows::Known {
         node: root.get("maintenance"),
@@ -206,6 +209,7 @@ fn plan_of(
         schedules: schedules::by_name(schedules.into_iter().map(|(schedule, ..)| schedule).collect()),
         probes: probes.into_iter().map(|(name, probe)| (name, probe.probe)).collect(),
         channels,
+        grouping,
         routes,
         severities,
         maintenance,

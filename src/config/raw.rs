@@ -45,6 +45,8 @@ pub struct RawRoot {
     /// Where messages can go; a channel has exactly one kind as its key.
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub channels: BTreeMap<Spanned<ChannelName>, Node>,
+    /// What of messages goes together; a channel may have a `group` of its own.
+    pub group: Option<RawGroup>,
     /// Which messages go where: the first that matches takes the message.
     pub routes: Vec<RawRoute>,
     /// What goes for a severity, P1 to P4, besides its routes.
@@ -119,6 +121,28 @@ pub struct RawRoute {
     /// The channel that takes what one of them gave up on.
     #[schemars(with = "Option<String>")]
     pub fallback: Option<Spanned<ChannelName>>,
+}
+
+/// What of messages to a channel goes together.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Group")]
+pub struct RawGroup {
+    /// The labels that incidents must share to be told by one message: a name or a list, `[]` for all of them. Default:
+    /// `service`. Those that lack a label share that.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub by: Option<OneOrMany<Spanned<String>>>,
+    /// How long what is not P1 waits for others, up to 5 min; with `0s` each is told by itself. Default: 10 s.
+    #[schemars(with = "Option<String>")]
+    pub wait: Option<Spanned<RawLength>>,
+    /// How many new incidents are told of within an interval before all that come are told together, whatever their labels.
+    /// Default: 5.
+    #[schemars(with = "Option<u32>")]
+    pub limit: Option<Spanned<u32>>,
+    /// How long it is then from one message to the next, between 1 s and 1 h. Default: 1 min.
+    #[schemars(with = "Option<String>")]
+    pub interval: Option<Spanned<RawLength>>,
 }
 
 /// What goes for a severity.
@@ -233,6 +257,24 @@ pub struct RawAlert {
     /// as long, and so on up to a day. Default: never.
     #[schemars(with = "Option<String>")]
     pub remind: Option<Spanned<RawLength>>,
+    /// When coming and going is told as one incident that flaps.
+    pub flapping: Option<RawFlapping>,
+}
+
+/// When coming and going is one incident, which stays open until it has been quiet.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Flapping")]
+pub struct RawFlapping {
+    /// How many openings are flapping, 2 to 100. Default: 4.
+    #[schemars(with = "Option<u32>")]
+    pub openings: Option<Spanned<u32>>,
+    /// Within what time, between 10 s and 1 d. Default: 1 h.
+    #[schemars(with = "Option<String>")]
+    pub within: Option<Spanned<RawLength>>,
+    /// How long nothing must change until it is over, between 10 s and 1 d. Default: 15 min.
+    #[schemars(with = "Option<String>")]
+    pub quiet: Option<Spanned<RawLength>>,
 }
 
 /// A probe, but for its kind, which is the key that names one.

@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::raw::{RawProbe, RawRoot, RawSchedule, RawStep};
+use super::raw::{RawGroup, RawProbe, RawRoot, RawSchedule, RawStep};
 use crate::ports::Kinds;
 
 /// Which file.
@@ -74,7 +74,7 @@ fn with_kinds<T: JsonSchema>(generator: &mut SchemaGenerator, kinds: &Kinds) -> 
 
 fn root(generator: &mut SchemaGenerator, kinds: &Kinds) -> Value {
     let mut schema = plain::<RawRoot>(generator);
-    let channels: Map<String, Value> = kinds
+    let mut channels: Map<String, Value> = kinds
         .channels
         .iter()
         .map(|kind| (kind.name.to_owned(), one_of(kind.about, Some(kind.main), &(kind.schema)(generator))))
@@ -84,9 +84,9 @@ fn root(generator: &mut SchemaGenerator, kinds: &Kinds) -> Value {
         .iter()
         .map(|kind| (kind.name.to_owned(), one_of(kind.about, None, &(kind.schema)(generator))))
         .collect();
-    let channel = json!({
-        "type": "object", "properties": channels, "additionalProperties": false, "minProperties": 1, "maxProperties": 1
-    });
+    let one_kind: Vec<_> = channels.keys().map(|kind| json!({ "required": [kind] })).collect();
+    channels.insert("group".to_owned(), generator.subschema_for::<RawGroup>().to_value());
+    let channel = json!({ "type": "object", "properties": channels, "additionalProperties": false, "oneOf": one_kind });
     schema["properties"]["channels"]["additionalProperties"] = channel;
     schema["properties"]["publish"] = json!({
         "description": "Where metrics go.", "type": "object", "properties": publishers, "additionalProperties": false

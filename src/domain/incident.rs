@@ -1,7 +1,7 @@
 //! The stretch from opened to resolved. An incident belongs to a probe and an aspect: the first alert state that fires
 //! opens it, others join it, and it closes when all are healthy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -106,6 +106,9 @@ pub struct Incident {
     pub resolved_because: Option<String>,
     /// The schedules whose state is firing, with their severity.
     pub firing: BTreeMap<ScheduleName, Severity>,
+    /// Those of them on which it comes and goes, so that it stays open until it has been quiet.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub flapping: BTreeSet<ScheduleName>,
     /// Every schedule that took part.
     pub schedules: Vec<ScheduleName>,
     /// The failures of the run that fired first.
@@ -170,6 +173,7 @@ impl Incident {
             resolved_at: None,
             resolved_because: None,
             firing: BTreeMap::new(),
+            flapping: BTreeSet::new(),
             schedules: Vec::new(),
             first_failures: Vec::new(),
             latest_failures: Vec::new(),
@@ -190,21 +194,30 @@ impl Incident {
         }
     }
 
+    /// What is wrong, in a few words without the reason.
+    pub fn trouble(&self) -> String {
+        match (self.aspect, self.is_flapping()) {
+            (Aspect::Failing, false) => format!("{} is failing", self.probe),
+            (Aspect::Failing, true) => format!("{} is flapping", self.probe),
+            (Aspect::Blind, false) => format!("Roundsman cannot see {}", self.probe),
+            (Aspect::Blind, true) => format!("Roundsman sees {} only now and then", self.probe),
+        }
+    }
+
     /// One line for people: what is wrong.
     pub fn summary(&self) -> String {
-        let what = match self.aspect {
-            Aspect::Failing => format!("{} is failing", self.probe),
-            Aspect::Blind => format!("Roundsman cannot see {}", self.probe),
-        };
+        let what = self.trouble();
         let planned = self.maintenance.as_ref().map(|window| format!(", in maintenance {window}")).unwrap_or_default();
         format!("{what}{planned}{}", self.why())
     }
 
     /// The same for who has heard it before.
     pub fn still(&self, now: Timestamp) -> String {
-        let what = match self.aspect {
-            Aspect::Failing => format!("{} is still failing", self.probe),
-            Aspect::Blind => format!("Roundsman still cannot see {}", self.probe),
+        let what = match (self.aspect, self.is_flapping()) {
+            (Aspect::Failing, false) => format!("{} is still failing", self.probe),
+            (Aspect::Failing, true) => format!("{} is still flapping", self.probe),
+            (Aspect::Blind, false) => format!("Roundsman still cannot see {}", self.probe),
+            (Aspect::Blind, true) => format!("Roundsman still sees {} only now and then", self.probe),
         };
         format!("{what} after {}{}", words(between(self.since, now)), self.why())
     }
@@ -258,6 +271,11 @@ impl Incident {
     /// Whether somebody was told, and nobody has answered.
     fn wants_word(&self) -> bool {
         self.is_open() && !self.told.is_empty() && self.acknowledged.is_none()
+    }
+
+    /// Whether it comes and goes.
+    pub fn is_flapping(&self) -> bool {
+        !self.flapping.is_empty()
     }
 
     /// Whether it is still open.
@@ -352,7 +370,7 @@ pub struct Moment {
     pub incident: IncidentId,
     /// When.
     pub at: Timestamp,
-    /// What: `version`, `failed`, `opened`, `joined`, `raised`, `maintenance`, `muted`, `unmuted`, `told`, `reminded`,
+    /// What: `version`, `failed`, `opened`, `joined`, `flapping`, `steady`, `raised`, `maintenance`, `muted`, `unmuted`, `told`, `reminded`,
     /// `escalated`, `acknowledged`, `unacknowledged`, `note`, `recovered`, `resolved`.
     pub what: String,
     /// In words.

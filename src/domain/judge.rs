@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::flapping::FlappingPolicy;
 use super::incident::Severity;
 use super::names::{ProbeName, ScheduleName};
 use super::outcome::{Cause, Run, Verdict};
@@ -29,6 +30,8 @@ pub struct AlertPolicy {
     pub severity: Severity,
     /// How long after whoever was told is told again, as long as nobody acknowledges; twice as long each time, up to a day.
     pub remind: Option<Duration>,
+    /// When coming and going is one incident.
+    pub flapping: FlappingPolicy,
 }
 
 /// The policy by which lasting blindness opens an incident of its own, whatever the schedule says of failures.
@@ -284,6 +287,7 @@ mod tests {
             recheck: None,
             severity: Severity::P3,
             remind: None,
+            flapping: FlappingPolicy::default(),
         };
         let mut state = AlertState::default();
         let doubts = ".x.x.x..".chars().zip(0..).map(|(letter, second)| {
@@ -296,8 +300,14 @@ mod tests {
     /// A trace: each letter is a run (`.` passed, `d` degraded, `x` failed, `?` ours, `!` shut down); the answer shows
     /// after each run `h`, `s` or `f`, in capitals where a transition was made.
     fn trace(after: &str, recover: u32, aspect: Aspect, runs: &str) -> String {
-        let policy =
-            AlertPolicy { after: after.parse().unwrap(), recover, recheck: None, severity: Severity::P3, remind: None };
+        let policy = AlertPolicy {
+            after: after.parse().unwrap(),
+            recover,
+            severity: Severity::P3,
+            remind: None,
+            recheck: None,
+            flapping: FlappingPolicy::default(),
+        };
         let mut state = AlertState::default();
         runs.chars()
             .enumerate()
@@ -345,9 +355,10 @@ mod tests {
         let policy = AlertPolicy {
             after: "2 of 3".parse().unwrap(),
             recover: 1,
-            recheck: None,
             severity: Severity::P1,
             remind: None,
+            recheck: None,
+            flapping: FlappingPolicy::default(),
         };
         let mut state = AlertState::default();
         let mut fired = None;

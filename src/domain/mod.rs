@@ -4,6 +4,8 @@ pub mod debt;
 pub mod exchange;
 pub mod expression;
 pub mod fact_map;
+pub mod flapping;
+pub mod grouping;
 pub mod hours;
 pub mod incident;
 pub mod judge;

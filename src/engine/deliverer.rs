@@ -42,6 +42,9 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(86_400);
 /// The outbox is looked at least this often, should a wake be missed.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// What waits for others is gathered this often at most: in a storm something is ripe at every look.
+const GATHER: Duration = Duration::from_millis(200);
+
 /// The deliverer.
 pub struct Deliverer {
     /// The clocks.
@@ -60,6 +63,7 @@ pub struct Deliverer {
 
 struct Attempt {
     delivery: Delivery,
+    /// The end of it, which its message tells as well.
     resolve: Option<Delivery>,
     result: Result<Receipt, NotifyError>,
 }
@@ -74,6 +78,8 @@ struct Work {
     unrecorded: VecDeque<(Delivery, Settlement)>,
     /// The store is left alone until then.
     rest_until: Option<Monotonic>,
+    /// Nothing is gathered until then.
+    gather_at: Option<Monotonic>,
 }
 
 impl Work {
@@ -91,7 +97,7 @@ impl Deliverer {
         loop {
             self.record(&mut work).await;
             let now = self.clock.now();
-            let due = match self.store.due_deliveries(now, ATTEMPTS_MAX).await {
+            let mut due = match self.store.due_deliveries(now, ATTEMPTS_MAX).await {
                 Ok(due) => due,
                 Err(error) => {
                     tracing::error!("the outbox cannot be read: {error}");
@@ -99,7 +105,8 @@ impl Deliverer {
                 }
             };
             self.tell_age(due.oldest, now);
-            let overtaken: Vec<_> = due.overtaken.into_iter().filter(|delivery| work.has_room(delivery)).collect();
+            let overtaken = std::mem::take(&mut due.overtaken);
+            let overtaken: Vec<_> = overtaken.into_iter().filter(|delivery| work.has_room(delivery)).collect();
             if !overtaken.is_empty() {
                 for delivery in overtaken {
                     work.busy.insert(delivery.id.clone(), delivery.channel.clone());
@@ -107,20 +114,17 @@ impl Deliverer {
                 }
                 continue;
             }
-            for delivery in due.now {
-                if work.has_room(&delivery) {
-                    let of = &delivery.notification.incident.id;
-                    let resolve = due
-                        .resolves
-                        .iter()
-                        .find(|resolve| resolve.channel == delivery.channel && resolve.notification.incident.id == *of);
-                    let (resolve, first) = (resolve.cloned(), due.firsts.get(&delivery.id).cloned());
-                    work.busy.insert(delivery.id.clone(), delivery.channel.clone());
-                    self.attempt(&mut work.attempts, delivery, resolve, first);
+            if due.ripe && self.gather(&mut work, now).await {
+                continue;
+            }
+            for delivery in &due.now {
+                if work.has_room(delivery) {
+                    self.begin(&due, delivery, &mut work).await;
                 }
             }
             let wake_at = self.clock.monotonic() + due.next_at.map_or(LOOK, |at| between(now, at).min(LOOK));
-            let wake_at = work.rest_until.map_or(wake_at, |until| wake_at.min(until));
+            let gather_at = work.gather_at.filter(|_| due.ripe);
+            let wake_at = work.rest_until.into_iter().chain(gather_at).fold(wake_at, Monotonic::min);
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
@@ -143,6 +147,41 @@ impl Deliverer {
         if !work.unrecorded.is_empty() {
             tracing::error!(messages = work.busy.len(), "the next process will send again what could not be recorded");
         }
+    }
+
+    /// Lets go what has waited for others, unless that was done a moment ago; says whether it was done.
+    async fn gather(&self, work: &mut Work, now: Timestamp) -> bool {
+        let at = self.clock.monotonic();
+        if work.gather_at.is_some_and(|gather_at| at < gather_at) {
+            return false;
+        }
+        work.gather_at = Some(at + GATHER);
+        let plan = Arc::clone(&self.plan.borrow());
+        let rules = plan.channels.keys().map(|channel| (channel.clone(), plan.rules(channel))).collect();
+        if let Err(error) = self.store.gather(now, &rules).await {
+            tracing::error!("messages go on waiting for others: {error}");
+            work.gather_at = Some(at + BACK_OFF_MIN);
+            return false;
+        }
+        true
+    }
+
+    /// Begins an attempt at what is due. What it tells of others is looked up now, since it may be much.
+    async fn begin(&self, due: &Due, delivery: &Delivery, work: &mut Work) {
+        let is_its_end = |resolve: &&Delivery| {
+            resolve.channel == delivery.channel && resolve.notification.incident.id == delivery.notification.incident.id
+        };
+        let (mut delivery, mut resolve) = (delivery.clone(), due.resolves.iter().find(is_its_end).cloned());
+        let told = resolve.as_mut().unwrap_or(&mut delivery);
+        if due.grouped.contains(&told.id) {
+            match self.store.group(told).await {
+                Ok(group) => told.notification.group = group,
+                Err(error) => return tracing::error!("what a message tells cannot be read: {error}"),
+            }
+        }
+        work.busy.insert(delivery.id.clone(), delivery.channel.clone());
+        let first = due.firsts.get(&delivery.id).cloned();
+        self.attempt(&mut work.attempts, delivery, resolve, first);
     }
 
     /// A start or a reload may have mended what the messages wait for.
@@ -304,7 +343,8 @@ fn dead(delivery: &Delivery, resolve: Option<&Delivery>, error: &NotifyError, no
             id: new_id(now),
             channel,
             fallback: None,
-            notification: Notification { plain: false, late, ..told.notification.clone() },
+            notification: Notification { plain: false, late, group: None, ..told.notification.clone() },
+            together: None,
             created_at: now,
             attempts: 0,
             next_attempt_at: now,
@@ -354,7 +394,9 @@ mod tests {
                 url: None,
                 late: false,
                 plain: false,
+                group: None,
             },
+            together: None,
             created_at: now,
             attempts,
             next_attempt_at: now,
@@ -474,6 +516,19 @@ mod tests {
                 }
             }
             Box::pin(std::future::ready(Ok(Due { now: found, ..Due::default() })))
+        }
+        fn gather<'a>(
+            &'a self,
+            _: Timestamp,
+            _: &'a std::collections::BTreeMap<ChannelName, crate::domain::grouping::Rules>,
+        ) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+        fn group<'a>(
+            &'a self,
+            _: &'a Delivery,
+        ) -> BoxFuture<'a, Result<Option<crate::domain::grouping::Group>, StoreError>> {
+            Box::pin(std::future::ready(Ok(None)))
         }
         fn settle<'a>(&'a self, of: &'a Delivery, with: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {
             let fails = self.failures.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();

@@ -340,6 +340,7 @@ fn is_empty(commit: &Commit) -> bool {
         bundles,
         pulses,
         silences,
+        flaps,
     } = commit;
     runs.is_empty()
         && accounts.is_empty()
@@ -352,6 +353,7 @@ fn is_empty(commit: &Commit) -> bool {
         && bundles.is_empty()
         && pulses.is_empty()
         && silences.is_empty()
+        && flaps.is_empty()
 }
 
 #[cfg(test)]

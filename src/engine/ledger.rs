@@ -2,18 +2,21 @@
 //! I/O; each change is put into the commit that makes it last.
 //!
 //! Here runs move states and states move incidents. [`rechecks`] says what is looked at again before its next slot,
-//! [`telling`] whom an incident is told to and when again, [`quiet`] why nobody is told, [`silences`] what people want to be
-//! quiet, [`versions`] what changed before it, and [`acts`] what people do about it.
+//! [`telling`] whom an incident is told to and when again, [`quiet`] why nobody is told, [`flapping`] what comes and goes
+//! too often to be told each time, [`open`] how incidents are found, [`silences`] what people want to be quiet,
+//! [`versions`] what changed before it, and [`acts`] what people do about it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::open::Open;
 use self::rechecks::Rechecks;
 use super::plan::Plan;
 use super::runner::new_id;
 use super::scheduler::extras::ExtraRun;
 use crate::domain::exchange::Bundle;
+use crate::domain::flapping::{Edge, Flap};
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
 use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Transition, judge};
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
@@ -24,6 +27,8 @@ use crate::domain::time::{Timestamp, between, clock, later, words};
 use crate::ports::{Commit, KeptBundle, Loaded};
 
 pub mod acts;
+pub mod flapping;
+pub mod open;
 pub mod quiet;
 pub mod rechecks;
 pub mod silences;
@@ -35,7 +40,9 @@ pub struct Ledger {
     plan: Arc<Plan>,
     /// Healthy states are not held.
     states: HashMap<AlertKey, AlertState>,
-    open: BTreeMap<(ProbeName, Aspect), Incident>,
+    open: Open,
+    /// What has come and gone lately, and what flaps.
+    flaps: HashMap<AlertKey, Flap>,
     versions: BTreeMap<(ProbeName, StepName), Version>,
     /// Those that were not over when the process started, or when one last began or ended.
     silences: Vec<Silence>,
@@ -44,6 +51,11 @@ pub struct Ledger {
     /// Runs off the slots that are to be asked for.
     wanted: Vec<ExtraRun>,
     rechecks: Rechecks,
+    /// Until then no route takes what none took; a route's hours begin with a minute.
+    missed_at: Option<Timestamp>,
+    /// How often a reason to be quiet was looked for, which is what a storm costs.
+    #[cfg(test)]
+    weighed: std::sync::atomic::AtomicUsize,
 }
 
 /// A process that starts has seen nothing yet, so nobody is told for this long of what was open before it,
@@ -53,25 +65,29 @@ const FIRST_LOOK: Duration = Duration::from_secs(60);
 impl Ledger {
     /// The ledger as the process before this one left it, under this plan: what is no longer configured is resolved.
     pub fn open(plan: Arc<Plan>, loaded: Loaded, now: Timestamp, commit: &mut Commit) -> Self {
-        let open = loaded.incidents.into_iter().map(|incident| ((incident.probe.clone(), incident.aspect), incident));
+        let looked = later(now, FIRST_LOOK);
+        let open = loaded.incidents.into_iter().map(|incident| Incident {
+            remind_at: incident.remind_at.map(|at| at.max(looked)),
+            escalate_at: incident.escalate_at.map(|at| at.max(looked)),
+            ..incident
+        });
         let versions =
             loaded.versions.into_iter().map(|version| ((version.probe.clone(), version.step.clone()), version));
         let mut ledger = Self {
             plan: Arc::clone(&plan),
             states: loaded.states.into_iter().collect(),
             open: open.collect(),
+            flaps: loaded.flaps.into_iter().collect(),
             versions: versions.collect(),
             silences: loaded.silences.into_iter().filter(|silence| now < silence.until).collect(),
             looked: None,
             wanted: Vec::new(),
             rechecks: Rechecks::default(),
+            missed_at: None,
+            #[cfg(test)]
+            weighed: std::sync::atomic::AtomicUsize::new(0),
         };
-        let looked = later(now, FIRST_LOOK);
         ledger.looked = Some(looked).filter(|_| !ledger.open.is_empty());
-        for incident in ledger.open.values_mut() {
-            incident.remind_at = incident.remind_at.map(|at| at.max(looked));
-            incident.escalate_at = incident.escalate_at.map(|at| at.max(looked));
-        }
         ledger.take(plan, now, commit);
         ledger
     }
@@ -100,13 +116,15 @@ impl Ledger {
             self.states.remove(&key);
             commit.forget(key);
         }
-        let unheld: Vec<_> = self.open.keys().cloned().collect();
+        self.forget_flaps(commit);
+        let unheld: Vec<_> = self.open.iter().map(|(of, _)| of.clone()).collect();
         for of in unheld {
             let Some(mut incident) = self.open.remove(&of) else { continue };
             incident.firing.retain(|schedule, _| {
                 let key = AlertKey { schedule: schedule.clone(), probe: of.0.clone(), aspect: of.1 };
-                matches!(self.states.get(&key), Some(AlertState::Firing { .. }))
+                matches!(self.states.get(&key), Some(AlertState::Firing { .. })) || self.is_flapping(&key)
             });
+            incident.flapping.retain(|schedule| incident.firing.contains_key(schedule));
             if incident.firing.is_empty() {
                 self.resolve(incident, now, Some("removed from the configuration"), commit);
             } else {
@@ -118,6 +136,8 @@ impl Ledger {
                 self.open.insert(of, incident);
             }
         }
+        self.open.stir_quiet(|_| true);
+        self.missed_at = None;
         self.reconsider_quiet(now, commit);
         self.tell_who_was_missed(now, commit);
         self.take_rechecks(now);
@@ -146,12 +166,20 @@ impl Ledger {
                 } else {
                     self.states.insert(key.clone(), after)
                 };
+                self.open.stir(&run.probe);
             }
-            match transition {
-                Some(Transition::Fired { since }) => self.fired(&key, policy.severity, since, &run, now, commit),
-                Some(Transition::Recovered) => self.recovered(&key, now, commit),
-                None if firing && aspect.bad(&run.verdict) == Some(true) => self.still_bad(&key, &run, commit),
-                None => {}
+            match self.edge(&key, &policy.flapping, transition, now, commit) {
+                Edge::Stands(Transition::Fired { since }) | Edge::Begins(Transition::Fired { since }) => {
+                    self.fired(&key, policy.severity, since, &run, now, commit);
+                }
+                Edge::Stands(Transition::Recovered) | Edge::Begins(Transition::Recovered) | Edge::Over => {
+                    self.recovered(&key, now, commit);
+                }
+                Edge::Steady => self.steady(&key, now, commit),
+                Edge::Swallowed | Edge::None if firing && aspect.bad(&run.verdict) == Some(true) => {
+                    self.still_bad(&key, &run, commit);
+                }
+                Edge::Swallowed | Edge::None => {}
             }
         }
         self.set_recheck(&schedule.name, &run.probe, now);
@@ -193,6 +221,7 @@ impl Ledger {
             }
             incident.latest_failures = failures;
             commit.moments.push(moment(&incident, now, "joined", format!("{} is firing too", key.schedule)));
+            self.mark_flapping(&mut incident, key, now, commit);
             if severity > incident.severity {
                 let before = incident.severity;
                 commit.moments.push(moment(&incident, now, "raised", format!("{before} becomes {severity}")));
@@ -230,6 +259,7 @@ impl Ledger {
         commit.moments.extend(changes.into_iter().map(|(at, change)| moment(&incident, at, "version", change)));
         commit.moments.push(moment(&incident, since, run.verdict.word(), first_words(&run.verdict)));
         commit.moments.push(moment(&incident, now, "opened", format!("{severity}, by {}", key.schedule)));
+        self.mark_flapping(&mut incident, key, now, commit);
         self.mark(&mut incident, now, commit);
         self.tell_opened(&mut incident, now, commit);
         commit.put_incident(incident.clone());
@@ -237,18 +267,22 @@ impl Ledger {
     }
 
     fn still_bad(&mut self, key: &AlertKey, run: &Run, commit: &mut Commit) {
-        let Some(incident) = self.open.get_mut(&(key.probe.clone(), key.aspect)) else { return };
+        let of = (key.probe.clone(), key.aspect);
         let failures = run.verdict.failures();
-        if incident.latest_failures != failures {
-            incident.latest_failures = failures.to_vec();
-            commit.put_incident(incident.clone());
+        if self.open.get(&of).is_none_or(|incident| incident.latest_failures == failures) {
+            return;
         }
+        let Some(incident) = self.open.remove(&of) else { return };
+        let incident = Incident { latest_failures: failures.to_vec(), ..incident };
+        commit.put_incident(incident.clone());
+        self.open.insert(of, incident);
     }
 
     fn recovered(&mut self, key: &AlertKey, now: Timestamp, commit: &mut Commit) {
         let of = (key.probe.clone(), key.aspect);
         let Some(mut incident) = self.open.remove(&of) else { return };
         incident.firing.remove(&key.schedule);
+        incident.flapping.remove(&key.schedule);
         commit.moments.push(moment(&incident, now, "recovered", format!("{} is healthy", key.schedule)));
         if incident.firing.is_empty() {
             self.resolve(incident, now, None, commit);

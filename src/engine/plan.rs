@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::grouping::{Grouping, Rules};
 use crate::domain::hours::Hours;
 use crate::domain::incident::{IncidentId, Severity};
 use crate::domain::judge::AlertPolicy;
@@ -47,6 +48,8 @@ pub struct Plan {
     pub probes: BTreeMap<ProbeName, Arc<PlannedProbe>>,
     /// Where messages can go.
     pub channels: BTreeMap<ChannelName, Arc<dyn Notifier>>,
+    /// How messages to a channel are grouped, where that is not as by default.
+    pub grouping: BTreeMap<ChannelName, Grouping>,
     /// Which messages go where: the first that matches.
     pub routes: Vec<Route>,
     /// What goes for a severity besides its routes.
@@ -102,6 +105,14 @@ impl Plan {
     /// The first route that takes something now.
     pub fn route(&self, subject: &Subject<'_>, now: Timestamp) -> Option<&Route> {
         self.routes.iter().find(|route| route.refuses(subject, now).is_none())
+    }
+
+    /// How messages to a channel are grouped.
+    pub fn rules(&self, channel: &ChannelName) -> Rules {
+        Rules {
+            grouping: self.grouping.get(channel).cloned().unwrap_or_default(),
+            keeping: self.channels.get(channel).map(|notifier| notifier.keeping()).unwrap_or_default(),
+        }
     }
 
     /// The tokens of the jobs that ping.

@@ -148,6 +148,19 @@ mod tests {
         fn due_deliveries(&self, _: Timestamp, _: usize) -> BoxFuture<'_, Result<Due, StoreError>> {
             unreachable!("nothing is delivered")
         }
+        fn gather<'a>(
+            &'a self,
+            _: Timestamp,
+            _: &'a BTreeMap<crate::domain::names::ChannelName, crate::domain::grouping::Rules>,
+        ) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+        fn group<'a>(
+            &'a self,
+            _: &'a Delivery,
+        ) -> BoxFuture<'a, Result<Option<crate::domain::grouping::Group>, StoreError>> {
+            Box::pin(std::future::ready(Ok(None)))
+        }
         fn settle<'a>(&'a self, _: &'a Delivery, _: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {
             unreachable!("nothing is delivered")
         }

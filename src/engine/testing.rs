@@ -14,9 +14,11 @@ use super::plan::{Plan, PlannedProbe, WebPlan};
 use super::runner::Runner;
 use super::threads::Threads;
 use crate::domain::debt::{Debt, Owing};
+use crate::domain::flapping::FlappingPolicy;
+use crate::domain::grouping::{Group, Rules};
 use crate::domain::incident::{Incident, IncidentId, Severity};
 use crate::domain::judge::{AlertPolicy, Aspect};
-use crate::domain::names::{ProbeName, ScheduleName, SecretName, StepName};
+use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, Observation, RunId};
 use crate::domain::probe::{Probe, Step};
 use crate::domain::route::Route;
@@ -125,6 +127,16 @@ impl Store for Debts {
     fn due_deliveries(&self, _: Timestamp, _: usize) -> BoxFuture<'_, Result<Due, StoreError>> {
         Box::pin(std::future::ready(Ok(Due::default())))
     }
+    fn gather<'a>(
+        &'a self,
+        _: Timestamp,
+        _: &'a BTreeMap<ChannelName, Rules>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    fn group<'a>(&'a self, _: &'a Delivery) -> BoxFuture<'a, Result<Option<Group>, StoreError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
     fn settle<'a>(&'a self, _: &'a Delivery, _: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {
         self.take(|_| {})
     }
@@ -227,9 +239,10 @@ pub fn schedule_of(name: &str, every: &str, count: usize) -> Schedule {
         alert: Some(AlertPolicy {
             after: "2".parse().unwrap(),
             recover: 1,
-            recheck: None,
             severity: Severity::P2,
             remind: None,
+            recheck: None,
+            flapping: FlappingPolicy::default(),
         }),
     }
 }
@@ -248,6 +261,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         schedules: schedules.into_iter().map(|schedule| (schedule.name.clone(), Arc::new(schedule))).collect(),
         probes,
         channels: BTreeMap::new(),
+        grouping: BTreeMap::new(),
         routes: vec![Route { to: vec!["ops".parse().unwrap()], ..Route::default() }],
         severities: BTreeMap::new(),
         maintenance: Vec::new(),

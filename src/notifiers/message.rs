@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::domain::grouping::{Group, Member};
 use crate::domain::incident::{Event, Incident};
 use crate::domain::outcome::Failure;
 use crate::domain::text::harmless;
@@ -14,6 +15,9 @@ pub const SUBJECT_MAX: usize = 99;
 
 /// How many failures are told; the rest is counted.
 const FAILURES_MAX: usize = 10;
+
+/// The longest line of a list of incidents, in characters: each is told by its own page too.
+const LINE_MAX: usize = 140;
 
 /// How many changes are told. An incident that was stored by another version may hold more than are kept today.
 const CHANGES_MAX: usize = 10;
@@ -29,6 +33,12 @@ const PIECE_MAX: usize = 1_000;
 
 /// The longest text, in bytes; SNS takes 256 KiB with the attributes.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// What a notification is about, in a word or two: its probe, or how many incidents.
+pub fn about(notification: &Notification) -> String {
+    let several = notification.several().map(|group| format!("{} incidents", group.size));
+    several.unwrap_or_else(|| notification.incident.probe.to_string())
+}
 
 /// One line of ASCII, for the subject of a mail.
 pub fn subject(notification: &Notification) -> String {
@@ -61,7 +71,7 @@ pub struct Story {
     pub headline: String,
     /// What stands above the failures.
     pub heading: &'static str,
-    /// What failed; at most ten.
+    /// What failed; at most ten, and of several incidents those that are listed.
     pub failures: Vec<Told>,
     /// How many more failed.
     pub more: usize,
@@ -85,6 +95,9 @@ impl Story {
     /// The story of a notification.
     pub fn of(notification: &Notification) -> Self {
         let incident = &notification.incident;
+        if let Some(group) = notification.several() {
+            return Self::of_several(notification, group);
+        }
         let (failures, heading) = match notification.event {
             Event::Opened | Event::Reminder | Event::Escalated | Event::Acknowledged => {
                 (&incident.latest_failures, "What failed:")
@@ -100,6 +113,47 @@ impl Story {
             changes: incident.changes.iter().take(CHANGES_MAX).map(|change| piece(change)).collect(),
             facts: facts.into_iter().map(|(name, value)| (name, piece(&value))).collect(),
         }
+    }
+
+    fn of_several(notification: &Notification, group: &Group) -> Self {
+        let line = |member: &Member| {
+            let over = if member.over && !notification.late { " (over by now)" } else { "" };
+            let line = format!("{} since {}: {}", member.severity, clock(member.since), member.summary);
+            Told { what: fit(&piece(&line), LINE_MAX, |_| None) + over, expected: None, came: None }
+        };
+        let first = group.members.iter().map(|member| member.since).min().unwrap_or(notification.incident.since);
+        let late = "the incidents were over before this message could be delivered";
+        let facts = [
+            ("severity", notification.incident.severity.to_string()),
+            ("site", notification.site.clone()),
+            ("incidents", group.size.to_string()),
+            ("since", clock(first)),
+            ("late", if notification.late { late.to_owned() } else { String::new() }),
+            ("page", notification.url.clone().unwrap_or_default()),
+            ("alert", notification.alert().to_owned()),
+        ];
+        Self {
+            headline: piece(&notification.summary()),
+            heading: match notification.event {
+                Event::Resolved => "What had failed, the gravest first:",
+                _ => "What failed, the gravest first:",
+            },
+            failures: group.members.iter().map(line).collect(),
+            more: usize::try_from(group.more()).unwrap_or(usize::MAX),
+            changes: Vec::new(),
+            facts: facts
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .map(|(name, value)| (name, piece(&value)))
+                .collect(),
+        }
+    }
+
+    /// The same with no more than so many failures.
+    pub fn shortened(mut self, most: usize) -> Self {
+        self.more += self.failures.len().saturating_sub(most);
+        self.failures.truncate(most);
+        self
     }
 
     /// The failures as lines, without their heading.
@@ -277,6 +331,7 @@ pub(crate) mod tests {
             url: Some("https://rounds.example/incidents/01K0000000000000000000000A".to_owned()),
             late: false,
             plain: false,
+            group: None,
         }
     }
 
@@ -318,6 +373,41 @@ pub(crate) mod tests {
         notification
     }
 
+    /// So many incidents in one message, of which the first 50 are listed: as they opened, and as they were resolved.
+    pub(crate) fn several(event: Event, size: u64) -> Notification {
+        let one = if event == Event::Resolved { resolved() } else { opened() };
+        let member = |n: usize| Member {
+            probe: crate::domain::names::ProbeName::parse(&format!("shelf-{n}")).unwrap(),
+            severity: if n < 2 { Severity::P1 } else { Severity::P3 },
+            summary: format!("shelf-{n} is failing: connect.refused: nobody listens"),
+            ..Member::of(&one.incident, false)
+        };
+        let listed = usize::try_from(size).unwrap().min(crate::domain::grouping::LISTED_MAX);
+        let members = (0..listed).map(member).collect();
+        let (id, origin) = ("01K0000000000000000000000M".to_owned(), "01K0000000000000000000000G".to_owned());
+        Notification { event, group: Some(Group { id, origin: Some(origin), size, left: 0, members }), ..one }
+    }
+
+    /// What is told of several: a storm, one of which some are over by now, its end in part and whole, told late.
+    pub(crate) fn of_several() -> Vec<(&'static str, Notification)> {
+        let mut some_over = several(Event::Opened, 3);
+        let mut part = several(Event::Resolved, 3);
+        if let (Some(opening), Some(ending)) = (&mut some_over.group, &mut part.group) {
+            opening.members[1].over = true;
+            ending.left = 9;
+        }
+        let late = Notification { late: true, ..several(Event::Resolved, 3) };
+        vec![
+            ("storm", several(Event::Opened, 10_000)),
+            ("some_over", some_over),
+            ("part", part),
+            ("all_over", several(Event::Resolved, 10_000)),
+            ("several_late", late),
+            ("several_reminder", several(Event::Reminder, 3)),
+            ("several_escalated", several(Event::Escalated, 3)),
+        ]
+    }
+
     /// The incident at each event, by the event's word: told again, to others, taken on by somebody, over.
     pub(crate) fn of_each_event() -> Vec<(&'static str, Notification)> {
         let of = |event: Event| {
@@ -340,6 +430,9 @@ pub(crate) mod tests {
     fn people_read_what_happened() {
         for (event, notification) in of_each_event() {
             insta::assert_snapshot!(event, format!("{}\n---\n{}", subject(&notification), text(&notification)));
+        }
+        for (what, notification) in of_several() {
+            insta::assert_snapshot!(what, format!("{}\n---\n{}", subject(&notification), text(&notification)));
         }
         let late = Notification { late: true, ..resolved() };
         insta::assert_snapshot!("late", format!("{}\n---\n{}", subject(&late), text(&late)));

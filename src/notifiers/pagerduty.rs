@@ -1,7 +1,8 @@
 //! PagerDuty, by its Events API v2: <https://developer.pagerduty.com/docs/send-alert-event>.
 //!
-//! The key under which PagerDuty knows an alert is the incident, so however often an opening is sent there is one alert, and
-//! the resolve finds it. What people do there comes back by its webhooks, which `replies` reads.
+//! The key under which PagerDuty knows an alert is the incident, or the message by which a storm of them was told; so however
+//! often an opening is sent there is one alert, and the resolve finds it. What people do there comes back by its webhooks,
+//! which `replies` reads.
 
 mod replies;
 
@@ -16,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::message::{Story, Told, fit, links, piece};
 use super::post::{Answer, Post, check_secret, check_url};
+use crate::domain::grouping::Keeping;
 use crate::domain::incident::{Event, Severity};
 use crate::domain::template::Template;
 use crate::domain::time::rfc3339;
@@ -105,6 +107,10 @@ impl PagerDuty {
 }
 
 impl Notifier for PagerDuty {
+    fn keeping(&self) -> Keeping {
+        Keeping::Alerts
+    }
+
     fn notify<'a>(&'a self, notification: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(self.tell(notification))
     }
@@ -128,7 +134,7 @@ fn receipt(answer: Answer, of: &Notification) -> Result<Receipt, NotifyError> {
     let answer = answer.taken()?;
     let said: Option<Value> = serde_json::from_str(&answer.text).ok();
     match said.as_ref().and_then(|said| said["dedup_key"].as_str()) {
-        Some(key) if answer.status == StatusCode::ACCEPTED && *key == *of.incident.id.0 => {
+        Some(key) if answer.status == StatusCode::ACCEPTED && key == of.alert() => {
             Ok(Receipt { id: Some(key.to_owned()) })
         }
         _ => Err(answer.strange("PagerDuty")),
@@ -138,6 +144,8 @@ fn receipt(answer: Answer, of: &Notification) -> Result<Receipt, NotifyError> {
 /// The events that tell a notification, in their order.
 fn events(notification: &Notification) -> Vec<Map<String, Value>> {
     match notification.event {
+        // One alert stands for all that began together, so nobody has it and it is not over before that goes for all.
+        Event::Acknowledged | Event::Resolved if !notification.is_of_all() => Vec::new(),
         // One key is one alert of theirs, so a reminder tells it again and opens no other.
         Event::Opened | Event::Reminder | Event::Escalated => vec![trigger(notification)],
         Event::Acknowledged => vec![action("acknowledge", notification)],
@@ -148,7 +156,7 @@ fn events(notification: &Notification) -> Vec<Map<String, Value>> {
 }
 
 fn action(action: &str, notification: &Notification) -> Map<String, Value> {
-    let head = [("event_action", json!(action)), ("dedup_key", json!(notification.incident.id))];
+    let head = [("event_action", json!(action)), ("dedup_key", json!(notification.alert()))];
     head.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
@@ -162,9 +170,11 @@ fn trigger(notification: &Notification) -> Map<String, Value> {
     });
     let mut event = action("trigger", notification);
     if let (false, Value::Object(fields)) = (notification.plain, &mut payload) {
+        let one = notification.several().is_none().then_some(incident);
+        let class = one.and_then(|one| one.latest_failures.first()).map(|failure| failure.kind.as_str());
         let more = [
-            ("component", json!(incident.probe)),
-            ("class", json!(incident.latest_failures.first().map(|failure| failure.kind.as_str()))),
+            ("component", json!(one.map(|one| &one.probe))),
+            ("class", json!(class)),
             ("custom_details", details(&Story::of(notification))),
         ];
         fields.extend(
@@ -217,7 +227,7 @@ fn details(story: &Story) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notifiers::message::tests::{flooding, hostile, of_each_event, opened, resolved};
+    use crate::notifiers::message::tests::{flooding, hostile, of_each_event, of_several, opened, resolved};
 
     fn shown(notification: &Notification) -> String {
         let events = events(notification).into_iter().map(|event| format!("{:#}", Value::Object(event)));
@@ -228,6 +238,9 @@ mod tests {
     fn an_alert_says_what_since_when_and_where_to_look() {
         for (event, notification) in of_each_event() {
             insta::assert_snapshot!(event, shown(&notification));
+        }
+        for (what, notification) in of_several() {
+            insta::assert_snapshot!(what, shown(&notification));
         }
         insta::assert_snapshot!("plain", shown(&Notification { plain: true, ..opened() }));
         insta::assert_snapshot!("late", shown(&Notification { late: true, ..resolved() }));

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use self::blocks::message;
 use super::post::{Answer, Post, check_secret, check_url, quote};
+use crate::domain::grouping::Keeping;
 use crate::domain::template::Template;
 use crate::ports::{Building, ChannelKind, Notification, Notifier, NotifyError, Receipt};
 use crate::settings::{Node, Problems, Spanned, read};
@@ -105,7 +106,12 @@ impl Slack {
         let bot = Bot { post: &self.post, token, api };
         let whole = message(notification);
         if let Some(place) = first.and_then(Place::of) {
-            match bot.add(whole.clone(), &place).await {
+            // The message stands for all that began together, and says how they are once that goes for all.
+            let added = match notification.is_of_all() {
+                true => bot.add(whole.clone(), &place).await,
+                false => bot.call("chat.postMessage", whole.clone(), &place).await,
+            };
+            match added {
                 // Somebody has removed the message, or it can no longer be changed: this one takes its place. Where the
                 // fault is this one's own, Slack says so again.
                 Err(NotifyError::Rejected(_)) => {}
@@ -125,6 +131,13 @@ impl Slack {
 }
 
 impl Notifier for Slack {
+    fn keeping(&self) -> Keeping {
+        match self.form {
+            Form::Webhook(_) => Keeping::Messages,
+            Form::Bot { .. } => Keeping::Threads,
+        }
+    }
+
     fn notify<'a>(&'a self, notification: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(self.tell(notification, None))
     }

@@ -118,9 +118,7 @@ impl Sns {
         }
         if self.topic.is_fifo {
             // One key for both would swallow the resolve: SNS forgets a repetition for five minutes.
-            request = request
-                .message_group_id(notification.incident.id.to_string())
-                .message_deduplication_id(notification.key());
+            request = request.message_group_id(notification.alert()).message_deduplication_id(notification.key());
         }
         let answer = request.send().await.map_err(|error| {
             let trouble = trouble(&error);
@@ -161,6 +159,7 @@ fn attributes(notification: &Notification) -> Vec<(&'static str, String)> {
         ("probe", incident.probe.to_string()),
         ("incident", incident.id.to_string()),
     ];
+    all.extend(notification.several().map(|group| ("incidents", group.size.to_string())));
     all.extend(incident.schedules.first().map(|schedule| ("schedule", schedule.to_string())));
     if !notification.plain && !notification.site.is_empty() {
         all.push(("site", piece(&notification.site)));
@@ -171,7 +170,8 @@ fn attributes(notification: &Notification) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notifiers::message::tests::{opened, resolved};
+    use crate::domain::incident::Event;
+    use crate::notifiers::message::tests::{opened, resolved, several};
 
     fn topic(arn: &str) -> Result<Topic, String> {
         Topic::try_from(arn.to_owned())
@@ -207,6 +207,7 @@ mod tests {
         assert_eq!(names(&opened()).join(" "), format!("{all} site=shop"));
         assert_eq!(names(&Notification { plain: true, ..opened() }).join(" "), all);
         assert!(names(&resolved()).contains(&"state=resolved".to_owned()));
+        assert!(names(&several(Event::Opened, 10_000)).contains(&"incidents=10000".to_owned()));
     }
 
     #[test]

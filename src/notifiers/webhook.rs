@@ -17,6 +17,7 @@ use self::shape::{ContentType, PRESETS, Request, Shape};
 use self::signature::signature;
 use super::message::piece;
 use super::post::{Post, check_no_run, check_secret, check_url, known};
+use crate::domain::grouping::{Keeping, Member};
 use crate::domain::names::CaptureName;
 use crate::domain::outcome::Failure;
 use crate::domain::template::{Piece, Template, pieces};
@@ -282,6 +283,13 @@ impl Webhook {
 }
 
 impl Notifier for Webhook {
+    fn keeping(&self) -> Keeping {
+        match &self.shape {
+            Some(shape) if shape.alerts => Keeping::Alerts,
+            _ => Keeping::Messages,
+        }
+    }
+
     fn notify<'a>(&'a self, notification: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(self.tell(notification))
     }
@@ -310,10 +318,29 @@ fn body(notification: &Notification) -> Value {
             ("at", json!(rfc3339(notification.at))),
             ("resolved_at", json!(incident.resolved_at.map(rfc3339))),
             ("late", json!(notification.late)),
+            ("flapping", json!(incident.is_flapping())),
         ];
         fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
+        if let Some(group) = &notification.group {
+            fields.insert("alert".to_owned(), notification.alert().into());
+            fields.insert("group_size".to_owned(), group.size.into());
+            fields.insert("group_left".to_owned(), group.left.into());
+            fields.insert("group".to_owned(), group.members.iter().map(listed).collect());
+        }
     }
     body
+}
+
+fn listed(member: &Member) -> Value {
+    json!({
+        "incident": member.incident,
+        "probe": member.probe,
+        "severity": member.severity,
+        "since": rfc3339(member.since),
+        "resolved_at": member.resolved_at.map(rfc3339),
+        "over": member.over,
+        "summary": piece(&member.summary),
+    })
 }
 
 /// A target wrote much of it, so nothing of it may be long or do more than be read.
@@ -356,12 +383,21 @@ mod tests {
             url: Some("https://rounds.example.com/incidents/01JDEXAMPLE".to_owned()),
             late: false,
             plain,
+            group: None,
         }
     }
 
     #[test]
     fn the_body_is_the_contract() {
         insta::assert_snapshot!(format!("{:#}\n{:#}", body(&notification(false)), body(&notification(true))));
+    }
+
+    #[test]
+    fn the_body_of_several_lists_them() {
+        use crate::notifiers::message::tests::of_several;
+        for (what, notification) in of_several().into_iter().filter(|(what, _)| matches!(*what, "some_over" | "part")) {
+            insta::assert_snapshot!(what, format!("{:#}", body(&notification)));
+        }
     }
 
     #[test]
@@ -400,7 +436,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_preset_has_its_shape() {
-        use crate::notifiers::message::tests::{flooding, hostile, of_each_event, opened, resolved};
+        use crate::notifiers::message::tests::{flooding, hostile, of_each_event, of_several, opened, resolved};
         for (preset, _) in PRESETS {
             let (shape, needs) = Shape::of_preset(preset).unwrap().unwrap();
             assert_eq!(shape.unknown(&needs.iter().collect::<Vec<_>>()), [], "{preset}");
@@ -408,7 +444,7 @@ mod tests {
             let plain = Notification { plain: true, ..opened() };
             let mut all = Vec::new();
             let more = [("late", late), ("plain", plain), ("hostile", hostile())];
-            for (name, notification) in of_each_event().into_iter().chain(more) {
+            for (name, notification) in of_each_event().into_iter().chain(more).chain(of_several()) {
                 all.push(format!("# {name}\n{}", sent(preset, &notification).await));
             }
             insta::assert_snapshot!(format!("preset_{preset}"), all.join("\n"));

@@ -13,6 +13,8 @@
 //! | `outbox` | which deliveries are due, and what became of them |
 //! | `redrive` | what channels have not taken, and how it is tried again |
 //! | `replies` | what receivers said of their own accord |
+//! | `order` | the order in which a channel is told of an incident |
+//! | `gathering` | which of them leave in one message |
 //! | `retention` | what is erased, in slices |
 //! | `readers` | the connections that only read |
 //! | `reads` | what a starting process and the pages ask |
@@ -23,9 +25,11 @@
 
 mod bundles;
 mod columns;
+mod gathering;
 mod journal;
 mod lock;
 mod opening;
+mod order;
 mod outbox;
 mod readers;
 mod reads;

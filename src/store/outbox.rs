@@ -1,24 +1,17 @@
 //! Which deliveries are due, and what became of them. A channel is told of an incident in the order of its transitions,
 //! one message at a time: the first row that is not settled stands before all that come after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
 use super::columns::{count, from_json, instant, json, micros, parsed, read, to_instant};
+use super::gathering::{self, Origin};
+use super::order::first;
 use crate::domain::incident::Event;
 use crate::domain::names::ChannelName;
 use crate::domain::time::{Timestamp, later};
 use crate::ports::{Delivery, Due, Notification, REST_MAX, Receipt, Settlement};
-
-/// That nothing of the same incident and channel is to be told before the row `o`.
-macro_rules! first {
-    () => {
-        "NOT EXISTS (SELECT 1 FROM outbox b
-             WHERE b.incident = o.incident AND b.channel = o.channel AND b.state = 'pending'
-               AND (b.transition, b.created_at, b.id) < (o.transition, o.created_at, o.id))"
-    };
-}
 
 /// Puts a delivery into the outbox; one that is there already stays as it is. What comes after the beginning goes to whoever
 /// took word of that: where a channel's opening was given up on, that is its fallback, which may be told on its own account
@@ -36,19 +29,26 @@ pub fn write(connection: &Connection, delivery: &Delivery) -> Result<()> {
     if is_enough || hears(connection, &delivery.notification, target)? {
         return Ok(());
     }
-    insert(connection, delivery, target, fallback)
+    // What began by itself need not wait for what began with it.
+    let began = gathering::origin(connection, incident, target, &delivery.id)?;
+    let alone = match &began {
+        Some(Origin { message: Some(message), .. }) => !gathering::tells_several(connection, message)?,
+        _ => false,
+    };
+    let next_attempt_at = if alone { delivery.created_at } else { delivery.next_attempt_at };
+    insert(connection, &Delivery { next_attempt_at, ..delivery.clone() }, target, fallback)
 }
 
 /// Whether a channel may hear of an incident first by such a message. The statements below name the same two events.
-fn begins(event: Event) -> bool {
+pub fn begins(event: Event) -> bool {
     matches!(event, Event::Opened | Event::Escalated)
 }
 
 fn insert(connection: &Connection, delivery: &Delivery, channel: &str, fallback: Option<&str>) -> Result<()> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO outbox (id, channel, fallback, incident, event, transition, created_at, next_attempt_at, attempts,
-             plain, state, notification)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'pending', ?11)
+             plain, state, notification, together, severity)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'pending', ?11, ?12, ?13)
          ON CONFLICT (id) DO NOTHING",
     )?;
     let notification = &delivery.notification;
@@ -64,6 +64,8 @@ fn insert(connection: &Connection, delivery: &Delivery, channel: &str, fallback:
         delivery.attempts,
         notification.plain,
         json(notification)?,
+        delivery.together,
+        notification.incident.severity.as_str(),
     ])?;
     Ok(())
 }
@@ -101,10 +103,11 @@ fn hears(connection: &Connection, notification: &Notification, channel: &str) ->
 
 /// Hands what was given up on to the fallback, unless that has it already, and with an opening the resolve that waits
 /// behind it. What else waits there is word of what goes on, of which the fallback hears in its own time.
-fn hand_over(connection: &Connection, from: &Delivery, fallback: &Delivery, at: Timestamp) -> Result<()> {
+fn hand_over(connection: &Connection, from: &Delivery, fallback: &Delivery, at: Timestamp) -> Result<bool> {
     let notification = &fallback.notification;
     let (incident, to) = (&*notification.incident.id.0, fallback.channel.as_str());
-    if !hears(connection, notification, to)? {
+    let is_new = !hears(connection, notification, to)?;
+    if is_new {
         insert(connection, fallback, to, None)?;
     }
     if begins(notification.event) && heir(connection, incident, from.channel.as_str())?.is_some() {
@@ -123,10 +126,30 @@ fn hand_over(connection: &Connection, from: &Delivery, fallback: &Delivery, at: 
         )?;
         update.execute(params![incident, from.channel.as_str(), micros(at)])?;
     }
+    Ok(is_new)
+}
+
+/// Hands over all that a message told, in one message again.
+fn hand_over_all(connection: &Connection, from: &Delivery, fallback: &Delivery, at: Timestamp) -> Result<()> {
+    let told = gathering::rows(connection, &from.id)?;
+    let mut carrier: Option<String> = None;
+    for (place, row) in told.into_iter().enumerate() {
+        let is_first = row.id == from.id;
+        let id = if is_first { fallback.id.clone() } else { format!("{}.{place}", fallback.id) };
+        // That it is late and in which form it is told goes for all.
+        let Notification { late, plain, event, .. } = fallback.notification;
+        let own = if is_first { fallback.notification.clone() } else { row.notification };
+        let notification = Notification { late, plain, event, group: None, ..own };
+        let of_row = Delivery { id, notification, ..fallback.clone() };
+        if hand_over(connection, from, &of_row, at)? {
+            let carrier = carrier.get_or_insert_with(|| of_row.id.clone());
+            gathering::let_go(connection, &of_row.id, carrier, at)?;
+        }
+    }
     Ok(())
 }
 
-fn delivery(row: &Row<'_>) -> Result<Delivery> {
+pub fn delivery(row: &Row<'_>) -> Result<Delivery> {
     let fallback: Option<String> = row.get("fallback")?;
     let notification: Notification = from_json(row, "notification")?;
     Ok(Delivery {
@@ -135,6 +158,7 @@ fn delivery(row: &Row<'_>) -> Result<Delivery> {
         fallback: read("fallback", fallback.map(|name| ChannelName::parse(&name)).transpose())?,
         notification: Notification { plain: row.get("plain")?, ..notification },
         created_at: instant(row, "created_at")?,
+        together: row.get("together")?,
         attempts: row.get("attempts")?,
         next_attempt_at: instant(row, "next_attempt_at")?,
     })
@@ -146,7 +170,11 @@ pub fn due(connection: &Connection, now: Timestamp, per_channel: usize) -> Resul
     let mut channels = connection.prepare_cached("SELECT DISTINCT channel FROM outbox WHERE state = 'pending'")?;
     let mut select = connection.prepare_cached(concat!(
         "SELECT * FROM outbox o
-         WHERE state = 'pending' AND channel = ?1 AND (next_attempt_at <= ?2 OR next_attempt_at > ?3) AND ",
+         WHERE state = 'pending' AND message = id AND channel = ?1 AND (next_attempt_at <= ?2 OR next_attempt_at > ?3)
+           AND NOT EXISTS (SELECT 1 FROM outbox s
+               WHERE s.channel = o.channel AND s.state = 'pending' AND s.message = s.id AND s.together = o.together
+                 AND s.event NOT IN ('opened', 'escalated') AND o.event NOT IN ('opened', 'escalated')
+                 AND (s.created_at, s.id) < (o.created_at, o.id)) AND ",
         first!(),
         " ORDER BY created_at, id LIMIT ?4"
     ))?;
@@ -162,25 +190,45 @@ pub fn due(connection: &Connection, now: Timestamp, per_channel: usize) -> Resul
     for delivery in &due {
         firsts.extend(first_receipt(connection, delivery)?.map(|receipt| (delivery.id.clone(), receipt)));
     }
-    let mut resolves = Vec::new();
-    for opened in due.iter().filter(|delivery| begins(delivery.notification.event)) {
-        resolves.extend(resolve_of(connection, opened)?);
+    let mut ripe = gathering::is_ripe(connection, now, far)?;
+    let (mut resolves, mut grouped) = (Vec::new(), BTreeSet::new());
+    for delivery in &due {
+        let tells_several = gathering::tells_several(connection, &delivery.id)?;
+        if tells_several || gathering::follows_several(connection, delivery)? {
+            grouped.insert(delivery.id.clone());
+        }
+        if begins(delivery.notification.event) {
+            let resolve = resolve_of(connection, delivery)?;
+            // The end of several is told with their beginning once it is gathered too.
+            let is_gathered = |resolve: &Delivery| gathering::is_gone(connection, &resolve.id);
+            match resolve {
+                Some(resolve) if !tells_several || is_gathered(&resolve)? => resolves.push(resolve),
+                Some(_) => ripe |= gathering::is_over(connection, &delivery.id)?,
+                None => {}
+            }
+        }
+    }
+    for resolve in &resolves {
+        if gathering::tells_several(connection, &resolve.id)? {
+            grouped.insert(resolve.id.clone());
+        }
     }
     let (mut now_due, mut overtaken) = (Vec::new(), Vec::new());
     for delivery in due {
-        let list = if is_overtaken(connection, &delivery)? { &mut overtaken } else { &mut now_due };
+        let list = if is_all_overtaken(connection, &delivery)? { &mut overtaken } else { &mut now_due };
         list.push(delivery);
     }
     let mut next = connection.prepare_cached(concat!(
         "SELECT next_attempt_at FROM outbox o
-         WHERE state = 'pending' AND next_attempt_at > ?1 AND next_attempt_at <= ?2 AND ",
+         WHERE state = 'pending' AND (message = id OR message IS NULL)
+           AND next_attempt_at > ?1 AND next_attempt_at <= ?2 AND ",
         first!(),
         " ORDER BY next_attempt_at LIMIT 1"
     ))?;
     let next_at = next.query_row([now, far], |row| instant(row, "next_attempt_at")).optional()?;
     let mut oldest = connection.prepare_cached("SELECT min(created_at) FROM outbox WHERE state = 'pending'")?;
     let oldest = oldest.query_row([], |row| row.get::<_, Option<i64>>(0))?.and_then(to_instant);
-    Ok(Due { now: now_due, resolves, overtaken, firsts, next_at, oldest })
+    Ok(Due { now: now_due, resolves, overtaken, grouped, ripe, firsts, next_at, oldest })
 }
 
 /// Whether a message of an incident that goes on comes after its end, of which the channel hears or has heard. An
@@ -201,6 +249,19 @@ fn is_overtaken(connection: &Connection, delivery: &Delivery) -> Result<bool> {
     select.exists(params![incident, channel, event.as_str(), delivery.id])
 }
 
+/// The same of all that a message tells.
+fn is_all_overtaken(connection: &Connection, carrier: &Delivery) -> Result<bool> {
+    if !is_overtaken(connection, carrier)? {
+        return Ok(false);
+    }
+    for row in gathering::rows(connection, &carrier.id)? {
+        if !is_overtaken(connection, &row)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// The receipt of the first message about the same incident that the channel took.
 fn first_receipt(connection: &Connection, of: &Delivery) -> Result<Option<Receipt>> {
     let mut select = connection.prepare_cached(
@@ -211,10 +272,11 @@ fn first_receipt(connection: &Connection, of: &Delivery) -> Result<Option<Receip
     select.query_row(of, |row| Ok(Receipt { id: row.get(0)? })).optional()
 }
 
-/// Makes due what rests.
+/// Makes due what rests; what waits for others goes on waiting.
 pub fn retry(connection: &Connection, now: Timestamp) -> Result<()> {
-    let mut update = connection
-        .prepare_cached("UPDATE outbox SET next_attempt_at = ?1 WHERE state = 'pending' AND next_attempt_at > ?1")?;
+    let mut update = connection.prepare_cached(
+        "UPDATE outbox SET next_attempt_at = ?1 WHERE state = 'pending' AND next_attempt_at > ?1 AND message = id",
+    )?;
     update.execute([micros(now)])?;
     Ok(())
 }
@@ -238,14 +300,15 @@ fn resolve_of(connection: &Connection, opened: &Delivery) -> Result<Option<Deliv
     select.query_row(of, delivery).optional()
 }
 
-/// Records what came of an attempt. A row that is settled stays so, and nothing is put beside it.
+/// Records what came of an attempt, in every row that the message tells; what it rests for is known of the one that carries
+/// them. A row that is settled stays so, and nothing is put beside it.
 pub fn settle(connection: &Connection, delivery: &Delivery, settlement: &Settlement) -> Result<()> {
     let attempts = delivery.attempts.saturating_add(1);
     match settlement {
         Settlement::Delivered { at, receipt } => {
             let mut update = connection.prepare_cached(
                 "UPDATE outbox SET state = 'delivered', settled_at = ?2, attempts = ?3, receipt = ?4
-                 WHERE id = ?1 AND state = 'pending'",
+                 WHERE (id = ?1 OR message = ?1) AND state = 'pending'",
             )?;
             update.execute(params![delivery.id, micros(*at), attempts, receipt.id])?;
         }
@@ -259,16 +322,17 @@ pub fn settle(connection: &Connection, delivery: &Delivery, settlement: &Settlem
         Settlement::Dead { at, error, fallback } => {
             let mut update = connection.prepare_cached(
                 "UPDATE outbox SET state = 'dead', settled_at = ?2, attempts = ?3, error = ?4
-                 WHERE id = ?1 AND state = 'pending'",
+                 WHERE (id = ?1 OR message = ?1) AND state = 'pending'",
             )?;
             let settled = update.execute(params![delivery.id, micros(*at), attempts, error])?;
             if let Some(fallback) = fallback.as_deref().filter(|_| settled > 0) {
-                hand_over(connection, delivery, fallback, *at)?;
+                hand_over_all(connection, delivery, fallback, *at)?;
             }
         }
         Settlement::Merged { at } => {
             let mut update = connection.prepare_cached(
-                "UPDATE outbox SET state = 'merged', settled_at = ?2 WHERE id = ?1 AND state = 'pending'",
+                "UPDATE outbox SET state = 'merged', settled_at = ?2
+                 WHERE (id = ?1 OR message = ?1) AND state = 'pending'",
             )?;
             update.execute(params![delivery.id, micros(*at)])?;
         }
@@ -290,6 +354,7 @@ mod tests {
     }
 
     async fn due_at(kept: &Kept, at: i64) -> Due {
+        kept.each_by_itself(second(at)).await;
         kept.store.due_deliveries(second(at), 10).await.unwrap()
     }
 
@@ -317,6 +382,7 @@ mod tests {
         assert_eq!((due.next_at, due.oldest, due.resolves), (None, Some(second(10)), Vec::new()));
         let early = due_at(&kept, 15).await;
         assert_eq!((ids(&early.now), early.next_at), (vec!["I2-1-ops"], Some(second(20))));
+        kept.each_by_itself(second(20)).await;
         let few = kept.store.due_deliveries(second(20), 1).await.unwrap();
         assert_eq!(ids(&few.now), ["I2-1-ops", "I1-1-sms"], "no channel takes the place of another");
     }

@@ -21,15 +21,19 @@ const RESOLVED_MAX: u32 = 10;
 
 type Pair = (ScheduleName, ProbeName);
 
+fn alert_key(row: &Row<'_>) -> Result<AlertKey> {
+    let (schedule, probe) = pair(row)?;
+    let aspect: String = row.get("aspect")?;
+    let aspect = Aspect::ALL.into_iter().find(|known| known.as_str() == aspect).ok_or("not an aspect");
+    Ok(AlertKey { schedule, probe, aspect: read("aspect", aspect)? })
+}
+
 /// The state at start.
 pub fn load(connection: &Connection) -> Result<Loaded> {
     let mut states = connection.prepare_cached("SELECT * FROM alert_states")?;
-    let states = states.query_map([], |row| {
-        let (schedule, probe) = pair(row)?;
-        let aspect: String = row.get("aspect")?;
-        let aspect = Aspect::ALL.into_iter().find(|known| known.as_str() == aspect).ok_or("not an aspect");
-        Ok((AlertKey { schedule, probe, aspect: read("aspect", aspect)? }, from_json(row, "state")?))
-    })?;
+    let states = states.query_map([], |row| Ok((alert_key(row)?, from_json(row, "state")?)))?;
+    let mut flaps = connection.prepare_cached("SELECT * FROM flaps")?;
+    let flaps = flaps.query_map([], |row| Ok((alert_key(row)?, from_json(row, "flap")?)))?;
     let mut accounted = connection.prepare_cached("SELECT schedule, probe, through FROM slots")?;
     let accounted = accounted.query_map([], |row| {
         let (schedule, probe) = pair(row)?;
@@ -39,6 +43,7 @@ pub fn load(connection: &Connection) -> Result<Loaded> {
     let pulses = pulses.query_map([], |row| Ok((parsed(row, "token")?, from_json(row, "pulse")?)))?;
     Ok(Loaded {
         states: states.collect::<Result<_>>()?,
+        flaps: flaps.collect::<Result<_>>()?,
         incidents: open_incidents(connection)?,
         accounted: accounted.collect::<Result<_>>()?,
         debts: journal::debts(connection)?,

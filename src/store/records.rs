@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::columns::{count, json, length, micros};
 use super::{bundles, outbox};
+use crate::domain::flapping::Flap;
 use crate::domain::incident::{Incident, Moment, Version};
 use crate::domain::judge::{AlertKey, AlertState};
 use crate::domain::names::{ProbeName, ScheduleName};
@@ -30,6 +31,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
         bundles,
         pulses,
         silences,
+        flaps,
     } = commit;
     versions.iter().try_for_each(|version| write_version(connection, version))?;
     runs.iter().try_for_each(|run| write_run(connection, run))?;
@@ -45,6 +47,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     deliveries.iter().try_for_each(|delivery| outbox::write(connection, delivery))?;
     bundles.iter().try_for_each(|bundle| bundles::write(connection, bundle))?;
     silences.iter().try_for_each(|silence| write_silence(connection, silence))?;
+    flaps.iter().try_for_each(|(key, flap)| write_flap(connection, key, flap))?;
     pulses.iter().try_for_each(|(token, pulse)| write_pulse(connection, *token, pulse))
 }
 
@@ -132,6 +135,22 @@ fn write_state(connection: &Connection, key: &AlertKey, state: &AlertState) -> R
     Ok(())
 }
 
+/// What has not come and gone for long is nothing to keep.
+fn write_flap(connection: &Connection, key: &AlertKey, flap: &Flap) -> Result<()> {
+    let AlertKey { schedule, probe, aspect } = key;
+    let of = (schedule.as_str(), probe.as_str(), aspect.as_str());
+    if flap.is_forgotten() {
+        let mut delete =
+            connection.prepare_cached("DELETE FROM flaps WHERE schedule = ?1 AND probe = ?2 AND aspect = ?3")?;
+        delete.execute(of)?;
+        return Ok(());
+    }
+    let mut replace = connection
+        .prepare_cached("INSERT OR REPLACE INTO flaps (schedule, probe, aspect, flap) VALUES (?1, ?2, ?3, ?4)")?;
+    replace.execute(params![of.0, of.1, of.2, json(flap)?])?;
+    Ok(())
+}
+
 fn write_version(connection: &Connection, version: &Version) -> Result<()> {
     let mut replace = connection.prepare_cached(
         "INSERT OR REPLACE INTO versions (probe, step, version, since, before) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -200,6 +219,7 @@ fn write_pulse(connection: &Connection, token: TokenDigest, pulse: &Pulse) -> Re
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::flapping::Flap;
     use crate::domain::incident::{Event, Severity, Version};
     use crate::domain::judge::AlertState;
     use crate::domain::names::StepName;
@@ -255,9 +275,14 @@ mod tests {
             moments: vec![moment("I1", 60, "opened"), moment("I1", 60, "muted"), moment("I1", 30, "failed")],
             versions: vec![version("1.0.0", None), version("1.1.0", Some("1.0.0"))],
             bundles: Vec::new(),
+            flaps: [(key("api"), flap()), (key("gone"), Flap::default())].into(),
             silences: vec![silence("S1", 900), silence("S2", 900), silence("S2", 60)],
             pulses: vec![(token(1), Pulse::since(second(0))), (token(2), Pulse::since(second(1)))],
         }
+    }
+
+    fn flap() -> Flap {
+        Flap { openings: [second(1), second(2)].into(), since: Some(second(2)), ..Flap::default() }
     }
 
     fn silence(id: &str, until: i64) -> Silence {
@@ -300,6 +325,7 @@ mod tests {
         assert_eq!(loaded.incidents, [incident("I1", Severity::P1, 60)]);
         assert_eq!(loaded.versions, [version("1.1.0", Some("1.0.0"))], "the last that was seen");
         assert_eq!(loaded.silences, [silence("S2", 60), silence("S1", 900)], "S2 was ended sooner");
+        assert_eq!(loaded.flaps, [(key("api"), flap())]);
         assert_eq!(loaded.accounted, [(schedule("tier"), probe("api"), second(60))]);
         let pulses: Vec<_> = loaded.pulses.iter().map(|(token, pulse)| (*token, pulse.pings)).collect();
         assert_eq!(pulses, [(token(1), 0), (token(2), 7)]);

@@ -5,6 +5,7 @@
 //! | `runs` | a run that ended | its id; one of a slot also by schedule, probe, slot and location | when it is old |
 //! | `slots` | a probe of a schedule: through which slot all have their outcome, how many had which, and its last run | schedule, probe | never |
 //! | `alert_states` | what the judge remembers, where that is not "healthy" | schedule, probe, aspect | when it is healthy or no longer configured |
+//! | `flaps` | how a probe of a schedule has come and gone lately | schedule, probe, aspect | when it has not for long, or is no longer configured |
 //! | `incidents` | an incident as it stands | its id | when it was resolved long ago and nothing of it waits |
 //! | `moments` | a line of an incident's time line | incident, place in it | with its incident |
 //! | `outbox` | a message to one channel, and what became of it | its id | with its incident |
@@ -32,6 +33,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005.sql"),
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
+    include_str!("migrations/0008.sql"),
 ];
 
 /// The version that this program works with.
@@ -75,7 +77,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [7, i64::from(super::APPLICATION_ID), 2, 12];
+        let expected = [8, i64::from(super::APPLICATION_ID), 2, 13];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);

@@ -1,5 +1,6 @@
 //! The handle: hands writing to the one writer and reading to the readers.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +13,9 @@ use super::lock::{self, Lock};
 use super::opening::{self, refused};
 use super::readers::Readers;
 use super::writer::{Done, QUEUE_MAX, Task, Work, Writer};
-use super::{outbox, reads, redrive, replies};
+use super::{gathering, outbox, reads, redrive, replies};
 use crate::domain::debt::Debt;
+use crate::domain::grouping::{Group, Rules};
 use crate::domain::incident::IncidentId;
 use crate::domain::names::ChannelName;
 use crate::domain::outcome::RunId;
@@ -124,6 +126,20 @@ impl Store for Sqlite {
 
     fn due_deliveries(&self, now: Timestamp, per_channel: usize) -> BoxFuture<'_, Result<Due, StoreError>> {
         Box::pin(self.readers.read(move |connection| outbox::due(connection, now, per_channel)))
+    }
+
+    fn gather<'a>(
+        &'a self,
+        now: Timestamp,
+        rules: &'a BTreeMap<ChannelName, Rules>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let work = Work::Gather(Box::new((now, rules.clone())));
+        Box::pin(async move { self.write(work).await.map(|_| ()) })
+    }
+
+    fn group<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Option<Group>, StoreError>> {
+        let delivery = delivery.clone();
+        Box::pin(self.readers.read(move |connection| gathering::group(connection, &delivery)))
     }
 
     fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {

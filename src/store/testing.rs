@@ -9,12 +9,13 @@ use rusqlite::{Connection, Result};
 
 use super::sqlite::{Sqlite, open};
 use super::writer::Work;
+use crate::domain::grouping::{Grouping, Rules};
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity};
 use crate::domain::judge::{AlertKey, Aspect};
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
 use crate::domain::outcome::{Failure, FailureKind, Run, RunId, SlotAccount, Verdict};
 use crate::domain::time::Timestamp;
-use crate::ports::{Commit, Delivery, Notification, StoreError};
+use crate::ports::{Commit, Delivery, Notification, Store as _, StoreError};
 
 /// A store, and the directory that goes when the test ends.
 pub struct Kept {
@@ -34,6 +35,11 @@ impl Kept {
     pub async fn reopen(&mut self) {
         self.store.close().await;
         self.store = open(&self.path).unwrap();
+    }
+
+    /// Lets go all that need not wait, each by itself.
+    pub async fn each_by_itself(&self, now: Timestamp) {
+        self.store.gather(now, &apart()).await.unwrap();
     }
 
     /// One number from a connection of the test's own.
@@ -56,6 +62,12 @@ impl Sqlite {
     ) -> std::result::Result<(), StoreError> {
         self.write(Work::Tamper(Box::new(with))).await.map(|_| ())
     }
+}
+
+/// The rules under which nothing is a storm.
+pub fn apart() -> BTreeMap<ChannelName, Rules> {
+    let rules = Rules { grouping: Grouping { limit: u32::MAX, ..Grouping::default() }, ..Rules::default() };
+    ["boss", "ops", "pager", "sms", "team"].map(|name| (channel(name), rules.clone())).into()
 }
 
 /// So many seconds after ten o'clock.
@@ -137,7 +149,9 @@ pub fn delivery(of: &Incident, transition: u32, event: Event, to: &str, at: i64)
             url: None,
             late: false,
             plain: false,
+            group: None,
         },
+        together: None,
         created_at: second(at),
         attempts: 0,
         next_attempt_at: second(at),

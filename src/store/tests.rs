@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::open;
-use super::testing::{Kept, channel, incident, kept, opening, resolving, run, second};
+use super::testing::{Kept, apart, channel, incident, kept, opening, resolving, run, second};
 use crate::domain::incident::{Event, Severity};
 use crate::ports::{Commit, Delivery, Due, Notification, Receipt, Settlement, Store as _};
 
@@ -40,6 +40,7 @@ async fn a_crash_loses_nothing_that_was_answered() {
         let store = open(&path).unwrap();
         let expected = answered.iter().filter(|(length, _)| *length <= cut).map(|(_, runs)| *runs).max().unwrap_or(0);
         let loaded = store.load().await.unwrap();
+        store.gather(second(99), &apart()).await.unwrap();
         let due = store.due_deliveries(second(99), 99).await.unwrap();
         let connection = Connection::open(&path).unwrap();
         let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
@@ -150,6 +151,7 @@ impl World {
 
     /// What is due: one message for each channel and incident.
     async fn due(&self) -> Result<Due, TestCaseError> {
+        self.kept.each_by_itself(second(self.now)).await;
         let due = self.kept.store.due_deliveries(second(self.now), 1_000).await.unwrap();
         let mut seen = BTreeSet::new();
         for delivery in &due.now {
@@ -202,6 +204,7 @@ impl World {
             channel: channel("team"),
             fallback: None,
             notification: Notification { late, ..told.notification.clone() },
+            together: None,
             created_at: second(self.now),
             attempts: 0,
             next_attempt_at: second(self.now),

@@ -1,6 +1,7 @@
 //! The one thread that writes. It takes everything that is queued and makes one transaction of it, because a sync costs
 //! milliseconds whether it carries one row or thousands; whoever asked is answered after the `COMMIT` returned.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,8 +10,10 @@ use rusqlite::{Connection, Error, ErrorCode, Result, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::lock::Lock;
-use super::{journal, opening, outbox, records, redrive, replies, retention};
+use super::{gathering, journal, opening, outbox, records, redrive, replies, retention};
 use crate::domain::debt::Debt;
+use crate::domain::grouping::Rules;
+use crate::domain::names::ChannelName;
 use crate::domain::outcome::RunId;
 use crate::domain::time::Timestamp;
 use crate::ports::{Commit, Delivery, Redrive, Redriven, Settlement, StoreError};
@@ -29,6 +32,8 @@ pub type Tampering = dyn Fn(&Connection) -> Result<()> + Send;
 pub enum Work {
     /// What ended and what changed.
     Commit(Arc<Commit>),
+    /// What has waited for others for long enough leaves, by the rules of its channel.
+    Gather(Box<(Timestamp, BTreeMap<ChannelName, Rules>)>),
     /// What came of an attempt at a delivery.
     Settle(Box<(Delivery, Settlement)>),
     /// Deliveries that rest are due now.
@@ -166,6 +171,10 @@ impl Work {
     fn write(&self, connection: &Connection) -> Result<Done> {
         match self {
             Self::Commit(commit) => records::write(connection, commit).map(|()| Done::default()),
+            Self::Gather(asked) => {
+                let (now, rules) = &**asked;
+                gathering::gather(connection, *now, rules).map(|()| Done::default())
+            }
             Self::Settle(settled) => {
                 let (delivery, settlement) = &**settled;
                 outbox::settle(connection, delivery, settlement).map(|()| Done::default())

@@ -120,6 +120,7 @@ fn in_short(view: &View<'_>, incident: &Incident) -> Markup {
             @if let Some(window) = &incident.maintenance { dt { "maintenance" } dd { (window) } }
             dt { "seen by" } dd { (schedules) }
             @if incident.is_open() { dt { "firing now" } dd { (firing) } }
+            @if incident.is_flapping() { dt { "flapping" } dd { "it comes and goes, and stays open until it has been quiet" } }
             @for (key, value) in &incident.labels { dt { (view.text(key, 60)) } dd { (view.text(value, LINE_MAX)) } }
             dt { "run" } dd { code { (incident.opening_run) } }
             dt { "incident" } dd { code { (incident.id) } }

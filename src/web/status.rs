@@ -77,13 +77,12 @@ pub fn unreadable(view: &View<'_>, place: Place, reason: &str) -> Markup {
 }
 
 fn open(view: &View<'_>, incident: &Incident) -> Markup {
-    let blind = incident.aspect == Aspect::Blind;
     html! {
         article .card .inc {
             span .sev { (incident.severity) }
             p .what {
                 a href={ "incidents/" (incident.id) } {
-                    b { @if blind { "Roundsman cannot see " (incident.probe) } @else { (incident.probe) " is failing" } }
+                    b { (incident.trouble()) }
                 }
             }
             p .t { "since " (view.instant(incident.since)) " (" (words(between(incident.since, view.now))) ")" }

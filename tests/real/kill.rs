@@ -22,6 +22,7 @@ const KILLS: usize = 50;
 /// How many probes fail together.
 const PROBES: usize = 10;
 
+/// Each incident is told by itself, since what is counted is what becomes of each.
 fn watching(target: &str, receiver: &str) -> TempDir {
     let each: Vec<_> = (0..PROBES).map(|n| format!("n{n}: x")).collect();
     configuration(&[
@@ -29,12 +30,16 @@ fn watching(target: &str, receiver: &str) -> TempDir {
             "roundsman.yaml",
             &format!(
                 "web: {{ listen: \"${{env:ROUNDSMAN_LISTEN}}\" }}\n\
+                 group: {{ wait: 0s, limit: 1000 }}\n\
                  channels: {{ pager: {{ webhook: \"{receiver}\" }} }}\n\
                  routes: [{{ to: [pager] }}]\n"
             ),
         ),
         ("probes/p.yaml", &format!("api: {{ each: {{ {} }}, http: \"{target}\" }}\n", each.join(", "))),
-        ("schedules/s.yaml", "often: { every: 1s, probes: [\"*\"], alert: { after: 1, severity: P1 } }\n"),
+        (
+            "schedules/s.yaml",
+            "often: { every: 1s, probes: [\"*\"], alert: { after: 1, severity: P1, flapping: { openings: 100, within: 10s } } }\n",
+        ),
     ])
 }
 

@@ -61,9 +61,8 @@ impl Ledger {
         if note.is_some_and(|note| !fits(note, NOTE_MAX)) {
             return Err(ActError::Note);
         }
-        let of = self.open.iter().find(|(_, incident)| incident.id == *id).map(|(of, _)| of.clone());
-        let open = of.and_then(|of| self.open.remove_entry(&of));
-        let (of, mut incident) = open.ok_or_else(|| ActError::NotOpen(id.clone()))?;
+        let open = self.open.of_id(id).and_then(|of| Some((self.open.remove(&of)?, of)));
+        let (mut incident, of) = open.ok_or_else(|| ActError::NotOpen(id.clone()))?;
         let done = match act {
             Act::Acknowledge { note } => self.acknowledge(&mut incident, by, note.clone(), now, commit),
             Act::Note(note) => {

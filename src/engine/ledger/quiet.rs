@@ -3,7 +3,7 @@
 use super::{Ledger, moment};
 use crate::domain::incident::Incident;
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
-use crate::domain::names::ProbeName;
+use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::quiet::{Grounds, Mode, Reason, why_quiet};
 use crate::domain::time::Timestamp;
 use crate::ports::Commit;
@@ -12,6 +12,8 @@ impl Ledger {
     /// Whether nobody is to be told of an incident now; why is noted on it and in its time line. It is asked before each
     /// message but the resolve, which whoever was told of the beginning gets whatever the reason.
     pub(super) fn hush(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) -> bool {
+        #[cfg(test)]
+        self.weighed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let needs = self.plan.probes.get(&incident.probe).map(|probe| probe.needs.as_slice()).unwrap_or_default();
         let hold = self.plan.severities.get(&incident.severity).and_then(|severity| severity.hold.as_ref());
         let grounds = Grounds { silences: &self.silences, windows: &self.plan.maintenance, needs, hold };
@@ -42,9 +44,8 @@ impl Ledger {
         if self.looked.is_some() {
             return;
         }
-        let quiet: Vec<_> =
-            self.open.iter().filter(|(_, incident)| incident.quiet.is_some()).map(|(of, _)| of.clone()).collect();
-        for of in quiet {
+        // What becomes of one may be the reason of another, which is then stirred as well; needs go in no circle.
+        while let Some(of) = self.open.next_stirred() {
             let Some(mut incident) = self.open.remove(&of) else { continue };
             let before = incident.quiet.clone();
             self.tell_opened(&mut incident, now, commit);
@@ -60,15 +61,14 @@ impl Ledger {
     /// would keep a page back until a slower schedule has made up its mind. What nobody was told of, and what only waits for
     /// office hours, is no reason: it would keep a graver page back, and nobody would know.
     fn is_unwell(&self, probe: &ProbeName, dependant: &Incident) -> bool {
-        let is_known = || {
-            let open = self.open.get(&(probe.clone(), Aspect::Failing));
-            open.is_some_and(|needed| !needed.told.is_empty() || needed.quiet.as_ref().is_some_and(speaks_for_others))
+        let is_known =
+            |needed: &Incident| !needed.told.is_empty() || needed.quiet.as_ref().is_some_and(speaks_for_others);
+        let is_suspect = |schedule: &ScheduleName| {
+            let key = AlertKey { schedule: schedule.clone(), probe: probe.clone(), aspect: Aspect::Failing };
+            matches!(self.states.get(&key), Some(AlertState::Suspect { .. }))
         };
-        let of_probe = |key: &AlertKey| key.probe == *probe && key.aspect == Aspect::Failing;
-        self.states.iter().filter(|(key, _)| of_probe(key)).any(|(key, state)| match state {
-            AlertState::Firing { .. } => is_known(),
-            _ => dependant.firing.contains_key(&key.schedule),
-        })
+        self.open.get(&(probe.clone(), Aspect::Failing)).is_some_and(is_known)
+            || dependant.firing.keys().any(is_suspect)
     }
 }
 

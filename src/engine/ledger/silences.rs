@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Ledger;
-use crate::domain::quiet::{Matchers, Silence, SilenceError, SilenceId};
+use crate::domain::quiet::{Matchers, Reason, Silence, SilenceError, SilenceId};
 use crate::domain::time::Timestamp;
 use crate::engine::runner::new_id;
 use crate::ports::Commit;
@@ -50,6 +50,7 @@ impl Ledger {
             Silencing::End(id) => {
                 let at = self.silences.iter().position(|silence| silence.id == id);
                 let ended = at.map(|at| self.silences.swap_remove(at)).ok_or(SilenceError::Unknown(id))?;
+                self.open.stir_quiet(|reason| matches!(reason, Reason::Silenced { id, .. } if *id == ended.id));
                 // One that had not begun never was.
                 Silence { from: ended.from.min(now), until: now, ..ended }
             }

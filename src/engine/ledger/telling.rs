@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{FIRST_LOOK, Ledger, moment, watched};
+use crate::domain::grouping::Rules;
 use crate::domain::incident::{Event, Incident};
 use crate::domain::names::ChannelName;
 use crate::domain::route::Subject;
@@ -10,25 +11,42 @@ use crate::domain::time::{Timestamp, between, later, words};
 use crate::engine::runner::new_id;
 use crate::ports::{Commit, Delivery, Notification};
 
+/// The longest time for which nobody looks whether a route has come to take what none took.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// The beginning of the next minute, in which the hours of a route may begin.
+fn next_minute(now: Timestamp) -> Timestamp {
+    let into = now.timestamp().rem_euclid(60).unsigned_abs();
+    later(now, Duration::from_secs(60 - into) - Duration::from_nanos(u64::from(now.timestamp_subsec_nanos())))
+}
+
 impl Ledger {
     /// When something is due by the clock alone.
     pub fn next_due(&self) -> Option<Timestamp> {
         // Nobody is told before the first look is over, but what is in doubt is looked at.
-        let told_at = self.looked.or_else(|| self.open.values().filter_map(Incident::due_at).min());
+        let told_at = self.looked.or_else(|| self.open.next_due());
         told_at.into_iter().chain(self.rechecks.next_at()).min()
     }
 
     /// Does what is due by now: what was kept quiet without a reason any more is told, and who waits for a word gets it.
     pub fn catch_up(&mut self, now: Timestamp, commit: &mut Commit) {
         // A wall clock that is set back does not make the first look longer.
+        let was_looking = self.looked.is_some();
         self.looked = self.looked.map(|at| at.min(later(now, FIRST_LOOK))).filter(|at| *at > now);
         self.ask_rechecks(now);
+        if was_looking && self.looked.is_none() {
+            self.open.stir_quiet(|_| true);
+            self.missed_at = None;
+        }
+        self.open.stir_quiet_that_is_due(now);
         self.reconsider_quiet(now, commit);
         self.tell_who_was_missed(now, commit);
-        let is_due = |incident: &Incident| incident.quiet.is_none() && incident.due_at().is_some_and(|at| at <= now);
-        let due: Vec<_> = self.open.iter().filter(|(_, incident)| is_due(incident)).map(|(of, _)| of.clone()).collect();
-        for of in due {
+        for of in self.open.due(now) {
             let Some(mut incident) = self.open.remove(&of) else { continue };
+            if incident.quiet.is_some() {
+                self.open.insert(of, incident);
+                continue;
+            }
             if !self.hush(&mut incident, now, commit) {
                 self.escalate(&mut incident, now, commit);
                 self.remind(&mut incident, now, commit);
@@ -88,6 +106,11 @@ impl Ledger {
         if self.looked.is_some() {
             return;
         }
+        // A clock that is set back does not make it wait for longer.
+        if self.missed_at.is_some_and(|at| (now..=later(now, LOOK)).contains(&at) && at > now) {
+            return;
+        }
+        self.missed_at = Some(next_minute(now));
         let is_owed = |incident: &Incident| incident.told.is_empty() || incident.has_risen();
         let untold = |incident: &Incident| is_owed(incident) && incident.quiet.is_none();
         let missed: Vec<_> =
@@ -151,15 +174,31 @@ impl Ledger {
             url,
             late: false,
             plain: false,
+            group: None,
         };
-        commit.deliveries.extend(channels.iter().map(|channel| Delivery {
-            id: new_id(now),
-            channel: channel.clone(),
-            fallback: fallback.clone().filter(|fallback| fallback != channel),
-            notification: notification.clone(),
-            created_at: now,
-            attempts: 0,
-            next_attempt_at: now,
+        commit.deliveries.extend(channels.iter().map(|channel| {
+            let rules = self.plan.rules(channel);
+            Delivery {
+                id: new_id(now),
+                channel: channel.clone(),
+                fallback: fallback.clone().filter(|fallback| fallback != channel),
+                notification: notification.clone(),
+                together: rules.key(&incident.labels),
+                created_at: now,
+                attempts: 0,
+                next_attempt_at: self.leaves_at(incident, event, &rules, now),
+            }
         }));
+    }
+
+    /// Until when a message waits for others. What begins again within an interval waits until that is over, whoever it is:
+    /// those who were told of it are at it.
+    fn leaves_at(&self, incident: &Incident, event: Event, rules: &Rules, now: Timestamp) -> Timestamp {
+        let gathered = later(now, rules.wait(event, incident.severity));
+        let again = self.began_before(incident).filter(|_| event == Event::Opened);
+        again
+            .map(|at| later(at, rules.grouping.interval))
+            .filter(|_| !rules.grouping.wait.is_zero())
+            .map_or(gathered, |at| gathered.max(at))
     }
 }

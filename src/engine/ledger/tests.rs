@@ -155,8 +155,9 @@ impl Story {
         let text = |incident: &Incident| serde_json::to_string(incident).unwrap();
         let loaded = Loaded {
             states: self.ledger.states.clone().into_iter().collect(),
-            incidents: self.ledger.open.values().map(|open| serde_json::from_str(&text(open)).unwrap()).collect(),
+            incidents: self.ledger.open.iter().map(|(_, open)| serde_json::from_str(&text(open)).unwrap()).collect(),
             silences: self.ledger.silences.clone(),
+            flaps: self.ledger.flaps.clone().into_iter().collect(),
             ..Loaded::default()
         };
         let (now, mut commit) = (self.now(), Commit::default());
@@ -167,7 +168,7 @@ impl Story {
     }
 
     fn act(&mut self, by: &str, act: &Act) -> Result<Incident, ActError> {
-        let id = self.ledger.open.values().next().map(|incident| incident.id.clone());
+        let id = self.ledger.open.iter().next().map(|(_, incident)| incident.id.clone());
         let (now, mut commit) = (self.now(), Commit::default());
         let id = id.unwrap_or(IncidentId(Arc::from("none")));
         let done = self.ledger.act(&id, by, act, now, &mut commit);
@@ -759,7 +760,7 @@ fn a_restart_goes_on_counting_and_resolves_what_it_missed() {
         ledger.take_run(run("tier", "probe-0", second, letter), now, &mut commit);
         let loaded = Loaded {
             states: ledger.states.clone().into_iter().collect(),
-            incidents: ledger.open.values().cloned().collect(),
+            incidents: ledger.open.iter().map(|(_, open)| open.clone()).collect(),
             versions: ledger.versions.values().cloned().collect(),
             ..Loaded::default()
         };
@@ -924,4 +925,95 @@ fn who_starts_goes_on_to_recheck_and_who_is_not_watched_any_more_is_left_alone()
     let without = Arc::new(plan_of(vec![schedule_of("tier", "5m", 0)]));
     story.ledger.take(without, story.now(), &mut Commit::default());
     assert_eq!((story.asked(60), story.ledger.next_due()), (vec![], None));
+}
+
+/// A plan in which so many probes need the first, on one schedule.
+fn needing(count: usize) -> Plan {
+    let mut plan = plan_of(vec![schedule_of("tier", "30s", count)]);
+    for (name, probe) in &mut plan.probes {
+        if name.as_str() != "probe-0" {
+            let mut other = crate::engine::testing::probe(name.as_str());
+            other.needs = vec!["probe-0".parse().unwrap()];
+            *probe = Arc::new(other);
+        }
+    }
+    plan
+}
+
+/// How often a reason to be quiet is looked for while so many fail because of the first, one run a look, and recover, the first
+/// last.
+fn looks_of_a_storm(count: usize) -> usize {
+    let mut story = Story::of(needing(count));
+    for (letter, n) in (0..2 * count).map(|n| ("x", n % count)).chain((0..count).rev().map(|n| (".", n))) {
+        story.runs("tier", &format!("probe-{n}"), letter);
+    }
+    assert!(story.ledger.open.is_empty());
+    let opened = story.told.iter().filter(|told| told.contains(" opened ")).count();
+    assert_eq!(opened, 1, "the one that the others need");
+    story.ledger.weighed.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+#[test]
+fn what_a_storm_costs_grows_with_it_and_not_with_its_square() {
+    let (few, many) = (looks_of_a_storm(50), looks_of_a_storm(500));
+    // Each incident is weighed when it opens and when what it needs changes, which it does a few times.
+    assert!(many <= few * 11 && many <= 500 * 5, "{few} looks for 50, {many} for 500");
+}
+
+#[test]
+fn what_comes_and_goes_is_one_incident_until_it_has_been_quiet() {
+    let mut tier = schedule_of("tier", "30s", 1);
+    tier.alert.as_mut().unwrap().after = "1".parse().unwrap();
+    let mut story = Story::of(plan_of(vec![tier]));
+    story.runs("tier", "probe-0", &"x.".repeat(1_800));
+    let told: Vec<_> = story.heard().iter().map(|line| line.replace("probe-0 ", "")).collect();
+    assert_eq!(
+        told,
+        [
+            "ops opened P2 #1 is failing",
+            "ops resolved P2 #2 is well again after 1 s",
+            "ops opened P2 #1 is failing",
+            "ops resolved P2 #2 is well again after 1 s",
+            "ops opened P2 #1 is failing",
+            "ops resolved P2 #2 is well again after 1 s",
+            "ops opened P2 #1 is flapping",
+        ]
+    );
+    // The process that goes on knows that it flaps, although it was well when it was last seen.
+    story.restart().minutes(2);
+    assert_eq!((story.heard(), story.ledger.incidents_open()), (Vec::new(), 1));
+    story.runs("tier", "probe-0", ".").minutes(14).runs("tier", "probe-0", ".");
+    assert_eq!(story.heard().len(), 1, "the end, after fifteen quiet minutes");
+    assert_eq!(story.ledger.incidents_open(), 0);
+    story.runs("tier", "probe-0", "x");
+    assert!(story.heard()[0].contains("is failing"), "it begins anew");
+}
+
+#[test]
+fn what_flaps_and_then_stays_down_is_an_ordinary_incident() {
+    let mut tier = schedule_of("tier", "30s", 1);
+    tier.alert.as_mut().unwrap().after = "1".parse().unwrap();
+    let mut story = Story::of(plan_of(vec![tier]));
+    story.runs("tier", "probe-0", "x.x.x.x").heard();
+    story.minutes(15).runs("tier", "probe-0", "x");
+    assert_eq!(story.lines(), ["steady: on tier: it does not recover any more"]);
+    story.runs("tier", "probe-0", ".");
+    assert_eq!(story.heard(), ["ops resolved P2 #2 probe-0 is well again after 15 min 2 s"]);
+}
+
+#[test]
+fn a_page_for_p1_waits_for_nobody_but_its_own_repetition() {
+    let mut tier = schedule_of("tier", "30s", 2);
+    let alert = tier.alert.as_mut().unwrap();
+    (alert.after, alert.severity) = ("1".parse().unwrap(), Severity::P1);
+    let mut story = Story::of(plan_of(vec![tier]));
+    let wait = |story: &mut Story, probe: &str, letters: &str| {
+        story.runs("tier", probe, letters);
+        let delivery = &story.last.deliveries[0];
+        (between(delivery.created_at, delivery.next_attempt_at).as_secs(), delivery.together.clone())
+    };
+    assert_eq!(wait(&mut story, "probe-0", "x"), (0, Some("service=".to_owned())));
+    assert_eq!(wait(&mut story, "probe-0", "."), (10, Some("service=".to_owned())));
+    assert_eq!(wait(&mut story, "probe-0", "x").0, 58, "who was told a moment ago is at it");
+    assert_eq!(wait(&mut story, "probe-1", "x").0, 0);
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Ledger, moment};
 use crate::domain::incident::Version;
+use crate::domain::judge::Aspect;
 use crate::domain::outcome::Run;
 use crate::domain::time::{Timestamp, between};
 use crate::ports::Commit;
@@ -35,7 +36,8 @@ impl Ledger {
                 before: known.map(|known| known.version.clone()),
             };
             if let Some(change) = seen.change().filter(|_| !quick) {
-                let of_probe = self.open.values().filter(|incident| incident.probe == run.probe);
+                let of_aspect = |aspect| self.open.get(&(run.probe.clone(), aspect));
+                let of_probe = Aspect::ALL.into_iter().filter_map(of_aspect);
                 let moments = of_probe.map(|incident| moment(incident, run.started_at, "version", change.clone()));
                 commit.moments.extend(moments);
             }

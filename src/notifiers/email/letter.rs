@@ -12,8 +12,8 @@ use crate::ports::Notification;
 pub fn letter(notification: &Notification, from: &Mailbox, to: &[Mailbox]) -> Result<Message, lettre::error::Error> {
     let incident = &notification.incident;
     let domain = from.email.domain();
-    // No mail has this name, and all of an incident refer to it: whichever is read first, they stand together.
-    let thread = format!("<{}@{domain}>", incident.id);
+    // No mail has this name, and all of an incident, or of what began together, refer to it: whichever is read first, they stand together.
+    let thread = format!("<{}@{domain}>", notification.alert());
     let mut letter = Message::builder()
         .from(from.clone())
         .subject(subject(notification))
@@ -83,7 +83,7 @@ fn page(notification: &Notification) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notifiers::message::tests::{flooding, hostile, of_each_event, opened, resolved};
+    use crate::notifiers::message::tests::{flooding, hostile, of_each_event, of_several, opened, resolved};
 
     /// The mail with its parts in the clear; what separates them is chance.
     fn shown(notification: &Notification) -> String {
@@ -100,6 +100,9 @@ mod tests {
     fn a_mail_says_what_since_when_and_where_to_look() {
         for (event, notification) in of_each_event() {
             insta::assert_snapshot!(event, shown(&notification));
+        }
+        for (what, notification) in of_several() {
+            insta::assert_snapshot!(what, shown(&notification));
         }
         insta::assert_snapshot!("late", shown(&Notification { late: true, ..resolved() }));
         insta::assert_snapshot!("plain", shown(&Notification { plain: true, ..opened() }));

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::incident::Event;
-use crate::notifiers::message::{CHANGES_HEADING, Story, fit, links};
+use crate::notifiers::message::{CHANGES_HEADING, Story, about, fit, links};
 use crate::ports::Notification;
 
 /// The longest header, in characters.
@@ -18,6 +18,9 @@ const SECTION_MAX: usize = 3_000;
 /// message (some 13,000).
 const HEADLINE_MAX: usize = 1_000;
 const CHANGES_MAX: usize = 2_000;
+
+/// How many incidents are listed, so that how many there are besides is in the section too.
+const LISTED_MAX: usize = 18;
 
 /// A section has at most this many fields.
 const FIELDS_MAX: usize = 10;
@@ -33,7 +36,7 @@ const ELSEWHERE: [&str; 2] = ["severity", "page"];
 
 /// The message: blocks and a text, or the text alone where the blocks were refused.
 pub fn message(notification: &Notification) -> Value {
-    let story = Story::of(notification);
+    let story = Story::of(notification).shortened(LISTED_MAX);
     let text = format!("{}: {}", heading(notification), story.headline);
     let mut message = json!({
         "text": escaped(&text, TEXT_MAX),
@@ -48,15 +51,15 @@ pub fn message(notification: &Notification) -> Value {
 }
 
 fn heading(notification: &Notification) -> String {
-    let incident = &notification.incident;
-    format!("{} {}: {}", incident.severity, notification.event.as_str(), incident.probe)
+    format!("{} {}: {}", notification.incident.severity, notification.event.as_str(), about(notification))
 }
 
 fn blocks(notification: &Notification, story: &Story) -> Vec<Value> {
     let mark = match notification.event {
         Event::Opened | Event::Reminder | Event::Escalated => "🔴",
         Event::Acknowledged => "🟡",
-        Event::Resolved => "🟢",
+        Event::Resolved if notification.is_of_all() => "🟢",
+        Event::Resolved => "🟡",
     };
     let mut blocks = vec![
         json!({ "type": "header", "text": plain(&format!("{mark} {}", heading(notification)), HEADER_MAX) }),
@@ -106,12 +109,15 @@ fn escaped(text: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notifiers::message::tests::{flooding, hostile, of_each_event, opened, resolved};
+    use crate::notifiers::message::tests::{flooding, hostile, of_each_event, of_several, opened, resolved};
 
     #[test]
     fn a_message_says_what_since_when_and_where_to_look() {
         for (event, notification) in of_each_event() {
             insta::assert_snapshot!(event, format!("{:#}", message(&notification)));
+        }
+        for (what, notification) in of_several() {
+            insta::assert_snapshot!(what, format!("{:#}", message(&notification)));
         }
         insta::assert_snapshot!("late", format!("{:#}", message(&Notification { late: true, ..resolved() })));
         insta::assert_snapshot!("plain", format!("{:#}", message(&Notification { plain: true, ..opened() })));

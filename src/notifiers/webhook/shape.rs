@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::values::{NAMES, values};
+use crate::domain::incident::Event;
 use crate::domain::names::CaptureName;
 use crate::domain::template::{Template, TemplateError};
 use crate::notifiers::message::fit;
@@ -28,6 +29,9 @@ pub const PRESETS: [(&str, &str); 5] = [
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Preset {
+    /// Its receiver keeps an alert by the value `alert`, which is closed.
+    #[serde(default)]
+    alerts: bool,
     /// What `with` must hold.
     #[serde(default)]
     with: Vec<CaptureName>,
@@ -148,6 +152,8 @@ pub struct Shape {
     pub content_type: ContentType,
     /// Headers besides the configured ones.
     pub headers: Vec<(String, Template)>,
+    /// Its receiver keeps an alert by the value `alert`, which is closed.
+    pub alerts: bool,
     choices: BTreeMap<CaptureName, Choice>,
     limits: BTreeMap<CaptureName, usize>,
     escape: Escape,
@@ -161,6 +167,7 @@ impl Shape {
         Self {
             content_type,
             headers: Vec::new(),
+            alerts: false,
             choices: BTreeMap::new(),
             limits: BTreeMap::new(),
             escape: Escape::None,
@@ -190,13 +197,20 @@ impl Shape {
         }
         let headers = preset.headers.iter().map(|(name, value)| parse(value).map(|value| (name.clone(), value)));
         let headers = headers.collect::<Result<Vec<_>, String>>()?;
-        let Preset { with, choices, limits, escape, content_type, .. } = preset;
-        Ok((Self { content_type, headers, choices, limits, escape, messages }, with))
+        let Preset { with, choices, limits, escape, content_type, alerts, .. } = preset;
+        Ok((Self { content_type, headers, alerts, choices, limits, escape, messages }, with))
     }
 
     /// The requests, in their order.
     pub fn requests(&self, notification: &Notification) -> &[Request] {
         let event = notification.event.as_str();
+        // One alert stands for all that began together, so nobody has it and it is not over before that goes for all.
+        if self.alerts
+            && !notification.is_of_all()
+            && matches!(notification.event, Event::Acknowledged | Event::Resolved)
+        {
+            return &[];
+        }
         let late = notification.late.then(|| self.messages.get("late")).flatten();
         late.or_else(|| self.messages.get(event)).or_else(|| self.messages.get("any")).map_or(&[][..], Vec::as_slice)
     }

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::domain::names::CaptureName;
 use crate::domain::time::rfc3339;
-use crate::notifiers::message::{Story, piece, subject, text};
+use crate::notifiers::message::{Story, about, piece, subject, text};
 use crate::ports::Notification;
 
 /// The names, for whoever writes one wrong.
-pub const NAMES: [&str; 20] = [
+pub const NAMES: [&str; 22] = [
+    "alert",
     "at",
     "changes",
+    "count",
     "event",
     "failures",
     "incident",
@@ -40,8 +42,10 @@ pub fn values(notification: &Notification) -> BTreeMap<CaptureName, String> {
     let schedules: Vec<_> = incident.schedules.iter().map(ToString::to_string).collect();
     let event = notification.event.as_str();
     let all = [
+        ("alert", notification.alert().to_owned()),
         ("at", rfc3339(notification.at)),
         ("changes", long(story.changes())),
+        ("count", notification.several().map_or(1, |group| group.size).to_string()),
         ("event", event.to_owned()),
         ("failures", long(story.failures())),
         ("incident", incident.id.to_string()),
@@ -58,7 +62,7 @@ pub fn values(notification: &Notification) -> BTreeMap<CaptureName, String> {
         ("subject", subject(notification)),
         ("text", if notification.plain { story.headline.clone() } else { text(notification).trim_end().to_owned() }),
         ("summary", story.headline),
-        ("title", format!("{} {event}: {}", incident.severity, incident.probe)),
+        ("title", format!("{} {event}: {}", incident.severity, about(notification))),
         ("url", notification.url.as_deref().map(piece).unwrap_or_default()),
     ];
     all.into_iter().filter_map(|(name, value)| Some((CaptureName::parse(name).ok()?, value))).collect()
