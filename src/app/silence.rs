@@ -65,14 +65,13 @@ pub async fn silence(directory: PathBuf, surroundings: Surroundings, what: Silen
             return Ok(Answer::Well);
         }
     };
-    // After the answer, so that what began with it has begun.
-    let now = surroundings.clock.now();
     if what.format == Format::Json {
         out.line(json(&done)?)?;
-    } else if done.silence.until <= now {
+    } else if what.end.is_some() {
         out.line(format_args!("{} is over", done.silence.id))?;
     } else {
-        out.line(lines(&done.silence, now).join("\n"))?;
+        // Asked after the answer, so that what began with it has begun.
+        out.line(lines(&done.silence, surroundings.clock.now()).join("\n"))?;
     }
     say_unless(done.recorded);
     Ok(Answer::Well)

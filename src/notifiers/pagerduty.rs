@@ -69,7 +69,7 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
         check_url(url, "PagerDuty's events", URL, problems);
     }
     if let Some(secret) = &settings.webhook_secret {
-        check_secret(secret, "the secret of a webhook", "webhook_secret", problems);
+        check_secret(secret, "what signs a webhook", "webhook_secret", problems);
     }
     (problems.len() == before).then(|| {
         Arc::new(PagerDuty {
