@@ -60,7 +60,7 @@
 //! A step sees an *observation*; `expect` and `warn` assert on it, a *capture* keeps a value of it for a later step. A run
 //! has a *verdict*: passed, degraded, failed or inconclusive (*we* could not look). Verdicts move alert states; a *transition*
 //! opens or resolves an *incident*; each *notification* of it is a *delivery* in the outbox, tried in *attempts* by the
-//! *notifier* of a *channel*. A *publisher* takes *samples*. A *problem* is one mistake in the files; a *failure* is a target's,
+//! *notifier* of a *channel*; those that go together are one message, a *group*. A *publisher* takes *samples*. A *problem* is one mistake in the files; a *failure* is a target's,
 //! an error is ours.
 
 pub mod app;

@@ -49,8 +49,11 @@ fn grouping(raw: &RawGroup, base: &Grouping, labels: &BTreeSet<&str>, problems: 
     let mut length = |of: Option<&Spanned<RawLength>>, what: &str, least: Duration, most: Duration| {
         let of = of?;
         if !(least..=most).contains(&of.value.0.0) {
-            let (least, most) = (Length(least), Length(most));
-            problems.error(of.span.clone(), format!("{what} {least} to {most}, not {}", of.value.0));
+            let range = match (least.is_zero(), Length(least), Length(most)) {
+                (true, _, most) => format!("at most {most}"),
+                (false, least, most) => format!("{least} to {most}"),
+            };
+            problems.error(of.span.clone(), format!("{what} {range}, not {}", of.value.0));
         }
         Some(of.value.0.0)
     };

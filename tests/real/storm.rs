@@ -88,6 +88,17 @@ fn number(directory: &TempDir, sql: &str) -> u64 {
     number.unsigned_abs()
 }
 
+/// Looks until the store says a number.
+fn wait_until(directory: &TempDir, sql: &str, wanted: u64) {
+    for _ in 0..240 {
+        if number(directory, sql) == wanted {
+            return;
+        }
+        sleep(Duration::from_millis(500));
+    }
+    assert_eq!(number(directory, sql), wanted, "{sql}");
+}
+
 /// The most that a process ever had in memory, in MiB.
 fn memory_mib(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process");
@@ -100,26 +111,14 @@ fn ten_thousand_that_fail_at_once_are_a_message_for_each_channel_and_interval() 
     let (mut place, receiver) = (Place::closed(), Receiver::start());
     let directory = watching(PROBES, &place, "30s", &receiver, "{ interval: 20s }");
     let daemon = Daemon::run(directory.path(), &ENVIRONMENT);
-    let count = || number(&directory, "SELECT count(*) FROM incidents WHERE resolved_at IS NULL");
-    for _ in 0..120 {
-        if count() == PROBES {
-            break;
-        }
-        sleep(Duration::from_secs(1));
-    }
-    assert_eq!(count(), PROBES, "every one is recorded");
+    let open = "SELECT count(*) FROM incidents WHERE resolved_at IS NULL";
+    wait_until(&directory, open, PROBES);
     let taken = receiver.wait_until(|taken| told(taken, "opened") >= PROBES);
     assert_eq!(told(&taken, "opened"), PROBES);
     let opened = of(&taken, "opened").len();
 
     place.open();
-    for _ in 0..120 {
-        if count() == 0 {
-            break;
-        }
-        sleep(Duration::from_secs(1));
-    }
-    assert_eq!(count(), 0, "every one is over");
+    wait_until(&directory, open, 0);
     let taken = receiver.wait_until(|taken| {
         told(taken, "resolved") >= PROBES && alerts(taken, "resolve").len() >= alerts(taken, "trigger").len()
     });
@@ -130,8 +129,9 @@ fn ten_thousand_that_fail_at_once_are_a_message_for_each_channel_and_interval() 
     println!("{opened} messages opened, {resolved} resolved, {} alerts, {memory} MiB", triggered.len());
 
     // The round takes up to thirty seconds, which are two intervals and what is left.
-    let all = number(&directory, "SELECT count(*) FROM outbox WHERE state <> 'delivered'");
-    assert_eq!(all, 0, "nothing waits and nothing was given up");
+    // Nothing waits and nothing was given up.
+    wait_until(&directory, "SELECT count(*) FROM outbox WHERE state <> 'delivered'", 0);
+    assert_eq!(number(&directory, "SELECT count(*) FROM incidents"), PROBES, "every one is recorded, once");
     let close = number(
         &directory,
         "SELECT count(*) FROM outbox a JOIN outbox b ON a.channel = b.channel AND a.event = b.event AND a.id <> b.id
@@ -155,12 +155,7 @@ fn what_waits_to_be_told_together_outlives_the_plug() {
     let waiting = "SELECT count(*) FROM outbox WHERE state = 'pending' AND channel = 'team' AND event = ";
     for (event, action) in [("opened", "trigger"), ("resolved", "resolve")] {
         let daemon = Daemon::run(directory.path(), &ENVIRONMENT);
-        for _ in 0..600 {
-            if number(&directory, &format!("{waiting} '{event}'")) == FEW {
-                break;
-            }
-            sleep(Duration::from_millis(100));
-        }
+        wait_until(&directory, &format!("{waiting} '{event}'"), FEW);
         // Nobody was told: all of it waits for others, and the plug is pulled.
         let early = told(&receiver.taken(), event);
         daemon.kill();
