@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::answer::{Answer, Stop};
 use super::demo::shop::Breakage;
 use super::threads::block_on;
-use super::{daemon, demo, health, logs, notify, once, routes, schema, validate, wiring};
+use super::{daemon, demo, drill, health, logs, notify, once, routes, schema, validate, wiring};
 use crate::domain::time::{Length, Timestamp};
 
 /// Makes the rounds of a production system: probes it on tiered schedules, publishes what it saw, and wakes the right
@@ -45,6 +45,9 @@ pub enum Command {
     },
     /// Send a test message to a channel, and say what the receiver answered. It opens and is resolved, under a key of its own.
     Notify(NotifyArguments),
+    /// Ask what would pass unnoticed: make otherwise what the probes see now, one thing at a time, and judge it. Exit 1 where
+    /// something passes that nobody has explained.
+    Drill(DrillArguments),
     /// Print the JSON Schema of the files, for editors.
     Schema {
         /// Which file.
@@ -114,6 +117,20 @@ pub struct OnceArguments {
     /// How runs are shown.
     #[arg(long, value_enum, default_value_t)]
     pub format: RunFormat,
+}
+
+/// What is drilled.
+#[derive(Clone, Debug, Args)]
+pub struct DrillArguments {
+    /// The probes: each is run twice, and what it saw is made otherwise.
+    #[arg(long, required = true)]
+    pub probes: bool,
+    /// Names of probes, or globs with `*`; by default every probe.
+    #[arg(value_name = "PROBE")]
+    pub what: Vec<String>,
+    /// How it is shown.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// Which channel is tested.
@@ -193,6 +210,7 @@ impl Cli {
             ),
             Command::Demo(arguments) => block_on(demo::demo(self.config, surroundings, arguments)),
             Command::Once(arguments) => block_on(once::once(self.config, surroundings, arguments)),
+            Command::Drill(arguments) => block_on(drill::probes::probes(self.config, surroundings, arguments)),
             Command::Routes { what: RoutesCommand::Explain { probe, at } } => {
                 routes::explain(&self.config, &surroundings, &probe, at)
             }

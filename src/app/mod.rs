@@ -1,7 +1,7 @@
 //! Floor 4: commands and wiring, the only place that knows every room.
 //!
 //! [`cli`] reads the command line and chooses; each command has a file of its own: [`daemon`] (`run`), [`demo`], [`once`],
-//! [`validate`], [`schema`], [`health`]. [`wiring`] hands the tables of kinds to the configuration, [`answer`] has what
+//! [`drill`], [`validate`], [`schema`], [`health`]. [`wiring`] hands the tables of kinds to the configuration, [`answer`] has what
 //! every command ends with, [`report`], [`detail`] and [`junit`] show runs, [`threads`] are what commands and probes run on.
 
 pub mod answer;
@@ -9,6 +9,7 @@ pub mod cli;
 pub mod daemon;
 pub mod demo;
 pub mod detail;
+pub mod drill;
 pub mod health;
 pub mod junit;
 pub mod logs;

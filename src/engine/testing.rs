@@ -177,6 +177,7 @@ pub fn step(
         capture: Vec::new(),
         version: None,
         timeout: None,
+        unnoticed: Vec::new(),
     }
 }
 
