@@ -44,10 +44,7 @@ pub fn text(drilled: &[Drilled]) -> String {
 
 fn of_probe(text: &mut String, steps: &[DrilledStep]) {
     if !heeds_answers(steps) {
-        let _ = writeln!(
-            text,
-            "    it fails only when its target cannot be spoken to: nothing that the target says matters to it"
-        );
+        let _ = writeln!(text, "    it can only fail to reach its target: nothing that the target says makes it fail");
     }
     for step in steps {
         let of = if steps.len() > 1 { format!("{}: ", step.name) } else { String::new() };

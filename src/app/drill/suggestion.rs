@@ -157,7 +157,7 @@ fn conditions(said: &str, value: &Value, is_volatile: bool, place: &Place) -> Ve
             let whole = exact(quoted(text)).filter(|_| text.chars().count() <= TEXT_MAX);
             let beginning: String = text.chars().take(TEXT_MAX).collect();
             let beginning = is_exact.then(|| format!("{said}.startsWith({})", quoted(&beginning)));
-            let filled = (!text.is_empty()).then(|| format!("size({said}) > 0"));
+            let filled = (!text.is_empty()).then(|| format!("{said}.matches(\".+\")"));
             whole.into_iter().chain(beginning).chain(filled).collect()
         }
         Value::Array(items) if items.is_empty() => vec![format!("size({said}) == 0")],

@@ -18,7 +18,7 @@ use crate::domain::outcome::{Failure, FailureKind, Observation};
 const SLOWER: f64 = 10.0;
 
 /// … and at least how long, in milliseconds: whatever answers at once is still quick when it takes ten times as long.
-const SLOW_MS_MIN: f64 = 1_000.0;
+const SLOW_MS_MIN: f64 = 5_000.0;
 
 /// How many places of one step are drilled.
 const PLACES_MAX: usize = 500;
@@ -85,7 +85,7 @@ pub enum Change {
     Status(u16),
     /// The certificate ends within a day.
     Ending,
-    /// Everything takes ten times as long.
+    /// Everything takes ten times as long, or still longer where that would be quick.
     Slow,
     /// The target cannot be spoken to.
     Fails(FailureKind),
@@ -102,7 +102,7 @@ impl fmt::Display for Change {
             Self::Cut => f.write_str("cut in half"),
             Self::Status(status) => status.fmt(f),
             Self::Ending => f.write_str("less than one"),
-            Self::Slow => f.write_str("ten times as long"),
+            Self::Slow => f.write_str("far longer"),
             Self::Fails(kind) => kind.fmt(f),
         }
     }

@@ -131,6 +131,6 @@ fn a_slow_answer_is_slow_in_all_its_parts() {
     let slow = mutants.iter().find(|mutant| mutant.change == Change::Slow).unwrap();
     let phases = slow.forms[0].of(&one).unwrap().phases;
     let factor = phases.total_ms / 12.0;
-    assert!((phases.total_ms - 1_000.0).abs() < 1e-6, "at least a second: {phases:?}");
+    assert!((phases.total_ms - 5_000.0).abs() < 1e-6, "as long as nobody waits: {phases:?}");
     assert!((phases.first_byte_ms.unwrap() - 8.0 * factor).abs() < 1e-6, "{phases:?}");
 }
