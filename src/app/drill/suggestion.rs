@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::weighing::Suggestion;
-use crate::domain::expression::{Expression, Names};
-use crate::domain::mutant::place::leaves;
+use crate::domain::expression::{Expression, Names, Scope as _};
+use crate::domain::mutant::place::{Way, leaves};
 use crate::domain::mutant::{Change, Mutant, Place};
+use crate::domain::names::CaptureName;
 use crate::domain::outcome::Observation;
 use crate::domain::privacy::is_private;
 use crate::engine::facts::{Facts, capture};
@@ -52,7 +53,7 @@ impl Looks<'_> {
         Some(Suggestion { key, expression })
     }
 
-    fn captures(&self) -> BTreeMap<crate::domain::names::CaptureName, String> {
+    fn captures(&self) -> BTreeMap<CaptureName, String> {
         let steps = self.playback.probe.steps.iter();
         let taken = steps.flat_map(|step| step.capture.iter().map(move |taken| (&step.name, taken)));
         let values = taken.filter_map(|(step, taken)| {
@@ -116,7 +117,7 @@ impl Looks<'_> {
         if place.name() == "body" {
             return None;
         }
-        let whole = crate::domain::expression::Scope::lookup(&facts, place.name()).ok()?;
+        let whole = facts.lookup(place.name()).ok()?;
         let mut found = BTreeMap::new();
         leaves(&Place::root(place.name()), &whole, &mut found);
         found.get(place).and_then(|values| values.first()).map(|value| (*value).clone())
@@ -139,8 +140,8 @@ impl Looks<'_> {
 /// What can be asked of a value where it is well.
 fn conditions(said: &str, value: &Value, is_volatile: bool, place: &Place) -> Vec<String> {
     let own = place.0.iter().rev().find_map(|way| match way {
-        crate::domain::mutant::place::Way::Field(name) => Some(name.as_str()),
-        crate::domain::mutant::place::Way::Each => None,
+        Way::Field(name) => Some(name.as_str()),
+        Way::Each => None,
     });
     let is_exact = !is_volatile && !own.is_some_and(is_private);
     let exact = |written: String| is_exact.then(|| format!("{said} == {written}"));

@@ -123,7 +123,7 @@ pub async fn drill(playback: &Playback, again: &BTreeMap<StepName, Observation>)
         };
         let mut passed: BTreeMap<Place, Vec<Mutant>> = BTreeMap::new();
         for mutant in mutants {
-            let Some(noticed) = weigh(playback, &usual, step, seen, &mutant.forms).await else { continue };
+            let Ok(noticed) = weigh(playback, &usual, step, seen, &mutant.forms).await else { continue };
             let explained = match &noticed {
                 Some(_) => None,
                 None => step.unnoticed.iter().find(|known| known.is_about(&mutant.place)),
@@ -146,16 +146,18 @@ pub async fn drill(playback: &Playback, again: &BTreeMap<StepName, Observation>)
     Outcome::Drilled(steps)
 }
 
-/// What noticed any form of a mutant, if anything did; nothing at all where that cannot be known, because another step would
-/// have been performed whose answer nobody has heard.
+/// Another step would have been performed, whose answer nobody has heard.
+struct Unknown;
+
+/// What noticed any form of a mutant, if anything did.
 async fn weigh(
     playback: &Playback,
     usual: &Run,
     step: &PlannedStep,
     seen: &Observation,
     forms: &[Form],
-) -> Option<Option<Noticed>> {
-    let mut known = None;
+) -> Result<Option<Noticed>, Unknown> {
+    let mut known = Err(Unknown);
     for form in forms {
         let run = playback.play(Some((&step.name, &form.of(seen)))).await;
         match &run.verdict {
@@ -163,9 +165,9 @@ async fn weigh(
             verdict => {
                 let noticed = noticed(&usual.verdict, verdict);
                 if noticed.is_some() {
-                    return Some(noticed);
+                    return Ok(noticed);
                 }
-                known = Some(None);
+                known = Ok(None);
             }
         }
     }

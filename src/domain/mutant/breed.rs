@@ -120,7 +120,9 @@ pub struct Mutant {
 }
 
 /// What a step would have seen.
-pub struct Form(Box<dyn Fn(&Observation) -> Result<Observation, Failure> + Send + Sync>);
+pub struct Form(Box<Made>);
+
+type Made = dyn Fn(&Observation) -> Result<Observation, Failure> + Send + Sync;
 
 impl Form {
     fn new(make: impl Fn(Observation) -> Observation + Send + Sync + 'static) -> Self {
@@ -292,7 +294,7 @@ fn put(mut seen: Observation, place: &Place, make: edit::Make<'_>) -> Observatio
     if place.name() == "json" && !seen.facts.contains_key("json") {
         let text = seen.body.as_deref().and_then(|body| std::str::from_utf8(body).ok());
         if let Some(made) = text.and_then(|text| edit::text(text, below, make)) {
-            seen = with_body(seen, made);
+            seen = with_body(seen, &made);
         }
         return seen;
     }
@@ -305,11 +307,11 @@ fn put(mut seen: Observation, place: &Place, make: edit::Make<'_>) -> Observatio
 }
 
 /// Another body, and the same wherever it is told as text too.
-fn with_body(mut seen: Observation, text: String) -> Observation {
-    let before = std::mem::replace(&mut seen.body, Some(Bytes::from(text.clone())));
+fn with_body(mut seen: Observation, text: &str) -> Observation {
+    let before = seen.body.replace(Bytes::copy_from_slice(text.as_bytes()));
     let before = before.as_deref().and_then(|body| std::str::from_utf8(body).ok());
     for value in seen.facts.values_mut().filter(|value| before.is_some() && value.as_str() == before) {
-        *value = text.clone().into();
+        *value = text.into();
     }
     seen
 }
@@ -325,7 +327,7 @@ fn body(place: &Place, seen: &Observation, is_fixed: bool, asked: &Asked<'_>) ->
     let of = |change, texts: Vec<String>| Mutant {
         place: place.clone(),
         change,
-        forms: texts.into_iter().map(|text| Form::new(move |seen| with_body(seen, text.clone()))).collect(),
+        forms: texts.into_iter().map(|text| Form::new(move |seen| with_body(seen, &text))).collect(),
     };
     let mut mutants = vec![of(Change::Empty, vec![String::new()])];
     if half > 0 {

@@ -69,15 +69,17 @@ impl Splicer<'_> {
 
     fn visit(&self, at: &RawValue, way: &[Way], splices: &mut Vec<Splice>) {
         match way.split_first() {
-            None => splices.extend(self.made(at).map(|made| (self.range(at), made.unwrap_or_default()))),
+            None => splices.push((self.range(at), self.made(at).unwrap_or_default())),
             Some((Way::Each, rest)) => {
                 let items: Vec<&RawValue> = serde_json::from_str(at.get()).unwrap_or_default();
-                items.into_iter().for_each(|item| self.visit(item, rest, splices));
+                for item in items {
+                    self.visit(item, rest, splices);
+                }
             }
             Some((Way::Field(name), rest)) => {
                 let fields = serde_json::Deserializer::from_str(at.get()).deserialize_map(Fields).unwrap_or_default();
                 for (index, (_, below)) in fields.iter().enumerate().filter(|(_, (known, _))| known == name) {
-                    if rest.is_empty() && self.made(below) == Some(None) {
+                    if rest.is_empty() && self.made(below).is_none() {
                         splices.push((self.field(at, &fields, index), String::new()));
                     } else {
                         self.visit(below, rest, splices);
@@ -87,9 +89,10 @@ impl Splicer<'_> {
         }
     }
 
-    fn made(&self, of: &RawValue) -> Option<Option<String>> {
-        let value: Value = serde_json::from_str(of.get()).ok()?;
-        Some((self.make)(&value).map(|made| made.to_string()))
+    /// What becomes of a value. One that is too deep to be read stays as it is.
+    fn made(&self, of: &RawValue) -> Option<String> {
+        let Ok(value) = serde_json::from_str::<Value>(of.get()) else { return Some(of.get().to_owned()) };
+        (self.make)(&value).map(|made| made.to_string())
     }
 
     /// A field with its name and the comma that goes with it.

@@ -126,7 +126,9 @@ pub fn leaves<'v>(at: &Place, value: &'v Value, found: &mut BTreeMap<Place, Vec<
         }
         Value::Array(items) => {
             let each = at.below(Way::Each);
-            items.iter().for_each(|item| leaves(&each, item, found));
+            for item in items {
+                leaves(&each, item, found);
+            }
         }
         _ => {}
     }
