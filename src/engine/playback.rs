@@ -149,3 +149,58 @@ impl Clock for PlayedClock {
         Box::pin(std::future::pending())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::expression::{Expression, Name, Names, Shape};
+    use crate::domain::outcome::{Phases, Verdict};
+    use crate::engine::testing::{TestClock, plan_of, probe, step};
+
+    fn seen(total_ms: f64) -> Observation {
+        Observation { phases: Phases { total_ms, ..Phases::default() }, ..Observation::default() }
+    }
+
+    /// A journey of two steps that takes less than a second, and of which one has gone well.
+    async fn played() -> Playback {
+        let mut journey = probe("probe-0");
+        let took = |ms: f64| move || (Duration::ZERO, Ok(seen(ms)));
+        journey.steps = vec![step("one", took(300.0)), step("two", took(400.0))];
+        let names = Names::new().with(Name::known("total_ms", Shape::Number, ""));
+        journey.expect = vec![Expression::compile("total_ms < 1000", &names).unwrap()];
+        journey.journey = true;
+        let (acting, tape) = taped(&journey);
+        let (clock, plan) = (TestClock::starting("2026-11-24T10:00:00Z"), Arc::new(plan_of(Vec::new())));
+        let (at, due) = (clock.now(), clock.monotonic());
+        let (of, acting) = (Arc::clone(&plan), Arc::new(acting));
+        let order = Order { plan: of, probe: acting, schedule: None, slot: at, due_at: at, due };
+        let run = Runner::new(clock, CancellationToken::new()).run(order).await;
+        assert_eq!(run.verdict, Verdict::Passed);
+        Playback { plan, probe: Arc::new(journey), seen: tape.observations(), at }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_seen_is_judged_again_with_the_time_that_it_took() {
+        let playback = played().await;
+        let usual = playback.play(None).await;
+        assert_eq!((&usual.verdict, usual.duration.as_millis()), (&Verdict::Passed, 700));
+        let one = StepName::parse("one").unwrap();
+        for (changed, kind, said) in [
+            (Ok(seen(700.0)), FailureKind::Expect, "`total_ms` was `1100.0`"),
+            (Ok(seen(10_001.0)), FailureKind::TimeoutTotal, "the time ended"),
+            (Err(Failure::new(FailureKind::ConnectRefused, "nobody")), FailureKind::ConnectRefused, "nobody"),
+        ] {
+            let run = playback.play(Some((&one, &changed))).await;
+            let Verdict::Failed(failures) = run.verdict else { panic!("{:?}", run.verdict) };
+            assert_eq!((failures[0].kind, failures[0].message.as_str()), (kind, said));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_was_never_performed_cannot_look() {
+        let mut playback = played().await;
+        playback.seen.pop_last();
+        let run = playback.play(None).await;
+        assert!(matches!(run.verdict, Verdict::Inconclusive(_)), "{:?}", run.verdict);
+    }
+}

@@ -1,3 +1,5 @@
+//! What is made otherwise, and that nothing else is.
+
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
