@@ -10,8 +10,8 @@ use super::answer::{Answer, Stop};
 use super::demo::shop::Breakage;
 use super::threads::block_on;
 use super::{
-    ack, daemon, deliveries, demo, health, incidents, logs, note, notify, once, routes, schema, silence, validate,
-    wiring,
+    ack, daemon, deliveries, demo, drill, health, incidents, logs, note, notify, once, routes, schema, silence,
+    validate, wiring,
 };
 use crate::domain::time::{Length, Timestamp};
 
@@ -48,6 +48,9 @@ pub enum Command {
     },
     /// Send a test message to a channel, and say what the receiver answered. It opens and is resolved, under a key of its own.
     Notify(NotifyArguments),
+    /// Ask what would pass unnoticed: make otherwise what the probes see now, one thing at a time, and judge it. Exit 1 where
+    /// something passes that nobody has explained.
+    Drill(DrillArguments),
     /// Print the JSON Schema of the files, for editors.
     Schema {
         /// Which file.
@@ -130,6 +133,20 @@ pub struct OnceArguments {
     pub format: RunFormat,
 }
 
+/// What is drilled.
+#[derive(Clone, Debug, Args)]
+pub struct DrillArguments {
+    /// The probes: each is run twice, and what it saw is made otherwise.
+    #[arg(long, required = true)]
+    pub probes: bool,
+    /// Names of probes, or globs with `*`; by default every probe.
+    #[arg(value_name = "PROBE")]
+    pub what: Vec<String>,
+    /// How it is shown.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
 /// Which channel is tested.
 #[derive(Clone, Debug, Args)]
 pub struct NotifyArguments {
@@ -207,6 +224,7 @@ impl Cli {
             ),
             Command::Demo(arguments) => block_on(demo::demo(self.config, surroundings, arguments)),
             Command::Once(arguments) => block_on(once::once(self.config, surroundings, arguments)),
+            Command::Drill(arguments) => block_on(drill::probes::probes(self.config, surroundings, arguments)),
             Command::Routes { what: RoutesCommand::Explain { probe, at } } => {
                 routes::explain(&self.config, &surroundings, &probe, at)
             }

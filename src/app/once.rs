@@ -24,7 +24,7 @@ use crate::settings::suggest;
 
 /// How many probes are run at once: enough that one that hangs holds nobody up, few enough that we do not disturb our own
 /// measurement.
-const RUNS_AT_ONCE: usize = 16;
+pub const RUNS_AT_ONCE: usize = 16;
 
 /// Runs what was asked for. Exit 1 when a run failed; 3 when none failed and one was inconclusive otherwise than because its steps were all to be skipped.
 pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArguments) -> Result<Answer, Stop> {
@@ -103,7 +103,8 @@ fn schedule(plan: &Plan, name: &str) -> Result<Arc<Schedule>, Stop> {
     found.cloned().ok_or_else(|| Stop::Usage(unknown("schedule", name, known)))
 }
 
-fn choose(plan: &Plan, names: &[&String], schedule: Option<&Schedule>) -> Result<BTreeSet<ProbeName>, Stop> {
+/// The probes that are meant by these names and globs, on that schedule if any; by none, every one that looks by itself.
+pub fn choose(plan: &Plan, names: &[&String], schedule: Option<&Schedule>) -> Result<BTreeSet<ProbeName>, Stop> {
     let all: BTreeSet<&ProbeName> = match schedule {
         Some(schedule) => schedule.probes.iter().collect(),
         None => plan.probes.keys().collect(),

@@ -21,6 +21,7 @@ use super::resolve::{self, Environment, References, identity};
 use super::schedules::{self, Scheduling, WrittenSchedule};
 use super::secrets::DeclaredSecrets;
 use super::severities;
+use super::unnoticed;
 use super::uses;
 use super::windows;
 use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
@@ -145,7 +146,9 @@ fn plan_of(
         directory: Arc::from(directory),
         pings: Arc::clone(&surroundings.pulses) as Arc<dyn Pings>,
     };
-    let maker = ProbeMaker { kinds: surroundings.kinds.probers, building: &building, labels: &raw.defaults.labels };
+    let (labels, unnoticed) = (&raw.defaults.labels, &raw.defaults.unnoticed);
+    let maker = ProbeMaker { kinds: surroundings.kinds.probers, building: &building, labels, unnoticed };
+    unnoticed::check_defaults(unnoticed, surroundings.kinds.probers, problems);
     check_labels(root.get("defaults").and_then(|defaults| defaults.get("labels")), problems);
     check_budget(raw.defaults.timeout.as_ref(), problems);
     if let Some(kept) = raw.retention.as_ref().filter(|kept| kept.value.0.0 < RETENTION_MIN) {

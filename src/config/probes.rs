@@ -10,6 +10,7 @@ use super::kinds::part;
 use super::raw::{RawLength, RawProbe};
 use super::resolve::{self, identity};
 use super::steps::{Course, Written, brought_cleanup, compile};
+use super::unnoticed::RawUnnoticed;
 use crate::domain::expression::{Expression, Name};
 use crate::domain::names::{CaptureName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::probe::Labels;
@@ -35,6 +36,7 @@ const PROBE_KEYS: &[&str] = &[
     "expect",
     "warn",
     "version",
+    "unnoticed",
 ];
 
 /// A probe with what the files say around it.
@@ -88,6 +90,8 @@ pub struct ProbeMaker<'a> {
     pub building: &'a Building,
     /// Labels that every probe has unless it says otherwise.
     pub labels: &'a BTreeMap<String, String>,
+    /// What of any step nothing has to notice.
+    pub unnoticed: &'a RawUnnoticed,
 }
 
 impl ProbeMaker<'_> {
@@ -119,6 +123,7 @@ impl ProbeMaker<'_> {
                     capture: &BTreeMap::new(),
                     version: raw.version.as_ref(),
                     timeout: None,
+                    unnoticed: &raw.unnoticed,
                 };
                 self.step(&parted, &written, &mut course, false, problems).into_iter().collect()
             }
@@ -140,6 +145,10 @@ impl ProbeMaker<'_> {
         if let Some(version) = raw.version.as_ref().filter(|_| journey) {
             problems.error(version.span.clone(), "the version of a journey stands in one of its steps").help =
                 Some("move it to the step whose answer says it".to_owned());
+        }
+        if let Some(pattern) = raw.unnoticed.keys().next().filter(|_| journey) {
+            problems.error(pattern.span.clone(), "what of a journey is not noticed stands in its steps").help =
+                Some("move it to the step that sees it".to_owned());
         }
         let whole = course.whole();
         let of_journey = |list: &OneOrMany<Spanned<String>>, problems: &mut Problems| -> Vec<Expression> {

@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+use super::unnoticed::RawUnnoticed;
 use crate::domain::incident::Severity;
 use crate::domain::judge::After;
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName, WindowName};
@@ -82,6 +83,9 @@ pub struct RawDefaults {
     pub timeout: Option<Spanned<RawLength>>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// What nothing has to notice, for `roundsman drill --probes`: a place like `json.request_id` or `headers.*`, and the reason.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub unnoticed: RawUnnoticed,
 }
 
 /// Where a secret is.
@@ -326,6 +330,10 @@ pub struct RawProbe {
     #[serde(default)]
     #[schemars(with = "Option<Expressions>")]
     pub warn: OneOrMany<Spanned<String>>,
+    /// What nothing has to notice, for `roundsman drill --probes`: a place like `json.request_id` or `headers.*`, and the reason.
+    #[serde(default)]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub unnoticed: RawUnnoticed,
 }
 
 /// A step, but for its kind, which is the key that names one.
@@ -357,6 +365,10 @@ pub struct RawStep {
     /// The step's own limit within the probe's.
     #[schemars(with = "Option<String>")]
     pub timeout: Option<Spanned<RawLength>>,
+    /// What nothing has to notice, for `roundsman drill --probes`: a place like `json.request_id` or `headers.*`, and the reason.
+    #[serde(default)]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub unnoticed: RawUnnoticed,
 }
 
 // Only its schema is used.

@@ -8,6 +8,7 @@ use super::kinds::{Parted, part};
 use super::probes::{Made, ProbeMaker, WrittenProbe, check_budget};
 use super::raw::{RawPath, RawStep};
 use super::resolve;
+use super::unnoticed::{self, RawUnnoticed};
 use crate::domain::debt::Owing;
 use crate::domain::expression::{Expression, Name, Names, Shape};
 use crate::domain::names::{CaptureName, ProbeName, StepName};
@@ -16,7 +17,7 @@ use crate::engine::plan::PlannedStep;
 use crate::ports::{Building, Kind};
 use crate::settings::{Node, OneOrMany, Problem, Problems, Scalar, Span, Spanned, Value, nearest, read, suggest};
 
-const STEP_KEYS: &[&str] = &["name", "when", "expect", "warn", "capture", "timeout", "version", "use"];
+const STEP_KEYS: &[&str] = &["name", "when", "expect", "warn", "capture", "timeout", "version", "unnoticed", "use"];
 
 /// How many steps a run may have, those that are brought among them.
 const STEPS_MAX: usize = 100;
@@ -133,6 +134,8 @@ pub struct Written<'a> {
     pub version: Option<&'a Spanned<RawPath>>,
     /// Its own limit.
     pub timeout: Option<Duration>,
+    /// What of it nothing has to notice.
+    pub unnoticed: &'a RawUnnoticed,
 }
 
 impl ProbeMaker<'_> {
@@ -176,6 +179,7 @@ impl ProbeMaker<'_> {
                 capture: &raw.capture,
                 version: raw.version.as_ref(),
                 timeout: raw.timeout.as_ref().map(|limit| limit.value.0.0),
+                unnoticed: &raw.unnoticed,
             };
             made.extend(self.step(&parted, &written, course, cleanup, problems));
         }
@@ -241,6 +245,7 @@ impl ProbeMaker<'_> {
             capture.push(Capture { name: name.value.clone(), path: path.value.0.clone() });
             course.captured.insert(name.value.clone());
         }
+        let unnoticed = unnoticed::of_step(written.unnoticed, self.unnoticed, parted.kind, problems);
         let built = built?;
         let implied =
             built.implied.iter().filter(|implied| !expect.iter().any(|e| e.mentions(implied.unless_mentioned)));
@@ -263,6 +268,7 @@ impl ProbeMaker<'_> {
             capture,
             version: written.version.map(|path| path.value.0.clone()),
             timeout: written.timeout,
+            unnoticed,
         })
     }
 }

@@ -10,6 +10,7 @@ pub mod hours;
 pub mod incident;
 pub mod judge;
 pub mod metric;
+pub mod mutant;
 pub mod names;
 pub mod outcome;
 pub mod privacy;

@@ -8,13 +8,14 @@ use std::time::Duration;
 use super::debt::Owing;
 use super::expression::Expression;
 use super::judge::AlertPolicy;
+use super::mutant::Unnoticed;
 use super::names::{CaptureName, ProbeName, StepName};
 
 /// Labels of a probe: they choose, route and group, and never come from a target.
 pub type Labels = BTreeMap<String, String>;
 
 /// A named definition in `probes/`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Probe<A> {
     /// Its name, unique in the configuration.
     pub name: ProbeName,
@@ -76,6 +77,8 @@ pub struct Step<A> {
     pub version: Option<CapturePath>,
     /// The step's own limit within the probe's.
     pub timeout: Option<Duration>,
+    /// What of it nothing has to notice, for drills.
+    pub unnoticed: Vec<Unnoticed>,
 }
 
 /// A value taken for a later step.

@@ -26,6 +26,7 @@ pub mod janitor;
 pub mod journal;
 pub mod ledger;
 pub mod plan;
+pub mod playback;
 pub mod progress;
 pub mod pulses;
 pub mod records;

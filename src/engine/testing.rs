@@ -202,6 +202,7 @@ pub fn step(
         capture: Vec::new(),
         version: None,
         timeout: None,
+        unnoticed: Vec::new(),
     }
 }
 

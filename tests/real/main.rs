@@ -13,6 +13,7 @@ mod demo;
 mod disturbed;
 mod dns;
 mod dns_flags;
+mod drill;
 mod email;
 mod faults;
 #[cfg(feature = "grpc")]

@@ -186,23 +186,32 @@ async fn listen() -> std::io::Result<(TcpListener, SocketAddr)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::drill::probes::drill_all;
+    use crate::app::drill::report;
+    use crate::app::drill::weighing::{DrilledStep, Outcome};
+    use crate::app::threads::ProbeThreads;
     use crate::clock::SystemClock;
     use crate::config::load::load;
     use crate::domain::outcome::{Cause, Verdict};
+    use crate::engine::plan::Plan;
     use crate::engine::runner::{Order, Runner};
     use tokio_util::sync::CancellationToken;
+
+    /// The plan of the repository on a shop that is open as long as the tasks.
+    async fn repository(clock: &Arc<dyn Clock>, tasks: &mut JoinSet<()>) -> Arc<Plan> {
+        let shop = Arc::new(Shop::open(Arc::clone(clock)));
+        let places = Places::open(&shop, tasks).await.unwrap();
+        let environment = places.environment(Arc::new(|_: &str| None), "a-token-of-the-test".to_owned());
+        let surroundings = wiring::surroundings(environment).unwrap();
+        let loaded = load(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), &surroundings);
+        Arc::new(loaded.plan.unwrap_or_else(|| panic!("{}", loaded.problems.render(false))))
+    }
 
     #[tokio::test]
     async fn every_probe_of_the_repository_passes_on_the_shop() {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let mut tasks = JoinSet::new();
-        let shop = Arc::new(Shop::open(Arc::clone(&clock)));
-        let places = Places::open(&shop, &mut tasks).await.unwrap();
-        let surroundings =
-            wiring::surroundings(places.environment(Arc::new(|_: &str| None), "a-token-of-the-test".to_owned()))
-                .unwrap();
-        let loaded = load(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), &surroundings);
-        let plan = Arc::new(loaded.plan.unwrap_or_else(|| panic!("{}", loaded.problems.render(false))));
+        let plan = repository(&clock, &mut tasks).await;
         let runner = Runner::new(Arc::clone(&clock), CancellationToken::new());
         // What uses up a limit comes last.
         let mut probes: Vec<_> = plan.probes.values().filter(|probe| !probe.waits_to_be_told()).collect();
@@ -216,6 +225,29 @@ mod tests {
             let expected =
                 if name.as_str() == "way@gateway" { Verdict::Inconclusive(Cause::Skipped) } else { Verdict::Passed };
             assert_eq!(run.verdict, expected, "{name}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whatever_a_drill_of_the_repository_passes_is_explained() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let mut tasks = JoinSet::new();
+        let plan = repository(&clock, &mut tasks).await;
+        let looks = plan.probes.values().filter(|probe| !probe.waits_to_be_told() && !probe.on_request);
+        let probing = ProbeThreads::start().unwrap();
+        let drilled = drill_all(&plan, looks.cloned().collect(), &clock, probing.handles()).await.unwrap();
+        let told = anstream::adapter::strip_str(&report::text(&drilled)).to_string();
+        for drilled in &drilled {
+            match &drilled.outcome {
+                Outcome::Drilled(steps) => {
+                    let is_clean = |step: &DrilledStep| step.unexplained().next().is_none() && step.idle.is_empty();
+                    assert!(steps.iter().all(is_clean), "{}:\n{told}", drilled.probe);
+                }
+                outcome => {
+                    let is_skipped = matches!(outcome, Outcome::Skipped);
+                    assert!(is_skipped && drilled.probe.as_str() == "way@gateway", "{}:\n{told}", drilled.probe);
+                }
+            }
         }
     }
 }

@@ -103,8 +103,8 @@ fn seen(kind: &'static str, text: String) -> Response {
 
 fn page(title: &str, text: &str) -> Response {
     let html = format!(
-        "<!doctype html><title>{title}</title><link rel=\"stylesheet\" href=\"/style.css\">\
-         <script src=\"/shop.js\" defer></script><h1>{title}</h1><p>{text}</p>\n"
+        "<!doctype html><html lang=\"en\"><title>{title}</title><link rel=\"stylesheet\" href=\"/style.css\">\
+         <script src=\"/shop.js\" defer></script><h1>{title}</h1><p>{text}</p></html>\n"
     );
     seen("text/html; charset=utf-8", html)
 }

@@ -117,6 +117,13 @@ impl Expression {
         self.0.paths.iter().map(String::as_str)
     }
 
+    /// The texts that stand in it, its patterns among them.
+    pub fn texts(&self) -> Vec<&str> {
+        let mut texts = Vec::new();
+        self.0.root.collect_texts(&mut texts);
+        texts
+    }
+
     /// Whether the expression is exactly true. Anything else explains itself.
     pub fn assert(&self, scope: &dyn Scope) -> Result<(), Explanation> {
         let cells: Vec<_> = self.0.roots.iter().map(|_| OnceCell::new()).collect();

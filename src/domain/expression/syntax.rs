@@ -147,6 +147,16 @@ impl Node {
         })
     }
 
+    /// Adds every text that stands here or below, patterns too.
+    pub(super) fn collect_texts<'n>(&'n self, texts: &mut Vec<&'n str>) {
+        match &self.kind {
+            NodeKind::Literal(Literal::Text(text)) => texts.push(text),
+            NodeKind::Matches(_, pattern) => texts.push(pattern.as_str()),
+            _ => {}
+        }
+        self.children().into_iter().for_each(|child| child.collect_texts(texts));
+    }
+
     /// Adds the longest path of every name that is mentioned here or below.
     pub(super) fn collect_paths(&self, roots: &[String], paths: &mut Vec<String>) {
         let mut below = self;
