@@ -150,6 +150,7 @@ impl Story {
     }
 
     /// The same with no more than so many failures.
+    #[must_use]
     pub fn shortened(mut self, most: usize) -> Self {
         self.more += self.failures.len().saturating_sub(most);
         self.failures.truncate(most);

@@ -107,9 +107,10 @@ impl Slack {
         let whole = message(notification);
         if let Some(place) = first.and_then(Place::of) {
             // The message stands for all that began together, and says how they are once that goes for all.
-            let added = match notification.is_of_all() {
-                true => bot.add(whole.clone(), &place).await,
-                false => bot.call("chat.postMessage", whole.clone(), &place).await,
+            let added = if notification.is_of_all() {
+                bot.add(whole.clone(), &place).await
+            } else {
+                bot.call("chat.postMessage", whole.clone(), &place).await
             };
             match added {
                 // Somebody has removed the message, or it can no longer be changed: this one takes its place. Where the

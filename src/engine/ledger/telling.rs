@@ -17,7 +17,8 @@ const LOOK: Duration = Duration::from_secs(60);
 /// The beginning of the next minute, in which the hours of a route may begin.
 fn next_minute(now: Timestamp) -> Timestamp {
     let into = now.timestamp().rem_euclid(60).unsigned_abs();
-    later(now, Duration::from_secs(60 - into) - Duration::from_nanos(u64::from(now.timestamp_subsec_nanos())))
+    let rest = Duration::from_secs(60 - into);
+    later(now, rest.saturating_sub(Duration::from_nanos(u64::from(now.timestamp_subsec_nanos()))))
 }
 
 impl Ledger {

@@ -57,9 +57,8 @@ fn heading(notification: &Notification) -> String {
 fn blocks(notification: &Notification, story: &Story) -> Vec<Value> {
     let mark = match notification.event {
         Event::Opened | Event::Reminder | Event::Escalated => "🔴",
-        Event::Acknowledged => "🟡",
         Event::Resolved if notification.is_of_all() => "🟢",
-        Event::Resolved => "🟡",
+        Event::Acknowledged | Event::Resolved => "🟡",
     };
     let mut blocks = vec![
         json!({ "type": "header", "text": plain(&format!("{mark} {}", heading(notification)), HEADER_MAX) }),
