@@ -212,6 +212,7 @@ impl Dispatcher {
             if let Some((extra, refusal)) = ended.refused {
                 let (probe, why) = (&extra.probe, extra.why.as_str());
                 tracing::debug!(%probe, why, ?refusal, "a run off the slots is not made");
+                self.ledger.refused(&extra, refusal, now);
             }
             if let Some(run) = ended.run {
                 told.extend(samples(&run));

@@ -2,13 +2,15 @@
 //! I/O; each change is put into the commit that makes it last.
 //!
 //! Here runs move states and states move incidents. [`rechecks`] says what is looked at again before its next slot,
-//! [`telling`] whom an incident is told to and when again, [`quiet`] why nobody is told, [`silences`] what people want to be
-//! quiet, [`versions`] what changed before it, and [`acts`] what people do about it.
+//! [`telling`] whom an incident is told to and when again, [`quiet`] why nobody is told, [`looks`] which probes that are needed
+//! are looked at first, [`silences`] what people want to be quiet, [`versions`] what changed before it, and [`acts`] what people
+//! do about it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::looks::Looks;
 use self::rechecks::Rechecks;
 use super::plan::Plan;
 use super::runner::new_id;
@@ -24,6 +26,7 @@ use crate::domain::time::{Timestamp, between, clock, later, words};
 use crate::ports::{Commit, KeptBundle, Loaded};
 
 pub mod acts;
+pub mod looks;
 pub mod quiet;
 pub mod rechecks;
 pub mod silences;
@@ -44,6 +47,7 @@ pub struct Ledger {
     /// Runs off the slots that are to be asked for.
     wanted: Vec<ExtraRun>,
     rechecks: Rechecks,
+    looks: Looks,
 }
 
 /// A process that starts has seen nothing yet, so nobody is told for this long of what was open before it,
@@ -65,6 +69,7 @@ impl Ledger {
             looked: None,
             wanted: Vec::new(),
             rechecks: Rechecks::default(),
+            looks: Looks::default(),
         };
         let looked = later(now, FIRST_LOOK);
         ledger.looked = Some(looked).filter(|_| !ledger.open.is_empty());
@@ -90,6 +95,7 @@ impl Ledger {
     /// holds open is resolved with that reason. The rest keeps its counts.
     pub fn take(&mut self, plan: Arc<Plan>, now: Timestamp, commit: &mut Commit) {
         self.plan = plan;
+        self.looks.take(&self.plan);
         let gone: BTreeSet<AlertKey> = self
             .states
             .keys()
@@ -130,6 +136,7 @@ impl Ledger {
         let bundle = run.bundle.take();
         let watched = run.schedule.as_ref().and_then(|name| watched(&plan, name, &run.probe));
         let Some((schedule, policy)) = watched else {
+            self.saw(&run, now);
             self.keep(bundle, &run, commit);
             commit.runs.push(run);
             return;
@@ -155,6 +162,7 @@ impl Ledger {
             }
         }
         self.set_recheck(&schedule.name, &run.probe, now);
+        self.saw(&run, now);
         self.keep(bundle, &run, commit);
         commit.runs.push(run);
     }

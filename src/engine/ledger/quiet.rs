@@ -1,5 +1,7 @@
 //! What is kept quiet, and told once its reason is gone and it still lasts.
 
+use std::sync::Arc;
+
 use super::{Ledger, moment};
 use crate::domain::incident::Incident;
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
@@ -11,11 +13,13 @@ use crate::ports::Commit;
 impl Ledger {
     /// Whether nobody is to be told of an incident now; why is noted on it and in its time line. It is asked before each
     /// message but the resolve, which whoever was told of the beginning gets whatever the reason.
-    pub(super) fn hush(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) -> bool {
-        let needs = self.plan.probes.get(&incident.probe).map(|probe| probe.needs.as_slice()).unwrap_or_default();
-        let hold = self.plan.severities.get(&incident.severity).and_then(|severity| severity.hold.as_ref());
-        let grounds = Grounds { silences: &self.silences, windows: &self.plan.maintenance, needs, hold };
+    pub(super) fn hush(&mut self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) -> bool {
+        let plan = Arc::clone(&self.plan);
+        let needs = plan.probes.get(&incident.probe).map(|probe| probe.needs.as_slice()).unwrap_or_default();
+        let hold = plan.severities.get(&incident.severity).and_then(|severity| severity.hold.as_ref());
+        let grounds = Grounds { silences: &self.silences, windows: &plan.maintenance, needs, hold };
         let reason = why_quiet(&grounds, incident, now, |needed| self.is_unwell(needed, incident));
+        let reason = reason.or_else(|| self.look_first(needs, incident, now));
         match (&incident.quiet, &reason) {
             (before, Some(reason)) if before.as_ref() != Some(reason) => {
                 commit.moments.push(moment(incident, now, "muted", reason.to_string()));
@@ -39,11 +43,10 @@ impl Ledger {
 
     /// What was kept quiet is told once its reason is gone and it still lasts.
     pub(super) fn reconsider_quiet(&mut self, now: Timestamp, commit: &mut Commit) {
-        if self.looked.is_some() {
-            return;
-        }
-        let quiet: Vec<_> =
-            self.open.iter().filter(|(_, incident)| incident.quiet.is_some()).map(|(of, _)| of.clone()).collect();
+        // What waits for a look is new, or was about to be told: it does not wait for the first look as well.
+        let waits = |reason: &Reason| self.looked.is_none() || matches!(reason, Reason::Looking { .. });
+        let quiet = self.open.iter().filter(|(_, incident)| incident.quiet.as_ref().is_some_and(waits));
+        let quiet: Vec<_> = quiet.map(|(of, _)| of.clone()).collect();
         for of in quiet {
             let Some(mut incident) = self.open.remove(&of) else { continue };
             let before = incident.quiet.clone();
@@ -76,6 +79,8 @@ impl Ledger {
 fn speaks_for_others(reason: &Reason) -> bool {
     match reason {
         Reason::Silenced { .. } | Reason::Maintenance { .. } | Reason::Needs(_) => true,
+        // In a moment it is told, or what it needs was.
+        Reason::Looking { .. } => true,
         Reason::Held { .. } => false,
     }
 }

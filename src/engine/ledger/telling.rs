@@ -15,7 +15,7 @@ impl Ledger {
     pub fn next_due(&self) -> Option<Timestamp> {
         // Nobody is told before the first look is over, but what is in doubt is looked at.
         let told_at = self.looked.or_else(|| self.open.values().filter_map(Incident::due_at).min());
-        told_at.into_iter().chain(self.rechecks.next_at()).min()
+        told_at.into_iter().chain(self.rechecks.next_at()).chain(self.looks.next_at()).min()
     }
 
     /// Does what is due by now: what was kept quiet without a reason any more is told, and who waits for a word gets it.
@@ -23,6 +23,7 @@ impl Ledger {
         // A wall clock that is set back does not make the first look longer.
         self.looked = self.looked.map(|at| at.min(later(now, FIRST_LOOK))).filter(|at| *at > now);
         self.ask_rechecks(now);
+        self.ask_looks(now);
         self.reconsider_quiet(now, commit);
         self.tell_who_was_missed(now, commit);
         let is_due = |incident: &Incident| incident.quiet.is_none() && incident.due_at().is_some_and(|at| at <= now);
@@ -104,7 +105,7 @@ impl Ledger {
 
     /// Tells the channels of the severity's route that were not told yet, and where it has risen the others of that route as
     /// well, unless there is a reason to be quiet.
-    pub(super) fn tell_opened(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
+    pub(super) fn tell_opened(&mut self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
         if self.hush(incident, now, commit) {
             return;
         }

@@ -10,6 +10,7 @@ use crate::domain::quiet::{MaintenanceWindow, Matchers, Mode, Occurrence, Silenc
 use crate::domain::route::Route;
 use crate::domain::schedule::Cadence;
 use crate::engine::plan::SeverityPlan;
+use crate::engine::scheduler::extras::Refusal;
 use crate::engine::testing::{at, plan_of, schedule_of};
 
 fn name(text: &str) -> ProbeName {
@@ -876,20 +877,103 @@ fn rechecking() -> Story {
 }
 
 impl Story {
-    /// So many seconds go by, each looked at; says after how many a run was asked for.
-    fn asked(&mut self, seconds: i64) -> Vec<i64> {
-        let mut asked = Vec::new();
-        for second in 1..=seconds {
-            self.second += 1;
+    /// So many seconds go by, each looked at; says after how many which run was asked for off the slots.
+    fn wishes(&mut self, seconds: i64) -> Vec<String> {
+        let mut wishes = Vec::new();
+        for second in 0..=seconds {
+            self.second += i64::from(second > 0);
             let (now, mut commit) = (self.now(), Commit::default());
             self.ledger.catch_up(now, &mut commit);
             self.note(commit);
-            let wanted = self.ledger.take_wanted();
-            assert!(wanted.iter().all(|extra| extra.probe == name("probe-0") && extra.schedule.is_some()));
-            asked.extend(wanted.iter().map(|_| second));
+            let told = |ExtraRun { schedule, probe, why }: ExtraRun| {
+                format!(
+                    "{second} {} {probe} {}",
+                    schedule.map_or("-".to_owned(), |name| name.to_string()),
+                    why.as_str()
+                )
+            };
+            wishes.extend(self.ledger.take_wanted().into_iter().map(told));
         }
-        asked
+        wishes
     }
+
+    /// The same where all of them are rechecks of one probe: after how many seconds.
+    fn asked(&mut self, seconds: i64) -> Vec<i64> {
+        let wishes = self.wishes(seconds);
+        let second = |wish: &String| wish.strip_suffix(" tier probe-0 recheck").unwrap().parse::<i64>().unwrap();
+        wishes.iter().map(second).collect()
+    }
+}
+
+#[test]
+fn nobody_is_told_of_what_needs_another_before_that_was_looked_at() {
+    let mut story = Story::of(plan_with_need());
+    story.runs("tier", "probe-0", ".").minutes(5);
+    story.runs("tier", "probe-1", "xx");
+    assert_eq!(story.lines()[2], "muted: first probe-0, which it needs, is looked at again");
+    assert_eq!(story.wishes(3), ["0 tier probe-0 parent"], "once");
+    assert_eq!(story.heard(), [] as [&str; 0]);
+    story.runs("tier", "probe-0", ".");
+    assert_eq!(story.heard(), ["ops opened P2 #1 probe-1 is failing"]);
+    // What was seen just now is not looked at again, and an end waits for nothing.
+    story.runs("tier", "probe-1", ".xx.").minutes(5);
+    assert_eq!(story.heard().len(), 3);
+    story.runs("tier", "probe-1", "xx").runs("tier", "probe-0", ".").minutes(5).heard();
+    story.runs("tier", "probe-1", ".");
+    assert_eq!(story.heard().len(), 1, "the end");
+}
+
+#[test]
+fn a_look_at_what_is_needed_goes_on_until_it_leaves_no_doubt_and_the_cause_is_told() {
+    let mut plan = plan_with_need();
+    let mut slow = schedule_of("slow", "1h", 1);
+    slow.alert.as_mut().unwrap().severity = Severity::P1;
+    plan.schedules.insert(slow.name.clone(), Arc::new(slow));
+    let mut alone = schedule_of("tier", "30s", 2);
+    alone.probes.remove(0);
+    plan.schedules.insert(alone.name.clone(), Arc::new(alone));
+    let mut story = Story::of(plan);
+    story.runs("tier", "probe-1", "xx");
+    assert_eq!(story.wishes(2), ["0 slow probe-0 parent"], "the schedule that judges it");
+    story.runs("slow", "probe-0", "x");
+    assert_eq!(story.wishes(1), ["1 slow probe-0 parent"], "one failure leaves doubt");
+    story.runs("slow", "probe-0", "x");
+    assert_eq!(story.heard(), ["ops opened P1 #1 probe-0 is failing"]);
+    assert_eq!(story.wishes(60), [] as [&str; 0]);
+    story.runs("slow", "probe-0", ".");
+    assert_eq!(story.heard()[1], "ops opened P2 #1 probe-1 is failing");
+}
+
+#[test]
+fn a_look_that_does_not_come_is_not_waited_for_longer_than_it_may_take() {
+    let mut story = Story::of(plan_with_need());
+    story.runs("tier", "probe-1", "xx").restart();
+    // What the process before it asked for is lost; the budget is 10 s.
+    assert_eq!(story.wishes(14), ["0 tier probe-0 parent"]);
+    assert_eq!((story.heard(), story.ledger.next_due()), (vec![], Some(story.now() + chrono::TimeDelta::seconds(1))));
+    story.wishes(1);
+    assert_eq!(story.heard(), ["ops opened P2 #1 probe-1 is failing"]);
+    assert_eq!(story.wishes(600), [] as [&str; 0]);
+}
+
+#[test]
+fn a_look_that_is_refused_is_tried_again_or_not_waited_for() {
+    for (refusal, wishes, told) in [(Refusal::Busy, 1, 0), (Refusal::Gone, 0, 1), (Refusal::Saturated, 0, 1)] {
+        let mut story = Story::of(plan_with_need());
+        story.runs("tier", "probe-1", "xx");
+        let wish = story.ledger.take_wanted().remove(0);
+        story.ledger.refused(&wish, refusal, story.now());
+        assert_eq!((story.wishes(2).len(), story.heard().len()), (wishes, told), "{refusal:?}");
+    }
+}
+
+#[test]
+fn a_wall_clock_that_is_set_back_does_not_make_a_look_longer() {
+    let mut story = Story::of(plan_with_need());
+    story.runs("tier", "probe-1", "xx");
+    story.second -= 3_600;
+    story.wishes(16);
+    assert_eq!(story.heard().len(), 1);
 }
 
 #[test]
