@@ -163,6 +163,7 @@ fn plan_of(
     let known = windows::Known {
         node: root.get("maintenance"),
         probes: probes.keys().collect(),
+        labels: labels(&probes),
         schedules: schedules.iter().map(|(schedule, ..)| &schedule.name).collect(),
         lost: lost || !broken.is_empty() || files.schedules.lost,
         now,
@@ -364,6 +365,15 @@ fn check_probes(
     }
 }
 
+/// The labels that probes have, with their values.
+fn labels(probes: &BTreeMap<ProbeName, WrittenProbe>) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (key, value) in probes.values().flat_map(|probe| &probe.probe.labels) {
+        labels.entry(key).or_default().insert(value);
+    }
+    labels
+}
+
 /// A page that reaches nobody is what an alert must never be.
 fn check_severities(
     probes: &BTreeMap<ProbeName, WrittenProbe>,
@@ -390,16 +400,20 @@ fn check_severities(
         // A probe with an alert of its own speaks for itself.
         let speaks = schedule.probes.iter().filter_map(|name| Some((name, probes.get(name)?)));
         let speaks: Vec<_> = speaks.filter(|(_, probe)| probe.probe.alert.is_none()).collect();
-        let lost = speaks.iter().filter(|(_, probe)| !is_taken(probe, &schedule.name, alert.severity));
-        let lost: Vec<_> = lost.map(|(name, _)| name.as_str()).collect();
-        warn(key, schedule.name.as_str(), &lost, speaks.len(), alert.severity);
+        for severity in alert.severities() {
+            let lost = speaks.iter().filter(|(_, probe)| !is_taken(probe, &schedule.name, severity));
+            let lost: Vec<_> = lost.map(|(name, _)| name.as_str()).collect();
+            warn(key, schedule.name.as_str(), &lost, speaks.len(), severity);
+        }
     }
     for (name, probe) in probes {
         let Some(alert) = &probe.probe.alert else { continue };
         let on: Vec<_> = schedules.iter().map(|(schedule, ..)| schedule).filter(|s| s.has(name)).collect();
-        let lost = on.iter().filter(|schedule| !is_taken(probe, &schedule.name, alert.severity));
-        let lost: Vec<_> = lost.map(|schedule| schedule.name.as_str()).collect();
-        warn(&probe.key.span, name.as_str(), &lost, on.len(), alert.severity);
+        for severity in alert.severities() {
+            let lost = on.iter().filter(|schedule| !is_taken(probe, &schedule.name, severity));
+            let lost: Vec<_> = lost.map(|schedule| schedule.name.as_str()).collect();
+            warn(&probe.key.span, name.as_str(), &lost, on.len(), severity);
+        }
     }
 }
 

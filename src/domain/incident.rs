@@ -89,7 +89,7 @@ pub struct Incident {
     pub id: IncidentId,
     /// The probe.
     pub probe: ProbeName,
-    /// Whether the target fails or we cannot look.
+    /// Whether the target fails, is degraded, or cannot be seen.
     pub aspect: Aspect,
     /// The highest that applied while it was open.
     pub severity: Severity,
@@ -187,12 +187,27 @@ impl Incident {
         }
     }
 
+    /// What is wrong, without why.
+    pub fn what(&self) -> String {
+        match self.aspect {
+            Aspect::Failing => format!("{} is failing", self.probe),
+            Aspect::Degraded => format!("{} is degraded", self.probe),
+            Aspect::Blind => format!("Roundsman cannot see {}", self.probe),
+        }
+    }
+
+    /// What was wrong.
+    pub fn what_was(&self) -> String {
+        match self.aspect {
+            Aspect::Failing => format!("{} was failing", self.probe),
+            Aspect::Degraded => format!("{} was degraded", self.probe),
+            Aspect::Blind => format!("Roundsman could not see {}", self.probe),
+        }
+    }
+
     /// One line for people: what is wrong.
     pub fn summary(&self) -> String {
-        let what = match self.aspect {
-            Aspect::Failing => format!("{} is failing", self.probe),
-            Aspect::Blind => format!("Roundsman cannot see {}", self.probe),
-        };
+        let what = self.what();
         let planned = self.maintenance.as_ref().map(|window| format!(", in maintenance {window}")).unwrap_or_default();
         format!("{what}{planned}{}", self.why())
     }
@@ -201,6 +216,7 @@ impl Incident {
     pub fn still(&self, now: Timestamp) -> String {
         let what = match self.aspect {
             Aspect::Failing => format!("{} is still failing", self.probe),
+            Aspect::Degraded => format!("{} is still degraded", self.probe),
             Aspect::Blind => format!("Roundsman still cannot see {}", self.probe),
         };
         format!("{what} after {}{}", words(between(self.since, now)), self.why())
@@ -209,7 +225,7 @@ impl Incident {
     fn why(&self) -> String {
         let Some(failure) = self.latest_failures.first() else { return String::new() };
         // An assertion says what was; against what, its own text says.
-        let is_assertion = self.aspect == Aspect::Failing && failure.kind == FailureKind::Expect;
+        let is_assertion = self.aspect != Aspect::Blind && failure.kind == FailureKind::Expect;
         let expected = failure.expected.as_ref().filter(|_| is_assertion);
         format!(": {failure}{}", expected.map(|expected| format!(", expected `{expected}`")).unwrap_or_default())
     }
@@ -235,16 +251,16 @@ impl Incident {
         self.escalate_at = next.map(|next| self.escalate_at.map_or(next, |known| known.min(next)));
     }
 
-    /// Lets it rise: what was done about it was done about less, so reminders and the escalation begin anew and nobody has
-    /// taken it on. Says who had; that was for less in any case, since a severity never falls.
-    pub fn rise(&mut self, severity: Severity) -> Option<Acknowledgement> {
+    /// Lets it rise: what was done about it was done about less, so reminders and the escalation begin anew. Whoever has taken
+    /// it on has it still, unless that `reopens` it; says then who had.
+    pub fn rise(&mut self, severity: Severity, reopens: bool) -> Option<Acknowledgement> {
         if !self.told.is_empty() {
             self.told_as.get_or_insert(self.severity);
         }
         self.severity = severity;
         (self.remind_at, self.reminders) = (None, 0);
         (self.escalate_at, self.escalated_at) = (None, None);
-        self.acknowledged.take()
+        self.acknowledged.take_if(|_| reopens)
     }
 
     /// Whether it is graver than whoever was told knows.

@@ -17,7 +17,7 @@ use super::runner::new_id;
 use super::scheduler::extras::ExtraRun;
 use crate::domain::exchange::Bundle;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
-use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Transition, judge};
+use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Rule, Transition, judge};
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
 use crate::domain::outcome::{Run, Verdict};
 use crate::domain::quiet::Silence;
@@ -96,12 +96,8 @@ impl Ledger {
     pub fn take(&mut self, plan: Arc<Plan>, now: Timestamp, commit: &mut Commit) {
         self.plan = plan;
         self.looks.take(&self.plan);
-        let gone: BTreeSet<AlertKey> = self
-            .states
-            .keys()
-            .filter(|key| watched(&self.plan, &key.schedule, &key.probe).is_none())
-            .cloned()
-            .collect();
+        let gone: BTreeSet<AlertKey> =
+            self.states.keys().filter(|key| judged(&self.plan, key).is_none()).cloned().collect();
         for key in gone {
             self.states.remove(&key);
             commit.forget(key);
@@ -142,9 +138,10 @@ impl Ledger {
             return;
         };
         for aspect in Aspect::ALL {
+            let Some(rule) = policy.rule(aspect) else { continue };
             let key = AlertKey { schedule: schedule.name.clone(), probe: run.probe.clone(), aspect };
             let before = self.states.get(&key).cloned().unwrap_or_default();
-            let (after, transition) = judge(policy, aspect, &before, &run);
+            let (after, transition) = judge(rule, aspect, &before, &run);
             let firing = matches!(after, AlertState::Firing { .. });
             if after != before {
                 commit.remember(key.clone(), after.clone());
@@ -155,7 +152,7 @@ impl Ledger {
                 };
             }
             match transition {
-                Some(Transition::Fired { since }) => self.fired(&key, policy.severity, since, &run, now, commit),
+                Some(Transition::Fired { since }) => self.fired(&key, rule.severity, since, &run, now, commit),
                 Some(Transition::Recovered) => self.recovered(&key, now, commit),
                 None if firing && aspect.bad(&run.verdict) == Some(true) => self.still_bad(&key, &run, commit),
                 None => {}
@@ -204,7 +201,7 @@ impl Ledger {
             if severity > incident.severity {
                 let before = incident.severity;
                 commit.moments.push(moment(&incident, now, "raised", format!("{before} becomes {severity}")));
-                if let Some(taken) = incident.rise(severity) {
+                if let Some(taken) = incident.rise(severity, self.is_stricter(severity, before)) {
                     let text = format!("{} took it on as {before}", taken.by);
                     commit.moments.push(moment(&incident, now, "unacknowledged", text));
                 }
@@ -242,6 +239,13 @@ impl Ledger {
         self.tell_opened(&mut incident, now, commit);
         commit.put_incident(incident.clone());
         self.open.insert(of, incident);
+    }
+
+    /// Whether somebody is to take on what has the one severity sooner than what has the other: only then whoever has it asks
+    /// again, since they heard of the rise and are at it.
+    fn is_stricter(&self, severity: Severity, than: Severity) -> bool {
+        let within = |severity| self.plan.severities.get(&severity).and_then(|of_severity| of_severity.acknowledge);
+        within(severity).is_some_and(|within_now| within(than).is_none_or(|before| within_now < before))
     }
 
     fn still_bad(&mut self, key: &AlertKey, run: &Run, commit: &mut Commit) {
@@ -286,6 +290,11 @@ impl Ledger {
 fn watched<'a>(plan: &'a Plan, schedule: &ScheduleName, probe: &ProbeName) -> Option<(&'a Schedule, &'a AlertPolicy)> {
     let schedule = plan.schedules.get(schedule).filter(|schedule| schedule.has(probe))?;
     Some((schedule, plan.alert(schedule, plan.probes.get(probe)?)?))
+}
+
+/// The rule by which a state is judged; none where nothing feeds it any more.
+fn judged<'a>(plan: &'a Plan, key: &AlertKey) -> Option<&'a Rule> {
+    watched(plan, &key.schedule, &key.probe)?.1.rule(key.aspect)
 }
 
 fn moment(incident: &Incident, at: Timestamp, what: &str, text: String) -> Moment {

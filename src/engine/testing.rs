@@ -15,7 +15,7 @@ use super::runner::Runner;
 use super::threads::Threads;
 use crate::domain::debt::{Debt, Owing};
 use crate::domain::incident::{Incident, IncidentId, Severity};
-use crate::domain::judge::{AlertPolicy, Aspect};
+use crate::domain::judge::{AlertPolicy, Aspect, BLIND_AFTER, Rule};
 use crate::domain::names::{ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, Observation, RunId};
 use crate::domain::probe::{Probe, Step};
@@ -224,14 +224,14 @@ pub fn schedule_of(name: &str, every: &str, count: usize) -> Schedule {
         cadence: Cadence::every(every).unwrap(),
         probes,
         timeout: Duration::from_secs(10).min(every.mul_f64(0.8)),
-        alert: Some(AlertPolicy {
-            after: "2".parse().unwrap(),
-            recover: 1,
-            recheck: None,
-            severity: Severity::P2,
-            remind: None,
-        }),
+        alert: Some(policy("2", Severity::P2)),
     }
+}
+
+/// A policy of that severity, whose incidents one pass ends.
+pub fn policy(after: &str, severity: Severity) -> AlertPolicy {
+    let failing = Rule { after: after.parse().unwrap(), recover: 1, severity, remind: None };
+    AlertPolicy { blind: Rule { after: BLIND_AFTER, ..failing.clone() }, failing, degraded: None, recheck: None }
 }
 
 /// A plan of these schedules, whose probes all pass.

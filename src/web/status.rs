@@ -77,13 +77,12 @@ pub fn unreadable(view: &View<'_>, place: Place, reason: &str) -> Markup {
 }
 
 fn open(view: &View<'_>, incident: &Incident) -> Markup {
-    let blind = incident.aspect == Aspect::Blind;
     html! {
         article .card .inc {
             span .sev { (incident.severity) }
             p .what {
                 a href={ "incidents/" (incident.id) } {
-                    b { @if blind { "Roundsman cannot see " (incident.probe) } @else { (incident.probe) " is failing" } }
+                    b { (incident.what()) }
                 }
             }
             p .t { "since " (view.instant(incident.since)) " (" (words(between(incident.since, view.now))) ")" }
@@ -113,7 +112,11 @@ fn resolved(view: &View<'_>, incident: &Incident) -> Markup {
                 b { (incident.probe) }
                 span {
                     (incident.severity)
-                    @match incident.aspect { Aspect::Failing => ", failing for ", Aspect::Blind => ", not seen for " }
+                    @match incident.aspect {
+                        Aspect::Failing => ", failing for ",
+                        Aspect::Degraded => ", degraded for ",
+                        Aspect::Blind => ", not seen for ",
+                    }
                     (words(between(incident.since, over)))
                     @if let Some(why) = &incident.resolved_because { " · " (view.text(why, LINE_MAX)) }
                 }

@@ -101,6 +101,9 @@ mod tests {
         for (event, notification) in of_each_event() {
             insta::assert_snapshot!(event, shown(&notification));
         }
+        for (name, notification) in crate::notifiers::message::tests::degraded() {
+            insta::assert_snapshot!(name, shown(&notification));
+        }
         insta::assert_snapshot!("late", shown(&Notification { late: true, ..resolved() }));
         insta::assert_snapshot!("plain", shown(&Notification { plain: true, ..opened() }));
         insta::assert_snapshot!("hostile", shown(&hostile()));
