@@ -78,9 +78,8 @@ impl Ledger {
 /// Whether what keeps an incident quiet goes for what needs its probe as well: somebody wants it, planned it, or has heard why.
 fn speaks_for_others(reason: &Reason) -> bool {
     match reason {
-        Reason::Silenced { .. } | Reason::Maintenance { .. } | Reason::Needs(_) => true,
-        // In a moment it is told, or what it needs was.
-        Reason::Looking { .. } => true,
+        // What is looked at first is told in a moment, or what it needs was.
+        Reason::Silenced { .. } | Reason::Maintenance { .. } | Reason::Needs(_) | Reason::Looking { .. } => true,
         Reason::Held { .. } => false,
     }
 }
