@@ -26,7 +26,7 @@
 //!         Expression::assert for each expect and warn; captures feed the next step               domain/expression
 //!         cleanup steps, always
 //!    └► Run { slot, started_at, verdict, steps, bundle? } ── one bounded channel, in order ──►   engine/dispatcher
-//!         judge(policy, aspect, state, run) ─► state', transition?                               domain/judge
+//!         judge(rule, aspect, state, run) ─► state', transition?                               domain/judge
 //!         why_quiet(…) ─► reason?            muted is recorded with its reason, never forgotten  engine/ledger
 //!         Store::commit { runs, bundles, states, incidents, deliveries, … }   one transaction    store
 //!         ├► fanout: samples(&run) ─► Publisher                                                  publishers/<x>

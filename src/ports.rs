@@ -423,6 +423,8 @@ impl Notification {
                 match (&self.incident.resolved_because, self.incident.aspect) {
                     (Some(why), _) => format!("the incident of {probe} is closed after {words} ({why}){late}"),
                     (None, Aspect::Failing) => format!("{probe} is well again after {words}{late}"),
+                    // It may be failing by now, so it is not said to be well.
+                    (None, Aspect::Degraded) => format!("{probe} is degraded no more after {words}{late}"),
                     // That we can look again says nothing of what there is to see.
                     (None, Aspect::Blind) => format!("Roundsman sees {probe} again after {words}{late}"),
                 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::answer::{Answer, Output, Stop};
 use super::wiring;
 use crate::config::load::Surroundings;
+use crate::domain::incident::Severity;
 use crate::domain::names::ProbeName;
 use crate::domain::route::{Route, Subject};
 use crate::domain::schedule::Schedule;
@@ -43,15 +44,32 @@ pub fn explain(
     Ok(if is_told { Answer::Well } else { Answer::Unwell })
 }
 
-/// The lines for a probe on a schedule, and whether somebody would be told.
+/// The lines for a probe on a schedule, the gravest alert first, and whether somebody would be told of each.
 fn story(plan: &Plan, schedule: &Schedule, probe: &PlannedProbe, now: Timestamp) -> (Vec<String>, bool) {
     let of = format!("{} on {}", probe.name, schedule.name);
     let Some(alert) = plan.alert(schedule, probe) else {
         return (vec![format!("{of} has no alert, so nobody is told")], false);
     };
-    let mut lines = vec![format!("{of}, {}, at {}:", alert.severity, clock(now))];
+    let (mut lines, mut told) = (Vec::new(), true);
+    for severity in alert.severities().into_iter().rev() {
+        let (of_severity, taken) = story_of(plan, schedule, probe, severity, now);
+        lines.push(format!("{of}, {severity}, at {}:", clock(now)));
+        lines.extend(of_severity);
+        told &= taken;
+    }
+    (lines, told)
+}
+
+fn story_of(
+    plan: &Plan,
+    schedule: &Schedule,
+    probe: &PlannedProbe,
+    severity: Severity,
+    now: Timestamp,
+) -> (Vec<String>, bool) {
+    let mut lines = Vec::new();
     let schedules = [schedule.name.clone()];
-    let subject = Subject { severity: alert.severity, labels: &probe.labels, schedules: &schedules };
+    let subject = Subject { severity, labels: &probe.labels, schedules: &schedules };
     let mut taken = false;
     for (number, route) in (1..).zip(&plan.routes) {
         let why = match route.refuses(&subject, now) {
@@ -67,7 +85,7 @@ fn story(plan: &Plan, schedule: &Schedule, probe: &PlannedProbe, now: Timestamp)
     if !taken {
         lines.push("  no route takes it, so nobody is told".to_owned());
     }
-    let hold = plan.severities.get(&alert.severity).and_then(|severity| severity.hold.as_ref());
+    let hold = plan.severities.get(&severity).and_then(|severity| severity.hold.as_ref());
     if let Some(until) = hold.and_then(|hours| hours.next_after(now)) {
         lines.push(format!("  and it waits until {}", clock(until)));
     }
@@ -84,7 +102,6 @@ fn channels(route: &Route) -> String {
 mod tests {
     use super::*;
     use crate::domain::hours::Hours;
-    use crate::domain::incident::Severity;
     use crate::engine::plan::SeverityPlan;
     use crate::engine::testing::{at, plan_of, probe, schedule_of};
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::raw::{RawAlert, RawFlapping, RawLength};
+use super::raw::{RawAfter, RawAlert, RawFlapping, RawLength, RawRule};
 use crate::domain::flapping::{FlappingPolicy, OPENINGS_MAX};
 use crate::domain::incident::{REMIND_MAX, Severity};
-use crate::domain::judge::{After, AlertPolicy, WINDOW_MAX};
+use crate::domain::judge::{After, AlertPolicy, BLIND_AFTER, Rule, WINDOW_MAX};
 use crate::domain::time::Length;
 use crate::settings::{Problems, Spanned};
 
@@ -29,10 +29,42 @@ const FLAPPING_MAX: Duration = Duration::from_secs(86_400);
 /// The policy; none where something in it is wrong.
 pub fn policy(alert: &RawAlert, problems: &mut Problems) -> Option<AlertPolicy> {
     let before = problems.len();
-    if let Some(recover) = alert.recover.as_ref().filter(|recover| !(1..=WINDOW_MAX).contains(&recover.value)) {
+    let RawAlert { after, recover, recheck, severity, remind, flapping, degraded, inconclusive } = alert;
+    let least = Rule { after: After::default(), recover: 1, severity: Severity::P3, remind: None };
+    let failing = rule(&least, *after, recover.as_ref(), *severity, remind.as_ref(), problems);
+    let mut of_aspect = |raw: &RawRule, rest: Rule| {
+        let RawRule { after, recover, severity, remind } = raw;
+        rule(&rest, *after, recover.as_ref(), *severity, remind.as_ref(), problems)
+    };
+    // A warning wakes nobody unless somebody asks for it.
+    let mild = Rule { after: After::default(), severity: failing.severity.min(Severity::P3), ..failing.clone() };
+    let degraded = degraded.as_ref().map(|raw| of_aspect(raw, mild));
+    let blind = Rule { after: BLIND_AFTER, ..failing.clone() };
+    let blind = match inconclusive {
+        Some(raw) => of_aspect(raw, blind),
+        None => blind,
+    };
+    if let Some(recheck) = recheck.as_ref().filter(|recheck| recheck.value.0.0 < RECHECK_MIN) {
+        let message = format!("a recheck comes after {} or more, not after {}", Length(RECHECK_MIN), recheck.value.0);
+        problems.error(recheck.span.clone(), message);
+    }
+    let recheck = recheck.as_ref().map(|recheck| recheck.value.0.0);
+    let flapping = flapping.as_ref().map(|flapping| self::flapping(flapping, problems)).unwrap_or_default();
+    (problems.len() == before).then_some(AlertPolicy { failing, degraded, blind, recheck, flapping })
+}
+
+/// A rule; what it does not say is as in `rest`.
+fn rule(
+    rest: &Rule,
+    after: Option<RawAfter>,
+    recover: Option<&Spanned<u32>>,
+    severity: Option<Severity>,
+    remind: Option<&Spanned<RawLength>>,
+    problems: &mut Problems,
+) -> Rule {
+    if let Some(recover) = recover.filter(|recover| !(1..=WINDOW_MAX).contains(&recover.value)) {
         problems.error(recover.span.clone(), format!("`recover` takes 1 to {WINDOW_MAX} passes"));
     }
-    let remind = alert.remind.as_ref();
     if let Some(remind) = remind.filter(|remind| !(REMIND_MIN..=REMIND_MAX).contains(&remind.value.0.0)) {
         let (least, most) = (Length(REMIND_MIN), Length(REMIND_MAX));
         problems.error(
@@ -40,20 +72,12 @@ pub fn policy(alert: &RawAlert, problems: &mut Problems) -> Option<AlertPolicy> 
             format!("a reminder comes after {least} to {most}, not after {}", remind.value.0),
         );
     }
-    let recheck = alert.recheck.as_ref();
-    if let Some(recheck) = recheck.filter(|recheck| recheck.value.0.0 < RECHECK_MIN) {
-        let message = format!("a recheck comes after {} or more, not after {}", Length(RECHECK_MIN), recheck.value.0);
-        problems.error(recheck.span.clone(), message);
+    Rule {
+        after: after.map_or(rest.after, |after| after.0),
+        recover: recover.map_or(rest.recover, |recover| recover.value),
+        severity: severity.unwrap_or(rest.severity),
+        remind: remind.map(|remind| remind.value.0.0).or(rest.remind),
     }
-    let flapping = alert.flapping.as_ref().map(|flapping| self::flapping(flapping, problems)).unwrap_or_default();
-    (problems.len() == before).then(|| AlertPolicy {
-        after: alert.after.map_or_else(After::default, |after| after.0),
-        recover: alert.recover.as_ref().map_or(1, |recover| recover.value),
-        recheck: recheck.map(|recheck| recheck.value.0.0),
-        severity: alert.severity.unwrap_or(Severity::P3),
-        remind: remind.map(|remind| remind.value.0.0),
-        flapping,
-    })
 }
 
 fn flapping(raw: &RawFlapping, problems: &mut Problems) -> FlappingPolicy {

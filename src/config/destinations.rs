@@ -7,7 +7,7 @@ use super::hours::{check_timezone, hours};
 use super::kinds::part;
 use super::raw::RawRoute;
 use super::resolve::identity;
-use super::windows::Known;
+use super::windows::{Known, plain};
 use crate::domain::names::ChannelName;
 use crate::domain::route::Route;
 use crate::ports::{Building, ChannelKind, Notifier, PublisherFactory, PublisherKind};
@@ -65,11 +65,12 @@ pub fn routes(
                 .help = Some("name another channel, or remove `fallback`".to_owned());
         }
         known.check_schedules(&raw.schedules, problems);
+        known.check_labels(&raw.labels, problems);
         let when = hours(raw.when.as_ref(), raw.timezone.as_ref(), problems);
         check_timezone("when", raw.timezone.as_ref(), raw.when.is_some(), problems);
         let route = Route {
             severities: raw.severity.iter().copied().collect(),
-            labels: raw.labels.clone(),
+            labels: plain(&raw.labels),
             schedules: raw.schedules.iter().map(|schedule| schedule.value.clone()).collect(),
             when,
             to: raw.to.iter().map(|to| to.value.clone()).collect(),

@@ -163,12 +163,13 @@ fn plan_of(
     check_probes(&probes, &broken, &schedules, files, problems);
 
     let channels = destinations::channels(&raw.channels, surroundings.kinds.channels, &building, problems);
-    let labels = probes.values().flat_map(|probe| probe.probe.labels.keys().map(String::as_str)).collect();
-    let grouping = grouping::groupings(raw.group.as_ref(), &raw.channels, &labels, problems);
+    let labels = labels_of(&probes);
+    let grouping = grouping::groupings(raw.group.as_ref(), &raw.channels, &labels.keys().copied().collect(), problems);
     let declared: BTreeSet<_> = raw.channels.keys().map(|name| name.value.clone()).collect();
     let known = windows::Known {
         node: root.get("maintenance"),
         probes: probes.keys().collect(),
+        labels,
         schedules: schedules.iter().map(|(schedule, ..)| &schedule.name).collect(),
         lost: lost || !broken.is_empty() || files.schedules.lost,
         now,
@@ -371,6 +372,15 @@ fn check_probes(
     }
 }
 
+/// The labels that probes have, with their values.
+fn labels_of(probes: &BTreeMap<ProbeName, WrittenProbe>) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (key, value) in probes.values().flat_map(|probe| &probe.probe.labels) {
+        labels.entry(key).or_default().insert(value);
+    }
+    labels
+}
+
 /// A page that reaches nobody is what an alert must never be.
 fn check_severities(
     probes: &BTreeMap<ProbeName, WrittenProbe>,
@@ -397,16 +407,20 @@ fn check_severities(
         // A probe with an alert of its own speaks for itself.
         let speaks = schedule.probes.iter().filter_map(|name| Some((name, probes.get(name)?)));
         let speaks: Vec<_> = speaks.filter(|(_, probe)| probe.probe.alert.is_none()).collect();
-        let lost = speaks.iter().filter(|(_, probe)| !is_taken(probe, &schedule.name, alert.severity));
-        let lost: Vec<_> = lost.map(|(name, _)| name.as_str()).collect();
-        warn(key, schedule.name.as_str(), &lost, speaks.len(), alert.severity);
+        for severity in alert.severities() {
+            let lost = speaks.iter().filter(|(_, probe)| !is_taken(probe, &schedule.name, severity));
+            let lost: Vec<_> = lost.map(|(name, _)| name.as_str()).collect();
+            warn(key, schedule.name.as_str(), &lost, speaks.len(), severity);
+        }
     }
     for (name, probe) in probes {
         let Some(alert) = &probe.probe.alert else { continue };
         let on: Vec<_> = schedules.iter().map(|(schedule, ..)| schedule).filter(|s| s.has(name)).collect();
-        let lost = on.iter().filter(|schedule| !is_taken(probe, &schedule.name, alert.severity));
-        let lost: Vec<_> = lost.map(|schedule| schedule.name.as_str()).collect();
-        warn(&probe.key.span, name.as_str(), &lost, on.len(), alert.severity);
+        for severity in alert.severities() {
+            let lost = on.iter().filter(|schedule| !is_taken(probe, &schedule.name, severity));
+            let lost: Vec<_> = lost.map(|schedule| schedule.name.as_str()).collect();
+            warn(&probe.key.span, name.as_str(), &lost, on.len(), severity);
+        }
     }
 }
 

@@ -108,7 +108,8 @@ pub struct RawRoute {
     pub severity: OneOrMany<Severity>,
     /// The labels that the probe must have. Default: none.
     #[serde(default)]
-    pub labels: BTreeMap<String, String>,
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub labels: BTreeMap<Spanned<String>, Spanned<String>>,
     /// The schedules of which one must have taken part. Default: all.
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>")]
@@ -200,7 +201,8 @@ pub struct RawWindow {
     pub schedules: OneOrMany<Spanned<ScheduleName>>,
     /// The labels that a probe must have. Default: none.
     #[serde(default)]
-    pub labels: BTreeMap<String, String>,
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub labels: BTreeMap<Spanned<String>, Spanned<String>>,
     /// `mute`: nobody is told until it is over. `mark`: messages say that it is maintenance. Default: `mute`.
     #[serde(default)]
     pub mode: RawMode,
@@ -263,6 +265,10 @@ pub struct RawAlert {
     pub remind: Option<Spanned<RawLength>>,
     /// When coming and going is told as one incident that flaps.
     pub flapping: Option<RawFlapping>,
+    /// When runs whose warnings do not hold become a page. Default: never.
+    pub degraded: Option<RawRule>,
+    /// When runs that could not look become a page. Default: after 3 in a row, otherwise as failing ones do.
+    pub inconclusive: Option<RawRule>,
 }
 
 /// When coming and going is one incident, which stays open until it has been quiet.
@@ -279,6 +285,24 @@ pub struct RawFlapping {
     /// How long nothing must change until it is over, between 10 s and 1 d. Default: 15 min.
     #[schemars(with = "Option<String>")]
     pub quiet: Option<Spanned<RawLength>>,
+}
+
+/// When runs that do not fail become a page all the same.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Rule")]
+pub struct RawRule {
+    /// `2` such runs in a row, or `2 of 3` among the last. Default: 1; of inconclusive ones 3.
+    #[schemars(with = "Option<AfterForms>")]
+    pub after: Option<RawAfter>,
+    /// How many others in a row end it. Default: the alert's.
+    #[schemars(with = "Option<u32>")]
+    pub recover: Option<Spanned<u32>>,
+    /// How much it matters. Default: the alert's; of degraded ones P3 at most.
+    pub severity: Option<Severity>,
+    /// As the alert's, and its default.
+    #[schemars(with = "Option<String>")]
+    pub remind: Option<Spanned<RawLength>>,
 }
 
 /// A probe, but for its kind, which is the key that names one.

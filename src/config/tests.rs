@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::load::{Loaded, Surroundings, load, load_url, missing_secrets};
 use crate::domain::expression::{Expression, Name, Names, Shape};
 use crate::domain::incident::Severity;
-use crate::domain::judge::After;
+use crate::domain::judge::{After, Rule};
 use crate::domain::names::{CaptureName, ProbeName, ScheduleName};
 use crate::domain::outcome::{Failure, Observation, RunId, Verdict};
 use crate::domain::route::Subject;
@@ -321,7 +321,10 @@ async fn probes_are_expanded_filled_and_compiled() {
     assert_eq!(journey.needs, [ProbeName::parse("api-health").unwrap()]);
     assert_eq!(journey.steps[1].timeout, Some(Duration::from_secs(1)));
     assert_eq!(journey.cleanup_timeout, Duration::from_secs(2));
-    assert_eq!(journey.alert.as_ref().map(|alert| (alert.severity, alert.recover)), Some((Severity::P1, 3)));
+    assert_eq!(
+        journey.alert.as_ref().map(|alert| (alert.failing.severity, alert.failing.recover)),
+        Some((Severity::P1, 3))
+    );
     assert_eq!(sources(&journey.cleanup[0].expect), ["status < 500"], "a cleanup is told that it is one");
 }
 
@@ -341,7 +344,7 @@ async fn schedules_choose_by_name_glob_and_label() {
     let plan = example();
     assert_eq!(members(&plan, "reachability"), ["api-health", "home"]);
     assert_eq!(members(&plan, "hourly"), ["pages@cart", "pages@home", "words"], "a probe may name its schedule itself");
-    let alert = plan.schedules[&ScheduleName::parse("reachability").unwrap()].alert.clone().unwrap();
+    let alert = plan.schedules[&ScheduleName::parse("reachability").unwrap()].alert.clone().unwrap().failing;
     assert_eq!((alert.after, alert.recover, alert.severity), (After::new(2, 3).unwrap(), 2, Severity::P1));
 }
 
@@ -455,6 +458,70 @@ async fn warnings_do_not_stand_in_the_way() {
         ]
     );
     assert_eq!(loaded.plan.unwrap().probes.len(), 2);
+}
+
+#[tokio::test]
+async fn labels_that_no_probe_has_are_a_warning() {
+    let loaded = loaded(&[
+        (
+            "roundsman.yaml",
+            "channels: { team: { webhook: https://a.example } }\nroutes:\n\
+             \x20 - { labels: { servce: api }, to: team }\n\
+             \x20 - { labels: { service: apo }, to: team }\n\
+             \x20 - { labels: { service: api, team: shop }, to: team }\n\
+             \x20 - { to: team }\n\
+             maintenance: { w: { cron: \"0 2 * * *\", for: 1h, labels: { service: shop } } }\n\
+             defaults: { labels: { team: shop } }\n",
+        ),
+        ("probes/a.yaml", "api: { http: https://a.example, labels: { service: api } }\n"),
+        ("schedules/a.yaml", "often: { every: 30s, probes: api, alert: { after: 2, recheck: 25s } }\n"),
+    ]);
+    let said = loaded.problems.sorted().into_iter();
+    let said: Vec<_> = said.map(|p| (p.headline(false), p.help.clone().unwrap_or_default())).collect();
+    let said: Vec<_> = said.iter().map(|(headline, help)| (headline.as_str(), help.as_str())).collect();
+    assert_eq!(
+        said,
+        [
+            ("roundsman.yaml:3:17: warning: no probe has a label `servce`", "did you mean `service`?"),
+            (
+                "roundsman.yaml:4:26: warning: no probe has the label `service` with the value `apo`",
+                "did you mean `api`?"
+            ),
+            (
+                "roundsman.yaml:7:68: warning: no probe has the label `service` with the value `shop`",
+                "only `api` is known here"
+            ),
+            (
+                "schedules/a.yaml:1:63: warning: no recheck of `api` ends in time: 25 s after a run it may go on for 10 s, \
+                 and `often` has a slot every 30 s",
+                "write a shorter `recheck` or `timeout`"
+            ),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_alert_says_of_each_aspect_what_it_does_not_take_from_the_whole() {
+    let plan = plan(&[
+        ("roundsman.yaml", "channels: { team: { webhook: https://a.example } }\nroutes: [{ to: team }]\n"),
+        ("probes/a.yaml", "api: { http: https://a.example }\n"),
+        (
+            "schedules/a.yaml",
+            "plain: { every: 30s, probes: api, alert: { after: 2, recover: 3, severity: P1, remind: 30m } }\n\
+             own: { every: 1m, probes: api, alert: { after: 2, recover: 3, severity: P1, degraded: { after: 3 of 5 }, \
+             inconclusive: { after: 5, recover: 1, severity: P2, remind: 1h } } }\n\
+             mild: { every: 2m, probes: api, alert: { severity: P4, degraded: {} } }\n",
+        ),
+    ]);
+    let alert = |name: &str| plan.schedules[&ScheduleName::parse(name).unwrap()].alert.clone().unwrap();
+    let told = |rule: &Rule| format!("{} {} {} {:?}", rule.after, rule.recover, rule.severity, rule.remind);
+    let plain = alert("plain");
+    assert_eq!(told(&plain.blind), "3 3 P1 Some(1800s)");
+    assert_eq!(plain.degraded, None);
+    let own = alert("own");
+    assert_eq!(own.degraded.as_ref().map(told).as_deref(), Some("3 of 5 3 P3 None"));
+    assert_eq!(told(&own.blind), "5 1 P2 Some(3600s)");
+    assert_eq!(alert("mild").degraded.map(|rule| told(&rule)).as_deref(), Some("1 1 P4 None"));
 }
 
 #[tokio::test]

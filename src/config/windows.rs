@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use super::raw::{RawMode, RawWindow};
 use super::schedules::{CRON_FIELDS, zone};
 use crate::domain::names::{ProbeName, ScheduleName, WindowName, glob};
+use crate::domain::probe::Labels;
 use crate::domain::quiet::{MaintenanceWindow, Matchers, Mode, Occurrence};
 use crate::domain::schedule::{Cadence, CadenceError};
 use crate::domain::time::{Length, Timestamp};
@@ -36,6 +37,8 @@ pub struct Known<'a> {
     pub node: Option<&'a Node>,
     /// The probes.
     pub probes: BTreeSet<&'a ProbeName>,
+    /// The labels that they have, with their values.
+    pub labels: BTreeMap<&'a str, BTreeSet<&'a str>>,
     /// The schedules.
     pub schedules: BTreeSet<&'a ScheduleName>,
     /// Whether some of them could not be read, so that one that is not there may be among those.
@@ -45,6 +48,23 @@ pub struct Known<'a> {
 }
 
 impl Known<'_> {
+    /// Says which of these no probe has: what is chosen by them is nothing.
+    pub fn check_labels(&self, written: &WrittenLabels, problems: &mut Problems) {
+        for (key, value) in written.iter().filter(|_| !self.lost) {
+            let Some(values) = self.labels.get(key.value.as_str()) else {
+                let message = format!("no probe has a label `{}`", key.value);
+                problems.warning(key.span.clone(), message).help =
+                    suggest(&key.value, self.labels.keys().copied().collect::<Vec<_>>());
+                continue;
+            };
+            if !values.contains(value.value.as_str()) {
+                let message = format!("no probe has the label `{}` with the value `{}`", key.value, value.value);
+                problems.warning(value.span.clone(), message).help =
+                    suggest(&value.value, values.iter().copied().collect::<Vec<_>>());
+            }
+        }
+    }
+
     /// Says which of these there are not.
     pub fn check_schedules(&self, written: &OneOrMany<Spanned<ScheduleName>>, problems: &mut Problems) {
         for schedule in written.iter().filter(|schedule| !self.lost && !self.schedules.contains(&schedule.value)) {
@@ -53,6 +73,14 @@ impl Known<'_> {
                 suggest(schedule.value.as_str(), names);
         }
     }
+}
+
+/// Labels as they are written where something is chosen by them.
+pub type WrittenLabels = BTreeMap<Spanned<String>, Spanned<String>>;
+
+/// The same without their places.
+pub fn plain(written: &WrittenLabels) -> Labels {
+    written.iter().map(|(key, value)| (key.value.clone(), value.value.clone())).collect()
 }
 
 /// The windows; those with mistakes are left out.
@@ -87,10 +115,11 @@ fn matchers(raw: &RawWindow, known: &Known<'_>, problems: &mut Problems) -> Matc
         }
     }
     known.check_schedules(&raw.schedules, problems);
+    known.check_labels(&raw.labels, problems);
     Matchers {
         probes: raw.probes.iter().map(|pattern| pattern.value.clone()).collect(),
         schedules: raw.schedules.iter().map(|schedule| schedule.value.clone()).collect(),
-        labels: raw.labels.clone(),
+        labels: plain(&raw.labels),
         severities: BTreeSet::new(),
     }
 }

@@ -92,7 +92,7 @@ pub struct Incident {
     pub id: IncidentId,
     /// The probe.
     pub probe: ProbeName,
-    /// Whether the target fails or we cannot look.
+    /// Whether the target fails, is degraded, or cannot be seen.
     pub aspect: Aspect,
     /// The highest that applied while it was open.
     pub severity: Severity,
@@ -194,30 +194,45 @@ impl Incident {
         }
     }
 
-    /// What is wrong, in a few words without the reason.
-    pub fn trouble(&self) -> String {
+    /// What is wrong, without why.
+    pub fn what(&self) -> String {
+        let probe = &self.probe;
         match (self.aspect, self.is_flapping()) {
-            (Aspect::Failing, false) => format!("{} is failing", self.probe),
-            (Aspect::Failing, true) => format!("{} is flapping", self.probe),
-            (Aspect::Blind, false) => format!("Roundsman cannot see {}", self.probe),
-            (Aspect::Blind, true) => format!("Roundsman sees {} only now and then", self.probe),
+            (Aspect::Failing, false) => format!("{probe} is failing"),
+            (Aspect::Failing, true) => format!("{probe} is flapping"),
+            (Aspect::Degraded, false) => format!("{probe} is degraded"),
+            (Aspect::Degraded, true) => format!("{probe} is degraded now and then"),
+            (Aspect::Blind, false) => format!("Roundsman cannot see {probe}"),
+            (Aspect::Blind, true) => format!("Roundsman sees {probe} only now and then"),
+        }
+    }
+
+    /// What was wrong.
+    pub fn what_was(&self) -> String {
+        match self.aspect {
+            Aspect::Failing => format!("{} was failing", self.probe),
+            Aspect::Degraded => format!("{} was degraded", self.probe),
+            Aspect::Blind => format!("Roundsman could not see {}", self.probe),
         }
     }
 
     /// One line for people: what is wrong.
     pub fn summary(&self) -> String {
-        let what = self.trouble();
+        let what = self.what();
         let planned = self.maintenance.as_ref().map(|window| format!(", in maintenance {window}")).unwrap_or_default();
         format!("{what}{planned}{}", self.why())
     }
 
     /// The same for who has heard it before.
     pub fn still(&self, now: Timestamp) -> String {
+        let probe = &self.probe;
         let what = match (self.aspect, self.is_flapping()) {
-            (Aspect::Failing, false) => format!("{} is still failing", self.probe),
-            (Aspect::Failing, true) => format!("{} is still flapping", self.probe),
-            (Aspect::Blind, false) => format!("Roundsman still cannot see {}", self.probe),
-            (Aspect::Blind, true) => format!("Roundsman still sees {} only now and then", self.probe),
+            (Aspect::Failing, false) => format!("{probe} is still failing"),
+            (Aspect::Failing, true) => format!("{probe} is still flapping"),
+            (Aspect::Degraded, false) => format!("{probe} is still degraded"),
+            (Aspect::Degraded, true) => format!("{probe} is still degraded now and then"),
+            (Aspect::Blind, false) => format!("Roundsman still cannot see {probe}"),
+            (Aspect::Blind, true) => format!("Roundsman still sees {probe} only now and then"),
         };
         format!("{what} after {}{}", words(between(self.since, now)), self.why())
     }
@@ -225,7 +240,7 @@ impl Incident {
     fn why(&self) -> String {
         let Some(failure) = self.latest_failures.first() else { return String::new() };
         // An assertion says what was; against what, its own text says.
-        let is_assertion = self.aspect == Aspect::Failing && failure.kind == FailureKind::Expect;
+        let is_assertion = self.aspect != Aspect::Blind && failure.kind == FailureKind::Expect;
         let expected = failure.expected.as_ref().filter(|_| is_assertion);
         format!(": {failure}{}", expected.map(|expected| format!(", expected `{expected}`")).unwrap_or_default())
     }
@@ -251,16 +266,16 @@ impl Incident {
         self.escalate_at = next.map(|next| self.escalate_at.map_or(next, |known| known.min(next)));
     }
 
-    /// Lets it rise: what was done about it was done about less, so reminders and the escalation begin anew and nobody has
-    /// taken it on. Says who had; that was for less in any case, since a severity never falls.
-    pub fn rise(&mut self, severity: Severity) -> Option<Acknowledgement> {
+    /// Lets it rise: what was done about it was done about less, so reminders and the escalation begin anew. Whoever has taken
+    /// it on has it still, unless that `reopens` it; says then who had.
+    pub fn rise(&mut self, severity: Severity, reopens: bool) -> Option<Acknowledgement> {
         if !self.told.is_empty() {
             self.told_as.get_or_insert(self.severity);
         }
         self.severity = severity;
         (self.remind_at, self.reminders) = (None, 0);
         (self.escalate_at, self.escalated_at) = (None, None);
-        self.acknowledged.take()
+        self.acknowledged.take_if(|_| reopens)
     }
 
     /// Whether it is graver than whoever was told knows.

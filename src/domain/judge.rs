@@ -1,7 +1,7 @@
-//! The judge remembers: a pure step from (policy, state, run) to (state, transition). Two things are watched apart for
-//! each schedule and probe: whether the target fails, and whether we cannot look.
+//! The judge remembers: a pure step from (rule, state, run) to (state, transition). Three things are watched apart for
+//! each schedule and probe: whether the target fails, whether it is degraded, and whether we cannot look.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -17,24 +17,51 @@ use super::time::Timestamp;
 /// The largest number of runs that a policy may look back on.
 pub const WINDOW_MAX: u32 = 100;
 
-/// When failing runs become a page, and when it is over.
+/// When runs become a page, and when it is over: a rule for each aspect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlertPolicy {
-    /// How many failures fire.
-    pub after: After,
-    /// How many passes in a row end it.
-    pub recover: u32,
-    /// How long after a run that leaves a state in doubt the probe is run again, off its slots.
+    /// Of a target that fails.
+    pub failing: Rule,
+    /// Of one that is degraded; without it nobody hears of that.
+    pub degraded: Option<Rule>,
+    /// Of one that we cannot see.
+    pub blind: Rule,
+    /// How long after a run that leaves the target in doubt the probe is run again, off its slots.
     pub recheck: Option<Duration>,
-    /// How much it matters.
-    pub severity: Severity,
-    /// How long after whoever was told is told again, as long as nobody acknowledges; twice as long each time, up to a day.
-    pub remind: Option<Duration>,
     /// When coming and going is one incident.
     pub flapping: FlappingPolicy,
 }
 
-/// The policy by which lasting blindness opens an incident of its own, whatever the schedule says of failures.
+impl AlertPolicy {
+    /// The rule for an aspect; none where nobody wants to hear of it.
+    pub fn rule(&self, aspect: Aspect) -> Option<&Rule> {
+        match aspect {
+            Aspect::Failing => Some(&self.failing),
+            Aspect::Degraded => self.degraded.as_ref(),
+            Aspect::Blind => Some(&self.blind),
+        }
+    }
+
+    /// Every severity that an incident may open with.
+    pub fn severities(&self) -> BTreeSet<Severity> {
+        Aspect::ALL.into_iter().filter_map(|aspect| self.rule(aspect)).map(|rule| rule.severity).collect()
+    }
+}
+
+/// When runs that are bad in one aspect become a page, and when it is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// How many bad runs fire.
+    pub after: After,
+    /// How many good ones in a row end it.
+    pub recover: u32,
+    /// How much it matters.
+    pub severity: Severity,
+    /// How long after whoever was told is told again, as long as nobody acknowledges; twice as long each time, up to a day.
+    pub remind: Option<Duration>,
+}
+
+/// How many runs that say nothing open an incident of their own where nothing is said of them.
 pub const BLIND_AFTER: After = After { failures: 3, among: 3 };
 
 /// `N` failures in a row, or `N of M` among the last M runs.
@@ -112,21 +139,26 @@ impl FromStr for After {
 pub enum Aspect {
     /// The target does not do what is expected.
     Failing,
+    /// It does what is expected, and not all that should be: a warning does not hold.
+    Degraded,
     /// We cannot look: "Roundsman cannot see X".
     Blind,
 }
 
 impl Aspect {
     /// Every aspect.
-    pub const ALL: [Self; 2] = [Self::Failing, Self::Blind];
+    pub const ALL: [Self; 3] = [Self::Failing, Self::Degraded, Self::Blind];
 
-    /// Whether a verdict is bad in this aspect; `None` when it says nothing about it. Degraded counts as passed, a run
-    /// that we could not finish says nothing about the target, and a shutdown, or a run that was skipped, nothing at all.
+    /// Whether a verdict is bad in this aspect; `None` when it says nothing about it. For failing, degraded counts as passed;
+    /// for degraded, a failure says nothing, since warnings are not asked then. A run that we could not finish says nothing
+    /// about the target, and a shutdown, or a run that was skipped, nothing at all.
     pub fn bad(self, verdict: &Verdict) -> Option<bool> {
         match (self, verdict) {
-            (Self::Failing, Verdict::Inconclusive(_))
+            (Self::Failing | Self::Degraded, Verdict::Inconclusive(_))
+            | (Self::Degraded, Verdict::Failed(_))
             | (Self::Blind, Verdict::Inconclusive(Cause::ShutDown | Cause::Skipped)) => None,
             (Self::Failing, verdict) => Some(matches!(verdict, Verdict::Failed(_))),
+            (Self::Degraded, verdict) => Some(matches!(verdict, Verdict::Degraded(_))),
             (Self::Blind, verdict) => Some(matches!(verdict, Verdict::Inconclusive(_))),
         }
     }
@@ -135,6 +167,7 @@ impl Aspect {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Failing => "failing",
+            Self::Degraded => "degraded",
             Self::Blind => "blind",
         }
     }
@@ -199,16 +232,13 @@ pub enum Transition {
 }
 
 /// One step of the judge. `run` is read for its verdict and its start only.
-pub fn judge(policy: &AlertPolicy, aspect: Aspect, state: &AlertState, run: &Run) -> (AlertState, Option<Transition>) {
-    let after = match aspect {
-        Aspect::Failing => policy.after,
-        Aspect::Blind => BLIND_AFTER,
-    };
+pub fn judge(rule: &Rule, aspect: Aspect, state: &AlertState, run: &Run) -> (AlertState, Option<Transition>) {
+    let after = rule.after;
     let Some(bad) = aspect.bad(&run.verdict) else { return (state.clone(), None) };
     match state {
         AlertState::Firing { since, passes } => {
             let passes = if bad { 0 } else { passes + 1 };
-            if passes >= policy.recover {
+            if passes >= rule.recover {
                 (AlertState::Healthy, Some(Transition::Recovered))
             } else {
                 (AlertState::Firing { since: *since, passes }, None)
@@ -279,19 +309,16 @@ mod tests {
         }
     }
 
+    fn rule(after: &str, recover: u32) -> Rule {
+        Rule { after: after.parse().unwrap(), recover, severity: Severity::P3, remind: None }
+    }
+
     #[test]
     fn what_one_more_run_may_change_is_in_doubt() {
-        let policy = AlertPolicy {
-            after: "2 of 3".parse().unwrap(),
-            recover: 2,
-            recheck: None,
-            severity: Severity::P3,
-            remind: None,
-            flapping: FlappingPolicy::default(),
-        };
+        let rule = rule("2 of 3", 2);
         let mut state = AlertState::default();
         let doubts = ".x.x.x..".chars().zip(0..).map(|(letter, second)| {
-            state = judge(&policy, Aspect::Failing, &state, &run(second, letter)).0;
+            state = judge(&rule, Aspect::Failing, &state, &run(second, letter)).0;
             if state.is_in_doubt() { '?' } else { '-' }
         });
         assert_eq!(doubts.collect::<String>(), "-??-?-?-");
@@ -300,19 +327,12 @@ mod tests {
     /// A trace: each letter is a run (`.` passed, `d` degraded, `x` failed, `?` ours, `!` shut down); the answer shows
     /// after each run `h`, `s` or `f`, in capitals where a transition was made.
     fn trace(after: &str, recover: u32, aspect: Aspect, runs: &str) -> String {
-        let policy = AlertPolicy {
-            after: after.parse().unwrap(),
-            recover,
-            severity: Severity::P3,
-            remind: None,
-            recheck: None,
-            flapping: FlappingPolicy::default(),
-        };
+        let rule = rule(after, recover);
         let mut state = AlertState::default();
         runs.chars()
             .enumerate()
             .map(|(second, letter)| {
-                let (next, transition) = judge(&policy, aspect, &state, &run(i64::try_from(second).unwrap(), letter));
+                let (next, transition) = judge(&rule, aspect, &state, &run(i64::try_from(second).unwrap(), letter));
                 state = next;
                 let word = match state {
                     AlertState::Healthy => 'h',
@@ -346,25 +366,32 @@ mod tests {
 
     #[test]
     fn lasting_blindness_is_judged_apart() {
-        assert_eq!(trace("1", 1, Aspect::Blind, "xx??.???x"), "hhsshssFH");
-        assert_eq!(trace("1", 1, Aspect::Blind, "??!!?"), "ssssF");
+        assert_eq!(trace("3", 1, Aspect::Blind, "xx??.???x"), "hhsshssFH");
+        assert_eq!(trace("3", 1, Aspect::Blind, "??!!?"), "ssssF");
+    }
+
+    #[test]
+    fn what_is_degraded_is_judged_apart_and_by_runs_that_asked() {
+        for (after, recover, runs, expected) in [
+            ("2", 1, "d.dd.", "shsFH"),
+            ("2", 1, "dxd", "ssF"),
+            ("2", 1, "d?!d", "sssF"),
+            ("1", 2, "d.xx.", "FfffH"),
+            ("1", 1, ".x?x", "hhhh"),
+        ] {
+            let trace = trace(after, recover, Aspect::Degraded, runs);
+            assert_eq!(trace, expected, "after {after}, recover {recover}: {runs}");
+        }
     }
 
     #[test]
     fn since_is_the_first_bad_run_of_those_that_fired() {
-        let policy = AlertPolicy {
-            after: "2 of 3".parse().unwrap(),
-            recover: 1,
-            severity: Severity::P1,
-            remind: None,
-            recheck: None,
-            flapping: FlappingPolicy::default(),
-        };
+        let rule = rule("2 of 3", 1);
         let mut state = AlertState::default();
         let mut fired = None;
         for (second, letter) in "x..x.x".chars().enumerate() {
             let (next, transition) =
-                judge(&policy, Aspect::Failing, &state, &run(i64::try_from(second).unwrap(), letter));
+                judge(&rule, Aspect::Failing, &state, &run(i64::try_from(second).unwrap(), letter));
             state = next;
             fired = fired.or(transition);
         }

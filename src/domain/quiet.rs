@@ -26,6 +26,13 @@ pub const TEXT_MAX: usize = 500;
 pub enum Reason {
     /// A probe that this one needs is failing.
     Needs(ProbeName),
+    /// A probe that this one needs is looked at first.
+    Looking {
+        /// That one.
+        probe: ProbeName,
+        /// It is waited for no longer than that.
+        until: Timestamp,
+    },
     /// Somebody wants quiet.
     Silenced {
         /// The silence.
@@ -56,7 +63,10 @@ impl Reason {
     pub fn until(&self) -> Option<Timestamp> {
         match self {
             Self::Needs(_) => None,
-            Self::Silenced { until, .. } | Self::Maintenance { until, .. } | Self::Held { until } => Some(*until),
+            Self::Looking { until, .. }
+            | Self::Silenced { until, .. }
+            | Self::Maintenance { until, .. }
+            | Self::Held { until } => Some(*until),
         }
     }
 }
@@ -65,6 +75,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Needs(probe) => write!(f, "needs {probe}, which is failing"),
+            Self::Looking { probe, .. } => write!(f, "first {probe}, which it needs, is looked at again"),
             Self::Silenced { by, reason, until, .. } => write!(f, "silenced by {by} until {}: {reason}", clock(*until)),
             Self::Held { until } => write!(f, "it can wait until {}", clock(*until)),
             Self::Maintenance { name, until } => write!(f, "maintenance {name} until {}", clock(*until)),

@@ -221,6 +221,7 @@ impl Dispatcher {
             if let Some((extra, refusal)) = ended.refused {
                 let (probe, why) = (&extra.probe, extra.why.as_str());
                 tracing::debug!(%probe, why, ?refusal, "a run off the slots is not made");
+                self.ledger.refused(&extra, refusal, now);
             }
             if let Some(run) = ended.run {
                 told.extend(samples(&run));
@@ -391,7 +392,7 @@ mod tests {
     async fn what_is_due_comes_without_a_run_and_who_acts_is_answered_after_the_commit() {
         let (clock, store) = (TestClock::starting("2026-11-24T10:00:00Z"), Arc::new(Debts::default()));
         let mut tier = schedule_of("tier", "30s", 1);
-        tier.alert.as_mut().unwrap().remind = Some(Duration::from_secs(1_800));
+        tier.alert.as_mut().unwrap().failing.remind = Some(Duration::from_secs(1_800));
         let (runs, ended) = mpsc::channel(8);
         let (tell, notices) = mpsc::channel(8);
         let mut unrecorded = Commit::default();

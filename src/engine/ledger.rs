@@ -2,14 +2,16 @@
 //! I/O; each change is put into the commit that makes it last.
 //!
 //! Here runs move states and states move incidents. [`rechecks`] says what is looked at again before its next slot,
-//! [`telling`] whom an incident is told to and when again, [`quiet`] why nobody is told, [`flapping`] what comes and goes
-//! too often to be told each time, [`open`] how incidents are found, [`silences`] what people want to be quiet,
-//! [`versions`] what changed before it, and [`acts`] what people do about it.
+//! [`telling`] whom an incident is told to and when again, [`quiet`] why nobody is told, [`looks`] which probes that are
+//! needed are looked at first, [`flapping`] what comes and goes too often to be told each time, [`open`] how incidents are
+//! found, [`silences`] what people want to be quiet, [`versions`] what changed before it, and [`acts`] what people do about
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::looks::Looks;
 use self::open::Open;
 use self::rechecks::Rechecks;
 use super::plan::Plan;
@@ -18,7 +20,7 @@ use super::scheduler::extras::ExtraRun;
 use crate::domain::exchange::Bundle;
 use crate::domain::flapping::{Edge, Flap};
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
-use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Transition, judge};
+use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Rule, Transition, judge};
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
 use crate::domain::outcome::{Run, Verdict};
 use crate::domain::quiet::Silence;
@@ -28,6 +30,7 @@ use crate::ports::{Commit, KeptBundle, Loaded};
 
 pub mod acts;
 pub mod flapping;
+pub mod looks;
 pub mod open;
 pub mod quiet;
 pub mod rechecks;
@@ -56,6 +59,7 @@ pub struct Ledger {
     /// How often a reason to be quiet was looked for, which is what a storm costs.
     #[cfg(test)]
     weighed: std::sync::atomic::AtomicUsize,
+    looks: Looks,
 }
 
 /// A process that starts has seen nothing yet, so nobody is told for this long of what was open before it,
@@ -86,6 +90,7 @@ impl Ledger {
             missed_at: None,
             #[cfg(test)]
             weighed: std::sync::atomic::AtomicUsize::new(0),
+            looks: Looks::default(),
         };
         ledger.looked = Some(looked).filter(|_| !ledger.open.is_empty());
         ledger.take(plan, now, commit);
@@ -106,12 +111,9 @@ impl Ledger {
     /// holds open is resolved with that reason. The rest keeps its counts.
     pub fn take(&mut self, plan: Arc<Plan>, now: Timestamp, commit: &mut Commit) {
         self.plan = plan;
-        let gone: BTreeSet<AlertKey> = self
-            .states
-            .keys()
-            .filter(|key| watched(&self.plan, &key.schedule, &key.probe).is_none())
-            .cloned()
-            .collect();
+        self.looks.take(&self.plan);
+        let gone: BTreeSet<AlertKey> =
+            self.states.keys().filter(|key| judged(&self.plan, key).is_none()).cloned().collect();
         for key in gone {
             self.states.remove(&key);
             commit.forget(key);
@@ -150,14 +152,16 @@ impl Ledger {
         let bundle = run.bundle.take();
         let watched = run.schedule.as_ref().and_then(|name| watched(&plan, name, &run.probe));
         let Some((schedule, policy)) = watched else {
+            self.saw(&run, now);
             self.keep(bundle, &run, commit);
             commit.runs.push(run);
             return;
         };
         for aspect in Aspect::ALL {
+            let Some(rule) = policy.rule(aspect) else { continue };
             let key = AlertKey { schedule: schedule.name.clone(), probe: run.probe.clone(), aspect };
             let before = self.states.get(&key).cloned().unwrap_or_default();
-            let (after, transition) = judge(policy, aspect, &before, &run);
+            let (after, transition) = judge(rule, aspect, &before, &run);
             let firing = matches!(after, AlertState::Firing { .. });
             if after != before {
                 commit.remember(key.clone(), after.clone());
@@ -170,7 +174,7 @@ impl Ledger {
             }
             match self.edge(&key, &policy.flapping, transition, now, commit) {
                 Edge::Stands(Transition::Fired { since }) | Edge::Begins(Transition::Fired { since }) => {
-                    self.fired(&key, policy.severity, since, &run, now, commit);
+                    self.fired(&key, rule.severity, since, &run, now, commit);
                 }
                 Edge::Stands(Transition::Recovered) | Edge::Begins(Transition::Recovered) | Edge::Over => {
                     self.recovered(&key, now, commit);
@@ -183,6 +187,7 @@ impl Ledger {
             }
         }
         self.set_recheck(&schedule.name, &run.probe, now);
+        self.saw(&run, now);
         self.keep(bundle, &run, commit);
         commit.runs.push(run);
     }
@@ -225,7 +230,7 @@ impl Ledger {
             if severity > incident.severity {
                 let before = incident.severity;
                 commit.moments.push(moment(&incident, now, "raised", format!("{before} becomes {severity}")));
-                if let Some(taken) = incident.rise(severity) {
+                if let Some(taken) = incident.rise(severity, self.is_stricter(severity, before)) {
                     let text = format!("{} took it on as {before}", taken.by);
                     commit.moments.push(moment(&incident, now, "unacknowledged", text));
                 }
@@ -264,6 +269,13 @@ impl Ledger {
         self.tell_opened(&mut incident, now, commit);
         commit.put_incident(incident.clone());
         self.open.insert(of, incident);
+    }
+
+    /// Whether somebody is to take on what has the one severity sooner than what has the other: only then whoever has it asks
+    /// again, since they heard of the rise and are at it.
+    fn is_stricter(&self, severity: Severity, than: Severity) -> bool {
+        let within = |severity| self.plan.severities.get(&severity).and_then(|of_severity| of_severity.acknowledge);
+        within(severity).is_some_and(|within_now| within(than).is_none_or(|before| within_now < before))
     }
 
     fn still_bad(&mut self, key: &AlertKey, run: &Run, commit: &mut Commit) {
@@ -312,6 +324,11 @@ impl Ledger {
 fn watched<'a>(plan: &'a Plan, schedule: &ScheduleName, probe: &ProbeName) -> Option<(&'a Schedule, &'a AlertPolicy)> {
     let schedule = plan.schedules.get(schedule).filter(|schedule| schedule.has(probe))?;
     Some((schedule, plan.alert(schedule, plan.probes.get(probe)?)?))
+}
+
+/// The rule by which a state is judged; none where nothing feeds it any more.
+fn judged<'a>(plan: &'a Plan, key: &AlertKey) -> Option<&'a Rule> {
+    watched(plan, &key.schedule, &key.probe)?.1.rule(key.aspect)
 }
 
 fn moment(incident: &Incident, at: Timestamp, what: &str, text: String) -> Moment {

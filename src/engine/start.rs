@@ -251,18 +251,27 @@ mod tests {
     use crate::domain::incident::Event;
     use crate::domain::names::ProbeName;
     use crate::domain::outcome::{Extra, Failure, FailureKind, Run};
+    use crate::domain::schedule::Cadence;
     use crate::engine::testing::{Debts, NoTicks, TestClock, at, plan_of, probe, schedule_of, step};
 
-    #[tokio::test(start_paused = true)]
-    async fn a_page_does_not_wait_for_the_next_five_minutes() {
+    fn name(text: &str) -> ProbeName {
+        ProbeName::parse(text).unwrap()
+    }
+
+    /// These probes refuse whoever knocks, and take a second for it.
+    fn dead(plan: &mut Plan, names: &[&str], needs: &[&str]) {
+        for of in names {
+            let mut dead = probe(of);
+            let refused = || Err(Failure::new(FailureKind::ConnectRefused, "nobody listens"));
+            dead.steps = vec![step("only", move || (Duration::from_secs(1), refused()))];
+            dead.needs = needs.iter().map(|needed| name(needed)).collect();
+            plan.probes.insert(name(of), Arc::new(dead));
+        }
+    }
+
+    /// What is committed in so many seconds from half a minute before ten on.
+    async fn commits(plan: Plan, seconds: u64) -> Vec<Arc<Commit>> {
         let (clock, store) = (TestClock::starting("2026-11-24T09:59:30Z"), Arc::new(Debts::default()));
-        let mut tier = schedule_of("tier", "5m", 1);
-        tier.alert.as_mut().unwrap().recheck = Some(Duration::from_secs(10));
-        let mut plan = plan_of(vec![tier]);
-        let mut dead = probe("probe-0");
-        let refused = || Err(Failure::new(FailureKind::ConnectRefused, "nobody listens"));
-        dead.steps = vec![step("only", move || (Duration::from_secs(1), refused()))];
-        plan.probes.insert(ProbeName::parse("probe-0").unwrap(), Arc::new(dead));
         let rooms = Rooms {
             clock: Arc::clone(&clock) as _,
             ticks: Box::new(NoTicks),
@@ -273,10 +282,24 @@ mod tests {
             pulses: Arc::default(),
         };
         let engine = Engine::start(rooms).await.unwrap();
-        clock.sleep_until(clock.monotonic() + Duration::from_secs(240)).await;
+        clock.sleep_until(clock.monotonic() + Duration::from_secs(seconds)).await;
         engine.stop().await;
         let commits = store.commits.lock().unwrap();
-        let runs: Vec<&Run> = commits.iter().flat_map(|commit| &commit.runs).collect();
+        commits.clone()
+    }
+
+    fn runs(commits: &[Arc<Commit>]) -> Vec<&Run> {
+        commits.iter().flat_map(|commit| &commit.runs).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_does_not_wait_for_the_next_five_minutes() {
+        let mut tier = schedule_of("tier", "5m", 1);
+        tier.alert.as_mut().unwrap().recheck = Some(Duration::from_secs(10));
+        let mut plan = plan_of(vec![tier]);
+        dead(&mut plan, &["probe-0"], &[]);
+        let commits = commits(plan, 240).await;
+        let runs = runs(&commits);
         assert_eq!(runs.iter().map(|run| run.extra).collect::<Vec<_>>(), [None, Some(Extra::Recheck)]);
         let apart = runs[1].started_at - runs[0].started_at;
         assert!((11..=13).contains(&apart.num_seconds()), "a second of the run, and ten more: {apart}");
@@ -284,12 +307,27 @@ mod tests {
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].notification.event, Event::Opened);
         assert!(told[0].created_at < at("2026-11-24T10:01:20Z"), "{}", told[0].created_at);
-        let slots: u64 = commits
-            .iter()
-            .flat_map(|commit| commit.accounts.values())
-            .flat_map(|account| &account.counts)
-            .map(|(_, count)| count)
-            .sum();
+        let accounts = commits.iter().flat_map(|commit| commit.accounts.values());
+        let slots: u64 = accounts.flat_map(|account| &account.counts).map(|(_, count)| count).sum();
         assert_eq!(slots, 1, "one slot came, and no run off the slots is counted among them");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_page_is_about_what_is_needed_also_where_that_would_be_looked_at_an_hour_later() {
+        let mut hourly = schedule_of("hourly", "1h", 1);
+        hourly.timeout = Duration::from_secs(10);
+        // Its slot of this hour is over.
+        hourly.cadence = Cadence::cron("59 * * * *", chrono_tz::Tz::UTC, at("2026-11-24T09:00:00Z")).unwrap();
+        let mut often = schedule_of("often", "30s", 2);
+        often.probes = vec![name("probe-1")];
+        let mut plan = plan_of(vec![hourly, often]);
+        dead(&mut plan, &["probe-1"], &["probe-0"]);
+        dead(&mut plan, &["probe-0"], &[]);
+        let commits = commits(plan, 180).await;
+        let told: Vec<_> = commits.iter().flat_map(|commit| &commit.deliveries).collect();
+        let about: Vec<_> = told.iter().map(|delivery| delivery.notification.incident.probe.as_str()).collect();
+        assert_eq!(about, ["probe-0"]);
+        let looks = runs(&commits).into_iter().filter(|run| run.extra == Some(Extra::Parent)).count();
+        assert_eq!(looks, 2, "the first leaves doubt");
     }
 }

@@ -17,7 +17,7 @@ use crate::domain::debt::{Debt, Owing};
 use crate::domain::flapping::FlappingPolicy;
 use crate::domain::grouping::{Group, Rules};
 use crate::domain::incident::{Incident, IncidentId, Severity};
-use crate::domain::judge::{AlertPolicy, Aspect};
+use crate::domain::judge::{AlertPolicy, Aspect, BLIND_AFTER, Rule};
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, Observation, RunId};
 use crate::domain::probe::{Probe, Step};
@@ -237,15 +237,15 @@ pub fn schedule_of(name: &str, every: &str, count: usize) -> Schedule {
         cadence: Cadence::every(every).unwrap(),
         probes,
         timeout: Duration::from_secs(10).min(every.mul_f64(0.8)),
-        alert: Some(AlertPolicy {
-            after: "2".parse().unwrap(),
-            recover: 1,
-            severity: Severity::P2,
-            remind: None,
-            recheck: None,
-            flapping: FlappingPolicy::default(),
-        }),
+        alert: Some(policy("2", Severity::P2)),
     }
+}
+
+/// A policy of that severity, whose incidents one pass ends.
+pub fn policy(after: &str, severity: Severity) -> AlertPolicy {
+    let failing = Rule { after: after.parse().unwrap(), recover: 1, severity, remind: None };
+    let blind = Rule { after: BLIND_AFTER, ..failing.clone() };
+    AlertPolicy { failing, degraded: None, blind, recheck: None, flapping: FlappingPolicy::default() }
 }
 
 /// A plan of these schedules, whose probes all pass.

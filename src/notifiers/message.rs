@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::domain::grouping::{Group, Member};
 use crate::domain::incident::{Event, Incident};
+use crate::domain::judge::Aspect;
 use crate::domain::outcome::Failure;
 use crate::domain::text::harmless;
 use crate::domain::time::{between, clock, words};
@@ -98,11 +99,13 @@ impl Story {
         if let Some(group) = notification.several() {
             return Self::of_several(notification, group);
         }
-        let (failures, heading) = match notification.event {
-            Event::Opened | Event::Reminder | Event::Escalated | Event::Acknowledged => {
-                (&incident.latest_failures, "What failed:")
-            }
-            Event::Resolved => (&incident.first_failures, "What had failed:"),
+        let is_over = notification.event == Event::Resolved;
+        let failures = if is_over { &incident.first_failures } else { &incident.latest_failures };
+        let heading = match (incident.aspect, is_over) {
+            (Aspect::Failing | Aspect::Blind, false) => "What failed:",
+            (Aspect::Failing | Aspect::Blind, true) => "What had failed:",
+            (Aspect::Degraded, false) => "What should be and is not:",
+            (Aspect::Degraded, true) => "What should have been and was not:",
         };
         let facts = facts(notification, incident);
         Self {
@@ -409,6 +412,14 @@ pub(crate) mod tests {
         ]
     }
 
+    /// … and where it was not as it should be, as that began and as it was over.
+    pub(crate) fn degraded() -> [(&'static str, Notification); 2] {
+        [("degraded", opened()), ("degraded_no_more", resolved())].map(|(name, mut notification)| {
+            (notification.incident.aspect, notification.incident.severity) = (Aspect::Degraded, Severity::P3);
+            (name, notification)
+        })
+    }
+
     /// The incident at each event, by the event's word: told again, to others, taken on by somebody, over.
     pub(crate) fn of_each_event() -> Vec<(&'static str, Notification)> {
         let of = |event: Event| {
@@ -434,6 +445,9 @@ pub(crate) mod tests {
         }
         for (what, notification) in of_several() {
             insta::assert_snapshot!(what, format!("{}\n---\n{}", subject(&notification), text(&notification)));
+        }
+        for (name, notification) in degraded() {
+            insta::assert_snapshot!(name, format!("{}\n---\n{}", subject(&notification), text(&notification)));
         }
         let late = Notification { late: true, ..resolved() };
         insta::assert_snapshot!("late", format!("{}\n---\n{}", subject(&late), text(&late)));

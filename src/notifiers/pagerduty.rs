@@ -243,6 +243,9 @@ mod tests {
             insta::assert_snapshot!(what, shown(&notification));
         }
         insta::assert_snapshot!("plain", shown(&Notification { plain: true, ..opened() }));
+        for (name, notification) in crate::notifiers::message::tests::degraded() {
+            insta::assert_snapshot!(name, shown(&notification));
+        }
         insta::assert_snapshot!("late", shown(&Notification { late: true, ..resolved() }));
         insta::assert_snapshot!("hostile", shown(&hostile()));
     }

@@ -8,15 +8,15 @@ use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 use super::columns::{count, from_json, instant, json, micros, parsed, read, to_instant};
 use super::gathering::{self, Origin};
 use super::order::first;
-use crate::domain::incident::Event;
+use crate::domain::incident::{Event, Incident};
 use crate::domain::names::ChannelName;
 use crate::domain::time::{Timestamp, later};
 use crate::ports::{Delivery, Due, Notification, REST_MAX, Receipt, Settlement};
 
 /// Puts a delivery into the outbox; one that is there already stays as it is. What comes after the beginning goes to whoever
 /// took word of that: where a channel's opening was given up on, that is its fallback, which may be told on its own account
-/// too and hears each thing once. A reminder is not put behind what a channel has not taken yet: that will say enough, and
-/// a channel that is down gathers nothing.
+/// too and hears each thing once. A reminder is not put behind what a channel has not taken yet: that will say enough,
+/// unless the incident has risen since, and a channel that is down gathers nothing.
 pub fn write(connection: &Connection, delivery: &Delivery) -> Result<()> {
     let (incident, channel) = (&*delivery.notification.incident.id.0, delivery.channel.as_str());
     let (event, fallback) = (delivery.notification.event, delivery.fallback.as_ref().map(ChannelName::as_str));
@@ -25,7 +25,7 @@ pub fn write(connection: &Connection, delivery: &Delivery) -> Result<()> {
     }
     let heir = heir(connection, incident, channel)?;
     let (target, fallback) = heir.as_deref().map_or((channel, fallback), |heir| (heir, None));
-    let is_enough = event == Event::Reminder && waits(connection, incident, target)?;
+    let is_enough = event == Event::Reminder && waits(connection, &delivery.notification.incident, target)?;
     if is_enough || hears(connection, &delivery.notification, target)? {
         return Ok(());
     }
@@ -71,10 +71,13 @@ fn insert(connection: &Connection, delivery: &Delivery, channel: &str, fallback:
 }
 
 /// Whether something of an incident waits for a channel.
-fn waits(connection: &Connection, incident: &str, channel: &str) -> Result<bool> {
-    let mut select =
-        connection.prepare_cached("SELECT 1 FROM outbox WHERE incident = ?1 AND channel = ?2 AND state = 'pending'")?;
-    select.exists(params![incident, channel])
+fn waits(connection: &Connection, incident: &Incident, channel: &str) -> Result<bool> {
+    // The word of a severity that is as grave sorts before or is the same.
+    let mut select = connection.prepare_cached(
+        "SELECT 1 FROM outbox WHERE incident = ?1 AND channel = ?2 AND state = 'pending'
+           AND json_extract(notification, '$.incident.severity') <= ?3",
+    )?;
+    select.exists(params![&*incident.id.0, channel, incident.severity.as_str()])
 }
 
 /// The fallback that took an incident's opening in the place of a channel that was never told of it.
@@ -343,7 +346,7 @@ pub fn settle(connection: &Connection, delivery: &Delivery, settlement: &Settlem
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::incident::{Incident, Severity};
+    use crate::domain::incident::Severity;
     use crate::ports::{Commit, Receipt, Store as _};
     use crate::store::testing::{
         Kept, channel, delivery as message, incident, kept, opening, resolved, resolving, second,
@@ -603,6 +606,23 @@ mod tests {
         }
         let due = due_at(&kept, 30).await;
         assert_eq!((ids(&due.now), ids(&due.overtaken)), (vec!["I1-6-ops"], vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_rise_is_told_also_behind_what_a_channel_has_not_taken_yet() {
+        let kept = kept();
+        let one = incident("I1", Severity::P3, 0);
+        kept.store.commit(opening(&one, &["ops"], 0).into()).await.unwrap();
+        let risen = Incident { severity: Severity::P1, ..one };
+        for (transition, at) in [(2, 10), (3, 20)] {
+            kept.store.commit(word(&risen, transition, Event::Reminder, at).into()).await.unwrap();
+        }
+        for id in ["I1-1-ops", "I1-2-ops"] {
+            let due = due_at(&kept, 20).await;
+            assert_eq!(ids(&due.now), [id]);
+            settle_as(&kept, &due.now[0], delivered(20)).await;
+        }
+        assert!(due_at(&kept, 20).await.now.is_empty(), "what waited was as grave as the reminder after it");
     }
 
     #[tokio::test]

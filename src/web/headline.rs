@@ -5,7 +5,6 @@ use super::marks::Tone;
 use super::units::{count, counted, list};
 use super::view::View;
 use crate::domain::incident::Incident;
-use crate::domain::judge::Aspect;
 use crate::domain::time::{between, words};
 use crate::ports::Overview;
 
@@ -67,10 +66,7 @@ impl Headline {
     fn of_incidents(view: &View<'_>, open: &[Incident], board: &Board<'_>) -> Self {
         let (accent, rest) = match open {
             [only] => {
-                let what = match only.aspect {
-                    Aspect::Failing => format!("{} is failing", only.probe),
-                    Aspect::Blind => format!("Roundsman cannot see {}", only.probe),
-                };
+                let what = only.what();
                 let (since, long) = (view.instant(only.since), words(between(only.since, view.now)));
                 ("1 incident is open".to_owned(), format!(": {what} since {since} ({long})."))
             }

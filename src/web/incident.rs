@@ -9,7 +9,6 @@ use super::reasons;
 use super::units::list;
 use super::view::{LINE_MAX, VALUE_MAX, View};
 use crate::domain::incident::Incident;
-use crate::domain::judge::Aspect;
 use crate::domain::names::ScheduleName;
 use crate::domain::time::{between, words};
 use crate::ports::IncidentStory;
@@ -73,13 +72,7 @@ pub fn unknown(view: &View<'_>) -> Markup {
 }
 
 fn what(incident: &Incident) -> String {
-    let (is, was) = match incident.aspect {
-        Aspect::Failing => (format!("{} is failing", incident.probe), format!("{} was failing", incident.probe)),
-        Aspect::Blind => {
-            (format!("Roundsman cannot see {}", incident.probe), format!("Roundsman could not see {}", incident.probe))
-        }
-    };
-    if incident.is_open() { is } else { was }
+    if incident.is_open() { incident.what() } else { incident.what_was() }
 }
 
 fn lede(view: &View<'_>, incident: &Incident) -> String {

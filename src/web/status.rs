@@ -82,7 +82,7 @@ fn open(view: &View<'_>, incident: &Incident) -> Markup {
             span .sev { (incident.severity) }
             p .what {
                 a href={ "incidents/" (incident.id) } {
-                    b { (incident.trouble()) }
+                    b { (incident.what()) }
                 }
             }
             p .t { "since " (view.instant(incident.since)) " (" (words(between(incident.since, view.now))) ")" }
@@ -112,7 +112,11 @@ fn resolved(view: &View<'_>, incident: &Incident) -> Markup {
                 b { (incident.probe) }
                 span {
                     (incident.severity)
-                    @match incident.aspect { Aspect::Failing => ", failing for ", Aspect::Blind => ", not seen for " }
+                    @match incident.aspect {
+                        Aspect::Failing => ", failing for ",
+                        Aspect::Degraded => ", degraded for ",
+                        Aspect::Blind => ", not seen for ",
+                    }
                     (words(between(incident.since, over)))
                     @if let Some(why) = &incident.resolved_because { " · " (view.text(why, LINE_MAX)) }
                 }

@@ -18,7 +18,7 @@ pub struct Open {
     incidents: BTreeMap<Of, Incident>,
     ids: HashMap<IncidentId, Of>,
     due: BTreeSet<(Timestamp, Of)>,
-    /// By the probe that is failing: those that are quiet for that reason.
+    /// By the probe that is failing or is looked at first: those that are quiet for that reason.
     needing: BTreeMap<ProbeName, BTreeSet<Of>>,
     /// Quiet ones whose reason may be gone.
     stirred: BTreeSet<Of>,
@@ -57,7 +57,7 @@ impl Open {
         if let Some(at) = incident.due_at() {
             self.due.remove(&(at, of.clone()));
         }
-        if let Some(Reason::Needs(probe)) = &incident.quiet
+        if let Some(probe) = awaited(&incident)
             && let Some(waiting) = self.needing.get_mut(probe)
         {
             waiting.remove(of);
@@ -74,7 +74,7 @@ impl Open {
         self.remove(&of);
         self.ids.insert(incident.id.clone(), of.clone());
         self.due.extend(incident.due_at().map(|at| (at, of.clone())));
-        if let Some(Reason::Needs(probe)) = &incident.quiet {
+        if let Some(probe) = awaited(&incident) {
             self.needing.entry(probe.clone()).or_default().insert(of.clone());
         }
         self.incidents.insert(of, incident);
@@ -117,6 +117,14 @@ impl Open {
                 return Some(of);
             }
         }
+    }
+}
+
+/// The probe for which an incident is quiet.
+fn awaited(incident: &Incident) -> Option<&ProbeName> {
+    match incident.quiet.as_ref()? {
+        Reason::Needs(probe) | Reason::Looking { probe, .. } => Some(probe),
+        Reason::Silenced { .. } | Reason::Maintenance { .. } | Reason::Held { .. } => None,
     }
 }
 

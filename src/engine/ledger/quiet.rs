@@ -1,5 +1,7 @@
 //! What is kept quiet, and told once its reason is gone and it still lasts.
 
+use std::sync::Arc;
+
 use super::{Ledger, moment};
 use crate::domain::incident::Incident;
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
@@ -11,13 +13,15 @@ use crate::ports::Commit;
 impl Ledger {
     /// Whether nobody is to be told of an incident now; why is noted on it and in its time line. It is asked before each
     /// message but the resolve, which whoever was told of the beginning gets whatever the reason.
-    pub(super) fn hush(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) -> bool {
+    pub(super) fn hush(&mut self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) -> bool {
         #[cfg(test)]
         self.weighed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let needs = self.plan.probes.get(&incident.probe).map(|probe| probe.needs.as_slice()).unwrap_or_default();
-        let hold = self.plan.severities.get(&incident.severity).and_then(|severity| severity.hold.as_ref());
-        let grounds = Grounds { silences: &self.silences, windows: &self.plan.maintenance, needs, hold };
+        let plan = Arc::clone(&self.plan);
+        let needs = plan.probes.get(&incident.probe).map(|probe| probe.needs.as_slice()).unwrap_or_default();
+        let hold = plan.severities.get(&incident.severity).and_then(|severity| severity.hold.as_ref());
+        let grounds = Grounds { silences: &self.silences, windows: &plan.maintenance, needs, hold };
         let reason = why_quiet(&grounds, incident, now, |needed| self.is_unwell(needed, incident));
+        let reason = reason.or_else(|| self.look_first(needs, incident, now));
         match (&incident.quiet, &reason) {
             (before, Some(reason)) if before.as_ref() != Some(reason) => {
                 commit.moments.push(moment(incident, now, "muted", reason.to_string()));
@@ -41,11 +45,16 @@ impl Ledger {
 
     /// What was kept quiet is told once its reason is gone and it still lasts.
     pub(super) fn reconsider_quiet(&mut self, now: Timestamp, commit: &mut Commit) {
-        if self.looked.is_some() {
-            return;
-        }
         // What becomes of one may be the reason of another, which is then stirred as well; needs go in no circle.
         while let Some(of) = self.open.next_stirred() {
+            // What waits for a look is new, or was about to be told: it does not wait for the first look as well, whose end
+            // stirs all the others.
+            let waits_for_one = |reason: &Reason| matches!(reason, Reason::Looking { .. });
+            if self.looked.is_some()
+                && !self.open.get(&of).is_some_and(|at| at.quiet.as_ref().is_some_and(waits_for_one))
+            {
+                continue;
+            }
             let Some(mut incident) = self.open.remove(&of) else { continue };
             let before = incident.quiet.clone();
             self.tell_opened(&mut incident, now, commit);
@@ -75,7 +84,8 @@ impl Ledger {
 /// Whether what keeps an incident quiet goes for what needs its probe as well: somebody wants it, planned it, or has heard why.
 fn speaks_for_others(reason: &Reason) -> bool {
     match reason {
-        Reason::Silenced { .. } | Reason::Maintenance { .. } | Reason::Needs(_) => true,
+        // What is looked at first is told in a moment, or what it needs was.
+        Reason::Silenced { .. } | Reason::Maintenance { .. } | Reason::Needs(_) | Reason::Looking { .. } => true,
         Reason::Held { .. } => false,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Ledger, watched};
-use crate::domain::judge::{AlertKey, Aspect};
+use crate::domain::judge::{AlertKey, AlertState, Aspect};
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::Extra;
 use crate::domain::time::{Timestamp, later};
@@ -71,7 +71,11 @@ impl Ledger {
     /// How soon a probe is looked at again; nothing where the alert asks for none, or nothing is in doubt.
     fn recheck_of(&self, schedule: &ScheduleName, probe: &ProbeName) -> Option<Duration> {
         let recheck = watched(&self.plan, schedule, probe)?.1.recheck?;
-        let key = AlertKey { schedule: schedule.clone(), probe: probe.clone(), aspect: Aspect::Failing };
-        self.states.get(&key).is_some_and(|state| state.is_in_doubt()).then_some(recheck)
+        let is_in_doubt = |aspect| {
+            let key = AlertKey { schedule: schedule.clone(), probe: probe.clone(), aspect };
+            self.states.get(&key).is_some_and(AlertState::is_in_doubt)
+        };
+        // Who cannot look does not see more by looking more often.
+        [Aspect::Failing, Aspect::Degraded].into_iter().any(is_in_doubt).then_some(recheck)
     }
 }

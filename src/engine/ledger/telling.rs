@@ -26,7 +26,7 @@ impl Ledger {
     pub fn next_due(&self) -> Option<Timestamp> {
         // Nobody is told before the first look is over, but what is in doubt is looked at.
         let told_at = self.looked.or_else(|| self.open.next_due());
-        told_at.into_iter().chain(self.rechecks.next_at()).min()
+        told_at.into_iter().chain(self.rechecks.next_at()).chain(self.looks.next_at()).min()
     }
 
     /// Does what is due by now: what was kept quiet without a reason any more is told, and who waits for a word gets it.
@@ -40,6 +40,7 @@ impl Ledger {
             self.missed_at = None;
         }
         self.open.stir_quiet_that_is_due(now);
+        self.ask_looks(now);
         self.reconsider_quiet(now, commit);
         self.tell_who_was_missed(now, commit);
         for of in self.open.due(now) {
@@ -95,7 +96,8 @@ impl Ledger {
 
     /// Sets when it is told again: the shortest `remind` of the schedules that hold it open, and what goes for its severity.
     pub(super) fn set_due(&self, incident: &mut Incident, now: Timestamp) {
-        let of_schedule = |schedule| watched(&self.plan, schedule, &incident.probe)?.1.remind;
+        let Incident { probe, aspect, .. } = &*incident;
+        let of_schedule = |schedule| watched(&self.plan, schedule, probe)?.1.rule(*aspect)?.remind;
         let remind: Option<Duration> = incident.firing.keys().filter_map(of_schedule).min();
         incident.set_reminder(remind, now);
         let severity = self.plan.severities.get(&incident.severity);
@@ -128,7 +130,7 @@ impl Ledger {
 
     /// Tells the channels of the severity's route that were not told yet, and where it has risen the others of that route as
     /// well, unless there is a reason to be quiet.
-    pub(super) fn tell_opened(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
+    pub(super) fn tell_opened(&mut self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
         if self.hush(incident, now, commit) {
             return;
         }

@@ -10,6 +10,7 @@ use crate::domain::quiet::{MaintenanceWindow, Matchers, Mode, Occurrence, Silenc
 use crate::domain::route::Route;
 use crate::domain::schedule::Cadence;
 use crate::engine::plan::SeverityPlan;
+use crate::engine::scheduler::extras::Refusal;
 use crate::engine::testing::{at, plan_of, schedule_of};
 
 fn name(text: &str) -> ProbeName {
@@ -30,6 +31,7 @@ fn run(schedule: &str, probe: &str, second: i64, letter: char) -> Run {
         duration: Duration::from_millis(5),
         lateness: Duration::ZERO,
         verdict: match letter {
+            'd' => Verdict::Degraded(vec![Failure::new(FailureKind::Expect, "`total_ms` was 900")]),
             'x' => Verdict::Failed(vec![Failure::new(FailureKind::ConnectRefused, "nobody listens")]),
             '?' => Verdict::Inconclusive(crate::domain::outcome::Cause::Ours(Failure::new(
                 FailureKind::LocalNetwork,
@@ -210,7 +212,7 @@ impl Story {
 
 fn reminding() -> Story {
     let mut tier = schedule_of("tier", "30s", 1);
-    tier.alert.as_mut().unwrap().remind = Some(Duration::from_secs(1_800));
+    tier.alert.as_mut().unwrap().failing.remind = Some(Duration::from_secs(1_800));
     Story::of(plan_of(vec![tier]))
 }
 
@@ -271,7 +273,7 @@ fn a_reload_brings_reminders_and_takes_them_away() {
 fn what_is_quiet_is_not_reminded_of_until_it_is_quiet_no_more() {
     let mut plan = plan_with_need();
     let mut tier = (**plan.schedules.values().next().unwrap()).clone();
-    tier.alert.as_mut().unwrap().remind = Some(Duration::from_secs(600));
+    tier.alert.as_mut().unwrap().failing.remind = Some(Duration::from_secs(600));
     plan.schedules.insert(tier.name.clone(), Arc::new(tier));
     let mut story = Story::of(plan);
     // The child was told before its parent failed.
@@ -500,7 +502,7 @@ fn a_window_that_a_reload_removes_lets_messages_go() {
 fn with_severities() -> Story {
     let minor = || {
         let mut minor = schedule_of("minor", "30s", 1);
-        minor.alert.as_mut().unwrap().severity = Severity::P3;
+        minor.alert.as_mut().unwrap().failing.severity = Severity::P3;
         minor
     };
     let mut plan = plan_of(vec![schedule_of("tier", "30s", 1), minor()]);
@@ -589,18 +591,33 @@ fn what_rises_is_told_again_and_escalated_again() {
 }
 
 #[test]
-fn who_took_it_on_took_on_less_than_what_it_becomes() {
-    let mut story = rising();
-    story.runs("minor", "probe-0", "xx");
-    story.act("ann", &Act::Acknowledge { note: None }).unwrap();
-    story.runs("tier", "probe-0", "xx");
-    assert_eq!(story.heard().last().unwrap(), "ops reminder P2 #3 probe-0 is still failing after 3 s");
-    story.act("bob", &Act::Acknowledge { note: None }).unwrap();
-    let mut story = rising();
-    story.runs("minor", "probe-0", "xx");
-    story.act("ann", &Act::Acknowledge { note: None }).unwrap();
-    story.runs("tier", "probe-0", "xx");
-    assert_eq!(story.lines()[1..], ["raised: P3 becomes P2", "unacknowledged: ann took it on as P3"]);
+fn who_took_it_on_has_it_also_when_it_rises_unless_that_is_to_be_taken_on_sooner() {
+    let taken = |acknowledge: Option<u64>| {
+        let mut plan = (*rising().ledger.plan).clone();
+        plan.severities.get_mut(&Severity::P3).unwrap().acknowledge = acknowledge.map(Duration::from_secs);
+        let mut story = Story::of(plan);
+        story.runs("minor", "probe-0", "xx");
+        story.act("ann", &Act::Acknowledge { note: None }).unwrap();
+        story.heard();
+        story.runs("tier", "probe-0", "xx");
+        assert_eq!(story.heard(), ["ops reminder P2 #3 probe-0 is still failing after 3 s"], "the rise is told");
+        story
+    };
+    // What is P2 is to be taken on within 15 min.
+    for before in [900, 600] {
+        let mut story = taken(Some(before));
+        assert_eq!(story.lines()[1..], ["raised: P3 becomes P2"]);
+        assert!(matches!(story.act("bob", &Act::Acknowledge { note: None }), Err(ActError::Taken(_))));
+        story.minutes(60);
+        assert_eq!(story.heard(), [] as [&str; 0], "somebody is at it");
+    }
+    for before in [Some(1_800), None] {
+        let mut story = taken(before);
+        assert_eq!(story.lines()[1..], ["raised: P3 becomes P2", "unacknowledged: ann took it on as P3"]);
+        story.minutes(16);
+        assert_eq!(story.heard().len(), 2, "nobody has taken it on in time");
+        story.act("bob", &Act::Acknowledge { note: None }).unwrap();
+    }
 }
 
 #[test]
@@ -645,7 +662,7 @@ fn an_incident_is_told_once_and_resolved_once() {
 #[test]
 fn a_second_schedule_joins_and_the_incident_closes_when_both_are_healthy() {
     let mut grave = schedule_of("grave", "1m", 1);
-    grave.alert.as_mut().unwrap().severity = Severity::P1;
+    grave.alert.as_mut().unwrap().failing.severity = Severity::P1;
     let mut plan = plan_of(vec![schedule_of("tier", "30s", 1), grave]);
     let pager = ChannelName::parse("pager").unwrap();
     plan.routes.insert(0, Route { severities: [Severity::P1].into(), to: vec![pager], ..Route::default() });
@@ -806,7 +823,7 @@ fn a_first_failure_of_what_is_needed_mutes_on_its_own_schedule_only() {
 fn a_severity_that_is_raised_pages_nobody_while_it_is_quiet() {
     let mut plan = plan_with_need();
     let mut grave = schedule_of("grave", "1m", 2);
-    grave.alert.as_mut().unwrap().severity = Severity::P1;
+    grave.alert.as_mut().unwrap().failing.severity = Severity::P1;
     plan.schedules.insert(grave.name.clone(), Arc::new(grave));
     let mut story = Story::of(plan);
     story.runs("tier", "probe-0", "xx").runs("tier", "probe-1", "xx").runs("grave", "probe-1", "xx");
@@ -872,25 +889,109 @@ fn without_a_route_the_time_line_says_that_nobody_was_told() {
 fn rechecking() -> Story {
     let mut tier = schedule_of("tier", "5m", 1);
     let alert = tier.alert.as_mut().unwrap();
-    (alert.after, alert.recover, alert.recheck) = ("3".parse().unwrap(), 2, Some(Duration::from_secs(10)));
+    (alert.failing.after, alert.failing.recover) = ("3".parse().unwrap(), 2);
+    alert.recheck = Some(Duration::from_secs(10));
     Story::of(plan_of(vec![tier]))
 }
 
 impl Story {
-    /// So many seconds go by, each looked at; says after how many a run was asked for.
-    fn asked(&mut self, seconds: i64) -> Vec<i64> {
-        let mut asked = Vec::new();
-        for second in 1..=seconds {
-            self.second += 1;
+    /// So many seconds go by, each looked at; says after how many which run was asked for off the slots.
+    fn wishes(&mut self, seconds: i64) -> Vec<String> {
+        let mut wishes = Vec::new();
+        for second in 0..=seconds {
+            self.second += i64::from(second > 0);
             let (now, mut commit) = (self.now(), Commit::default());
             self.ledger.catch_up(now, &mut commit);
             self.note(commit);
-            let wanted = self.ledger.take_wanted();
-            assert!(wanted.iter().all(|extra| extra.probe == name("probe-0") && extra.schedule.is_some()));
-            asked.extend(wanted.iter().map(|_| second));
+            let told = |ExtraRun { schedule, probe, why }: ExtraRun| {
+                format!(
+                    "{second} {} {probe} {}",
+                    schedule.map_or("-".to_owned(), |name| name.to_string()),
+                    why.as_str()
+                )
+            };
+            wishes.extend(self.ledger.take_wanted().into_iter().map(told));
         }
-        asked
+        wishes
     }
+
+    /// The same where all of them are rechecks of one probe: after how many seconds.
+    fn asked(&mut self, seconds: i64) -> Vec<i64> {
+        let wishes = self.wishes(seconds);
+        let second = |wish: &String| wish.strip_suffix(" tier probe-0 recheck").unwrap().parse::<i64>().unwrap();
+        wishes.iter().map(second).collect()
+    }
+}
+
+#[test]
+fn nobody_is_told_of_what_needs_another_before_that_was_looked_at() {
+    let mut story = Story::of(plan_with_need());
+    story.runs("tier", "probe-0", ".").minutes(5);
+    story.runs("tier", "probe-1", "xx");
+    assert_eq!(story.lines()[2], "muted: first probe-0, which it needs, is looked at again");
+    assert_eq!(story.wishes(3), ["0 tier probe-0 parent"], "once");
+    assert_eq!(story.heard(), [] as [&str; 0]);
+    story.runs("tier", "probe-0", ".");
+    assert_eq!(story.heard(), ["ops opened P2 #1 probe-1 is failing"]);
+    // What was seen just now is not looked at again, and an end waits for nothing.
+    story.runs("tier", "probe-1", ".xx.").minutes(5);
+    assert_eq!(story.heard().len(), 3);
+    story.runs("tier", "probe-1", "xx").runs("tier", "probe-0", ".").minutes(5).heard();
+    story.runs("tier", "probe-1", ".");
+    assert_eq!(story.heard().len(), 1, "the end");
+}
+
+#[test]
+fn a_look_at_what_is_needed_goes_on_until_it_leaves_no_doubt_and_the_cause_is_told() {
+    let mut plan = plan_with_need();
+    let mut slow = schedule_of("slow", "1h", 1);
+    slow.alert.as_mut().unwrap().failing.severity = Severity::P1;
+    plan.schedules.insert(slow.name.clone(), Arc::new(slow));
+    let mut alone = schedule_of("tier", "30s", 2);
+    alone.probes.remove(0);
+    plan.schedules.insert(alone.name.clone(), Arc::new(alone));
+    let mut story = Story::of(plan);
+    story.runs("tier", "probe-1", "xx");
+    assert_eq!(story.wishes(2), ["0 slow probe-0 parent"], "the schedule that judges it");
+    story.runs("slow", "probe-0", "x");
+    assert_eq!(story.wishes(1), ["1 slow probe-0 parent"], "one failure leaves doubt");
+    story.runs("slow", "probe-0", "x");
+    assert_eq!(story.heard(), ["ops opened P1 #1 probe-0 is failing"]);
+    assert_eq!(story.wishes(60), [] as [&str; 0]);
+    story.runs("slow", "probe-0", ".");
+    assert_eq!(story.heard()[1], "ops opened P2 #1 probe-1 is failing");
+}
+
+#[test]
+fn a_look_that_does_not_come_is_not_waited_for_longer_than_it_may_take() {
+    let mut story = Story::of(plan_with_need());
+    story.runs("tier", "probe-1", "xx").restart();
+    // What the process before it asked for is lost; the budget is 10 s.
+    assert_eq!(story.wishes(14), ["0 tier probe-0 parent"]);
+    assert_eq!((story.heard(), story.ledger.next_due()), (vec![], Some(story.now() + chrono::TimeDelta::seconds(1))));
+    story.wishes(1);
+    assert_eq!(story.heard(), ["ops opened P2 #1 probe-1 is failing"]);
+    assert_eq!(story.wishes(600), [] as [&str; 0]);
+}
+
+#[test]
+fn a_look_that_is_refused_is_tried_again_or_not_waited_for() {
+    for (refusal, wishes, told) in [(Refusal::Busy, 1, 0), (Refusal::Gone, 0, 1), (Refusal::Saturated, 0, 1)] {
+        let mut story = Story::of(plan_with_need());
+        story.runs("tier", "probe-1", "xx");
+        let wish = story.ledger.take_wanted().remove(0);
+        story.ledger.refused(&wish, refusal, story.now());
+        assert_eq!((story.wishes(2).len(), story.heard().len()), (wishes, told), "{refusal:?}");
+    }
+}
+
+#[test]
+fn a_wall_clock_that_is_set_back_does_not_make_a_look_longer() {
+    let mut story = Story::of(plan_with_need());
+    story.runs("tier", "probe-1", "xx");
+    story.second -= 3_600;
+    story.wishes(16);
+    assert_eq!(story.heard().len(), 1);
 }
 
 #[test]
@@ -963,7 +1064,7 @@ fn what_a_storm_costs_grows_with_it_and_not_with_its_square() {
 #[test]
 fn what_comes_and_goes_is_one_incident_until_it_has_been_quiet() {
     let mut tier = schedule_of("tier", "30s", 1);
-    tier.alert.as_mut().unwrap().after = "1".parse().unwrap();
+    tier.alert.as_mut().unwrap().failing.after = "1".parse().unwrap();
     let mut story = Story::of(plan_of(vec![tier]));
     story.runs("tier", "probe-0", &"x.".repeat(1_800));
     let told: Vec<_> = story.heard().iter().map(|line| line.replace("probe-0 ", "")).collect();
@@ -992,7 +1093,7 @@ fn what_comes_and_goes_is_one_incident_until_it_has_been_quiet() {
 #[test]
 fn what_flaps_and_then_stays_down_is_an_ordinary_incident() {
     let mut tier = schedule_of("tier", "30s", 1);
-    tier.alert.as_mut().unwrap().after = "1".parse().unwrap();
+    tier.alert.as_mut().unwrap().failing.after = "1".parse().unwrap();
     let mut story = Story::of(plan_of(vec![tier]));
     story.runs("tier", "probe-0", "x.x.x.x").heard();
     story.minutes(15).runs("tier", "probe-0", "x");
@@ -1005,7 +1106,7 @@ fn what_flaps_and_then_stays_down_is_an_ordinary_incident() {
 fn a_page_for_p1_waits_for_nobody_but_its_own_repetition() {
     let mut tier = schedule_of("tier", "30s", 2);
     let alert = tier.alert.as_mut().unwrap();
-    (alert.after, alert.severity) = ("1".parse().unwrap(), Severity::P1);
+    (alert.failing.after, alert.failing.severity) = ("1".parse().unwrap(), Severity::P1);
     let mut story = Story::of(plan_of(vec![tier]));
     let wait = |story: &mut Story, probe: &str, letters: &str| {
         story.runs("tier", probe, letters);
@@ -1016,4 +1117,67 @@ fn a_page_for_p1_waits_for_nobody_but_its_own_repetition() {
     assert_eq!(wait(&mut story, "probe-0", "."), (10, Some("service=".to_owned())));
     assert_eq!(wait(&mut story, "probe-0", "x").0, 58, "who was told a moment ago is at it");
     assert_eq!(wait(&mut story, "probe-1", "x").0, 0);
+}
+
+fn watching_warnings() -> Story {
+    let mut tier = schedule_of("tier", "30s", 1);
+    let alert = tier.alert.as_mut().unwrap();
+    let remind = Some(Duration::from_secs(3_600));
+    alert.degraded = Some(Rule { after: "3".parse().unwrap(), recover: 2, severity: Severity::P4, remind });
+    (alert.blind.after, alert.blind.severity) = ("1".parse().unwrap(), Severity::P1);
+    alert.recheck = Some(Duration::from_secs(10));
+    Story::of(plan_of(vec![tier]))
+}
+
+#[test]
+fn what_is_degraded_is_an_incident_of_its_own_by_a_rule_of_its_own() {
+    let mut story = watching_warnings();
+    story.runs("tier", "probe-0", "dd");
+    assert_eq!(story.asked(10), [10], "it is looked at again as well");
+    story.runs("tier", "probe-0", "dx").minutes(61);
+    let warning = "`total_ms` was 900";
+    assert_eq!(
+        story.heard(),
+        [
+            format!("ops opened P4 #1 probe-0 is degraded: {warning}"),
+            format!("ops reminder P4 #2 probe-0 is still degraded after 1 h: {warning}"),
+        ]
+    );
+    // A failure says nothing of it, and what is degraded does not fail.
+    story.runs("tier", "probe-0", "xxd.");
+    assert_eq!(
+        story.heard(),
+        ["ops opened P2 #1 probe-0 is failing", "ops resolved P2 #2 probe-0 is well again after 1 h 1 min"]
+    );
+    story.runs("tier", "probe-0", ".");
+    assert_eq!(story.heard(), ["ops resolved P4 #3 probe-0 is degraded no more after 1 h 1 min"]);
+}
+
+#[test]
+fn what_we_cannot_see_has_a_rule_of_its_own() {
+    let mut story = watching_warnings();
+    story.runs("tier", "probe-0", "?.");
+    assert_eq!(
+        story.heard(),
+        [
+            "ops opened P1 #1 Roundsman cannot see probe-0: local.network: no route",
+            "ops resolved P1 #2 Roundsman sees probe-0 again after 1 s",
+        ]
+    );
+}
+
+#[test]
+fn a_rule_that_is_taken_away_takes_its_incident_with_it_and_no_other() {
+    let mut story = watching_warnings();
+    story.runs("tier", "probe-0", "dddxx").heard();
+    let mut commit = Commit::default();
+    story.ledger.take(Arc::new(plan_of(vec![schedule_of("tier", "30s", 1)])), story.now(), &mut commit);
+    story.note(commit);
+    assert_eq!(
+        story.heard(),
+        ["ops resolved P4 #2 the incident of probe-0 is closed after 4 s (removed from the configuration)"]
+    );
+    assert_eq!(story.ledger.incidents_open(), 1);
+    story.runs("tier", "probe-0", ".dddd");
+    assert_eq!(story.heard().len(), 1, "the end of the other, and nobody hears of what is degraded");
 }

@@ -104,6 +104,9 @@ mod tests {
         for (what, notification) in of_several() {
             insta::assert_snapshot!(what, shown(&notification));
         }
+        for (name, notification) in crate::notifiers::message::tests::degraded() {
+            insta::assert_snapshot!(name, shown(&notification));
+        }
         insta::assert_snapshot!("late", shown(&Notification { late: true, ..resolved() }));
         insta::assert_snapshot!("plain", shown(&Notification { plain: true, ..opened() }));
         insta::assert_snapshot!("hostile", shown(&hostile()));

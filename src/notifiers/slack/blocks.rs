@@ -118,6 +118,9 @@ mod tests {
         for (what, notification) in of_several() {
             insta::assert_snapshot!(what, format!("{:#}", message(&notification)));
         }
+        for (name, notification) in crate::notifiers::message::tests::degraded() {
+            insta::assert_snapshot!(name, format!("{:#}", message(&notification)));
+        }
         insta::assert_snapshot!("late", format!("{:#}", message(&Notification { late: true, ..resolved() })));
         insta::assert_snapshot!("plain", format!("{:#}", message(&Notification { plain: true, ..opened() })));
         insta::assert_snapshot!("hostile", format!("{:#}", message(&hostile())));
