@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::response::Parts;
 use http_body_util::Full;
@@ -71,6 +72,12 @@ pub async fn exchange(
         if head.headers.contains_key(TRANSFER_ENCODING) && head.headers.contains_key(CONTENT_LENGTH) {
             return Err(invalid("it has both a Content-Length and a Transfer-Encoding", is_http2));
         }
+        if !is_chunked_at_most(&head.headers) {
+            return Err(invalid(
+                "its Transfer-Encoding is more than `chunked`, which is all that was asked for",
+                is_http2,
+            ));
+        }
         let body = read(driver, &head.headers, body, body_bytes_max, &mut seen.body).await;
         body.map_err(|error| match error {
             BodyError::TooLarge => too_large(body_bytes_max),
@@ -90,6 +97,17 @@ pub async fn exchange(
     let head = result?;
     let body = std::mem::take(&mut seen.body.bytes).freeze();
     Ok(Answer { head, body, wire_bytes: seen.body.wire_bytes })
+}
+
+/// Whether an answer is sent in chunks or as it is: RFC 9112, section 7.4, allows no other coding that was not asked for, and
+/// behind one that nobody knows it is not known where the body ends. `identity` is what RFC 2616 called neither.
+fn is_chunked_at_most(headers: &HeaderMap) -> bool {
+    let codings =
+        headers.get_all(TRANSFER_ENCODING).into_iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    let mut codings = codings.map(<[u8]>::trim_ascii).filter(|coding| !coding.is_empty());
+    let is_known =
+        |coding: &[u8]| [&b"chunked"[..], b"identity"].iter().any(|known| coding.eq_ignore_ascii_case(known));
+    codings.next().is_none_or(is_known) && codings.next().is_none()
 }
 
 fn too_large(bytes_max: u64) -> Failure {

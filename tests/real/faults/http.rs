@@ -115,6 +115,8 @@ fn framing() -> Vec<Row> {
             "has a length and chunks, to smuggle",
             lengths("Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"),
         ),
+        ("has a coding that nobody asked for", lengths("Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n")),
+        ("has no coding that anybody knows", lengths("Transfer-Encoding: br\r\n\r\nab")),
         ("has a chunk whose size overflows", chunks("FFFFFFFFFFFFFFFF1\r\nab\r\n")),
         ("has a chunk of negative size", chunks("-2\r\nab\r\n0\r\n\r\n")),
         ("has a chunk longer than it says", chunks("2\r\nabXX0\r\n\r\n")),
