@@ -28,6 +28,7 @@ mod icmp;
 mod journal;
 mod kill;
 mod notification;
+mod oracle;
 mod packing;
 mod page;
 #[cfg(feature = "postgres")]
