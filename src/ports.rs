@@ -273,6 +273,12 @@ pub trait Notifier: Send + Sync {
     ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         self.notify(notification)
     }
+    /// Whether the receiver keeps an alert of its own for each incident, which word of its beginning opens anew once it has
+    /// ended. Such a receiver is told the beginning and the end of what is over one after the other, each settled by itself;
+    /// any other takes one message for both.
+    fn keeps_alerts(&self) -> bool {
+        false
+    }
 }
 
 /// A message to one channel, as it was when its transition was committed.
@@ -290,7 +296,8 @@ pub struct Notification {
     pub site: String,
     /// The page of the incident, where people can reach one.
     pub url: Option<String>,
-    /// The incident opened and was resolved before anybody could be told; this one message tells both.
+    /// The incident opened and was resolved before anybody could be told; this message tells both, or to a receiver that
+    /// keeps alerts the beginning.
     pub late: bool,
     /// The receiver refused the full message: send the least that it can take.
     pub plain: bool,
@@ -304,7 +311,8 @@ impl Notification {
 
     /// One line: what happened to what.
     pub fn summary(&self) -> String {
-        match self.event {
+        // What is told late is over.
+        match if self.late { Event::Resolved } else { self.event } {
             Event::Opened => self.incident.summary(),
             Event::Reminder => self.incident.still(self.at),
             Event::Escalated => format!("nobody has taken it on: {}", self.incident.still(self.at)),

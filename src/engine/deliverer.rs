@@ -60,7 +60,10 @@ pub struct Deliverer {
 
 struct Attempt {
     delivery: Delivery,
+    /// The resolve that was told too, or that is to be told next.
     resolve: Option<Delivery>,
+    /// The resolve is to be told next.
+    in_turn: bool,
     result: Result<Receipt, NotifyError>,
 }
 
@@ -163,10 +166,17 @@ impl Deliverer {
         let clock = Arc::clone(&self.clock);
         attempts.spawn(async move {
             let plain = delivery.notification.plain;
-            // An incident that opened and closed while its channel was down is told by one message.
+            // An incident that opened and closed while its channel was down is told by one message, unless a repetition of
+            // that would open it again.
+            let in_turn = notifier.as_ref().is_some_and(|notifier| notifier.keeps_alerts());
             let told = resolve.as_ref().map_or_else(
                 || delivery.notification.clone(),
-                |resolve| Notification { late: true, plain, ..resolve.notification.clone() },
+                |resolve| {
+                    let Notification { event, transition, .. } =
+                        if in_turn { &delivery.notification } else { &resolve.notification };
+                    let (event, transition) = (*event, *transition);
+                    Notification { event, transition, late: true, plain, ..resolve.notification.clone() }
+                },
             );
             let again = |message: &str| NotifyError::Transient { message: message.to_owned(), retry_after: None };
             let result = match notifier {
@@ -181,12 +191,12 @@ impl Deliverer {
                     () = clock.sleep_until(clock.monotonic() + ATTEMPT_MAX) => Err(again("no answer in time")),
                 },
             };
-            Attempt { delivery, resolve, result }
+            Attempt { delivery, resolve, in_turn, result }
         });
     }
 
     fn settle(&self, ended: Result<Attempt, tokio::task::JoinError>, work: &mut Work) {
-        let Attempt { delivery, resolve, result } = match ended {
+        let Attempt { delivery, resolve, in_turn, result } = match ended {
             Ok(attempt) => attempt,
             // What a notifier does is caught, so this is an end from outside; the next process tries again.
             Err(error) => return tracing::error!("an attempt at a delivery ended without a result: {error}"),
@@ -201,10 +211,10 @@ impl Deliverer {
         self.count(&delivery, outcome, now);
         let settlement = next(&delivery, resolve.as_ref(), &result, now, rand::random());
         log(&delivery, &settlement);
-        match (settlement, resolve) {
+        match (settlement, resolve.filter(|_| !in_turn)) {
             // In this order a crash between the two repeats the resolve; in the other it would send the opening after
             // the end.
-            (settlement @ (Settlement::Delivered { .. } | Settlement::Dead { .. }), Some(resolve)) => {
+            (settlement @ Settlement::Delivered { .. }, Some(resolve)) => {
                 work.busy.insert(resolve.id.clone(), resolve.channel.clone());
                 work.unrecorded.push_back((delivery, Settlement::Merged { at: now }));
                 work.unrecorded.push_back((resolve, settlement));
@@ -283,9 +293,9 @@ fn next(
     let plain = delivery.notification.plain;
     let again = |rest: Duration, plain| Settlement::Again { at: later(now, rest), error: error.to_string(), plain };
     match error {
-        _ if too_late => dead(delivery, resolve, error, now),
+        _ if too_late => dead(delivery, error, now),
         NotifyError::Rejected(_) if !plain => again(Duration::ZERO, true),
-        NotifyError::Rejected(_) => dead(delivery, resolve, error, now),
+        NotifyError::Rejected(_) => dead(delivery, error, now),
         NotifyError::Unauthorized(_) => again(UNAUTHORIZED_REST, plain),
         NotifyError::Transient { retry_after, .. } => {
             let ceiling = BACK_OFF_MIN.saturating_mul(1 << delivery.attempts.min(16)).min(BACK_OFF_MAX);
@@ -294,17 +304,16 @@ fn next(
     }
 }
 
-fn dead(delivery: &Delivery, resolve: Option<&Delivery>, error: &NotifyError, now: Timestamp) -> Settlement {
-    let told = resolve.unwrap_or(delivery);
-    let late = resolve.is_some();
+/// What is given up on goes to the fallback, and what waits behind a beginning goes with it.
+fn dead(delivery: &Delivery, error: &NotifyError, now: Timestamp) -> Settlement {
     // Of what goes on a channel hears that has heard of the beginning, and is to hear of the end.
-    let is_handed_over = !matches!(told.notification.event, Event::Reminder | Event::Acknowledged);
+    let is_handed_over = !matches!(delivery.notification.event, Event::Reminder | Event::Acknowledged);
     let fallback = delivery.fallback.clone().filter(|_| is_handed_over).map(|channel| {
         Box::new(Delivery {
             id: new_id(now),
             channel,
             fallback: None,
-            notification: Notification { plain: false, late, ..told.notification.clone() },
+            notification: Notification { plain: false, ..delivery.notification.clone() },
             created_at: now,
             attempts: 0,
             next_attempt_at: now,
@@ -424,7 +433,7 @@ mod tests {
         let resolve = delivery(Event::Resolved, 0);
         let merged = next(&delivery(Event::Opened, 900), Some(&resolve), &transient(None), late, 0.5);
         let Settlement::Dead { fallback: Some(fallback), .. } = merged else { panic!() };
-        assert!(fallback.notification.late && fallback.notification.event == Event::Resolved);
+        assert_eq!(fallback.notification.event, Event::Opened, "the end goes with it");
     }
 
     /// A channel that does as it is told: hangs, panics, or takes everything.

@@ -86,6 +86,7 @@ impl Story {
     pub fn of(notification: &Notification) -> Self {
         let incident = &notification.incident;
         let (failures, heading) = match notification.event {
+            _ if notification.late => (&incident.first_failures, "What had failed:"),
             Event::Opened | Event::Reminder | Event::Escalated | Event::Acknowledged => {
                 (&incident.latest_failures, "What failed:")
             }

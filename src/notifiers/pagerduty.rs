@@ -77,24 +77,22 @@ struct PagerDuty {
 
 impl PagerDuty {
     async fn tell(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
-        let mut receipt = Receipt::default();
-        for event in events(notification) {
-            receipt = self.send(event, notification).await?;
-        }
-        Ok(receipt)
-    }
-
-    async fn send(&self, mut event: Map<String, Value>, of: &Notification) -> Result<Receipt, NotifyError> {
+        let mut event = event(notification);
         event.insert("routing_key".to_owned(), self.post.fill(&self.routing_key).await?.into());
         let request = self.post.to(self.post.url(&self.url).await?);
         let request = request.header("content-type", "application/json").body(Value::Object(event).to_string());
-        receipt(self.post.send(request).await?, of)
+        receipt(self.post.send(request).await?, notification)
     }
 }
 
 impl Notifier for PagerDuty {
     fn notify<'a>(&'a self, notification: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(self.tell(notification))
+    }
+
+    /// A trigger after a resolve of the same key opens another incident.
+    fn keeps_alerts(&self) -> bool {
+        true
     }
 }
 
@@ -114,15 +112,13 @@ fn receipt(answer: Answer, of: &Notification) -> Result<Receipt, NotifyError> {
     }
 }
 
-/// The events that tell a notification, in their order.
-fn events(notification: &Notification) -> Vec<Map<String, Value>> {
+/// The event that tells a notification.
+fn event(notification: &Notification) -> Map<String, Value> {
     match notification.event {
         // One key is one alert of theirs, so a reminder tells it again and opens no other.
-        Event::Opened | Event::Reminder | Event::Escalated => vec![trigger(notification)],
-        Event::Acknowledged => vec![action("acknowledge", notification)],
-        // A resolve of what PagerDuty never heard of is nothing, and nobody would know that there was something.
-        Event::Resolved if notification.late => vec![trigger(notification), action("resolve", notification)],
-        Event::Resolved => vec![action("resolve", notification)],
+        Event::Opened | Event::Reminder | Event::Escalated => trigger(notification),
+        Event::Acknowledged => action("acknowledge", notification),
+        Event::Resolved => action("resolve", notification),
     }
 }
 
@@ -199,8 +195,7 @@ mod tests {
     use crate::notifiers::message::tests::{flooding, hostile, of_each_event, opened, resolved};
 
     fn shown(notification: &Notification) -> String {
-        let events = events(notification).into_iter().map(|event| format!("{:#}", Value::Object(event)));
-        events.collect::<Vec<_>>().join("\n")
+        format!("{:#}", Value::Object(event(notification)))
     }
 
     #[test]
@@ -209,7 +204,7 @@ mod tests {
             insta::assert_snapshot!(event, shown(&notification));
         }
         insta::assert_snapshot!("plain", shown(&Notification { plain: true, ..opened() }));
-        insta::assert_snapshot!("late", shown(&Notification { late: true, ..resolved() }));
+        insta::assert_snapshot!("late", shown(&Notification { event: Event::Opened, late: true, ..resolved() }));
         insta::assert_snapshot!("hostile", shown(&hostile()));
     }
 

@@ -285,6 +285,10 @@ impl Notifier for Webhook {
     fn notify<'a>(&'a self, notification: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(self.tell(notification))
     }
+
+    fn keeps_alerts(&self) -> bool {
+        self.shape.as_ref().is_some_and(Shape::keeps_alerts)
+    }
 }
 
 /// The body: whole, or the least that a receiver can take.
@@ -404,7 +408,8 @@ mod tests {
         for (preset, _) in PRESETS {
             let (shape, needs) = Shape::of_preset(preset).unwrap().unwrap();
             assert_eq!(shape.unknown(&needs.iter().collect::<Vec<_>>()), [], "{preset}");
-            let late = Notification { late: true, ..resolved() };
+            let event = if shape.keeps_alerts() { Event::Opened } else { Event::Resolved };
+            let late = Notification { event, late: true, ..resolved() };
             let plain = Notification { plain: true, ..opened() };
             let mut all = Vec::new();
             let more = [("late", late), ("plain", plain), ("hostile", hostile())];

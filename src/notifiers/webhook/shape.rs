@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::values::{NAMES, values};
+use crate::domain::incident::Event;
 use crate::domain::names::CaptureName;
 use crate::domain::template::{Template, TemplateError};
 use crate::notifiers::message::fit;
@@ -46,7 +47,8 @@ struct Preset {
     /// Headers, whose values are ASCII.
     #[serde(default)]
     headers: BTreeMap<String, String>,
-    /// By event, `late`, or `any` for all others: the requests in their order.
+    /// By event, `late` for the beginning of what is over, or `any` for all others: the requests in their order. Only a
+    /// receiver that keeps alerts has `late`.
     messages: BTreeMap<String, Vec<Written>>,
 }
 
@@ -197,8 +199,14 @@ impl Shape {
     /// The requests, in their order.
     pub fn requests(&self, notification: &Notification) -> &[Request] {
         let event = notification.event.as_str();
-        let late = notification.late.then(|| self.messages.get("late")).flatten();
+        let is_late = notification.late && notification.event != Event::Resolved;
+        let late = is_late.then(|| self.messages.get("late")).flatten();
         late.or_else(|| self.messages.get(event)).or_else(|| self.messages.get("any")).map_or(&[][..], Vec::as_slice)
+    }
+
+    /// Whether the receiver keeps an alert for each incident.
+    pub fn keeps_alerts(&self) -> bool {
+        self.messages.contains_key("late")
     }
 
     /// What the templates may name, as this receiver takes it.
