@@ -301,6 +301,9 @@ pub struct Notification {
     pub late: bool,
     /// The receiver refused the full message: send the least that it can take.
     pub plain: bool,
+    /// It leaves before it is in the store, which fails: should the process end meanwhile, nobody knows of it afterwards.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unrecorded: bool,
 }
 
 impl Notification {
@@ -461,6 +464,23 @@ pub struct KeptBundle {
 /// While the store rests a commit grows with what happens, and not with how long it rests: of an account, a state and an
 /// incident only the last word is kept.
 impl Commit {
+    /// This, and then what came later.
+    #[must_use]
+    pub fn then(mut self, later: Self) -> Self {
+        self.runs.extend(later.runs);
+        later.accounts.into_values().for_each(|account| self.add_account(account));
+        later.states.into_iter().for_each(|(key, state)| self.remember(key, state));
+        later.forgotten.into_iter().for_each(|key| self.forget(key));
+        later.incidents.into_iter().for_each(|incident| self.put_incident(incident));
+        self.moments.extend(later.moments);
+        self.deliveries.extend(later.deliveries);
+        later.versions.into_iter().for_each(|version| self.put_version(version));
+        self.pulses.extend(later.pulses);
+        self.bundles.extend(later.bundles);
+        later.silences.into_iter().for_each(|silence| self.put_silence(silence));
+        self
+    }
+
     /// Slots that ended.
     pub fn add_account(&mut self, account: SlotAccount) {
         let of = (account.schedule.clone(), account.probe.clone());
@@ -543,6 +563,11 @@ pub trait Store: Send + Sync {
     /// after `now`. What would rest for longer than anything does was put down by a clock that has been set back since,
     /// and is due.
     fn due_deliveries(&self, now: Timestamp, per_channel: usize) -> BoxFuture<'_, Result<Due, StoreError>>;
+    /// The ids of what stands before a delivery that the store does not have yet: what waits for the channel about the same
+    /// incident, and a beginning that its fallback took, which hears the rest too. In a store without an outbox nothing does.
+    fn stands_before<'a>(&'a self, _delivery: &'a Delivery) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
     /// Records what came of an attempt.
     fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Makes due what rests until another attempt: after a start or a reload the reason to rest may be gone.

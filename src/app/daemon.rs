@@ -21,6 +21,7 @@ use crate::domain::time::{Length, earlier};
 use crate::engine::fanout::Fanout;
 use crate::engine::plan::Plan;
 use crate::engine::start::{Engine, Rooms};
+use crate::engine::unrecorded::Unrecorded;
 use crate::ports::{Clock, PublisherFactory, Store};
 use crate::settings::Level;
 use crate::store::{self, Sqlite};
@@ -108,7 +109,7 @@ impl Daemon {
 
         // The page is there before the state is loaded, and says so until it is.
         let (plans, fanout) = (watch::Sender::new(Arc::clone(&plan)), Fanout::default());
-        let page = fanout.clone();
+        let (page, unrecorded) = (fanout.clone(), Arc::<Unrecorded>::default());
         let page = Web {
             reader: Arc::clone(&store) as _,
             clock: Arc::clone(&clock),
@@ -116,6 +117,7 @@ impl Daemon {
             page: Arc::new(move || page.page()),
             ready: readiness,
             pings: Arc::clone(&self.surroundings.pulses) as _,
+            unrecorded: Arc::clone(&unrecorded),
         };
         tasks.spawn(web::serve(listener, page, stop_page.clone()));
         let rooms = Rooms {
@@ -126,6 +128,7 @@ impl Daemon {
             fanout,
             threads: threads.handles().to_vec(),
             pulses: Arc::clone(&self.surroundings.pulses),
+            unrecorded,
         };
         let mut engine = Engine::start(rooms).await.map_err(|error| fault(&error))?;
         ready.send_replace(true);

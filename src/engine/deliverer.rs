@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::fanout::Fanout;
 use super::plan::Plan;
 use super::runner::{new_id, said};
+use super::unrecorded::{Unrecorded, patiently};
 use crate::domain::incident::Event;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::names::ChannelName;
@@ -52,8 +53,10 @@ pub struct Deliverer {
     pub plan: watch::Receiver<Arc<Plan>>,
     /// Metrics of its own.
     pub fanout: Fanout,
-    /// Something was committed.
+    /// Something was committed, or leaves without that.
     pub wake: Arc<Notify>,
+    /// The messages that the store does not take.
+    pub unrecorded: Arc<Unrecorded>,
     /// Told to stop: what is being sent is finished or tried again by the next process.
     pub stop: CancellationToken,
 }
@@ -84,6 +87,13 @@ impl Work {
         let of_channel = self.busy.values().filter(|channel| **channel == delivery.channel).count();
         !self.busy.contains_key(&delivery.id) && of_channel < ATTEMPTS_MAX
     }
+
+    /// Whether something came of a message that only has to be recorded.
+    fn is_settled(&self, id: &str) -> bool {
+        self.unrecorded.iter().any(|(delivery, settlement)| {
+            delivery.id == id && !matches!(settlement, Settlement::Again { .. })
+        })
+    }
 }
 
 impl Deliverer {
@@ -94,7 +104,7 @@ impl Deliverer {
         loop {
             self.record(&mut work).await;
             let now = self.clock.now();
-            let due = match self.store.due_deliveries(now, ATTEMPTS_MAX).await {
+            let due = match patiently(&self.clock, self.store.due_deliveries(now, ATTEMPTS_MAX)).await {
                 Ok(due) => due,
                 Err(error) => {
                     tracing::error!("the outbox cannot be read: {error}");
@@ -122,7 +132,9 @@ impl Deliverer {
                     self.attempt(&mut work.attempts, delivery, resolve, first);
                 }
             }
-            let wake_at = self.clock.monotonic() + due.next_at.map_or(LOOK, |at| between(now, at).min(LOOK));
+            self.tell_unrecorded(&mut work, now).await;
+            let look = if self.unrecorded.is_empty() { LOOK } else { BACK_OFF_MIN };
+            let wake_at = self.clock.monotonic() + due.next_at.map_or(look, |at| between(now, at).min(look));
             let wake_at = work.rest_until.map_or(wake_at, |until| wake_at.min(until));
             tokio::select! {
                 biased;
@@ -150,8 +162,24 @@ impl Deliverer {
 
     /// A start or a reload may have mended what the messages wait for.
     async fn retry_all(&self) {
-        if let Err(error) = self.store.retry_deliveries(self.clock.now()).await {
+        if let Err(error) = patiently(&self.clock, self.store.retry_deliveries(self.clock.now())).await {
             tracing::warn!("messages that rest go on resting: {error}");
+        }
+    }
+
+    /// What the store does not take leaves from memory, unless the store has something that is to be told before it. Where it
+    /// cannot even be read nobody knows of any such thing.
+    async fn tell_unrecorded(&self, work: &mut Work, now: Timestamp) {
+        for (mut delivery, resolve) in self.unrecorded.due(now, |id| work.is_settled(id)) {
+            if !work.has_room(&delivery) {
+                continue;
+            }
+            let before = patiently(&self.clock, self.store.stands_before(&delivery)).await.unwrap_or_default();
+            if before.iter().all(|id| work.is_settled(id)) {
+                delivery.notification.unrecorded = true;
+                work.busy.insert(delivery.id.clone(), delivery.channel.clone());
+                self.attempt(&mut work.attempts, delivery, resolve, None);
+            }
         }
     }
 
@@ -165,7 +193,7 @@ impl Deliverer {
         let notifier = self.plan.borrow().channels.get(&delivery.channel).cloned();
         let clock = Arc::clone(&self.clock);
         attempts.spawn(async move {
-            let plain = delivery.notification.plain;
+            let Notification { plain, unrecorded, .. } = delivery.notification;
             // An incident that opened and closed while its channel was down is told by one message, unless a repetition of
             // that would open it again.
             let in_turn = notifier.as_ref().is_some_and(|notifier| notifier.keeps_alerts());
@@ -175,7 +203,7 @@ impl Deliverer {
                     let Notification { event, transition, .. } =
                         if in_turn { &delivery.notification } else { &resolve.notification };
                     let (event, transition) = (*event, *transition);
-                    Notification { event, transition, late: true, plain, ..resolve.notification.clone() }
+                    Notification { event, transition, late: true, plain, unrecorded, ..resolve.notification.clone() }
                 },
             );
             let again = |message: &str| NotifyError::Transient { message: message.to_owned(), retry_after: None };
@@ -219,25 +247,31 @@ impl Deliverer {
                 work.unrecorded.push_back((delivery, Settlement::Merged { at: now }));
                 work.unrecorded.push_back((resolve, settlement));
             }
+            // Nothing is put down of a row that is not there yet.
+            (Settlement::Again { at, plain, .. }, _) if self.unrecorded.holds(&delivery.id) => {
+                self.unrecorded.again(&delivery.id, at, plain);
+                work.busy.remove(&delivery.id);
+            }
             (settlement, _) => work.unrecorded.push_back((delivery, settlement)),
         }
     }
 
-    /// Records what came of attempts. A store that fails is asked again a second later; until then nothing of it is sent
-    /// again.
+    /// Records what came of attempts, once the store has their messages. A store that fails is asked again a second later;
+    /// until then nothing of it is sent again.
     async fn record(&self, work: &mut Work) {
         if work.rest_until.is_some_and(|until| self.clock.monotonic() < until) {
             return;
         }
-        while let Some((delivery, settlement)) = work.unrecorded.front() {
-            if let Err(error) = self.store.settle(delivery, settlement.clone()).await {
+        while let Some(index) = work.unrecorded.iter().position(|(delivery, _)| !self.unrecorded.holds(&delivery.id)) {
+            let (delivery, settlement) = &work.unrecorded[index];
+            if let Err(error) = patiently(&self.clock, self.store.settle(delivery, settlement.clone())).await {
                 if work.rest_until.is_none() {
                     tracing::error!(channel = %delivery.channel, "what became of a message cannot be recorded: {error}");
                 }
                 work.rest_until = Some(self.clock.monotonic() + BACK_OFF_MIN);
                 return;
             }
-            if let Some((delivery, _)) = work.unrecorded.pop_front() {
+            if let Some((delivery, _)) = work.unrecorded.remove(index) {
                 work.busy.remove(&delivery.id);
             }
         }
@@ -363,6 +397,7 @@ mod tests {
                 url: None,
                 late: false,
                 plain: false,
+                unrecorded: false,
             },
             created_at: now,
             attempts,
@@ -533,6 +568,7 @@ mod tests {
             plan,
             fanout: Fanout::default(),
             wake: Arc::default(),
+            unrecorded: Arc::default(),
             stop: stop.clone(),
         };
         let mut task = JoinSet::new();

@@ -172,6 +172,7 @@ fn facts(notification: &Notification, incident: &Incident) -> Vec<(&'static str,
         }
     };
     let late = "the incident was over before this message could be delivered";
+    let unrecorded = "the store of Roundsman fails: of what is said here nothing may be known after a restart";
     let all = [
         ("severity", Some(incident.severity.to_string())),
         ("site", Some(notification.site.clone())),
@@ -180,6 +181,7 @@ fn facts(notification: &Notification, incident: &Incident) -> Vec<(&'static str,
         ("since", Some(since)),
         ("taken on", incident.acknowledged.as_ref().map(|taken| format!("{} by {taken}", clock(taken.at)))),
         ("late", notification.late.then(|| late.to_owned())),
+        ("unrecorded", notification.unrecorded.then(|| unrecorded.to_owned())),
         ("labels", Some(labels.join(", "))),
         ("runbook", incident.runbook.clone()),
         ("page", notification.url.clone()),
@@ -278,6 +280,7 @@ pub(crate) mod tests {
             url: Some("https://rounds.example/incidents/01K0000000000000000000000A".to_owned()),
             late: false,
             plain: false,
+            unrecorded: false,
         }
     }
 

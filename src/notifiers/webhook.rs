@@ -317,6 +317,9 @@ fn body(notification: &Notification) -> Value {
         ];
         fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
     }
+    if notification.unrecorded {
+        body["unrecorded"] = true.into();
+    }
     body
 }
 
@@ -360,6 +363,7 @@ mod tests {
             url: Some("https://rounds.example.com/incidents/01JDEXAMPLE".to_owned()),
             late: false,
             plain,
+            unrecorded: false,
         }
     }
 

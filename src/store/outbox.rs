@@ -39,11 +39,6 @@ pub fn write(connection: &Connection, delivery: &Delivery) -> Result<()> {
     insert(connection, delivery, target, fallback)
 }
 
-/// Whether a channel may hear of an incident first by such a message. The statements below name the same two events.
-fn begins(event: Event) -> bool {
-    matches!(event, Event::Opened | Event::Escalated)
-}
-
 fn insert(connection: &Connection, delivery: &Delivery, channel: &str, fallback: Option<&str>) -> Result<()> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO outbox (id, channel, fallback, incident, event, transition, created_at, next_attempt_at, attempts,
@@ -107,7 +102,7 @@ fn hand_over(connection: &Connection, from: &Delivery, fallback: &Delivery, at: 
     if !hears(connection, notification, to)? {
         insert(connection, fallback, to, None)?;
     }
-    if begins(notification.event) && heir(connection, incident, from.channel.as_str())?.is_some() {
+    if notification.event.begins() && heir(connection, incident, from.channel.as_str())?.is_some() {
         let resolve = Notification { event: Event::Resolved, ..notification.clone() };
         let mut update = connection.prepare_cached(if hears(connection, &resolve, to)? {
             "UPDATE outbox SET state = 'merged', settled_at = ?3
@@ -163,7 +158,7 @@ pub fn due(connection: &Connection, now: Timestamp, per_channel: usize) -> Resul
         firsts.extend(first_receipt(connection, delivery)?.map(|receipt| (delivery.id.clone(), receipt)));
     }
     let mut resolves = Vec::new();
-    for opened in due.iter().filter(|delivery| begins(delivery.notification.event)) {
+    for opened in due.iter().filter(|delivery| delivery.notification.event.begins()) {
         resolves.extend(resolve_of(connection, opened)?);
     }
     let (mut now_due, mut overtaken) = (Vec::new(), Vec::new());
@@ -209,6 +204,18 @@ fn first_receipt(connection: &Connection, of: &Delivery) -> Result<Option<Receip
     )?;
     let of = params![&*of.notification.incident.id.0, of.channel.as_str()];
     select.query_row(of, |row| Ok(Receipt { id: row.get(0)? })).optional()
+}
+
+/// The ids of what stands before a delivery that is not in the outbox yet: the rows that wait, and a beginning that was given
+/// up on, whose fallback is to hear the rest.
+pub fn before(connection: &Connection, delivery: &Delivery) -> Result<Vec<String>> {
+    let mut select = connection.prepare_cached(
+        "SELECT id FROM outbox
+         WHERE incident = ?1 AND channel = ?2 AND id <> ?3
+           AND (state = 'pending' OR state = 'dead' AND event IN ('opened', 'escalated') AND fallback IS NOT NULL)",
+    )?;
+    let of = params![&*delivery.notification.incident.id.0, delivery.channel.as_str(), delivery.id];
+    select.query_map(of, |row| row.get(0))?.collect()
 }
 
 /// Makes due what rests.

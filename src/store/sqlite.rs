@@ -124,6 +124,11 @@ impl Store for Sqlite {
         Box::pin(self.readers.read(move |connection| outbox::due(connection, now, per_channel)))
     }
 
+    fn stands_before<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
+        let delivery = delivery.clone();
+        Box::pin(self.readers.read(move |connection| outbox::before(connection, &delivery)))
+    }
+
     fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {
         let settled = Box::new((delivery.clone(), settlement));
         Box::pin(async move { self.write(Work::Settle(settled)).await.map(|_| ()) })

@@ -136,6 +136,7 @@ pub fn delivery(of: &Incident, transition: u32, event: Event, to: &str, at: i64)
             url: None,
             late: false,
             plain: false,
+            unrecorded: false,
         },
         created_at: second(at),
         attempts: 0,

@@ -3,7 +3,8 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::marks::Tone;
-use super::view::View;
+use super::view::{LINE_MAX, View};
+use crate::engine::unrecorded::Trouble;
 
 /// After how many seconds a page reads itself anew.
 pub const REFRESH_SECONDS: u32 = 10;
@@ -69,7 +70,10 @@ pub fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
                     }
                     span .r { (view.text(&view.plan.location, 60)) " · " (view.now.format("%H:%M:%S UTC")) }
                 }
-                main { (frame.main) }
+                main {
+                    @if let Some(trouble) = &view.trouble { (unrecorded(view, trouble)) }
+                    (frame.main)
+                }
                 footer {
                     "Roundsman " (env!("CARGO_PKG_VERSION"))
                     @if let Some(seconds) = refresh {
@@ -79,6 +83,16 @@ pub fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Word of a store that fails, which is no trouble of any target's.
+fn unrecorded(view: &View<'_>, trouble: &Trouble) -> Markup {
+    html! {
+        p .lede role="status" {
+            b .bad { "Nothing is recorded since " (view.instant(trouble.since)) "." }
+            " Probing goes on, and alerts leave marked as unrecorded: " (view.text(&trouble.why, LINE_MAX)) "."
         }
     }
 }

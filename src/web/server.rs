@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::routes;
 use crate::engine::plan::Plan;
+use crate::engine::unrecorded::Unrecorded;
 use crate::ports::{Clock, Exposition, Pings, StatusReader};
 
 /// Connections at a time; more wait in the kernel's queue.
@@ -51,6 +52,8 @@ pub struct Web {
     pub ready: watch::Receiver<bool>,
     /// Takes what jobs elsewhere say of themselves.
     pub pings: Arc<dyn Pings>,
+    /// Knows whether the store takes what happens.
+    pub unrecorded: Arc<Unrecorded>,
 }
 
 /// Answers until it is told to stop; then ends what is under way within two seconds.

@@ -41,6 +41,7 @@ mod servers;
 mod shown;
 mod sns;
 mod stopped;
+mod storage;
 mod tcp;
 mod telling;
 mod timing;

@@ -105,5 +105,6 @@ pub fn opened(incident: &str, at: Timestamp) -> Notification {
         url: None,
         late: false,
         plain: false,
+        unrecorded: false,
     }
 }

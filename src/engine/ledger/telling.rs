@@ -149,6 +149,7 @@ impl Ledger {
             url,
             late: false,
             plain: false,
+            unrecorded: false,
         };
         commit.deliveries.extend(channels.iter().map(|channel| Delivery {
             id: new_id(now),

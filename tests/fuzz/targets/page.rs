@@ -110,7 +110,7 @@ fn probe() -> ProbeName {
 
 fn notification(incident: Incident) -> Notification {
     let (at, site) = (at(), "shop".to_owned());
-    Notification { event: Event::Opened, incident, transition: 1, at, site, url: None, late: false, plain: false }
+    Notification { event: Event::Opened, incident, transition: 1, at, site, url: None, late: false, plain: false, unrecorded: false }
 }
 
 #[derive(Clone)]
@@ -160,6 +160,7 @@ fn pages(incident: &Incident) -> Vec<String> {
         page: Arc::new(|| None),
         ready: watch::channel(true).1,
         pings: Arc::new(roundsman::engine::pulses::Pulses::default()),
+        unrecorded: Arc::default(),
     };
     let service = TowerToHyperService::new(router(web, "127.0.0.1:80".parse().unwrap()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
