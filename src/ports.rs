@@ -609,6 +609,14 @@ pub enum StoreError {
         /// Why not, and what to do.
         reason: String,
     },
+    /// What is in it cannot be believed.
+    #[error("the store {path} is damaged: {found}")]
+    Damaged {
+        /// Where it is.
+        path: String,
+        /// What was found.
+        found: String,
+    },
     /// Another process has it.
     #[error("the store {path} belongs to another process{holder}")]
     Owned {

@@ -110,6 +110,10 @@ impl Daemon {
         // The page is there before the state is loaded, and says so until it is.
         let (plans, fanout) = (watch::Sender::new(Arc::clone(&plan)), Fanout::default());
         let (page, unrecorded) = (fanout.clone(), Arc::<Unrecorded>::default());
+        if let Some(lost) = store.lost() {
+            tracing::error!("the store was damaged: {lost}");
+            unrecorded.lose(lost);
+        }
         let page = Web {
             reader: Arc::clone(&store) as _,
             clock: Arc::clone(&clock),

@@ -76,7 +76,17 @@ fn test(plan: &Plan, channel: &ChannelName, now: Timestamp) -> Result<Notificati
         ..Incident::opened(id, probe, Aspect::Failing, Severity::P4, run, now)
     };
     let (site, url) = (plan.site.clone(), plan.web.url.clone());
-    Ok(Notification { event: Event::Opened, incident, transition: 1, at: now, site, url, late: false, plain: false, unrecorded: false })
+    Ok(Notification {
+        event: Event::Opened,
+        incident,
+        transition: 1,
+        at: now,
+        site,
+        url,
+        late: false,
+        plain: false,
+        unrecorded: false,
+    })
 }
 
 /// What came of one message.

@@ -90,9 +90,9 @@ impl Work {
 
     /// Whether something came of a message that only has to be recorded.
     fn is_settled(&self, id: &str) -> bool {
-        self.unrecorded.iter().any(|(delivery, settlement)| {
-            delivery.id == id && !matches!(settlement, Settlement::Again { .. })
-        })
+        self.unrecorded
+            .iter()
+            .any(|(delivery, settlement)| delivery.id == id && !matches!(settlement, Settlement::Again { .. }))
     }
 }
 

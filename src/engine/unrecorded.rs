@@ -21,6 +21,7 @@ pub struct Unrecorded(Mutex<Held>);
 #[derive(Default)]
 struct Held {
     trouble: Option<Trouble>,
+    lost: Option<String>,
     /// By id, which sorts by time.
     messages: BTreeMap<String, Delivery>,
 }
@@ -60,6 +61,16 @@ impl Unrecorded {
     /// Why the store takes nothing, while it does not.
     pub fn trouble(&self) -> Option<Trouble> {
         self.held().trouble.clone()
+    }
+
+    /// The store was damaged when this process started, which it never forgets.
+    pub fn lose(&self, what: &str) {
+        self.held().lost = Some(what.to_owned());
+    }
+
+    /// What became of a store that was damaged.
+    pub fn lost(&self) -> Option<String> {
+        self.held().lost.clone()
     }
 
     /// Whether the store does not have a message yet.

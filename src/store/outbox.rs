@@ -178,6 +178,12 @@ pub fn due(connection: &Connection, now: Timestamp, per_channel: usize) -> Resul
     Ok(Due { now: now_due, resolves, overtaken, firsts, next_at, oldest })
 }
 
+/// Reads all that waits.
+pub fn pending(connection: &Connection) -> Result<()> {
+    let mut select = connection.prepare_cached("SELECT * FROM outbox WHERE state = 'pending'")?;
+    select.query_map([], delivery)?.try_for_each(|delivery| delivery.map(drop))
+}
+
 /// Whether a message of an incident that goes on comes after its end, of which the channel hears or has heard. An
 /// escalation may be the first that a channel hears of it, and is then told with the end.
 fn is_overtaken(connection: &Connection, delivery: &Delivery) -> Result<bool> {

@@ -12,7 +12,7 @@ use super::lock::{self, Lock};
 use super::opening::{self, refused};
 use super::readers::Readers;
 use super::writer::{Done, QUEUE_MAX, Task, Work, Writer};
-use super::{outbox, reads};
+use super::{damage, outbox, reads};
 use crate::domain::debt::Debt;
 use crate::domain::incident::IncidentId;
 use crate::domain::outcome::RunId;
@@ -25,7 +25,20 @@ use crate::ports::{
 pub fn open(path: &Path) -> Result<Arc<Sqlite>, StoreError> {
     opening::make_directory(path)?;
     let lock = Lock::take(path)?;
-    let connection = opening::start(path)?;
+    let (connection, lost) = match opening::start(path) {
+        Err(StoreError::Damaged { found, .. }) => {
+            let aside = damage::put_aside(path);
+            let aside = aside.map_err(|error| {
+                refused(path, format!("it is damaged ({found}) and cannot be put aside: {}", opening::in_words(&error)))
+            })?;
+            let lost = format!(
+                "what was known is lost, and what is still failing is told anew; the damaged store is at {}: {found}",
+                aside.display()
+            );
+            (opening::start(path)?, Some(lost))
+        }
+        started => (started?, None),
+    };
     let keeper = opening::keeper(path)?;
     let (sender, tasks) = mpsc::channel(QUEUE_MAX);
     let transactions = Arc::new(AtomicU64::new(0));
@@ -44,6 +57,7 @@ pub fn open(path: &Path) -> Result<Arc<Sqlite>, StoreError> {
         writer: Mutex::new(Some(thread)),
         readers: Arc::new(Readers::of(path.to_owned())),
         transactions,
+        lost,
     }))
 }
 
@@ -67,12 +81,18 @@ pub struct Sqlite {
     writer: Mutex<Option<JoinHandle<()>>>,
     readers: Arc<Readers>,
     transactions: Arc<AtomicU64>,
+    lost: Option<String>,
 }
 
 impl Sqlite {
     /// How many transactions were committed since the store was opened: many callers share one.
     pub fn transactions(&self) -> u64 {
         self.transactions.load(Ordering::Relaxed)
+    }
+
+    /// What became of the store that was there, where it was damaged.
+    pub fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
     }
 
     /// Takes no more work, writes what is queued, puts the log into the database and releases the lock. Afterwards

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::marks::Tone;
-use super::view::{LINE_MAX, View};
+use super::view::{LINE_MAX, VALUE_MAX, View};
 use crate::engine::unrecorded::Trouble;
 
 /// After how many seconds a page reads itself anew.
@@ -72,6 +72,7 @@ pub fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
                 }
                 main {
                     @if let Some(trouble) = &view.trouble { (unrecorded(view, trouble)) }
+                    @if let Some(lost) = &view.lost { (damaged(view, lost)) }
                     (frame.main)
                 }
                 footer {
@@ -94,6 +95,13 @@ fn unrecorded(view: &View<'_>, trouble: &Trouble) -> Markup {
             b .bad { "Nothing is recorded since " (view.instant(trouble.since)) "." }
             " Probing goes on, and alerts leave marked as unrecorded: " (view.text(&trouble.why, LINE_MAX)) "."
         }
+    }
+}
+
+/// Word of a store that could not be read when the process started.
+fn damaged(view: &View<'_>, lost: &str) -> Markup {
+    html! {
+        p .lede role="status" { b .bad { "The store was damaged." } " " (view.text(lost, VALUE_MAX)) }
     }
 }
 

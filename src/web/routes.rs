@@ -97,8 +97,12 @@ async fn style() -> impl IntoResponse {
 
 /// A store that fails is told and is no reason to be taken out of service: probing goes on, and alerts leave.
 async fn readiness(State(room): State<Arc<Room>>) -> impl IntoResponse {
-    match room.web.unrecorded.trouble() {
+    let unrecorded = &room.web.unrecorded;
+    match unrecorded.trouble() {
         _ if !room.is_ready() => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()),
+        None if unrecorded.lost().is_some() => {
+            (StatusCode::OK, "ready, degraded: the store was damaged at the start\n".to_owned())
+        }
         None => (StatusCode::OK, "ready\n".to_owned()),
         Some(Trouble { since, why }) => {
             let since = rfc3339(since);
@@ -165,8 +169,8 @@ impl Room {
     }
 
     fn view<'a>(&self, plan: &'a Plan, uri: &Uri) -> View<'a> {
-        let trouble = self.web.unrecorded.trouble();
-        View { plan, now: self.web.clock.now(), live: uri.query() != Some("still"), trouble }
+        let (trouble, lost) = (self.web.unrecorded.trouble(), self.web.unrecorded.lost());
+        View { plan, now: self.web.clock.now(), live: uri.query() != Some("still"), trouble, lost }
     }
 
     async fn overview(&self) -> Result<Arc<Overview>, StoreError> {

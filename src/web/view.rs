@@ -25,6 +25,8 @@ pub struct View<'a> {
     pub live: bool,
     /// Why nothing is recorded, while that is so.
     pub trouble: Option<Trouble>,
+    /// What became of a store that was damaged when the process started.
+    pub lost: Option<String>,
 }
 
 impl View<'_> {

@@ -201,8 +201,7 @@ fn pagerduty_has_one_alert_for_each_incident_however_often_it_is_told() {
     let (opened, other) = (notification(), opened("I2", notification().at));
     let end = resolved(&other);
     let late = Notification { event: Event::Opened, late: true, ..end.clone() };
-    let receipts =
-        send(&pagerduty, &[opened.clone(), opened.clone(), resolved(&opened), resolved(&opened), late, end]);
+    let receipts = send(&pagerduty, &[opened.clone(), opened.clone(), resolved(&opened), resolved(&opened), late, end]);
     assert_eq!(receipts[0].id.as_deref(), Some("I1"));
     let events: Vec<_> = receiver
         .taken()

@@ -46,6 +46,7 @@ mod tcp;
 mod telling;
 mod timing;
 mod tls;
+mod unseen;
 mod webhook;
 #[cfg(feature = "websocket")]
 mod websocket;

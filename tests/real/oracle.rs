@@ -105,7 +105,8 @@ fn integrity(store: &Connection) -> String {
 
 #[test]
 fn a_plug_may_be_pulled_at_any_instant() {
-    let (seed, kills) = (number("ROUNDSMAN_SEED").unwrap_or_else(rand::random), number("ROUNDSMAN_KILLS").unwrap_or(50));
+    let (seed, kills) =
+        (number("ROUNDSMAN_SEED").unwrap_or_else(rand::random), number("ROUNDSMAN_KILLS").unwrap_or(50));
     println!("ROUNDSMAN_SEED={seed} ROUNDSMAN_KILLS={kills}");
     let mut random = StdRng::seed_from_u64(seed);
     let world = Arc::new(World::start(seed));

@@ -52,7 +52,7 @@ const ALERT_WITHIN: Duration = Duration::from_secs(20);
 struct Watched {
     target: Target,
     receiver: Receiver,
-    _directory: TempDir,
+    directory: TempDir,
     daemon: Daemon,
 }
 
@@ -73,7 +73,7 @@ impl Watched {
             ("schedules/s.yaml", "often: { every: 1s, probes: [\"*\"], alert: { after: 1, severity: P1 } }\n"),
         ]);
         let daemon = Daemon::run(directory.path(), &[]);
-        let watched = Self { target, receiver, _directory: directory, daemon };
+        let watched = Self { target, receiver, directory, daemon };
         watched.wait_for("a run is recorded", || count("SELECT count(*) FROM runs WHERE verdict = 'passed'") >= 3);
         assert_eq!(watched.get("/readyz"), (200, "ready\n".to_owned()));
         watched
@@ -130,8 +130,7 @@ impl Watched {
         assert_eq!(status.code(), Some(0), "{said}");
         assert!(!said.contains("panicked"), "{said}");
         assert_eq!(count("SELECT count(*) FROM runs WHERE verdict = 'inconclusive' AND why NOT LIKE '%shut_down%'"), 0);
-        let integrity: String =
-            store().query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("an answer");
+        let integrity: String = store().query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("an answer");
         assert_eq!(integrity, "ok");
     }
 }
@@ -219,4 +218,38 @@ fn a_store_that_another_program_locks_changes_no_verdict_and_keeps_no_alert_back
     sleep(Duration::from_secs(60).saturating_sub(now().since(began)));
     foreign.execute_batch("ROLLBACK").expect("it unlocks");
     watched.makes_up();
+}
+
+#[test]
+fn a_damaged_store_is_put_aside_and_what_still_fails_is_told_once() {
+    let name = "storage::a_damaged_store_is_put_aside_and_what_still_fails_is_told_once";
+    if ran_within(name, &["--map-root-user", "--mount"], PLAIN, &[]) {
+        return;
+    }
+    let Watched { mut target, mut receiver, mut directory, daemon } = Watched::start();
+    target.set(false);
+    receiver.wait_until(|taken| of(taken, "opened") >= 3);
+    let (status, said) = daemon.terminate();
+    assert_eq!(status.code(), Some(0), "{said}");
+    let path = Path::new("/mnt/state/roundsman.db");
+    let whole = std::fs::read(path).expect("the store");
+    let mut flipped = whole.clone();
+    flipped[4_096 * 2] ^= 0xff;
+    for (told, damaged) in (1..).zip([whole[..whole.len() / 2].to_vec(), flipped, Vec::new()]) {
+        let is_damaged = !damaged.is_empty();
+        std::fs::write(path, &damaged).expect("a file");
+        let daemon = Daemon::run(directory.path(), &[]);
+        receiver.wait_until(|taken| of(taken, "opened") >= 3 * (told + 1));
+        let watched = Watched { target, receiver, directory, daemon };
+        let (status, ready) = watched.get("/readyz");
+        assert_eq!((status, ready.starts_with("ready, degraded: the store was damaged")), (200, is_damaged), "{ready}");
+        assert_eq!(watched.get("/").1.contains("The store was damaged."), is_damaged);
+        sleep(Duration::from_millis(2_500));
+        let daemon;
+        Watched { target, receiver, directory, daemon } = watched;
+        assert_eq!(of(&receiver.taken(), "opened"), 3 * (told + 1), "each that fails is told once");
+        let (status, said) = daemon.terminate();
+        assert_eq!(status.code(), Some(0), "{said}");
+        assert_eq!(said.contains("the store was damaged: what was known is lost"), is_damaged, "{said}");
+    }
 }

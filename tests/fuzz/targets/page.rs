@@ -110,7 +110,17 @@ fn probe() -> ProbeName {
 
 fn notification(incident: Incident) -> Notification {
     let (at, site) = (at(), "shop".to_owned());
-    Notification { event: Event::Opened, incident, transition: 1, at, site, url: None, late: false, plain: false, unrecorded: false }
+    Notification {
+        event: Event::Opened,
+        incident,
+        transition: 1,
+        at,
+        site,
+        url: None,
+        late: false,
+        plain: false,
+        unrecorded: false,
+    }
 }
 
 #[derive(Clone)]

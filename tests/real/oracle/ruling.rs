@@ -32,11 +32,7 @@ pub fn rows(store: &Connection) -> Vec<Row> {
         .prepare_cached("SELECT channel, incident, event, transition, state FROM outbox ORDER BY created_at, id")
         .expect("the table");
     let rows = statement.query_map([], |row| {
-        Ok(Row {
-            key: (row.get(0)?, row.get(1)?, row.get(2)?),
-            transition: row.get(3)?,
-            state: row.get(4)?,
-        })
+        Ok(Row { key: (row.get(0)?, row.get(1)?, row.get(2)?), transition: row.get(3)?, state: row.get(4)? })
     });
     rows.expect("rows").map(|row| row.expect("a row")).collect()
 }
@@ -50,8 +46,7 @@ pub fn incidents(store: &Connection) -> Vec<Incident> {
 
 /// How many incidents of each probe its runs tell of, by a rule of its own: a run that failed after one that did not.
 fn told_by_runs(store: &Connection) -> BTreeMap<String, usize> {
-    let mut statement =
-        store.prepare("SELECT probe, verdict FROM runs ORDER BY probe, started_at").expect("the table");
+    let mut statement = store.prepare("SELECT probe, verdict FROM runs ORDER BY probe, started_at").expect("the table");
     let runs = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut failing = BTreeSet::new();

@@ -134,7 +134,10 @@ routes: [{{ to: [hook, duty, team, topic] }}]
 "
                 ),
             ),
-            ("probes/p.yaml", &format!("api: {{ each: {{ {each} }}, http: \"http://{at}/endpoints/${{each:value}}\" }}\n")),
+            (
+                "probes/p.yaml",
+                &format!("api: {{ each: {{ {each} }}, http: \"http://{at}/endpoints/${{each:value}}\" }}\n"),
+            ),
             ("schedules/s.yaml", "often: { every: 1s, probes: [\"*\"], alert: { after: 1, severity: P1 } }\n"),
         ])
     }
