@@ -31,8 +31,9 @@ pub const ATTEMPT_MAX: Duration = Duration::from_secs(15);
 /// The back-off grows from here, doubling, with full jitter …
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 
-/// … to here, so that the outbox is empty within this long after a receiver is well again.
-const BACK_OFF_MAX: Duration = Duration::from_secs(60);
+/// … to here, so that together with an attempt that still hangs the outbox is empty within a minute after a receiver is well
+/// again.
+const BACK_OFF_MAX: Duration = Duration::from_secs(45);
 
 /// How long a channel rests that says that we may not, or that it is gone: it needs a person.
 const UNAUTHORIZED_REST: Duration = Duration::from_secs(300);
@@ -417,16 +418,16 @@ mod tests {
     }
 
     #[test]
-    fn back_off_doubles_to_a_minute_and_heeds_the_receiver() {
+    fn back_off_doubles_up_to_its_end_and_heeds_the_receiver() {
         let now = at("2026-11-24T10:00:00Z");
         for (attempts, retry_after, seconds) in
-            [(0, None, 1), (3, None, 8), (9, None, 60), (60, None, 60), (0, Some(90), 90), (0, Some(u64::MAX), 3_600)]
+            [(0, None, 1), (3, None, 8), (9, None, 45), (60, None, 45), (0, Some(90), 90), (0, Some(u64::MAX), 3_600)]
         {
             let settlement = next(&delivery(Event::Opened, attempts), None, &transient(retry_after), now, 1.0);
             assert_eq!(rest(settlement, now), Duration::from_secs(seconds));
         }
         let jittered = next(&delivery(Event::Opened, 9), None, &transient(None), now, 0.25);
-        assert_eq!(rest(jittered, now), Duration::from_secs(15));
+        assert_eq!(rest(jittered, now), Duration::from_millis(11_250));
     }
 
     #[test]

@@ -191,7 +191,7 @@ fn damaged(path: &Path, found: &str) -> StoreError {
 mod tests {
     use super::*;
     use crate::domain::incident::Severity;
-    use crate::ports::{Commit, StatusReader as _, Store as _};
+    use crate::ports::{Commit, Store as _};
     use crate::store::open;
     use crate::store::testing::{incident, kept, opening, run, second};
     use std::os::unix::fs::PermissionsExt as _;

@@ -152,7 +152,7 @@ body: {{ http: {{ method: POST, url: \"{at}/\", json: {{ password: \"{}\" }} }},
 oauth: {{ http: {{ url: \"{at}/\", oauth2: {{ token_url: \"{at}/token\", client_id: probe, client_secret: \"{}\" }} }} }}
 postgres: {{ postgres: {{ address: \"{parrot}\", user: probe, password: \"{}\", tls: false }} }}
 redis: {{ redis: {{ address: \"{parrot}\", password: \"{}\" }} }}
-grpc: {{ grpc: {{ address: \"{parrot}\", bearer: \"{}\" }} }}
+grpc: {{ grpc: {{ url: \"http://{parrot}\", bearer: \"{}\" }} }}
 socket: {{ websocket: {{ url: \"ws://{parrot}/\", bearer: \"{}\" }} }}
 job: {{ heartbeat: {{ token: \"{}\", every: 1h }} }}
 away: {{ http: {{ url: \"http://127.0.0.1:9/{}\", bearer: \"{}\" }} }}
