@@ -51,6 +51,8 @@ fn canary(name: &str) -> String {
         "DUTY" => "d0c4n4ry00000000000000000000f00d".to_owned(),
         "SLACK" => "T0C4N4RY/B0C4N4RY/xCanarySlackx".to_owned(),
         "BOT" => "xoxb-0-CanaryBot-x".to_owned(),
+        // It goes into a header as it is.
+        "PAGE" => "Zq7CanaryPAGE+/=x.9".to_owned(),
         "PING" => "Canary-Ping-0123456789".to_owned(),
         name => format!("Zq7Canary{name}+/=x\"'&<é>9"),
     }
@@ -152,7 +154,7 @@ body: {{ http: {{ method: POST, url: \"{at}/\", json: {{ password: \"{}\" }} }},
 oauth: {{ http: {{ url: \"{at}/\", oauth2: {{ token_url: \"{at}/token\", client_id: probe, client_secret: \"{}\" }} }} }}
 postgres: {{ postgres: {{ address: \"{parrot}\", user: probe, password: \"{}\", tls: false }} }}
 redis: {{ redis: {{ address: \"{parrot}\", password: \"{}\" }} }}
-grpc: {{ grpc: {{ url: \"http://{parrot}\", bearer: \"{}\" }} }}
+grpc: {{ grpc: {{ url: \"grpc://{parrot}\", bearer: \"{}\" }} }}
 socket: {{ websocket: {{ url: \"ws://{parrot}/\", bearer: \"{}\" }} }}
 job: {{ heartbeat: {{ token: \"{}\", every: 1h }} }}
 away: {{ http: {{ url: \"http://127.0.0.1:9/{}\", bearer: \"{}\" }} }}
