@@ -46,7 +46,6 @@ mod tcp;
 mod telling;
 mod timing;
 mod tls;
-mod unseen;
 mod webhook;
 #[cfg(feature = "websocket")]
 mod websocket;
