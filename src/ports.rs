@@ -341,7 +341,8 @@ pub struct Notification {
     pub site: String,
     /// The page of the incident, where people can reach one.
     pub url: Option<String>,
-    /// The incident opened and was resolved before anybody could be told; this one message tells both.
+    /// The incident opened and was resolved before anybody could be told; this message tells both, or to a receiver that
+    /// keeps alerts the beginning.
     pub late: bool,
     /// The receiver refused the full message: send the least that it can take.
     pub plain: bool,
@@ -349,6 +350,9 @@ pub struct Notification {
     /// the gravest. It is made up at each attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Group>,
+    /// It leaves before it is in the store, which fails: should the process end meanwhile, nobody knows of it afterwards.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unrecorded: bool,
 }
 
 impl Notification {
@@ -381,13 +385,18 @@ impl Notification {
         self.several().map_or_else(|| self.summary_of_one(), |group| self.summary_of(group))
     }
 
+    /// What its words are about: what is told late is over, whatever its event is for the receiver.
+    pub fn said(&self) -> Event {
+        if self.late { Event::Resolved } else { self.event }
+    }
+
     fn summary_of(&self, group: &Group) -> String {
         let (size, probes) = (group.size, group.probes());
         let over = match group.over() {
             over if over > 0 && !self.late => format!(" ({over} of them over by now)"),
             _ => String::new(),
         };
-        match self.event {
+        match self.said() {
             Event::Opened => group.trouble("") + &over,
             Event::Reminder => group.trouble("still ") + &over,
             Event::Escalated => format!("nobody has taken them on: {}{over}", group.trouble("still ")),
@@ -408,7 +417,7 @@ impl Notification {
     }
 
     fn summary_of_one(&self) -> String {
-        match self.event {
+        match self.said() {
             Event::Opened => self.incident.summary(),
             Event::Reminder => self.incident.still(self.at),
             Event::Escalated => format!("nobody has taken it on: {}", self.incident.still(self.at)),
@@ -563,6 +572,23 @@ pub struct KeptBundle {
 /// While the store rests a commit grows with what happens, and not with how long it rests: of an account, a state and an
 /// incident only the last word is kept.
 impl Commit {
+    /// This, and then what came later.
+    #[must_use]
+    pub fn then(mut self, later: Self) -> Self {
+        self.runs.extend(later.runs);
+        later.accounts.into_values().for_each(|account| self.add_account(account));
+        later.states.into_iter().for_each(|(key, state)| self.remember(key, state));
+        later.forgotten.into_iter().for_each(|key| self.forget(key));
+        later.incidents.into_iter().for_each(|incident| self.put_incident(incident));
+        self.moments.extend(later.moments);
+        self.deliveries.extend(later.deliveries);
+        later.versions.into_iter().for_each(|version| self.put_version(version));
+        self.pulses.extend(later.pulses);
+        self.bundles.extend(later.bundles);
+        later.silences.into_iter().for_each(|silence| self.put_silence(silence));
+        self
+    }
+
     /// Slots that ended.
     pub fn add_account(&mut self, account: SlotAccount) {
         let of = (account.schedule.clone(), account.probe.clone());
@@ -661,6 +687,11 @@ pub trait Store: Send + Sync {
     ) -> BoxFuture<'a, Result<(), StoreError>>;
     /// What a delivery of [`Due::grouped`] tells besides its own incident.
     fn group<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Option<Group>, StoreError>>;
+    /// The ids of what stands before a delivery that the store does not have yet: what waits for the channel about the same
+    /// incident, and a beginning that its fallback took, which hears the rest too. In a store without an outbox nothing does.
+    fn stands_before<'a>(&'a self, _delivery: &'a Delivery) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
     /// Records what came of an attempt, of all that the message tells.
     fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Makes due what rests until another attempt: after a start or a reload the reason to rest may be gone.
@@ -800,6 +831,14 @@ pub enum StoreError {
         path: String,
         /// Why not, and what to do.
         reason: String,
+    },
+    /// What is in it cannot be believed.
+    #[error("the store {path} is damaged: {found}")]
+    Damaged {
+        /// Where it is.
+        path: String,
+        /// What was found.
+        found: String,
     },
     /// Another process has it.
     #[error("the store {path} belongs to another process{holder}")]

@@ -22,6 +22,7 @@ use crate::engine::desk::{Desk, Inside};
 use crate::engine::fanout::Fanout;
 use crate::engine::plan::Plan;
 use crate::engine::start::{Engine, Rooms};
+use crate::engine::unrecorded::Unrecorded;
 use crate::ports::{Clock, PublisherFactory, Store};
 use crate::settings::Level;
 use crate::store::{self, Sqlite};
@@ -109,7 +110,11 @@ impl Daemon {
 
         // The page is there before the state is loaded, and says so until it is.
         let (plans, fanout) = (watch::Sender::new(Arc::clone(&plan)), Fanout::default());
-        let (page, desk) = (fanout.clone(), Arc::new(Desk::default()));
+        let (page, desk, unrecorded) = (fanout.clone(), Arc::new(Desk::default()), Arc::<Unrecorded>::default());
+        if let Some(lost) = store.lost() {
+            tracing::error!("the store was damaged: {lost}");
+            unrecorded.lose(lost);
+        }
         let page = Web {
             reader: Arc::clone(&store) as _,
             clock: Arc::clone(&clock),
@@ -118,6 +123,7 @@ impl Daemon {
             ready: readiness,
             pings: Arc::clone(&self.surroundings.pulses) as _,
             desk: Arc::clone(&desk),
+            unrecorded: Arc::clone(&unrecorded),
         };
         tasks.spawn(web::serve(listener, page, stop_page.clone()));
         let rooms = Rooms {
@@ -128,6 +134,7 @@ impl Daemon {
             fanout,
             threads: threads.handles().to_vec(),
             pulses: Arc::clone(&self.surroundings.pulses),
+            unrecorded,
         };
         let mut engine = Engine::start(rooms).await.map_err(|error| fault(&error))?;
         desk.open(Inside {

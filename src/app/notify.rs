@@ -86,6 +86,7 @@ fn test(plan: &Plan, channel: &ChannelName, now: Timestamp) -> Result<Notificati
         late: false,
         plain: false,
         group: None,
+        unrecorded: false,
     })
 }
 

@@ -363,6 +363,11 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whether a channel may hear of an incident first by such a message.
+    pub fn begins(self) -> bool {
+        matches!(self, Self::Opened | Self::Escalated)
+    }
+
     /// Every event.
     pub const ALL: [Self; 5] = [Self::Opened, Self::Reminder, Self::Escalated, Self::Acknowledged, Self::Resolved];
 

@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::fanout::Fanout;
 use super::plan::Plan;
 use super::runner::{new_id, said};
+use super::unrecorded::{Unrecorded, patiently};
+use crate::domain::grouping::Keeping;
 use crate::domain::incident::Event;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::names::ChannelName;
@@ -30,8 +32,9 @@ pub const ATTEMPT_MAX: Duration = Duration::from_secs(15);
 /// The back-off grows from here, doubling, with full jitter …
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 
-/// … to here, so that the outbox is empty within this long after a receiver is well again.
-const BACK_OFF_MAX: Duration = Duration::from_secs(60);
+/// … to here, so that together with an attempt that still hangs the outbox is empty within a minute after a receiver is well
+/// again.
+const BACK_OFF_MAX: Duration = Duration::from_secs(45);
 
 /// How long a channel rests that says that we may not, or that it is gone: it needs a person.
 const UNAUTHORIZED_REST: Duration = Duration::from_secs(300);
@@ -55,16 +58,20 @@ pub struct Deliverer {
     pub plan: watch::Receiver<Arc<Plan>>,
     /// Metrics of its own.
     pub fanout: Fanout,
-    /// Something was committed.
+    /// Something was committed, or leaves without that.
     pub wake: Arc<Notify>,
+    /// The messages that the store does not take.
+    pub unrecorded: Arc<Unrecorded>,
     /// Told to stop: what is being sent is finished or tried again by the next process.
     pub stop: CancellationToken,
 }
 
 struct Attempt {
     delivery: Delivery,
-    /// The end of it, which its message tells as well.
+    /// The resolve that was told too, or that is to be told next.
     resolve: Option<Delivery>,
+    /// The resolve is to be told next.
+    in_turn: bool,
     result: Result<Receipt, NotifyError>,
 }
 
@@ -87,6 +94,13 @@ impl Work {
         let of_channel = self.busy.values().filter(|channel| **channel == delivery.channel).count();
         !self.busy.contains_key(&delivery.id) && of_channel < ATTEMPTS_MAX
     }
+
+    /// Whether something came of a message that only has to be recorded.
+    fn is_settled(&self, id: &str) -> bool {
+        self.unrecorded
+            .iter()
+            .any(|(delivery, settlement)| delivery.id == id && !matches!(settlement, Settlement::Again { .. }))
+    }
 }
 
 impl Deliverer {
@@ -97,7 +111,7 @@ impl Deliverer {
         loop {
             self.record(&mut work).await;
             let now = self.clock.now();
-            let mut due = match self.store.due_deliveries(now, ATTEMPTS_MAX).await {
+            let mut due = match patiently(&self.clock, self.store.due_deliveries(now, ATTEMPTS_MAX)).await {
                 Ok(due) => due,
                 Err(error) => {
                     tracing::error!("the outbox cannot be read: {error}");
@@ -122,7 +136,9 @@ impl Deliverer {
                     self.begin(&due, delivery, &mut work).await;
                 }
             }
-            let wake_at = self.clock.monotonic() + due.next_at.map_or(LOOK, |at| between(now, at).min(LOOK));
+            self.tell_unrecorded(&mut work, now).await;
+            let look = if self.unrecorded.is_empty() { LOOK } else { BACK_OFF_MIN };
+            let wake_at = self.clock.monotonic() + due.next_at.map_or(look, |at| between(now, at).min(look));
             let gather_at = work.gather_at.filter(|_| due.ripe);
             let wake_at = work.rest_until.into_iter().chain(gather_at).fold(wake_at, Monotonic::min);
             tokio::select! {
@@ -158,7 +174,7 @@ impl Deliverer {
         work.gather_at = Some(at + GATHER);
         let plan = Arc::clone(&self.plan.borrow());
         let rules = plan.channels.keys().map(|channel| (channel.clone(), plan.rules(channel))).collect();
-        if let Err(error) = self.store.gather(now, &rules).await {
+        if let Err(error) = patiently(&self.clock, self.store.gather(now, &rules)).await {
             tracing::error!("messages go on waiting for others: {error}");
             work.gather_at = Some(at + BACK_OFF_MIN);
             return false;
@@ -172,9 +188,12 @@ impl Deliverer {
             resolve.channel == delivery.channel && resolve.notification.incident.id == delivery.notification.incident.id
         };
         let (mut delivery, mut resolve) = (delivery.clone(), due.resolves.iter().find(is_its_end).cloned());
-        let told = resolve.as_mut().unwrap_or(&mut delivery);
+        // Where the end is told next, it is the beginning that is told now.
+        let in_turn =
+            self.plan.borrow().channels.get(&delivery.channel).is_some_and(|channel| keeps_alerts(&**channel));
+        let told = resolve.as_mut().filter(|_| !in_turn).unwrap_or(&mut delivery);
         if due.grouped.contains(&told.id) {
-            match self.store.group(told).await {
+            match patiently(&self.clock, self.store.group(told)).await {
                 Ok(group) => told.notification.group = group,
                 Err(error) => return tracing::error!("what a message tells cannot be read: {error}"),
             }
@@ -186,8 +205,24 @@ impl Deliverer {
 
     /// A start or a reload may have mended what the messages wait for.
     async fn retry_all(&self) {
-        if let Err(error) = self.store.retry_deliveries(self.clock.now()).await {
+        if let Err(error) = patiently(&self.clock, self.store.retry_deliveries(self.clock.now())).await {
             tracing::warn!("messages that rest go on resting: {error}");
+        }
+    }
+
+    /// What the store does not take leaves from memory, unless the store has something that is to be told before it. Where it
+    /// cannot even be read nobody knows of any such thing.
+    async fn tell_unrecorded(&self, work: &mut Work, now: Timestamp) {
+        for (mut delivery, resolve) in self.unrecorded.due(now, |id| work.is_settled(id)) {
+            if !work.has_room(&delivery) {
+                continue;
+            }
+            let before = patiently(&self.clock, self.store.stands_before(&delivery)).await.unwrap_or_default();
+            if before.iter().all(|id| work.is_settled(id)) {
+                delivery.notification.unrecorded = true;
+                work.busy.insert(delivery.id.clone(), delivery.channel.clone());
+                self.attempt(&mut work.attempts, delivery, resolve, None);
+            }
         }
     }
 
@@ -201,11 +236,19 @@ impl Deliverer {
         let notifier = self.plan.borrow().channels.get(&delivery.channel).cloned();
         let clock = Arc::clone(&self.clock);
         attempts.spawn(async move {
-            let plain = delivery.notification.plain;
-            // An incident that opened and closed while its channel was down is told by one message.
+            let Notification { plain, unrecorded, .. } = delivery.notification;
+            // An incident that opened and closed while its channel was down is told by one message, unless a repetition of
+            // that would open it again.
+            let in_turn = notifier.as_ref().is_some_and(|notifier| keeps_alerts(&**notifier));
             let told = resolve.as_ref().map_or_else(
                 || delivery.notification.clone(),
-                |resolve| Notification { late: true, plain, ..resolve.notification.clone() },
+                |resolve| {
+                    let Notification { event, transition, group, .. } =
+                        if in_turn { &delivery.notification } else { &resolve.notification };
+                    let (event, transition, group) = (*event, *transition, group.clone());
+                    let late = true;
+                    Notification { event, transition, group, late, plain, unrecorded, ..resolve.notification.clone() }
+                },
             );
             let again = |message: &str| NotifyError::Transient { message: message.to_owned(), retry_after: None };
             let result = match notifier {
@@ -220,12 +263,12 @@ impl Deliverer {
                     () = clock.sleep_until(clock.monotonic() + ATTEMPT_MAX) => Err(again("no answer in time")),
                 },
             };
-            Attempt { delivery, resolve, result }
+            Attempt { delivery, resolve, in_turn, result }
         });
     }
 
     fn settle(&self, ended: Result<Attempt, tokio::task::JoinError>, work: &mut Work) {
-        let Attempt { delivery, resolve, result } = match ended {
+        let Attempt { delivery, resolve, in_turn, result } = match ended {
             Ok(attempt) => attempt,
             // What a notifier does is caught, so this is an end from outside; the next process tries again.
             Err(error) => return tracing::error!("an attempt at a delivery ended without a result: {error}"),
@@ -240,33 +283,39 @@ impl Deliverer {
         self.count(&delivery, outcome, now);
         let settlement = next(&delivery, resolve.as_ref(), &result, now, rand::random());
         log(&delivery, &settlement);
-        match (settlement, resolve) {
+        match (settlement, resolve.filter(|_| !in_turn)) {
             // In this order a crash between the two repeats the resolve; in the other it would send the opening after
             // the end.
-            (settlement @ (Settlement::Delivered { .. } | Settlement::Dead { .. }), Some(resolve)) => {
+            (settlement @ Settlement::Delivered { .. }, Some(resolve)) => {
                 work.busy.insert(resolve.id.clone(), resolve.channel.clone());
                 work.unrecorded.push_back((delivery, Settlement::Merged { at: now }));
                 work.unrecorded.push_back((resolve, settlement));
+            }
+            // Nothing is put down of a row that is not there yet.
+            (Settlement::Again { at, plain, .. }, _) if self.unrecorded.holds(&delivery.id) => {
+                self.unrecorded.again(&delivery.id, at, plain);
+                work.busy.remove(&delivery.id);
             }
             (settlement, _) => work.unrecorded.push_back((delivery, settlement)),
         }
     }
 
-    /// Records what came of attempts. A store that fails is asked again a second later; until then nothing of it is sent
-    /// again.
+    /// Records what came of attempts, once the store has their messages. A store that fails is asked again a second later;
+    /// until then nothing of it is sent again.
     async fn record(&self, work: &mut Work) {
         if work.rest_until.is_some_and(|until| self.clock.monotonic() < until) {
             return;
         }
-        while let Some((delivery, settlement)) = work.unrecorded.front() {
-            if let Err(error) = self.store.settle(delivery, settlement.clone()).await {
+        while let Some(index) = work.unrecorded.iter().position(|(delivery, _)| !self.unrecorded.holds(&delivery.id)) {
+            let (delivery, settlement) = &work.unrecorded[index];
+            if let Err(error) = patiently(&self.clock, self.store.settle(delivery, settlement.clone())).await {
                 if work.rest_until.is_none() {
                     tracing::error!(channel = %delivery.channel, "what became of a message cannot be recorded: {error}");
                 }
                 work.rest_until = Some(self.clock.monotonic() + BACK_OFF_MIN);
                 return;
             }
-            if let Some((delivery, _)) = work.unrecorded.pop_front() {
+            if let Some((delivery, _)) = work.unrecorded.remove(index) {
                 work.busy.remove(&delivery.id);
             }
         }
@@ -287,6 +336,13 @@ impl Deliverer {
         let value = age.as_secs_f64();
         self.fanout.send([Sample { name: MetricName::OutboxOldest, at: now, value, labels: SampleLabels::default() }]);
     }
+}
+
+/// Whether the receiver keeps an alert of its own for what it is told, which word of its beginning opens anew once it has
+/// ended. It is told the beginning and the end of what is over one after the other, each settled by itself; any other takes
+/// one message for both.
+fn keeps_alerts(notifier: &dyn Notifier) -> bool {
+    notifier.keeping() == Keeping::Alerts
 }
 
 fn sent<'a>(
@@ -322,9 +378,9 @@ fn next(
     let plain = delivery.notification.plain;
     let again = |rest: Duration, plain| Settlement::Again { at: later(now, rest), error: error.to_string(), plain };
     match error {
-        _ if too_late => dead(delivery, resolve, error, now),
+        _ if too_late => dead(delivery, error, now),
         NotifyError::Rejected(_) if !plain => again(Duration::ZERO, true),
-        NotifyError::Rejected(_) => dead(delivery, resolve, error, now),
+        NotifyError::Rejected(_) => dead(delivery, error, now),
         NotifyError::Unauthorized(_) => again(UNAUTHORIZED_REST, plain),
         NotifyError::Transient { retry_after, .. } => {
             let ceiling = BACK_OFF_MIN.saturating_mul(1 << delivery.attempts.min(16)).min(BACK_OFF_MAX);
@@ -333,17 +389,16 @@ fn next(
     }
 }
 
-fn dead(delivery: &Delivery, resolve: Option<&Delivery>, error: &NotifyError, now: Timestamp) -> Settlement {
-    let told = resolve.unwrap_or(delivery);
-    let late = resolve.is_some();
+/// What is given up on goes to the fallback, and what waits behind a beginning goes with it.
+fn dead(delivery: &Delivery, error: &NotifyError, now: Timestamp) -> Settlement {
     // Of what goes on a channel hears that has heard of the beginning, and is to hear of the end.
-    let is_handed_over = !matches!(told.notification.event, Event::Reminder | Event::Acknowledged);
+    let is_handed_over = !matches!(delivery.notification.event, Event::Reminder | Event::Acknowledged);
     let fallback = delivery.fallback.clone().filter(|_| is_handed_over).map(|channel| {
         Box::new(Delivery {
             id: new_id(now),
             channel,
             fallback: None,
-            notification: Notification { plain: false, late, group: None, ..told.notification.clone() },
+            notification: Notification { plain: false, group: None, ..delivery.notification.clone() },
             together: None,
             created_at: now,
             attempts: 0,
@@ -395,6 +450,7 @@ mod tests {
                 late: false,
                 plain: false,
                 group: None,
+                unrecorded: false,
             },
             together: None,
             created_at: now,
@@ -415,16 +471,16 @@ mod tests {
     }
 
     #[test]
-    fn back_off_doubles_to_a_minute_and_heeds_the_receiver() {
+    fn back_off_doubles_up_to_its_end_and_heeds_the_receiver() {
         let now = at("2026-11-24T10:00:00Z");
         for (attempts, retry_after, seconds) in
-            [(0, None, 1), (3, None, 8), (9, None, 60), (60, None, 60), (0, Some(90), 90), (0, Some(u64::MAX), 3_600)]
+            [(0, None, 1), (3, None, 8), (9, None, 45), (60, None, 45), (0, Some(90), 90), (0, Some(u64::MAX), 3_600)]
         {
             let settlement = next(&delivery(Event::Opened, attempts), None, &transient(retry_after), now, 1.0);
             assert_eq!(rest(settlement, now), Duration::from_secs(seconds));
         }
         let jittered = next(&delivery(Event::Opened, 9), None, &transient(None), now, 0.25);
-        assert_eq!(rest(jittered, now), Duration::from_secs(15));
+        assert_eq!(rest(jittered, now), Duration::from_millis(11_250));
     }
 
     #[test]
@@ -466,7 +522,7 @@ mod tests {
         let resolve = delivery(Event::Resolved, 0);
         let merged = next(&delivery(Event::Opened, 900), Some(&resolve), &transient(None), late, 0.5);
         let Settlement::Dead { fallback: Some(fallback), .. } = merged else { panic!() };
-        assert!(fallback.notification.late && fallback.notification.event == Event::Resolved);
+        assert_eq!(fallback.notification.event, Event::Opened, "the end goes with it");
     }
 
     /// A channel that does as it is told: hangs, panics, or takes everything.
@@ -579,6 +635,7 @@ mod tests {
             plan,
             fanout: Fanout::default(),
             wake: Arc::default(),
+            unrecorded: Arc::default(),
             stop: stop.clone(),
         };
         let mut task = JoinSet::new();

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::fanout::Fanout;
@@ -12,6 +14,7 @@ use super::ledger::acts::{Act, ActError};
 use super::ledger::silences::Silencing;
 use super::plan::Plan;
 use super::scheduler::{Command, Ended};
+use super::unrecorded::{STORE_PATIENCE, Unrecorded, no_answer};
 use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
 use crate::domain::quiet::{Silence, SilenceError};
@@ -110,9 +113,16 @@ pub struct Dispatcher {
     pub fanout: Fanout,
     /// Wakes the deliverer after the commit.
     pub wake: Arc<Notify>,
+    /// Where what the store does not take stands for others.
+    pub held: Arc<Unrecorded>,
     /// What is not in the store yet; at first what opening the ledger changed.
     pub unrecorded: Commit,
+    /// What the store was given and has not answered in time. It may still take it, so it is not given it again.
+    pub committing: Option<Committing>,
 }
+
+/// A commit that is under way, with what came of it.
+pub type Committing = BoxFuture<'static, (Arc<Commit>, Result<(), StoreError>)>;
 
 /// How the store has failed so far.
 #[derive(Clone, Copy)]
@@ -164,6 +174,11 @@ impl Dispatcher {
             outage.until = self.clock.monotonic();
         }
         self.commit(&mut outage).await;
+        if let Some(committing) = self.committing.take() {
+            let (commit, result) = committing.await;
+            self.finish(commit, result, &mut outage);
+            self.commit(&mut outage).await;
+        }
         if !is_empty(&self.unrecorded) {
             let Commit { runs, bundles, deliveries, .. } = &self.unrecorded;
             tracing::error!(
@@ -236,11 +251,38 @@ impl Dispatcher {
     /// Commits everything that is not recorded. A store that fails is tried again with all that has come since: probing
     /// goes on, and no message is forgotten.
     async fn commit(&mut self, outage: &mut Option<Outage>) {
+        if outage.is_some_and(|outage| self.clock.monotonic() < outage.until) {
+            return self.let_go();
+        }
+        if let Some(mut committing) = self.committing.take() {
+            match (&mut committing).now_or_never() {
+                Some((commit, result)) => self.finish(commit, result, outage),
+                None => return self.wait_on(committing, outage),
+            }
+        }
         if is_empty(&self.unrecorded) || outage.is_some_and(|outage| self.clock.monotonic() < outage.until) {
             return;
         }
         let commit = Arc::new(std::mem::take(&mut self.unrecorded));
-        let result = self.store.commit(Arc::clone(&commit)).await;
+        let messages = commit.deliveries.clone();
+        let store = Arc::clone(&self.store);
+        let mut committing: Committing = Box::pin(async move {
+            let result = store.commit(Arc::clone(&commit)).await;
+            (commit, result)
+        });
+        let until = self.clock.monotonic() + STORE_PATIENCE;
+        tokio::select! {
+            biased;
+            (commit, result) = &mut committing => self.finish(commit, result, outage),
+            () = self.clock.sleep_until(until) => {
+                self.held.hold(&messages);
+                self.wait_on(committing, outage);
+            }
+        }
+    }
+
+    /// Puts away what the store took, or keeps what it did not.
+    fn finish(&mut self, commit: Arc<Commit>, result: Result<(), StoreError>, outage: &mut Option<Outage>) {
         // Copied only while a store that failed still holds it.
         let commit = Arc::unwrap_or_clone(commit);
         match result {
@@ -248,22 +290,41 @@ impl Dispatcher {
                 if outage.take().is_some() {
                     tracing::info!("the store takes commits again");
                 }
+                self.held.release(&self.unrecorded.deliveries);
                 if !commit.deliveries.is_empty() {
                     self.wake.notify_one();
                 }
                 log(&commit, self.clock.now());
             }
             Err(error) => {
-                self.unrecorded = commit;
+                self.unrecorded = commit.then(std::mem::take(&mut self.unrecorded));
                 self.keep(&error, outage);
+                self.let_go();
             }
         }
+    }
+
+    /// Lets messages go without the store.
+    fn let_go(&self) {
+        if !self.unrecorded.deliveries.is_empty() {
+            self.held.hold(&self.unrecorded.deliveries);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Goes on without the answer to a commit that may still come.
+    fn wait_on(&mut self, committing: Committing, outage: &mut Option<Outage>) {
+        self.committing = Some(committing);
+        self.keep(&no_answer(), outage);
+        self.let_go();
+        self.wake.notify_one();
     }
 
     /// Keeps what could not be recorded; says so at once, and again as long as it lasts.
     fn keep(&mut self, error: &StoreError, outage: &mut Option<Outage>) {
         let now = self.clock.monotonic();
         let rest = outage.map_or(STORE_REST_MIN, |outage| (outage.rest * 2).min(STORE_REST_MAX));
+        self.held.blame(error, self.clock.now());
         let told_at = outage.map(|outage| outage.told_at).filter(|told_at| now.since(*told_at) < TELL_EVERY);
         let given_up = shed(&mut self.unrecorded);
         if told_at.is_none() || given_up != Shed::default() {
@@ -405,6 +466,8 @@ mod tests {
             commands: mpsc::channel(8).0,
             fanout: Fanout::default(),
             wake: Arc::default(),
+            held: Arc::default(),
+            committing: None,
             unrecorded,
         };
         let mut task = tokio::task::JoinSet::new();

@@ -36,6 +36,7 @@ pub mod slots;
 pub mod stalls;
 pub mod start;
 pub mod threads;
+pub mod unrecorded;
 
 #[cfg(test)]
 pub(crate) mod testing;

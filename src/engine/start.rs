@@ -19,6 +19,7 @@ use super::pulses::Pulses;
 use super::runner::Runner;
 use super::scheduler::{Command, Ended, Scheduler, Wiring};
 use super::threads::Threads;
+use super::unrecorded::Unrecorded;
 use crate::ports::{Clock, Commit, Store, StoreError, TickSource};
 
 /// How many ended runs wait for the dispatcher; beyond it the scheduler waits, which the lateness of runs then shows.
@@ -52,6 +53,8 @@ pub struct Rooms {
     pub threads: Vec<Handle>,
     /// What jobs elsewhere say of themselves.
     pub pulses: Arc<Pulses>,
+    /// Where what the store does not take stands meanwhile.
+    pub unrecorded: Arc<Unrecorded>,
 }
 
 /// The running engine.
@@ -75,7 +78,7 @@ pub struct Engine {
 impl Engine {
     /// Loads the state and starts every task.
     pub async fn start(rooms: Rooms) -> Result<Self, StoreError> {
-        let Rooms { clock, ticks, store, plan: plans, fanout, threads, pulses } = rooms;
+        let Rooms { clock, ticks, store, plan: plans, fanout, threads, pulses, unrecorded: held } = rooms;
         let plan = Arc::clone(&plans.borrow());
         let mut loaded = store.load().await?;
         let accounted = loaded.accounted.clone();
@@ -131,6 +134,8 @@ impl Engine {
             commands: commands.clone(),
             fanout: fanout.clone(),
             wake: Arc::clone(&wake),
+            held: Arc::clone(&held),
+            committing: None,
             unrecorded,
         };
         dispatcher.spawn(dispatching.run());
@@ -140,6 +145,7 @@ impl Engine {
             plan: plans.subscribe(),
             fanout: fanout.clone(),
             wake: Arc::clone(&wake),
+            unrecorded: held,
             stop: stop_deliverer.clone(),
         };
         deliverer.spawn(delivering.run());
@@ -280,6 +286,7 @@ mod tests {
             fanout: Fanout::default(),
             threads: vec![Handle::current()],
             pulses: Arc::default(),
+            unrecorded: Arc::default(),
         };
         let engine = Engine::start(rooms).await.unwrap();
         clock.sleep_until(clock.monotonic() + Duration::from_secs(seconds)).await;

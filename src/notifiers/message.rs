@@ -99,7 +99,7 @@ impl Story {
         if let Some(group) = notification.several() {
             return Self::of_several(notification, group);
         }
-        let is_over = notification.event == Event::Resolved;
+        let is_over = notification.said() == Event::Resolved;
         let failures = if is_over { &incident.first_failures } else { &incident.latest_failures };
         let heading = match (incident.aspect, is_over) {
             (Aspect::Failing | Aspect::Blind, false) => "What failed:",
@@ -137,7 +137,7 @@ impl Story {
         ];
         Self {
             headline: piece(&notification.summary()),
-            heading: match notification.event {
+            heading: match notification.said() {
                 Event::Resolved => "What had failed, the gravest first:",
                 _ => "What failed, the gravest first:",
             },
@@ -229,6 +229,7 @@ fn facts(notification: &Notification, incident: &Incident) -> Vec<(&'static str,
         }
     };
     let late = "the incident was over before this message could be delivered";
+    let unrecorded = "the store of Roundsman fails: of what is said here nothing may be known after a restart";
     let all = [
         ("severity", Some(incident.severity.to_string())),
         ("site", Some(notification.site.clone())),
@@ -237,6 +238,7 @@ fn facts(notification: &Notification, incident: &Incident) -> Vec<(&'static str,
         ("since", Some(since)),
         ("taken on", incident.acknowledged.as_ref().map(|taken| format!("{} by {taken}", clock(taken.at)))),
         ("late", notification.late.then(|| late.to_owned())),
+        ("unrecorded", notification.unrecorded.then(|| unrecorded.to_owned())),
         ("labels", Some(labels.join(", "))),
         ("runbook", incident.runbook.clone()),
         ("page", notification.url.clone()),
@@ -336,6 +338,7 @@ pub(crate) mod tests {
             late: false,
             plain: false,
             group: None,
+            unrecorded: false,
         }
     }
 

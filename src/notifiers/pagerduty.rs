@@ -91,18 +91,11 @@ struct PagerDuty {
 
 impl PagerDuty {
     async fn tell(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
-        let mut receipt = Receipt::default();
-        for event in events(notification) {
-            receipt = self.send(event, notification).await?;
-        }
-        Ok(receipt)
-    }
-
-    async fn send(&self, mut event: Map<String, Value>, of: &Notification) -> Result<Receipt, NotifyError> {
+        let Some(mut event) = event(notification) else { return Ok(Receipt::default()) };
         event.insert("routing_key".to_owned(), self.post.fill(&self.routing_key).await?.into());
         let request = self.post.to(self.post.url(&self.url).await?);
         let request = request.header("content-type", "application/json").body(Value::Object(event).to_string());
-        receipt(self.post.send(request).await?, of)
+        receipt(self.post.send(request).await?, notification)
     }
 }
 
@@ -141,17 +134,15 @@ fn receipt(answer: Answer, of: &Notification) -> Result<Receipt, NotifyError> {
     }
 }
 
-/// The events that tell a notification, in their order.
-fn events(notification: &Notification) -> Vec<Map<String, Value>> {
+/// The event that tells a notification.
+fn event(notification: &Notification) -> Option<Map<String, Value>> {
     match notification.event {
         // One alert stands for all that began together, so nobody has it and it is not over before that goes for all.
-        Event::Acknowledged | Event::Resolved if !notification.is_of_all() => Vec::new(),
+        Event::Acknowledged | Event::Resolved if !notification.is_of_all() => None,
         // One key is one alert of theirs, so a reminder tells it again and opens no other.
-        Event::Opened | Event::Reminder | Event::Escalated => vec![trigger(notification)],
-        Event::Acknowledged => vec![action("acknowledge", notification)],
-        // A resolve of what PagerDuty never heard of is nothing, and nobody would know that there was something.
-        Event::Resolved if notification.late => vec![trigger(notification), action("resolve", notification)],
-        Event::Resolved => vec![action("resolve", notification)],
+        Event::Opened | Event::Reminder | Event::Escalated => Some(trigger(notification)),
+        Event::Acknowledged => Some(action("acknowledge", notification)),
+        Event::Resolved => Some(action("resolve", notification)),
     }
 }
 
@@ -230,8 +221,7 @@ mod tests {
     use crate::notifiers::message::tests::{flooding, hostile, of_each_event, of_several, opened, resolved};
 
     fn shown(notification: &Notification) -> String {
-        let events = events(notification).into_iter().map(|event| format!("{:#}", Value::Object(event)));
-        events.collect::<Vec<_>>().join("\n")
+        event(notification).map_or_else(String::new, |event| format!("{:#}", Value::Object(event)))
     }
 
     #[test]
@@ -246,7 +236,7 @@ mod tests {
         for (name, notification) in crate::notifiers::message::tests::degraded() {
             insta::assert_snapshot!(name, shown(&notification));
         }
-        insta::assert_snapshot!("late", shown(&Notification { late: true, ..resolved() }));
+        insta::assert_snapshot!("late", shown(&Notification { event: Event::Opened, late: true, ..resolved() }));
         insta::assert_snapshot!("hostile", shown(&hostile()));
     }
 

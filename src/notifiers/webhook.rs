@@ -328,6 +328,9 @@ fn body(notification: &Notification) -> Value {
             fields.insert("group".to_owned(), group.members.iter().map(listed).collect());
         }
     }
+    if notification.unrecorded {
+        body["unrecorded"] = true.into();
+    }
     body
 }
 
@@ -384,6 +387,7 @@ mod tests {
             late: false,
             plain,
             group: None,
+            unrecorded: false,
         }
     }
 
@@ -440,7 +444,8 @@ mod tests {
         for (preset, _) in PRESETS {
             let (shape, needs) = Shape::of_preset(preset).unwrap().unwrap();
             assert_eq!(shape.unknown(&needs.iter().collect::<Vec<_>>()), [], "{preset}");
-            let late = Notification { late: true, ..resolved() };
+            let event = if shape.alerts { Event::Opened } else { Event::Resolved };
+            let late = Notification { event, late: true, ..resolved() };
             let plain = Notification { plain: true, ..opened() };
             let mut all = Vec::new();
             let more = [("late", late), ("plain", plain), ("hostile", hostile())];

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
 use super::columns::{count, from_json, instant, length, micros, read, to_instant};
 use super::order::first;
-use super::outbox::{begins, delivery};
+use super::outbox::delivery;
 use crate::domain::grouping::{Group, LISTED_MAX, Left, Member, Rules, Waiting, depart};
 use crate::domain::incident::Event;
 use crate::domain::names::ChannelName;
@@ -183,7 +183,7 @@ fn candidates(connection: &Connection, channel: &str, now: Timestamp) -> Result<
         let ripe_at = instant(row, "next_attempt_at")?;
         let waiting = Waiting {
             event,
-            over: begins(event) && !heard && is_over.exists(params![incident, channel])?,
+            over: event.begins() && !heard && is_over.exists(params![incident, channel])?,
             fallback: row.get("fallback")?,
             together,
             follows: heard,
@@ -225,7 +225,7 @@ pub fn group(connection: &Connection, of: &Delivery) -> Result<Option<Group>> {
     // Of a storm of what began apart nothing is common.
     let origin = match began {
         Some(began) => Some(began).filter(|began| size <= 1 || of.together.as_ref() == Some(began)),
-        None => (size > 1 && begins(of.notification.event)).then(|| of.id.clone()),
+        None => (size > 1 && of.notification.event.begins()).then(|| of.id.clone()),
     };
     if size <= 1 && origin.is_none() {
         return Ok(None);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `sqlite` | [`Sqlite`]: the handle that the engine, the page and `app` have |
 //! | `opening` | files, rights, pragmas; every reason for which a store cannot be opened, in words |
+//! | `damage` | what is done with a store that is damaged |
 //! | `lock` | the OS lock: one process owns a store |
 //! | `schema` | the tables, and the migrations that made them |
 //! | `writer` | the one thread that writes: many callers, one transaction |
@@ -25,6 +26,9 @@
 
 mod bundles;
 mod columns;
+mod damage;
+#[cfg(test)]
+mod downtime;
 mod gathering;
 mod journal;
 mod lock;

@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags, Result};
 
+use super::damage::{is_damage, is_ours, read_through};
 use super::schema::{self, APPLICATION_ID};
 use crate::ports::StoreError;
 
 /// How long a statement waits while another program holds the file.
 const BUSY_MAX: Duration = Duration::from_secs(5);
+
+/// More versions there will never be.
+const VERSIONS_MAX: i64 = 1_000;
 
 /// How many prepared statements a connection keeps; there are fewer.
 const STATEMENTS_MAX: usize = 64;
@@ -56,7 +60,11 @@ pub fn start(path: &Path) -> std::result::Result<Connection, StoreError> {
     options.open(path).map_err(|error| refused(path, in_words(&error)))?;
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| broken(path, &error))?;
     let version = look(path, &connection)?;
+    if version == 0 && has_our_tables(&connection) {
+        return Err(damaged(path, "it says that it has no version"));
+    }
     prepare(&mut connection, version).map_err(|error| broken(path, &error))?;
+    read_through(&connection).map_err(|error| broken(path, &error))?;
     match has_log(&connection) {
         Ok(true) => Ok(connection),
         Ok(false) => Err(refused(path, "its file system cannot hold a write-ahead log: put it on a local disk")),
@@ -98,10 +106,17 @@ fn look(path: &Path, connection: &Connection) -> std::result::Result<usize, Stor
     let version = number("PRAGMA user_version")?;
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
     if application != i64::from(APPLICATION_ID) && (tables > 0 || application != 0 || version != 0) {
+        if has_our_tables(connection) {
+            return Err(damaged(path, "it no longer says whose it is"));
+        }
         return Err(refused(path, "it is the database of another program: let `store` name another file"));
     }
     let newest = schema::newest();
     let Some(version) = usize::try_from(version).ok().filter(|version| *version <= newest) else {
+        // No program ever wrote such a number.
+        if !(0..VERSIONS_MAX).contains(&version) {
+            return Err(damaged(path, &format!("it says that it has version {version}")));
+        }
         let reason = format!(
             "it has version {version} and this program knows versions up to {newest}: use the program that wrote it, or let `store` name another file"
         );
@@ -111,6 +126,13 @@ fn look(path: &Path, connection: &Connection) -> std::result::Result<usize, Stor
         .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
         .map_err(|error| broken(path, &error))?;
     if found == "ok" { Ok(version) } else { Err(damaged(path, &found)) }
+}
+
+/// Whether the tables are those of this program, whatever the head of the file says.
+fn has_our_tables(connection: &Connection) -> bool {
+    let ours =
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('alert_states', 'incidents', 'outbox')";
+    connection.query_row(ours, [], |row| row.get::<_, i64>(0)).is_ok_and(|tables| tables == 3)
 }
 
 fn prepare(connection: &mut Connection, version: usize) -> Result<()> {
@@ -144,10 +166,13 @@ fn has_log(connection: &Connection) -> Result<bool> {
 
 fn broken(path: &Path, error: &Error) -> StoreError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => {
+        Some(ErrorCode::NotADatabase) if !is_ours(path) => {
             refused(path, "it is not a SQLite database: move it away, or let `store` name another file")
         }
-        Some(ErrorCode::DatabaseCorrupt) => damaged(path, &error.to_string()),
+        // What every store of ours understands this one does not.
+        Some(ErrorCode::Unknown) if is_ours(path) => damaged(path, &error.to_string()),
+        None if is_ours(path) => damaged(path, &error.to_string()),
+        _ if is_damage(error) => damaged(path, &error.to_string()),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             refused(path, format!("another program has kept it locked for {}", crate::domain::time::words(BUSY_MAX)))
         }
@@ -159,17 +184,14 @@ fn broken(path: &Path, error: &Error) -> StoreError {
 
 fn damaged(path: &Path, found: &str) -> StoreError {
     let found = found.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    let reason = format!(
-        "it is damaged ({found}): move it away together with its `-wal` and `-shm` files, and the next start makes a new one"
-    );
-    refused(path, reason)
+    StoreError::Damaged { path: path.display().to_string(), found }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::incident::Severity;
-    use crate::ports::{Commit, StatusReader as _, Store as _};
+    use crate::ports::{Commit, Store as _};
     use crate::store::open;
     use crate::store::testing::{incident, kept, opening, run, second};
     use std::os::unix::fs::PermissionsExt as _;
@@ -250,27 +272,42 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_damaged_store_is_refused() {
+    async fn a_damaged_store_is_put_aside_and_a_new_one_begins() {
         let kept = kept();
+        kept.store.commit(opening(&incident("I1", Severity::P1, 0), &["ops"], 0).into()).await.unwrap();
         kept.store.close().await;
         let whole = std::fs::read(&kept.path).unwrap();
-        std::fs::write(&kept.path, &whole[..whole.len() - 5_000]).unwrap();
-        let refusal = reason(&kept.path);
-        assert!(refusal.starts_with("it is damaged ("), "{refusal}");
-        assert!(
-            refusal.ends_with(
-                "): move it away together with its `-wal` and `-shm` files, and the next start makes a new one"
-            ),
-            "{refusal}"
-        );
+        let mut torn = whole.clone();
+        torn.truncate(whole.len() - 5_000);
         // The second page is the root of a table: its type is its first byte.
         let mut flipped = whole.clone();
         flipped[4_096 * 2] ^= 0xff;
-        std::fs::write(&kept.path, &flipped).unwrap();
-        let refusal = reason(&kept.path);
-        assert!(refusal.starts_with("it is damaged ("), "{refusal}");
+        // A row that cannot be read would stop the next process, and the one after it.
+        let mut unreadable = whole.clone();
+        let incident = unreadable.windows(11).position(|bytes| bytes == b"\"opened_at\"").unwrap();
+        unreadable[incident] = b'x';
+        let mut headless = whole.clone();
+        headless[3] ^= 1;
+        let mut nobody_s = whole.clone();
+        nobody_s[70] ^= 1;
+        for bytes in [torn, flipped, unreadable, headless, nobody_s] {
+            std::fs::write(&kept.path, &bytes).unwrap();
+            let store = open(&kept.path).unwrap();
+            let lost = store.lost().unwrap().to_owned();
+            let aside = lost.split(" is at ").nth(1).unwrap().split(": ").next().unwrap();
+            assert!(aside.contains("roundsman.db.corrupt-20"), "{lost}");
+            assert_eq!(std::fs::read(aside).unwrap(), bytes);
+            assert!(store.load().await.unwrap().incidents.is_empty());
+            store.close().await;
+        }
+        let directory = kept.path.parent().unwrap();
+        let aside = std::fs::read_dir(directory)
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("corrupt"));
+        assert_eq!(aside.count(), 3, "the oldest are not kept");
         std::fs::write(&kept.path, &whole).unwrap();
-        assert!(open(&kept.path).is_ok());
+        let store = open(&kept.path).unwrap();
+        assert_eq!((store.lost(), store.load().await.unwrap().incidents.len()), (None, 1));
     }
 
     #[test]
@@ -284,10 +321,10 @@ mod tests {
         assert_eq!(has_log(&without), Ok(false));
     }
 
-    /// A flipped bit is either refused at the start, or met as an error, or in a place that no check covers; it never
-    /// ends the process.
+    /// A flipped bit is found at the start, and a new store begins, or it is in a place that no check covers and does no more
+    /// than harm what it is in: the process starts, and finds what it has to tell.
     #[tokio::test]
-    async fn a_flipped_bit_does_no_more_than_harm_what_it_is_in() {
+    async fn a_flipped_bit_keeps_no_process_from_its_work() {
         let kept = kept();
         let runs = (0..200).map(|slot| run("api", slot)).collect();
         kept.store
@@ -296,22 +333,33 @@ mod tests {
             .unwrap();
         kept.store.close().await;
         let whole = std::fs::read(&kept.path).unwrap();
-        let (mut refusals, mut errors) = (0, 0);
-        for place in (0..whole.len()).step_by(397) {
+        let (mut anew, mut refusals) = (0, Vec::new());
+        // What the head says of itself, bit for bit, then all of it.
+        let head = (60 * 8..72 * 8).chain(16 * 8..20 * 8).map(|bit| (bit / 8, bit % 8));
+        for (place, bit) in head.chain((0..whole.len()).step_by(797).map(|place| (place, place % 8))) {
             let mut flipped = whole.clone();
-            flipped[place] ^= 1 << (place % 8);
+            flipped[place] ^= 1 << bit;
             std::fs::write(&kept.path, &flipped).unwrap();
+            for end in ["db-wal", "db-shm"] {
+                let _ = std::fs::remove_file(kept.path.with_extension(end));
+            }
             match open(&kept.path) {
-                Err(StoreError::Open { .. }) => refusals += 1,
-                Err(other) => panic!("{other}"),
+                // What reads as a newer program's is not ours to put aside.
+                Err(StoreError::Open { reason, .. }) => refusals.push((place, reason)),
+                Err(other) => panic!("{place}: {other}"),
                 Ok(store) => {
-                    let answers = [store.load().await.err(), store.overview(second(0)).await.err()];
-                    errors += usize::from(answers.iter().any(Option::is_some));
+                    anew += usize::from(store.lost().is_some());
+                    assert!(store.load().await.is_ok(), "{place}");
+                    assert!(store.due_deliveries(second(0), 10).await.is_ok(), "{place}");
                     store.close().await;
                 }
             }
         }
-        assert!(refusals > 0 && errors > 0, "{refusals} refusals, {errors} errors");
+        assert!(anew > 50, "{anew} stores were put aside");
+        let known = |(place, reason): &(usize, String)| {
+            (60..64).contains(place) && reason.contains("use the program that wrote it")
+        };
+        assert!(refusals.iter().all(known), "{refusals:?}");
     }
 
     #[test]

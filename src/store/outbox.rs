@@ -39,11 +39,6 @@ pub fn write(connection: &Connection, delivery: &Delivery) -> Result<()> {
     insert(connection, &Delivery { next_attempt_at, ..delivery.clone() }, target, fallback)
 }
 
-/// Whether a channel may hear of an incident first by such a message. The statements below name the same two events.
-pub fn begins(event: Event) -> bool {
-    matches!(event, Event::Opened | Event::Escalated)
-}
-
 fn insert(connection: &Connection, delivery: &Delivery, channel: &str, fallback: Option<&str>) -> Result<()> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO outbox (id, channel, fallback, incident, event, transition, created_at, next_attempt_at, attempts,
@@ -113,7 +108,7 @@ fn hand_over(connection: &Connection, from: &Delivery, fallback: &Delivery, at: 
     if is_new {
         insert(connection, fallback, to, None)?;
     }
-    if begins(notification.event) && heir(connection, incident, from.channel.as_str())?.is_some() {
+    if notification.event.begins() && heir(connection, incident, from.channel.as_str())?.is_some() {
         let resolve = Notification { event: Event::Resolved, ..notification.clone() };
         let mut update = connection.prepare_cached(if hears(connection, &resolve, to)? {
             "UPDATE outbox SET state = 'merged', settled_at = ?3
@@ -200,7 +195,7 @@ pub fn due(connection: &Connection, now: Timestamp, per_channel: usize) -> Resul
         if tells_several || gathering::follows_several(connection, delivery)? {
             grouped.insert(delivery.id.clone());
         }
-        if begins(delivery.notification.event) {
+        if delivery.notification.event.begins() {
             let resolve = resolve_of(connection, delivery)?;
             // The end of several is told with their beginning once it is gathered too.
             let is_gathered = |resolve: &Delivery| gathering::is_gone(connection, &resolve.id);
@@ -232,6 +227,12 @@ pub fn due(connection: &Connection, now: Timestamp, per_channel: usize) -> Resul
     let mut oldest = connection.prepare_cached("SELECT min(created_at) FROM outbox WHERE state = 'pending'")?;
     let oldest = oldest.query_row([], |row| row.get::<_, Option<i64>>(0))?.and_then(to_instant);
     Ok(Due { now: now_due, resolves, overtaken, grouped, ripe, firsts, next_at, oldest })
+}
+
+/// Reads all that waits.
+pub fn pending(connection: &Connection) -> Result<()> {
+    let mut select = connection.prepare_cached("SELECT * FROM outbox WHERE state = 'pending'")?;
+    select.query_map([], delivery)?.try_for_each(|delivery| delivery.map(drop))
 }
 
 /// Whether a message of an incident that goes on comes after its end, of which the channel hears or has heard. An
@@ -273,6 +274,18 @@ fn first_receipt(connection: &Connection, of: &Delivery) -> Result<Option<Receip
     )?;
     let of = params![&*of.notification.incident.id.0, of.channel.as_str()];
     select.query_row(of, |row| Ok(Receipt { id: row.get(0)? })).optional()
+}
+
+/// The ids of what stands before a delivery that is not in the outbox yet: the rows that wait, and a beginning that was given
+/// up on, whose fallback is to hear the rest.
+pub fn before(connection: &Connection, delivery: &Delivery) -> Result<Vec<String>> {
+    let mut select = connection.prepare_cached(
+        "SELECT id FROM outbox
+         WHERE incident = ?1 AND channel = ?2 AND id <> ?3
+           AND (state = 'pending' OR state = 'dead' AND event IN ('opened', 'escalated') AND fallback IS NOT NULL)",
+    )?;
+    let of = params![&*delivery.notification.incident.id.0, delivery.channel.as_str(), delivery.id];
+    select.query_map(of, |row| row.get(0))?.collect()
 }
 
 /// Makes due what rests; what waits for others goes on waiting.

@@ -13,7 +13,7 @@ use super::lock::{self, Lock};
 use super::opening::{self, refused};
 use super::readers::Readers;
 use super::writer::{Done, QUEUE_MAX, Task, Work, Writer};
-use super::{gathering, outbox, reads, redrive, replies};
+use super::{damage, gathering, outbox, reads, redrive, replies};
 use crate::domain::debt::Debt;
 use crate::domain::grouping::{Group, Rules};
 use crate::domain::incident::IncidentId;
@@ -29,7 +29,20 @@ use crate::ports::{
 pub fn open(path: &Path) -> Result<Arc<Sqlite>, StoreError> {
     opening::make_directory(path)?;
     let lock = Lock::take(path)?;
-    let connection = opening::start(path)?;
+    let (connection, lost) = match opening::start(path) {
+        Err(StoreError::Damaged { found, .. }) => {
+            let aside = damage::put_aside(path);
+            let aside = aside.map_err(|error| {
+                refused(path, format!("it is damaged ({found}) and cannot be put aside: {}", opening::in_words(&error)))
+            })?;
+            let lost = format!(
+                "what was known is lost, and what is still failing is told anew; the damaged store is at {}: {found}",
+                aside.display()
+            );
+            (opening::start(path)?, Some(lost))
+        }
+        started => (started?, None),
+    };
     let keeper = opening::keeper(path)?;
     let (sender, tasks) = mpsc::channel(QUEUE_MAX);
     let transactions = Arc::new(AtomicU64::new(0));
@@ -48,6 +61,7 @@ pub fn open(path: &Path) -> Result<Arc<Sqlite>, StoreError> {
         writer: Mutex::new(Some(thread)),
         readers: Arc::new(Readers::of(path.to_owned())),
         transactions,
+        lost,
     }))
 }
 
@@ -71,12 +85,18 @@ pub struct Sqlite {
     writer: Mutex<Option<JoinHandle<()>>>,
     readers: Arc<Readers>,
     transactions: Arc<AtomicU64>,
+    lost: Option<String>,
 }
 
 impl Sqlite {
     /// How many transactions were committed since the store was opened: many callers share one.
     pub fn transactions(&self) -> u64 {
         self.transactions.load(Ordering::Relaxed)
+    }
+
+    /// What became of the store that was there, where it was damaged.
+    pub fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
     }
 
     /// Takes no more work, writes what is queued, puts the log into the database and releases the lock. Afterwards
@@ -140,6 +160,11 @@ impl Store for Sqlite {
     fn group<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Option<Group>, StoreError>> {
         let delivery = delivery.clone();
         Box::pin(self.readers.read(move |connection| gathering::group(connection, &delivery)))
+    }
+
+    fn stands_before<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
+        let delivery = delivery.clone();
+        Box::pin(self.readers.read(move |connection| outbox::before(connection, &delivery)))
     }
 
     fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -150,6 +150,7 @@ pub fn delivery(of: &Incident, transition: u32, event: Event, to: &str, at: i64)
             late: false,
             plain: false,
             group: None,
+            unrecorded: false,
         },
         together: None,
         created_at: second(at),

@@ -3,7 +3,8 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::marks::Tone;
-use super::view::View;
+use super::view::{LINE_MAX, VALUE_MAX, View};
+use crate::engine::unrecorded::Trouble;
 
 /// After how many seconds a page reads itself anew.
 pub const REFRESH_SECONDS: u32 = 10;
@@ -69,7 +70,11 @@ pub fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
                     }
                     span .r { (view.text(&view.plan.location, 60)) " · " (view.now.format("%H:%M:%S UTC")) }
                 }
-                main { (frame.main) }
+                main {
+                    @if let Some(trouble) = &view.trouble { (unrecorded(view, trouble)) }
+                    @if let Some(lost) = &view.lost { (damaged(view, lost)) }
+                    (frame.main)
+                }
                 footer {
                     "Roundsman " (env!("CARGO_PKG_VERSION"))
                     @if let Some(seconds) = refresh {
@@ -80,6 +85,23 @@ pub fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// Word of a store that fails, which is no trouble of any target's.
+fn unrecorded(view: &View<'_>, trouble: &Trouble) -> Markup {
+    html! {
+        p .lede role="status" {
+            b .bad { "Nothing is recorded since " (view.instant(trouble.since)) "." }
+            " Probing goes on, and alerts leave marked as unrecorded: " (view.text(&trouble.why, LINE_MAX)) "."
+        }
+    }
+}
+
+/// Word of a store that could not be read when the process started.
+fn damaged(view: &View<'_>, lost: &str) -> Markup {
+    html! {
+        p .lede role="status" { b .bad { "The store was damaged." } " " (view.text(lost, VALUE_MAX)) }
     }
 }
 

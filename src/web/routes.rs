@@ -20,8 +20,10 @@ use super::server::Web;
 use super::view::View;
 use super::{access, api, chart, incident, ping, status};
 use crate::domain::incident::IncidentId;
-use crate::domain::time::{Monotonic, earlier};
+use crate::domain::text::harmless;
+use crate::domain::time::{Monotonic, earlier, rfc3339};
 use crate::engine::plan::Plan;
+use crate::engine::unrecorded::Trouble;
 use crate::ports::{Overview, StoreError};
 
 /// What goes with every answer. No script, no style but our own sheet, no frame, no form; nothing is kept anywhere.
@@ -96,8 +98,20 @@ async fn style() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("style.css"))
 }
 
+/// A store that fails is told and is no reason to be taken out of service: probing goes on, and alerts leave.
 async fn readiness(State(room): State<Arc<Room>>) -> impl IntoResponse {
-    if room.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "starting\n") }
+    let unrecorded = &room.web.unrecorded;
+    match unrecorded.trouble() {
+        _ if !room.is_ready() => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()),
+        None if unrecorded.lost().is_some() => {
+            (StatusCode::OK, "ready, degraded: the store was damaged at the start\n".to_owned())
+        }
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(Trouble { since, why }) => {
+            let since = rfc3339(since);
+            (StatusCode::OK, format!("ready, degraded: nothing is recorded since {since}: {}\n", harmless(&why)))
+        }
+    }
 }
 
 async fn metrics(State(room): State<Arc<Room>>) -> Response {
@@ -163,7 +177,8 @@ impl Room {
     }
 
     fn view<'a>(&self, plan: &'a Plan, uri: &Uri) -> View<'a> {
-        View { plan, now: self.web.clock.now(), live: uri.query() != Some("still") }
+        let (trouble, lost) = (self.web.unrecorded.trouble(), self.web.unrecorded.lost());
+        View { plan, now: self.web.clock.now(), live: uri.query() != Some("still"), trouble, lost }
     }
 
     /// Whoever has changed something sees it.
@@ -240,6 +255,7 @@ mod tests {
             ready: watch::channel(true).1,
             pings: Arc::new(crate::engine::pulses::Pulses::default()),
             desk: Arc::default(),
+            unrecorded: Arc::default(),
         };
         let local = "127.0.0.1:80".parse().unwrap();
         let room = Room::of(web, local);

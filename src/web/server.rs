@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::routes;
 use crate::engine::desk::Desk;
 use crate::engine::plan::Plan;
+use crate::engine::unrecorded::Unrecorded;
 use crate::ports::{Clock, Exposition, Pings, StatusReader};
 
 /// Connections at a time; more wait in the kernel's queue.
@@ -54,6 +55,8 @@ pub struct Web {
     pub pings: Arc<dyn Pings>,
     /// Takes what people do.
     pub desk: Arc<Desk>,
+    /// Knows whether the store takes what happens.
+    pub unrecorded: Arc<Unrecorded>,
 }
 
 /// Answers until it is told to stop; then ends what is under way within two seconds.

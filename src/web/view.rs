@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::domain::text::harmless;
 use crate::domain::time::{Timestamp, between, words};
 use crate::engine::plan::Plan;
+use crate::engine::unrecorded::Trouble;
 
 /// The longest line within a row.
 pub const LINE_MAX: usize = 240;
@@ -14,7 +15,7 @@ pub const LINE_MAX: usize = 240;
 pub const VALUE_MAX: usize = 4_000;
 
 /// The instant of a page, and the plan that it shows.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct View<'a> {
     /// What runs.
     pub plan: &'a Plan,
@@ -22,6 +23,10 @@ pub struct View<'a> {
     pub now: Timestamp,
     /// Whether the page reads itself anew.
     pub live: bool,
+    /// Why nothing is recorded, while that is so.
+    pub trouble: Option<Trouble>,
+    /// What became of a store that was damaged when the process started.
+    pub lost: Option<String>,
 }
 
 impl View<'_> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use roundsman::domain::incident::Event;
 use roundsman::ports::{Notification, Notifier, NotifyError, Receipt};
 
 use crate::commands::configuration;
@@ -198,8 +199,9 @@ fn pagerduty_has_one_alert_for_each_incident_however_often_it_is_told() {
     let receiver = Receiver::start();
     let pagerduty = written(1, &receiver);
     let (opened, other) = (notification(), opened("I2", notification().at));
-    let late = Notification { late: true, ..resolved(&other) };
-    let receipts = send(&pagerduty, &[opened.clone(), opened.clone(), resolved(&opened), resolved(&opened), late]);
+    let end = resolved(&other);
+    let late = Notification { event: Event::Opened, late: true, ..end.clone() };
+    let receipts = send(&pagerduty, &[opened.clone(), opened.clone(), resolved(&opened), resolved(&opened), late, end]);
     assert_eq!(receipts[0].id.as_deref(), Some("I1"));
     let events: Vec<_> = receiver
         .taken()

@@ -1,13 +1,9 @@
-//! The plug is pulled (`kill -9`) again and again while incidents open and close. Every alert arrives and every resolve too;
-//! what was in flight may arrive twice. (Alertmanager 0.25, measured: killed with 50 open alerts, 50 of 50 paged again;
-//! fired and resolved while the receiver was down, 0 of 50 delivered.)
+//! What nobody could take before the plug was pulled (`kill -9`) is told by the next process, once. (Alertmanager 0.25,
+//! measured: killed with 50 open alerts, 50 of 50 paged again; fired and resolved while the receiver was down, 0 of 50
+//! delivered.) Plugs that are pulled while messages are on their way are the oracle's.
 
 use std::net::TcpListener;
-use std::thread::sleep;
-use std::time::Duration;
 
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
 use roundsman::domain::incident::Incident;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
@@ -15,9 +11,6 @@ use tempfile::TempDir;
 use crate::commands::configuration;
 use crate::servers::receiver::{Receiver, Target};
 use crate::servers::roundsman::Daemon;
-
-/// How often the plug is pulled.
-const KILLS: usize = 50;
 
 /// How many probes fail together.
 const PROBES: usize = 10;
@@ -52,55 +45,6 @@ fn incidents(directory: &TempDir) -> Vec<Incident> {
     let mut statement = store.prepare("SELECT body FROM incidents ORDER BY id").expect("the table");
     let rows = statement.query_map([], |row| row.get::<_, String>(0)).expect("rows");
     rows.map(|row| serde_json::from_str(&row.expect("a row")).expect("an incident")).collect()
-}
-
-#[test]
-fn fifty_pulled_plugs_lose_no_alert_and_no_resolve() {
-    let seed = std::env::var("ROUNDSMAN_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
-    println!("ROUNDSMAN_SEED={seed}");
-    let mut random = StdRng::seed_from_u64(seed);
-    let (target, receiver) = (Target::start(), Receiver::start());
-    receiver.answer_after(Duration::from_millis(100));
-    let directory = watching(&target.url, &receiver.url);
-
-    let mut well = true;
-    for _ in 0..KILLS {
-        let daemon = Daemon::run(directory.path(), &[]);
-        sleep(Duration::from_millis(random.random_range(200..1_600)));
-        well = !well;
-        target.set(well);
-        sleep(Duration::from_millis(random.random_range(200..1_600)));
-        daemon.kill();
-    }
-    target.set(true);
-    let daemon = Daemon::run(directory.path(), &[]);
-    receiver.wait_until(|_| incidents(&directory).iter().all(|incident| !incident.is_open()));
-    let (status, said) = daemon.terminate();
-    assert_eq!(status.code(), Some(0), "{said}");
-    // What the last process was still sending it finished, or the next one does.
-    let daemon = Daemon::run(directory.path(), &[]);
-    let committed = incidents(&directory);
-    let told = receiver.wait_until(|taken| {
-        committed.iter().all(|incident| {
-            taken
-                .iter()
-                .any(|message| message.text("incident") == &*incident.id.0 && message.text("event") == "resolved")
-        })
-    });
-    drop(daemon);
-
-    assert!(committed.len() > KILLS / 4, "{} incidents are too few to prove anything (seed {seed})", committed.len());
-    for incident in &committed {
-        let of_it: Vec<_> = told.iter().filter(|message| message.text("incident") == &*incident.id.0).collect();
-        let first = of_it[0];
-        // What opened and closed while nobody could be told arrives as one late message.
-        let late = first.text("event") == "resolved" && first.body["late"] == true;
-        assert!(first.text("event") == "opened" || late, "seed {seed}: {of_it:#?}");
-    }
-    let keys = receiver.keys();
-    let (messages, repeats): (usize, usize) = (told.len(), keys.values().map(|times| times - 1).sum());
-    println!("{KILLS} kills, {} incidents, {messages} messages, {repeats} of them repeats", committed.len());
-    assert!(repeats <= KILLS * PROBES, "more was repeated than can have been in flight (seed {seed})");
 }
 
 #[test]

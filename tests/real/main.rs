@@ -30,6 +30,7 @@ mod journal;
 mod kill;
 mod notification;
 mod operating;
+mod oracle;
 mod packing;
 mod page;
 #[cfg(feature = "postgres")]
@@ -42,6 +43,7 @@ mod servers;
 mod shown;
 mod sns;
 mod stopped;
+mod storage;
 mod storm;
 mod tcp;
 mod telling;

@@ -106,5 +106,6 @@ pub fn opened(incident: &str, at: Timestamp) -> Notification {
         late: false,
         plain: false,
         group: None,
+        unrecorded: false,
     }
 }

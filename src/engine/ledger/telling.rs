@@ -178,6 +178,7 @@ impl Ledger {
             late: false,
             plain: false,
             group: None,
+            unrecorded: false,
         };
         commit.deliveries.extend(channels.iter().map(|channel| {
             let rules = self.plan.rules(channel);

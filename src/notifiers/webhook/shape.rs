@@ -50,7 +50,8 @@ struct Preset {
     /// Headers, whose values are ASCII.
     #[serde(default)]
     headers: BTreeMap<String, String>,
-    /// By event, `late`, or `any` for all others: the requests in their order.
+    /// By event, `late` for the beginning of what is over, or `any` for all others: the requests in their order. Only a
+    /// receiver that keeps alerts has `late`.
     messages: BTreeMap<String, Vec<Written>>,
 }
 
@@ -211,7 +212,9 @@ impl Shape {
         {
             return &[];
         }
-        let late = notification.late.then(|| self.messages.get("late")).flatten();
+        // Who keeps alerts hears of the end in turn.
+        let is_late = notification.late && !(self.alerts && notification.event == Event::Resolved);
+        let late = is_late.then(|| self.messages.get("late")).flatten();
         late.or_else(|| self.messages.get(event)).or_else(|| self.messages.get("any")).map_or(&[][..], Vec::as_slice)
     }
 

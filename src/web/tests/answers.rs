@@ -57,6 +57,7 @@ async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> 
         ready: is_ready,
         pings: Arc::new(Pulses::default()),
         desk: Arc::default(),
+        unrecorded: Arc::default(),
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(listener, web, stop.clone()));

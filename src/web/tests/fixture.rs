@@ -86,7 +86,7 @@ pub fn plan() -> Plan {
 
 /// The fixture at its instant.
 pub fn view(plan: &Plan) -> View<'_> {
-    View { plan, now: at(NOW), live: true }
+    View { plan, now: at(NOW), live: true, trouble: None, lost: None }
 }
 
 fn key(schedule: &str, probe: &str) -> (ScheduleName, ProbeName) {

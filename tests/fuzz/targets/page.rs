@@ -120,6 +120,7 @@ fn notification(incident: Incident) -> Notification {
         late: false,
         plain: false,
         group: None,
+        unrecorded: false,
     }
 }
 
@@ -172,6 +173,7 @@ fn pages(incident: &Incident) -> Vec<String> {
         ready: watch::channel(true).1,
         pings: Arc::new(roundsman::engine::pulses::Pulses::default()),
         desk: Arc::default(),
+        unrecorded: Arc::default(),
     };
     let service = TowerToHyperService::new(router(web, "127.0.0.1:80".parse().unwrap()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

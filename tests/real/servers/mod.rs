@@ -1,5 +1,6 @@
 //! Servers that tests start, one file each. A server ends when its guard is dropped.
 
+pub mod apart;
 pub mod authorization;
 pub mod certificates;
 pub mod dns;

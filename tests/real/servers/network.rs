@@ -1,10 +1,7 @@
 //! A network of a test's own, in which the kernel lets us send pings, a router says what it says, the name server of the
 //! machine is ours, and nobody else is disturbed. A test runs itself again within it, in a process of its own.
 
-use std::process::Command;
-
-/// Set within the network.
-const INSIDE: &str = "ROUNDSMAN_TEST_NETWORK";
+use super::apart;
 
 /// A network with a neighbour behind a wire: it is a router that knows no way to 198.51.100.0/24 and `2001:db8:1::/48`, and
 /// drops what is for 198.18.0.0/15 and `2001:db8:2::/48` without a word; 192.0.2.9 is nobody. The machine's name server is
@@ -54,19 +51,5 @@ nsenter --net=/proc/$neighbour/ns/net sh -c '
 
 /// Whether this is the run outside, which has then made the one within; the test is named with its modules.
 pub fn ran_within(test: &str, who_may_ping: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return false;
-    }
-    let output = Command::new("unshare")
-        .args(["--map-root-user", "--net", "--mount", "bash", "-c", NETWORK])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture", test])
-        .env(INSIDE, "1")
-        .env("PING", who_may_ping)
-        .output()
-        .expect("unshare is not installed: apt-get install util-linux iproute2");
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{said}");
-    assert!(output.status.success() && said.contains("1 passed"), "{test} failed in its network, see above");
-    true
+    apart::ran_within(test, &["--map-root-user", "--net", "--mount"], NETWORK, &[("PING", who_may_ping)])
 }

@@ -49,8 +49,6 @@ impl Taken {
 struct Inbox {
     taken: Mutex<Vec<Taken>>,
     news: Condvar,
-    /// How long the answer comes after the message was taken.
-    pause: Mutex<Duration>,
 }
 
 /// Takes webhooks, for as long as it is held. What it took stays known.
@@ -79,11 +77,6 @@ impl Receiver {
             .with_state(Arc::clone(&inbox));
         let (runtime, address) = serve(address, router);
         Self { url: format!("http://{address}/"), inbox, _runtime: runtime }
-    }
-
-    /// From now on answers come this long after their message was taken, which is when a plug is best pulled.
-    pub fn answer_after(&self, pause: Duration) {
-        *self.inbox.pause.lock().expect("no reader panics") = pause;
     }
 
     /// Everything that was taken, in its order.
@@ -147,8 +140,6 @@ async fn take(State(inbox): State<Arc<Inbox>>, uri: Uri, headers: HeaderMap, bod
         return StatusCode::BAD_REQUEST;
     }
     inbox.record(&uri, &headers, &body, StatusCode::NO_CONTENT);
-    let pause = *inbox.pause.lock().expect("no reader panics");
-    tokio::time::sleep(pause).await;
     StatusCode::NO_CONTENT
 }
 
