@@ -18,6 +18,7 @@ use super::probes::{Made, ProbeMaker, WrittenProbe, check_budget, check_labels};
 use super::raw::{RawRoot, RawSchedule, RawWeb};
 use super::resolve::{self, Environment, References, identity};
 use super::schedules::{self, Scheduling, WrittenSchedule};
+use super::runbooks::runbooks;
 use super::secrets::DeclaredSecrets;
 use super::severities;
 use super::uses;
@@ -156,6 +157,7 @@ fn plan_of(
     let lost = files.probes.lost;
     let all = Scheduling { probes: &probes, broken: &broken, lost, timeout, now };
     let schedules = schedules(files, &all, &references, problems);
+    let runbooks = runbooks(probes.values().filter_map(|probe| probe.runbook.as_ref()), directory, problems);
     check_probes(&probes, &broken, &schedules, files, problems);
 
     let channels = destinations::channels(&raw.channels, surroundings.kinds.channels, &building, problems);
@@ -208,6 +210,7 @@ fn plan_of(
         channels,
         routes,
         severities,
+        runbooks,
         maintenance,
         publishers,
         secrets,

@@ -17,6 +17,7 @@ pub mod load;
 pub mod probes;
 pub mod raw;
 pub mod resolve;
+pub mod runbooks;
 pub mod schedules;
 pub mod schema;
 pub mod secrets;

@@ -47,6 +47,8 @@ pub struct WrittenProbe {
     pub timeout: Option<Spanned<Duration>>,
     /// The probes that it needs.
     pub needs: Vec<Spanned<ProbeName>>,
+    /// Where its runbook is.
+    pub runbook: Option<Spanned<String>>,
     /// The schedule that it joins by itself.
     pub schedule: Option<Spanned<ScheduleName>>,
     /// The secrets that it uses.
@@ -164,7 +166,7 @@ impl ProbeMaker<'_> {
         let probe = PlannedProbe {
             name: name.clone(),
             labels,
-            runbook: raw.runbook.clone(),
+            runbook: raw.runbook.as_ref().map(|runbook| runbook.value.clone()),
             needs: raw.needs.iter().map(|needed| needed.value.clone()).collect(),
             on_request: raw.on_request,
             steps,
@@ -183,6 +185,7 @@ impl ProbeMaker<'_> {
             key: key.clone(),
             timeout,
             needs: raw.needs.0,
+            runbook: raw.runbook,
             schedule: raw.schedule,
             secrets,
             identity: Self::identity(node, &course),

@@ -239,8 +239,10 @@ pub struct RawProbe {
     /// Labels, for schedules and messages.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Where the runbook is: a path or a URL.
-    pub runbook: Option<String>,
+    /// Where the runbook is: a URL, or the path of a Markdown file from `roundsman.yaml`, which stands on the page of an
+    /// incident.
+    #[schemars(with = "Option<String>")]
+    pub runbook: Option<Spanned<String>>,
     /// While one of these is failing this one is probed, and pages nobody.
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>")]

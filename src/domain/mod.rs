@@ -3,6 +3,7 @@
 pub mod debt;
 pub mod exchange;
 pub mod expression;
+pub mod figures;
 pub mod hours;
 pub mod incident;
 pub mod judge;

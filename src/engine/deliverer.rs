@@ -274,7 +274,7 @@ fn next(
         Err(error) => error,
     };
     let over_since = match delivery.notification.event {
-        Event::Resolved => Some(delivery.created_at),
+        Event::Resolved | Event::PostMortem => Some(delivery.created_at),
         Event::Opened | Event::Escalated => resolve.map(|resolve| resolve.created_at),
         // One that its incident has outlived is not sent any more.
         Event::Reminder | Event::Acknowledged => None,
@@ -298,7 +298,7 @@ fn dead(delivery: &Delivery, resolve: Option<&Delivery>, error: &NotifyError, no
     let told = resolve.unwrap_or(delivery);
     let late = resolve.is_some();
     // Of what goes on a channel hears that has heard of the beginning, and is to hear of the end.
-    let is_handed_over = !matches!(told.notification.event, Event::Reminder | Event::Acknowledged);
+    let is_handed_over = !matches!(told.notification.event, Event::Reminder | Event::Acknowledged | Event::PostMortem);
     let fallback = delivery.fallback.clone().filter(|_| is_handed_over).map(|channel| {
         Box::new(Delivery {
             id: new_id(now),

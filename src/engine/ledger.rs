@@ -2,13 +2,14 @@
 //! I/O; each change is put into the commit that makes it last.
 //!
 //! Here runs move states and states move incidents. [`telling`] says whom an incident is told to and when again, [`quiet`]
-//! why nobody is told, [`silences`] what people want to be quiet, [`versions`] what changed before it, and [`acts`] what
-//! people do about it.
+//! why nobody is told, [`silences`] what people want to be quiet, [`versions`] and [`changes`] what changed before it, and
+//! [`acts`] what people do about it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::changes::Lately;
 use super::plan::Plan;
 use super::runner::new_id;
 use crate::domain::exchange::Bundle;
@@ -22,6 +23,7 @@ use crate::domain::time::{Timestamp, between, clock, later, words};
 use crate::ports::{Commit, KeptBundle, Loaded};
 
 pub mod acts;
+pub mod changes;
 pub mod quiet;
 pub mod silences;
 pub mod telling;
@@ -34,6 +36,7 @@ pub struct Ledger {
     states: HashMap<AlertKey, AlertState>,
     open: BTreeMap<(ProbeName, Aspect), Incident>,
     versions: BTreeMap<(ProbeName, StepName), Version>,
+    lately: Lately,
     /// Those that were not over when the process started, or when one last began or ended.
     silences: Vec<Silence>,
     /// Until then nobody is told of what was open already when the process started; nothing once that is past.
@@ -47,6 +50,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(60);
 impl Ledger {
     /// The ledger as the process before this one left it, under this plan: what is no longer configured is resolved.
     pub fn open(plan: Arc<Plan>, loaded: Loaded, now: Timestamp, commit: &mut Commit) -> Self {
+        let lately = Lately::of(loaded.incidents.iter());
         let open = loaded.incidents.into_iter().map(|incident| ((incident.probe.clone(), incident.aspect), incident));
         let versions =
             loaded.versions.into_iter().map(|version| ((version.probe.clone(), version.step.clone()), version));
@@ -55,6 +59,7 @@ impl Ledger {
             states: loaded.states.into_iter().collect(),
             open: open.collect(),
             versions: versions.collect(),
+            lately,
             silences: loaded.silences.into_iter().filter(|silence| now < silence.until).collect(),
             looked: None,
         };
@@ -76,6 +81,7 @@ impl Ledger {
     /// Goes on under another plan: states that nothing feeds any more are forgotten, and an incident that none of them
     /// holds open is resolved with that reason. The rest keeps its counts.
     pub fn take(&mut self, plan: Arc<Plan>, now: Timestamp, commit: &mut Commit) {
+        self.take_reload(&plan, now, commit);
         self.plan = plan;
         let gone: BTreeSet<AlertKey> = self
             .states
@@ -211,8 +217,9 @@ impl Ledger {
             )
         };
         let changes = self.changes_before(since, now);
-        incident.changes = changes.iter().map(|(at, change)| format!("{change} at {}", clock(*at))).collect();
-        commit.moments.extend(changes.into_iter().map(|(at, change)| moment(&incident, at, "version", change)));
+        incident.changes = changes.iter().map(|(at, _, change)| format!("{change} at {}", clock(*at))).collect();
+        commit.moments.extend(changes.into_iter().map(|(at, what, change)| moment(&incident, at, what, change)));
+        self.lately.take_opening(&incident.probe, now);
         commit.moments.push(moment(&incident, since, run.verdict.word(), first_words(&run.verdict)));
         commit.moments.push(moment(&incident, now, "opened", format!("{severity}, by {}", key.schedule)));
         self.mark(&mut incident, now, commit);

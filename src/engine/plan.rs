@@ -51,6 +51,8 @@ pub struct Plan {
     pub routes: Vec<Route>,
     /// What goes for a severity besides its routes.
     pub severities: BTreeMap<Severity, SeverityPlan>,
+    /// The texts of the runbooks that are files, by what probes say of them.
+    pub runbooks: BTreeMap<String, Arc<str>>,
     /// Planned quiet time.
     pub maintenance: Vec<MaintenanceWindow>,
     /// Where metrics go, by kind.

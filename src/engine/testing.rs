@@ -231,6 +231,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         channels: BTreeMap::new(),
         routes: vec![Route { to: vec!["ops".parse().unwrap()], ..Route::default() }],
         severities: BTreeMap::new(),
+        runbooks: BTreeMap::new(),
         maintenance: Vec::new(),
         publishers: BTreeMap::new(),
         secrets: Arc::new(NoSecrets),

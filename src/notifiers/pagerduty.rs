@@ -123,6 +123,8 @@ fn events(notification: &Notification) -> Vec<Map<String, Value>> {
         // A resolve of what PagerDuty never heard of is nothing, and nobody would know that there was something.
         Event::Resolved if notification.late => vec![trigger(notification), action("resolve", notification)],
         Event::Resolved => vec![action("resolve", notification)],
+        // Theirs is closed: a trigger would open another and wake somebody for a text.
+        Event::PostMortem => Vec::new(),
     }
 }
 

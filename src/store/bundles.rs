@@ -153,7 +153,8 @@ mod tests {
         kept.store.close().await;
         let before = Connection::open(&kept.path).unwrap();
         before
-            .execute_batch("DROP TABLE bundles; DROP TABLE pulses; DROP TABLE silences; PRAGMA user_version = 2")
+            .execute_batch("DROP TABLE bundles; DROP TABLE pulses; DROP TABLE silences;
+             DROP TABLE diagnoses; DROP INDEX incidents_by_opening; DROP INDEX incidents_by_post_mortem; PRAGMA user_version = 2")
             .unwrap();
         drop(before);
         kept.reopen().await;

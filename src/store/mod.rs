@@ -21,6 +21,7 @@
 
 mod bundles;
 mod columns;
+mod diagnoses;
 mod journal;
 mod lock;
 mod opening;

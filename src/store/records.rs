@@ -28,6 +28,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
         bundles,
         pulses,
         silences,
+        diagnoses,
     } = commit;
     versions.iter().try_for_each(|version| write_version(connection, version))?;
     runs.iter().try_for_each(|run| write_run(connection, run))?;
@@ -39,6 +40,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     deliveries.iter().try_for_each(|delivery| outbox::write(connection, delivery))?;
     bundles.iter().try_for_each(|bundle| bundles::write(connection, bundle))?;
     silences.iter().try_for_each(|silence| write_silence(connection, silence))?;
+    diagnoses.iter().try_for_each(|diagnosis| super::diagnoses::write(connection, diagnosis))?;
     pulses.iter().try_for_each(|(token, pulse)| write_pulse(connection, *token, pulse))
 }
 
@@ -214,6 +216,7 @@ mod tests {
             moments: vec![moment("I1", 60, "opened"), moment("I1", 60, "muted"), moment("I1", 30, "failed")],
             versions: vec![version("1.0.0", None), version("1.1.0", Some("1.0.0"))],
             bundles: Vec::new(),
+            diagnoses: Vec::new(),
             silences: vec![silence("S1", 900), silence("S2", 900), silence("S2", 60)],
             pulses: vec![(token(1), Pulse::since(second(0))), (token(2), Pulse::since(second(1)))],
         }

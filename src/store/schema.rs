@@ -12,6 +12,7 @@
 //! | `versions` | the version that a step last saw | probe, step | never |
 //! | `bundles` | what a run that failed left for whoever looks for its cause | its run | when ten later ones of its probe are there, and it is neither the first nor the latest of an incident; or when it is old, or with its incident |
 //! | `pulses` | what is known of a job elsewhere by its pings | the hash of its token | never |
+//! | `diagnoses` | what was looked at because an incident opened | incident, run | with its incident |
 //! | `silences` | what somebody wants nobody to be told of | its id | when it ended long ago |
 //!
 //! Ids are ours; row numbers mean nothing. Instants and lengths are whole microseconds. What rules and pages
@@ -29,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
 ];
 
 /// The version that this program works with.
@@ -64,7 +66,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [5, i64::from(super::APPLICATION_ID), 2, 11];
+        let expected = [6, i64::from(super::APPLICATION_ID), 2, 12];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);

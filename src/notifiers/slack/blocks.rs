@@ -57,6 +57,7 @@ fn blocks(notification: &Notification, story: &Story) -> Vec<Value> {
         Event::Opened | Event::Reminder | Event::Escalated => "🔴",
         Event::Acknowledged => "🟡",
         Event::Resolved => "🟢",
+        Event::PostMortem => "📝",
     };
     let mut blocks = vec![
         json!({ "type": "header", "text": plain(&format!("{mark} {}", heading(notification)), HEADER_MAX) }),
