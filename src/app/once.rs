@@ -54,7 +54,7 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
         let (now, due) = (surroundings.clock.now(), surroundings.clock.monotonic());
         let Thread { handle, runner } = threads.next();
         let runner = runner.clone();
-        let order = Order { plan, probe, schedule, slot: now, due_at: now, due };
+        let order = Order { plan, probe, schedule, extra: None, slot: now, due_at: now, due };
         Some(AbortOnDropHandle::new(handle.spawn(async move { runner.run(order).await })))
     });
     let mut runs = std::pin::pin!(futures::stream::iter(runs).buffered(RUNS_AT_ONCE));

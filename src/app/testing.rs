@@ -47,6 +47,7 @@ pub fn journey() -> Run {
         location: Arc::from("here"),
         probe: ProbeName::parse("shopper-journey").unwrap(),
         schedule: None,
+        extra: None,
         slot: at,
         due_at: at,
         started_at: at,

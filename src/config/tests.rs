@@ -161,7 +161,7 @@ async fn run(plan: Plan, name: &str) -> crate::domain::outcome::Run {
     let clock = TestClock::starting("2026-11-25T12:00:00Z");
     let (now, due) = (clock.now(), clock.monotonic());
     let probe = probe(&plan, name);
-    let order = Order { plan: Arc::new(plan), probe, schedule: None, slot: now, due_at: now, due };
+    let order = Order { plan: Arc::new(plan), probe, schedule: None, extra: None, slot: now, due_at: now, due };
     Runner::new(clock, CancellationToken::new()).run(order).await
 }
 

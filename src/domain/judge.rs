@@ -245,6 +245,7 @@ mod tests {
             location: Arc::from("here"),
             probe: ProbeName::parse("p").unwrap(),
             schedule: Some(ScheduleName::parse("s").unwrap()),
+            extra: None,
             slot: at,
             due_at: at,
             started_at: at,

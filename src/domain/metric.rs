@@ -72,6 +72,8 @@ metrics! {
     ProbeCertificateExpiry = "probe_ssl_earliest_cert_expiry", Gauge, "When the first certificate of the chain ends, in seconds since 1970";
     /// Runs by verdict.
     Runs = "roundsman_runs", Counter, "Runs by verdict";
+    /// Runs off the slots.
+    ExtraRuns = "roundsman_extra_runs", Counter, "Runs off the slots by why: recheck, parent, diagnosis or drill";
     /// Failures by kind.
     Failures = "roundsman_failures", Counter, "Failures of runs by kind";
     /// Start minus due.
@@ -133,7 +135,7 @@ pub struct SampleLabels {
     pub channel: Option<ChannelName>,
     /// The kind of publisher.
     pub publisher: Option<&'static str>,
-    /// One more with a value from a closed set: `phase`, `verdict`, `kind`, `outcome` or `severity`.
+    /// One more with a value from a closed set: `phase`, `verdict`, `why`, `kind`, `outcome` or `severity`.
     pub also: Option<(&'static str, Arc<str>)>,
 }
 
@@ -159,7 +161,8 @@ const PHASES: [(&str, &str); 5] = [
     ("transfer_ms", "transfer"),
 ];
 
-/// The samples of a run. An inconclusive run says nothing of its target: it has only its count and its lateness.
+/// The samples of a run. An inconclusive run says nothing of its target: it has only its count and its lateness. One off the
+/// slots has only its count: those are made where something is in doubt, and would weigh it more than what is well.
 pub fn samples(run: &Run) -> Vec<Sample> {
     let of_probe =
         SampleLabels { probe: Some(run.probe.clone()), schedule: run.schedule.clone(), ..SampleLabels::default() };
@@ -167,6 +170,9 @@ pub fn samples(run: &Run) -> Vec<Sample> {
         |name, value, labels: &SampleLabels| Sample { name, at: run.started_at, value, labels: labels.clone() };
     let also = |key, value: &str| SampleLabels { also: Some((key, Arc::from(value))), ..of_probe.clone() };
 
+    if let Some(why) = run.extra {
+        return vec![sample(MetricName::ExtraRuns, 1.0, &also("why", why.as_str()))];
+    }
     let mut found = vec![
         sample(MetricName::Runs, 1.0, &also("verdict", run.verdict.word())),
         sample(
@@ -230,7 +236,7 @@ pub fn slot_samples(account: &SlotAccount, at: Timestamp) -> Vec<Sample> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::outcome::{Phases, RunId, StepOutcome};
+    use crate::domain::outcome::{Extra, Phases, RunId, StepOutcome};
     use std::time::Duration;
 
     #[test]
@@ -241,6 +247,7 @@ mod tests {
             location: Arc::from("here"),
             probe: ProbeName::parse("api-health").unwrap(),
             schedule: Some(ScheduleName::parse("reachability").unwrap()),
+            extra: None,
             slot: at,
             due_at: at,
             started_at: at,
@@ -277,5 +284,8 @@ mod tests {
                 "probe_http_duration_seconds 0.04 Some(\"processing\")",
             ]
         );
+        let recheck = samples(&Run { extra: Some(Extra::Recheck), ..run });
+        assert_eq!(recheck.len(), 1, "what is in doubt weighs no more than what is well");
+        assert_eq!(recheck[0].labels.also, Some(("why", Arc::from("recheck"))));
     }
 }

@@ -468,6 +468,35 @@ impl fmt::Display for RunId {
     }
 }
 
+/// Why a run is made off the slots. It has no slot and no account; otherwise it is a run as any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extra {
+    /// A state is in doubt, and the next slot is far.
+    Recheck,
+    /// A probe that needs this one is about to page.
+    Parent,
+    /// An incident has opened, and what this probe sees may explain it.
+    Diagnosis,
+    /// The way from a failure to the people is tried out.
+    Drill,
+}
+
+impl Extra {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Recheck, Self::Parent, Self::Diagnosis, Self::Drill];
+
+    /// The word in the store and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recheck => "recheck",
+            Self::Parent => "parent",
+            Self::Diagnosis => "diagnosis",
+            Self::Drill => "drill",
+        }
+    }
+}
+
 /// One probe executed once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -477,9 +506,12 @@ pub struct Run {
     pub location: Arc<str>,
     /// The probe.
     pub probe: ProbeName,
-    /// The schedule whose slot it served; absent when somebody asked for it.
+    /// The schedule whose slot it served, or for which it was made off the slots; absent when somebody asked for it.
     pub schedule: Option<ScheduleName>,
-    /// The nominal instant.
+    /// Why it was made off the slots; absent for the one of a slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<Extra>,
+    /// The nominal instant; of a run off the slots the one at which it was wanted.
     pub slot: Timestamp,
     /// When it should have started: slot, lead and spread.
     pub due_at: Timestamp,

@@ -113,6 +113,15 @@ impl Calendar {
         self.tiers.values().filter_map(|tier| tier.next).min()
     }
 
+    /// When the next run of a probe on a schedule is due, be its slot still to come or its spread.
+    pub fn next_due(&self, schedule: &ScheduleName, probe: &ProbeName, now: Timestamp) -> Option<Timestamp> {
+        let tier = &self.tiers.get(schedule)?.schedule;
+        let timeout = self.timeouts.get(&(schedule.clone(), probe.clone())).copied().unwrap_or(tier.timeout);
+        let due_at = |slot| later(slot, LEAD + spread(schedule, probe, tier.cadence.period_at(slot), timeout));
+        let slots = tier.cadence.last_through(now).into_iter().chain(tier.cadence.next_after(now));
+        slots.map(due_at).find(|due_at| *due_at > now)
+    }
+
     /// What has come of one schedule until an instant, which is now or a little before.
     pub fn advance(&mut self, name: &ScheduleName, until: Timestamp, now: Timestamp) -> Come {
         let mut come = Come::default();

@@ -11,7 +11,7 @@ use super::ledger::Ledger;
 use super::ledger::acts::{Act, ActError};
 use super::ledger::silences::Silencing;
 use super::plan::Plan;
-use super::scheduler::Ended;
+use super::scheduler::{Command, Ended};
 use crate::domain::figures::{self, Milestone};
 use crate::domain::incident::{Incident, IncidentId, Moment};
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
@@ -96,6 +96,8 @@ pub struct Dispatcher {
     pub ended: mpsc::Receiver<Ended>,
     /// Changes of plan.
     pub notices: mpsc::Receiver<Notice>,
+    /// Where runs off the slots are wanted. It is never waited for: the scheduler waits for this task.
+    pub commands: mpsc::Sender<Command>,
     /// Where samples go after the commit.
     pub fanout: Fanout,
     /// Wakes the deliverer after the commit.
@@ -145,6 +147,7 @@ impl Dispatcher {
             // After the commit, so that no metric says what the store does not know; where the store fails metrics are all
             // that is left, so they go all the same.
             self.fanout.send(told);
+            self.ask();
             if gathers {
                 self.clock.sleep_until(self.clock.monotonic() + GATHER).await;
             }
@@ -169,6 +172,15 @@ impl Dispatcher {
         let now = self.clock.monotonic();
         let due = self.ledger.next_due().map_or(LOOK, |at| between(self.clock.now(), at).clamp(TURN_MIN, LOOK));
         outage.map_or(now + due, |outage| outage.until.min(now + due))
+    }
+
+    /// Asks the scheduler for the runs that the ledger wants off the slots.
+    fn ask(&mut self) {
+        for extra in self.ledger.take_wanted() {
+            if let Err(error) = self.commands.try_send(Command::Extra(extra)) {
+                tracing::warn!("a run off the slots cannot be asked for: {error}");
+            }
+        }
     }
 
     fn hear(&mut self, notice: Notice) -> Option<Answer> {
@@ -197,6 +209,10 @@ impl Dispatcher {
             if let Some(account) = ended.account {
                 told.extend(slot_samples(&account, now));
                 self.unrecorded.add_account(account);
+            }
+            if let Some((extra, refusal)) = ended.refused {
+                let (probe, why) = (&extra.probe, extra.why.as_str());
+                tracing::debug!(%probe, why, ?refusal, "a run off the slots is not made");
             }
             if let Some(run) = ended.run {
                 told.extend(samples(&run));
@@ -365,6 +381,7 @@ mod tests {
             location: Arc::from("here"),
             probe: ProbeName::parse("probe-0").unwrap(),
             schedule: Some("tier".parse().unwrap()),
+            extra: None,
             slot: now,
             due_at: now,
             started_at: now,
@@ -374,7 +391,7 @@ mod tests {
             steps: Vec::new(),
             bundle: None,
         };
-        Ended { run: Some(Box::new(run)), account: None }
+        Ended { run: Some(Box::new(run)), ..Ended::default() }
     }
 
     #[tokio::test(start_paused = true)]
@@ -391,6 +408,7 @@ mod tests {
             ledger: Ledger::open(Arc::new(plan_of(vec![tier])), Loaded::default(), clock.now(), &mut unrecorded),
             ended,
             notices,
+            commands: mpsc::channel(8).0,
             fanout: Fanout::default(),
             wake: Arc::default(),
             unrecorded,

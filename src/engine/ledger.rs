@@ -12,6 +12,7 @@ use std::time::Duration;
 use self::changes::Lately;
 use super::plan::Plan;
 use super::runner::new_id;
+use super::scheduler::extras::ExtraRun;
 use crate::domain::exchange::Bundle;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
 use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Transition, judge};
@@ -41,6 +42,8 @@ pub struct Ledger {
     silences: Vec<Silence>,
     /// Until then nobody is told of what was open already when the process started; nothing once that is past.
     looked: Option<Timestamp>,
+    /// Runs off the slots that are to be asked for.
+    wanted: Vec<ExtraRun>,
 }
 
 /// A process that starts has seen nothing yet, so nobody is told for this long of what was open before it,
@@ -62,6 +65,7 @@ impl Ledger {
             lately,
             silences: loaded.silences.into_iter().filter(|silence| now < silence.until).collect(),
             looked: None,
+            wanted: Vec::new(),
         };
         let looked = later(now, FIRST_LOOK);
         ledger.looked = Some(looked).filter(|_| !ledger.open.is_empty());
@@ -76,6 +80,11 @@ impl Ledger {
     /// How many incidents are open.
     pub fn incidents_open(&self) -> usize {
         self.open.len()
+    }
+
+    /// The runs off the slots that are wanted since this was last asked.
+    pub fn take_wanted(&mut self) -> Vec<ExtraRun> {
+        std::mem::take(&mut self.wanted)
     }
 
     /// Goes on under another plan: states that nothing feeds any more are forgotten, and an incident that none of them

@@ -4,14 +4,14 @@
 //! | task | owns | hears | tells |
 //! |---|---|---|---|
 //! | [`scheduler`] | calendar, queue, account of slots | ticks, commands, its runs | ended runs → dispatcher |
-//! | [`dispatcher`] | alert states, incidents | ended runs, reloads, what people do, the clock | commits → store, samples → fanout, a wake → deliverer |
+//! | [`dispatcher`] | alert states, incidents | ended runs, reloads, what people do, the clock | commits → store, samples → fanout, a wake → deliverer, wishes for runs off the slots → scheduler |
 //! | [`deliverer`] | nothing | the wake | asks the store what is due; attempts → notifiers |
 //! | [`janitor`] | debts: cleanups that are owed | debts of runs | cleanups, erased debts → store |
 //! | [`fanout`] | a publisher each | samples | publishers |
 //!
 //! [`pulses`] has no task: the web brings it the pings of jobs elsewhere, and probers ask it.
 //!
-//! Arrows go one way only, and every channel is bounded. When the process ends the tasks end in that order, each after
+//! Arrows go one way only, but for the wishes, which are never waited for; and every channel is bounded. When the process ends the tasks end in that order, each after
 //! it has put away what the one before it still sent.
 
 pub mod calendar;

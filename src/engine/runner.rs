@@ -18,14 +18,14 @@ use super::records::Records;
 use super::stalls::{STOPPED_MIN, Stalls};
 use crate::domain::debt::Debt;
 use crate::domain::names::StepName;
-use crate::domain::outcome::{Cause, Failure, FailureKind, Observation, Run, RunId, Verdict};
+use crate::domain::outcome::{Cause, Extra, Failure, FailureKind, Observation, Run, RunId, Verdict};
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Monotonic, Timestamp};
 use crate::ports::{Clock, Recorder, Session, StepContext};
 
 /// How long after its deadline a step is ended from outside: a prober that keeps its deadline names the phase, so it is
 /// given the chance.
-const OVERTIME: Duration = Duration::from_millis(250);
+pub const OVERTIME: Duration = Duration::from_millis(250);
 
 /// One run to be made.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub struct Order {
     pub probe: Arc<PlannedProbe>,
     /// The schedule whose slot it is; absent when somebody asked.
     pub schedule: Option<Arc<Schedule>>,
+    /// Why it is made off the slots; absent for the one of a slot.
+    pub extra: Option<Extra>,
     /// The nominal instant.
     pub slot: Timestamp,
     /// When it should start, by the wall clock.
@@ -104,6 +106,7 @@ impl Runner {
             location: Arc::clone(&order.plan.location),
             probe: order.probe.name.clone(),
             schedule: order.schedule.as_ref().map(|schedule| schedule.name.clone()),
+            extra: order.extra,
             slot: order.slot,
             due_at: order.due_at,
             started_at,
@@ -168,6 +171,7 @@ impl Runner {
             location: Arc::clone(&order.plan.location),
             probe: probe.name.clone(),
             schedule: order.schedule.as_ref().map(|schedule| schedule.name.clone()),
+            extra: order.extra,
             slot: order.slot,
             due_at: order.due_at,
             started_at,

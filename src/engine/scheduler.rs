@@ -2,7 +2,7 @@
 //! the account of slots; runs are its children, and their results leave through one bounded channel.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::extras::{ExtraRun, InFlight, PERMIT_WAIT_MAX, PERMITS_OF_NO_SCHEDULE, Refusal};
 use super::calendar::{Calendar, Come, Entry, GRACE};
 use super::fanout::Fanout;
 use super::plan::Plan;
@@ -22,6 +23,8 @@ use crate::domain::outcome::{Failure, FailureKind, Run, SlotAccount, SlotOutcome
 use crate::domain::schedule::LEAD;
 use crate::domain::time::{Monotonic, Timestamp, between, earlier, later};
 use crate::ports::{Clock, TickSource};
+
+pub mod extras;
 
 /// How many runs of one schedule go on at once. Each schedule has permits of its own, so hung hourly suites never delay
 /// a 30-second probe.
@@ -41,18 +44,22 @@ const LOOK: Duration = Duration::from_secs(5);
 const STEP_MIN: Duration = Duration::from_secs(1);
 
 /// A run that ended, or slots that will have none, on the way to the dispatcher.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ended {
     /// The run; on the heap, since it goes through several hands.
     pub run: Option<Box<Run>>,
     /// The slots that are settled with it.
     pub account: Option<SlotAccount>,
+    /// A run that somebody wanted off the slots and that is not made.
+    pub refused: Option<(ExtraRun, Refusal)>,
 }
 
 /// What the scheduler is told.
 pub enum Command {
     /// Go on with another plan.
     Reload(Arc<Plan>),
+    /// Somebody wants a run off the slots.
+    Extra(ExtraRun),
 }
 
 /// What the scheduler needs of others.
@@ -73,11 +80,32 @@ pub struct Wiring {
     pub threads: Arc<Threads>,
 }
 
+/// What a run serves.
+enum Served {
+    Slot(SlotKey, Timestamp),
+    Extra(ExtraRun),
+}
+
+impl Served {
+    fn probe(&self) -> &ProbeName {
+        match self {
+            Self::Slot((_, probe), _) => probe,
+            Self::Extra(extra) => &extra.probe,
+        }
+    }
+
+    fn schedule(&self) -> Option<&ScheduleName> {
+        match self {
+            Self::Slot((schedule, _), _) => Some(schedule),
+            Self::Extra(extra) => extra.schedule.as_ref(),
+        }
+    }
+}
+
 struct Finished {
-    key: SlotKey,
-    slot: Timestamp,
-    /// Absent when the process stopped before there was one; the slot is then a gap of the next process.
-    result: Option<(SlotOutcome, Option<Box<Run>>)>,
+    served: Served,
+    /// Absent when the process stopped before there was one; a slot is then a gap of the next process.
+    result: Option<(SlotOutcome, Box<Run>)>,
 }
 
 /// The order of the queue is by start only.
@@ -115,9 +143,9 @@ pub struct Scheduler {
     calendar: Calendar,
     queue: BinaryHeap<Reverse<Queued>>,
     /// Which probes are being run.
-    in_flight: HashSet<SlotKey>,
+    in_flight: InFlight,
     book: SlotBook,
-    permits: HashMap<ScheduleName, Arc<Semaphore>>,
+    permits: HashMap<Option<ScheduleName>, Arc<Semaphore>>,
     /// Where the runs are made; they are children of this task all the same.
     threads: Arc<Threads>,
     runs: JoinSet<Finished>,
@@ -143,7 +171,7 @@ impl Scheduler {
             plan: Arc::clone(plan),
             calendar: Calendar::default(),
             queue: BinaryHeap::new(),
-            in_flight: HashSet::new(),
+            in_flight: InFlight::default(),
             book: SlotBook::default(),
             permits: HashMap::new(),
             threads,
@@ -186,7 +214,7 @@ impl Scheduler {
     pub async fn run(mut self) {
         self.watch().await;
         for account in std::mem::take(&mut self.missed) {
-            self.send(None, Some(account)).await;
+            self.settled(Some(account)).await;
         }
         let mut gathered_at = Monotonic::default();
         loop {
@@ -208,7 +236,7 @@ impl Scheduler {
                 () = self.clock.sleep_until(wake) => self.look(None),
             };
             for account in self.take_in(come) {
-                self.send(None, Some(account)).await;
+                self.settled(Some(account)).await;
             }
             self.start_due().await;
         }
@@ -264,6 +292,12 @@ impl Scheduler {
                 // Nothing is accounted for what is new in this process: its first slot is the next one.
                 self.calendar.take(&self.plan, self.clock.now(), |_, _| None)
             }
+            Command::Extra(extra) => {
+                if let Err(refusal) = self.start_extra(&extra) {
+                    self.tell(Ended { refused: Some((extra, refusal)), ..Ended::default() }).await;
+                }
+                Come::default()
+            }
         }
     }
 
@@ -278,7 +312,7 @@ impl Scheduler {
                 // What a reload removed has no slots any more; for what the process could not get to in time it is too late.
                 None => Some(SlotOutcome::Gap),
                 Some(_) if overdue => Some(SlotOutcome::Gap),
-                Some(_) if self.in_flight.contains(&key) => Some(SlotOutcome::Skipped),
+                Some(_) if self.in_flight.has(&key.1, &key.0) => Some(SlotOutcome::Skipped),
                 Some(_) => None,
             };
             match (outcome, planned) {
@@ -287,15 +321,16 @@ impl Scheduler {
                         plan: Arc::clone(&self.plan),
                         probe: Arc::clone(probe),
                         schedule: Some(Arc::clone(schedule)),
+                        extra: None,
                         slot: entry.slot,
                         due_at: entry.due_at,
                         due,
                     };
-                    self.start(key, order);
+                    self.start(Served::Slot(key, entry.slot), order);
                 }
                 (outcome, _) => {
                     let account = self.book.settle(&key, entry.slot, outcome.unwrap_or(SlotOutcome::Gap), 1);
-                    self.send(None, account).await;
+                    self.settled(account).await;
                 }
             }
         }
@@ -306,16 +341,20 @@ impl Scheduler {
         if self.queue.peek()?.0.due <= now { self.queue.pop() } else { None }
     }
 
-    fn start(&mut self, key: SlotKey, order: Order) {
-        let slot = order.slot;
-        self.in_flight.insert(key.clone());
-        let permits = self.permits.entry(key.0.clone()).or_insert_with(|| Arc::new(Semaphore::new(PERMITS)));
+    fn start(&mut self, served: Served, order: Order) {
+        let schedule = served.schedule().cloned();
+        self.in_flight.begin(served.probe(), schedule.clone());
+        let most = if schedule.is_some() { PERMITS } else { PERMITS_OF_NO_SCHEDULE };
+        let permits = self.permits.entry(schedule).or_insert_with(|| Arc::new(Semaphore::new(most)));
         let Thread { handle, runner } = self.threads.next();
         let (permits, runner, clock, stop) =
             (Arc::clone(permits), runner.clone(), Arc::clone(&self.clock), self.stop.clone());
-        // A permit that comes after the next slot serves nobody.
-        let period = order.schedule.as_ref().map_or(LOOK, |schedule| schedule.cadence.period_at(slot));
-        let give_up = order.due + period.saturating_sub(LEAD).max(LEAD);
+        let wait = match (&served, &order.schedule) {
+            // A permit that comes after the next slot serves nobody.
+            (Served::Slot(..), Some(schedule)) => schedule.cadence.period_at(order.slot).saturating_sub(LEAD).max(LEAD),
+            _ => PERMIT_WAIT_MAX,
+        };
+        let give_up = order.due + wait;
         let run = async move {
             let result = tokio::select! {
                 biased;
@@ -323,15 +362,15 @@ impl Scheduler {
                 permit = permits.acquire_owned() => {
                     let run = runner.run(order).await;
                     drop(permit);
-                    Some((SlotOutcome::Ran, Some(Box::new(run))))
+                    Some((SlotOutcome::Ran, Box::new(run)))
                 }
                 // We did not look, which is a verdict too: when it lasts, it is an incident of its own.
                 () = clock.sleep_until(give_up) => {
                     let why = Failure::new(FailureKind::LocalResources, "no permit came free before the next slot");
-                    Some((SlotOutcome::Saturated, Some(Box::new(runner.blind(&order, why)))))
+                    Some((SlotOutcome::Saturated, Box::new(runner.blind(&order, why))))
                 }
             };
-            Finished { key, slot, result }
+            Finished { served, result }
         };
         self.runs.spawn_on(run, handle);
     }
@@ -343,18 +382,29 @@ impl Scheduler {
             // gap of the next process.
             Err(error) => return tracing::error!("a run ended without a result: {error}"),
         };
-        self.in_flight.remove(&finished.key);
-        if let Some((outcome, run)) = finished.result {
-            let account = self.book.settle(&finished.key, finished.slot, outcome, 1);
-            self.send(run, account).await;
+        let Finished { served, result } = finished;
+        self.in_flight.end(served.probe(), served.schedule());
+        let Some((outcome, run)) = result else { return };
+        let ended = match served {
+            Served::Slot(key, slot) => {
+                Ended { run: Some(run), account: self.book.settle(&key, slot, outcome, 1), refused: None }
+            }
+            Served::Extra(extra) if outcome == SlotOutcome::Saturated => {
+                Ended { refused: Some((extra, Refusal::Saturated)), ..Ended::default() }
+            }
+            Served::Extra(_) => Ended { run: Some(run), ..Ended::default() },
+        };
+        self.tell(ended).await;
+    }
+
+    async fn settled(&mut self, account: Option<SlotAccount>) {
+        if account.is_some() {
+            self.tell(Ended { account, ..Ended::default() }).await;
         }
     }
 
-    async fn send(&mut self, run: Option<Box<Run>>, account: Option<SlotAccount>) {
-        if run.is_none() && account.is_none() {
-            return;
-        }
-        if self.ended.send(Ended { run, account }).await.is_err() {
+    async fn tell(&mut self, ended: Ended) {
+        if self.ended.send(ended).await.is_err() {
             tracing::error!("nobody takes results any more");
         }
     }
@@ -363,7 +413,7 @@ impl Scheduler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::outcome::{Cause, Observation, Verdict};
+    use crate::domain::outcome::{Cause, Extra, Observation, Verdict};
     use crate::engine::runner::Runner;
     use crate::engine::testing::{TestClock, at, here, plan_of, probe, schedule_of, step};
     use crate::ports::TickError;
@@ -559,6 +609,89 @@ mod tests {
             .map(|run| run.slot)
             .collect();
         assert!(slots.windows(2).all(|pair| pair[1] - pair[0] == chrono::TimeDelta::seconds(30)), "{slots:?}");
+    }
+
+    fn extra(schedule: Option<&str>, probe: &str, why: Extra) -> ExtraRun {
+        ExtraRun { schedule: schedule.map(|name| name.parse().unwrap()), probe: name(probe), why }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_off_the_slots_is_marked_and_no_slot_knows_of_it() {
+        let mut plan = plan_of(vec![schedule_of("tier", "5m", 1)]);
+        plan.probes.insert(name("asked-for"), Arc::new(probe("asked-for")));
+        let world = start(plan, "2026-11-24T10:02:00Z", vec![]);
+        let wishes = [extra(Some("tier"), "probe-0", Extra::Recheck), extra(None, "asked-for", Extra::Diagnosis)];
+        for wish in wishes.clone() {
+            world.commands.send(Command::Extra(wish)).await.ok().unwrap();
+        }
+        world.advance(600).await;
+        let (slots, runs) = world.finish().await;
+        let made = runs.iter().filter_map(|run| Some((run.schedule.clone(), run.probe.clone(), run.extra?)));
+        let wished = wishes.map(|wish| (wish.schedule, wish.probe, wish.why));
+        assert_eq!(made.collect::<Vec<_>>(), wished);
+        assert!(runs.iter().filter(|run| run.extra.is_some()).all(|run| run.slot == at("2026-11-24T10:02:00Z")));
+        assert_eq!(slots, [(name("probe-0"), [(SlotOutcome::Ran, 2)].into())].into(), "every slot has one run");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_off_the_slots_is_refused_where_it_would_be_in_the_way_or_is_nobodys() {
+        let slow = |plan: &mut Plan, seconds: u64| {
+            let mut slow = probe("probe-0");
+            slow.steps = vec![step("only", move || (Duration::from_secs(seconds), Ok(Observation::default())))];
+            plan.probes.insert(name("probe-0"), Arc::new(slow));
+        };
+        // It is 20 s before the next slot, and a run may take 10 s.
+        for (second, wish, refusal) in [
+            (5, extra(Some("tier"), "probe-0", Extra::Recheck), None),
+            (16, extra(Some("tier"), "probe-0", Extra::Recheck), Some(Refusal::Slot)),
+            (16, extra(Some("tier"), "probe-0", Extra::Parent), None),
+            (5, extra(Some("tier"), "probe-1", Extra::Parent), Some(Refusal::Gone)),
+            (5, extra(Some("other"), "probe-0", Extra::Parent), Some(Refusal::Gone)),
+            (5, extra(None, "gone", Extra::Diagnosis), Some(Refusal::Gone)),
+            (26, extra(None, "probe-0", Extra::Diagnosis), Some(Refusal::Busy)),
+        ] {
+            let mut plan = plan_of(vec![schedule_of("tier", "30s", 1)]);
+            slow(&mut plan, 5);
+            let spread = crate::domain::schedule::spread(
+                &"tier".parse().unwrap(),
+                &name("probe-0"),
+                Duration::from_secs(30),
+                Duration::from_secs(10),
+            );
+            let mut world = start(plan, "2026-11-24T10:00:09Z", vec![]);
+            world.clock.sleep_until(world.clock.monotonic() + Duration::from_secs(second - 2) + spread).await;
+            world.commands.send(Command::Extra(wish.clone())).await.ok().unwrap();
+            world.advance(1).await;
+            let refused = std::iter::from_fn(|| world.ended.try_recv().ok()).find_map(|ended| ended.refused);
+            assert_eq!(refused, refusal.map(|why| (wish.clone(), why)), "{second}: {wish:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slot_that_a_run_off_the_slots_is_in_the_way_of_is_skipped_and_a_full_tier_refuses_one() {
+        let mut hung = schedule_of("hung", "30s", PERMITS + 1);
+        hung.timeout = Duration::from_secs(24);
+        let mut plan = plan_of(vec![hung]);
+        for probe in plan.probes.values_mut() {
+            let mut slow = crate::engine::testing::probe(probe.name.as_str());
+            slow.steps = vec![step("only", || (Duration::from_secs(3_600), Ok(Observation::default())))];
+            *probe = Arc::new(slow);
+        }
+        let mut world = start(plan, "2026-11-24T10:00:02Z", vec![]);
+        world.advance(20).await;
+        for probe in 0..=PERMITS {
+            let wish = extra(Some("hung"), &format!("probe-{probe}"), Extra::Parent);
+            world.commands.send(Command::Extra(wish)).await.ok().unwrap();
+        }
+        world.advance(9).await;
+        let refused: Vec<_> = std::iter::from_fn(|| world.ended.try_recv().ok()).filter_map(|e| e.refused).collect();
+        assert_eq!(refused.into_iter().map(|(_, why)| why).collect::<Vec<_>>(), [Refusal::Saturated]);
+        world.advance(10).await;
+        let (slots, runs) = world.finish().await;
+        let skipped = slots.values().filter_map(|outcomes| outcomes.get(&SlotOutcome::Skipped)).sum::<u64>();
+        assert!(skipped > 0, "{slots:?}");
+        assert!(slots.values().all(|outcomes| outcomes.values().sum::<u64>() == 1), "{slots:?}");
+        assert!(runs.iter().filter(|run| run.extra.is_some()).count() == PERMITS);
     }
 
     #[tokio::test(start_paused = true)]

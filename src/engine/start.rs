@@ -24,6 +24,9 @@ use crate::ports::{Clock, Commit, Store, StoreError, TickSource};
 /// How many ended runs wait for the dispatcher; beyond it the scheduler waits, which the lateness of runs then shows.
 const ENDED_WAITING_MAX: usize = 16_384;
 
+/// How many commands wait for the scheduler; who wants a run off the slots never waits, and may want it again.
+const COMMANDS_WAITING_MAX: usize = 16_384;
+
 /// How many cleanups that failed wait for the janitor.
 const OWED_WAITING_MAX: usize = 1_024;
 
@@ -85,7 +88,7 @@ impl Engine {
         let mut publishers = JoinSet::new();
         fanout.take(&plan, &clock, &mut publishers);
         let (ended_sender, ended) = mpsc::channel::<Ended>(ENDED_WAITING_MAX);
-        let (commands, commands_receiver) = mpsc::channel(64);
+        let (commands, commands_receiver) = mpsc::channel(COMMANDS_WAITING_MAX);
         let (notices, notices_receiver) = mpsc::channel(64);
         let wake = Arc::new(Notify::new());
         let (stop_runs, stop_deliverer) = (CancellationToken::new(), CancellationToken::new());
@@ -124,6 +127,7 @@ impl Engine {
             ledger,
             ended,
             notices: notices_receiver,
+            commands: commands.clone(),
             fanout: fanout.clone(),
             wake: Arc::clone(&wake),
             unrecorded,

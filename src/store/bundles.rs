@@ -153,8 +153,13 @@ mod tests {
         kept.store.close().await;
         let before = Connection::open(&kept.path).unwrap();
         before
-            .execute_batch("DROP TABLE bundles; DROP TABLE pulses; DROP TABLE silences;
-             DROP TABLE diagnoses; DROP INDEX incidents_by_opening; DROP INDEX incidents_by_post_mortem; PRAGMA user_version = 2")
+            .execute_batch(
+                "DROP TABLE bundles; DROP TABLE pulses; DROP TABLE silences; DROP TABLE diagnoses;
+                 DROP INDEX incidents_by_opening; DROP INDEX incidents_by_post_mortem;
+                 DROP INDEX runs_by_slot; ALTER TABLE runs DROP COLUMN extra;
+                 CREATE UNIQUE INDEX runs_by_slot ON runs (schedule, probe, slot, location);
+                 PRAGMA user_version = 2",
+            )
             .unwrap();
         drop(before);
         kept.reopen().await;

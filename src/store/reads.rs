@@ -13,7 +13,7 @@ use super::journal;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::{AlertKey, Aspect};
 use crate::domain::names::{ProbeName, ScheduleName};
-use crate::domain::outcome::{Run, RunId, SlotOutcome};
+use crate::domain::outcome::{Extra, Run, RunId, SlotOutcome};
 use crate::domain::quiet::Silence;
 use crate::domain::time::{Timestamp, clock, earlier, later};
 use crate::ports::{IncidentStory, Loaded, Overview, RunSummary, Told};
@@ -158,11 +158,14 @@ fn last_runs(connection: &Connection) -> Result<BTreeMap<Pair, Run>> {
 
 fn run(row: &Row<'_>) -> Result<Run> {
     let schedule: Option<String> = row.get("schedule")?;
+    let known = |word: &str| Extra::ALL.into_iter().find(|extra| extra.as_str() == word).ok_or("not a reason");
+    let extra = row.get_ref("extra")?.as_str_or_null()?.map(known).transpose();
     Ok(Run {
         id: RunId(text(row, "id")?),
         location: text(row, "location")?,
         probe: parsed(row, "probe")?,
         schedule: read("schedule", schedule.map(|name| ScheduleName::parse(&name)).transpose())?,
+        extra: read("extra", extra)?,
         slot: instant(row, "slot")?,
         due_at: instant(row, "due_at")?,
         started_at: instant(row, "started_at")?,

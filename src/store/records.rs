@@ -8,7 +8,7 @@ use super::{bundles, outbox};
 use crate::domain::incident::{Incident, Moment, Version};
 use crate::domain::judge::{AlertKey, AlertState};
 use crate::domain::names::ScheduleName;
-use crate::domain::outcome::{Run, SlotAccount, SlotOutcome};
+use crate::domain::outcome::{Extra, Run, SlotAccount, SlotOutcome};
 use crate::domain::pulse::{Pulse, TokenDigest};
 use crate::domain::quiet::Silence;
 use crate::ports::Commit;
@@ -48,8 +48,8 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
 /// is what was seen last.
 fn write_run(connection: &Connection, run: &Run) -> Result<()> {
     let mut insert = connection.prepare_cached(
-        "INSERT OR REPLACE INTO runs (id, schedule, probe, location, slot, due_at, started_at, duration, lateness, verdict, why, steps)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        "INSERT OR REPLACE INTO runs (id, schedule, probe, location, slot, due_at, started_at, duration, lateness, verdict, why, steps, extra)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
     insert.execute(params![
         &*run.id.0,
@@ -64,6 +64,7 @@ fn write_run(connection: &Connection, run: &Run) -> Result<()> {
         run.verdict.word(),
         json(&run.verdict)?,
         json(&run.steps)?,
+        run.extra.map(Extra::as_str),
     ])?;
     Ok(())
 }
@@ -176,10 +177,10 @@ mod tests {
     use crate::domain::incident::{Event, Severity, Version};
     use crate::domain::judge::AlertState;
     use crate::domain::names::StepName;
-    use crate::domain::outcome::{SlotAccount, SlotOutcome};
+    use crate::domain::outcome::{Extra, Run, RunId, SlotAccount, SlotOutcome};
     use crate::domain::pulse::{Pulse, TokenDigest};
     use crate::domain::quiet::{Matchers, Silence, SilenceId};
-    use crate::ports::{Commit, Store as _};
+    use crate::ports::{Commit, StatusReader as _, Store as _};
     use crate::store::testing::{
         Kept, accounts, delivery, incident, kept, key, moment, probe, resolved, run, schedule, second,
     };
@@ -195,6 +196,18 @@ mod tests {
 
     fn token(number: u8) -> TokenDigest {
         TokenDigest([number; 32])
+    }
+
+    #[tokio::test]
+    async fn a_run_off_the_slots_takes_the_place_of_none() {
+        let kept = kept();
+        let extra = |slot| Run { id: RunId("extra".into()), extra: Some(Extra::Recheck), ..run("api", slot) };
+        let runs = vec![run("api", 30), extra(30), Run { id: RunId("again".into()), ..run("api", 30) }];
+        kept.store.commit(Commit { runs, ..Commit::default() }.into()).await.unwrap();
+        assert_eq!(kept.number("SELECT count(*) FROM runs"), 2, "the slot was served twice, and the later run stands");
+        kept.store.commit(Commit { runs: vec![extra(31)], ..Commit::default() }.into()).await.unwrap();
+        let last = kept.store.overview(second(0)).await.unwrap().last;
+        assert_eq!(last.values().next().and_then(|run| run.extra), Some(Extra::Recheck));
     }
 
     fn firing() -> AlertState {

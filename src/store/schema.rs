@@ -2,7 +2,7 @@
 //!
 //! | table | a row is | known by | erased |
 //! |---|---|---|---|
-//! | `runs` | a run that ended | its id; a scheduled one also by schedule, probe, slot and location | when it is old |
+//! | `runs` | a run that ended | its id; one of a slot also by schedule, probe, slot and location | when it is old |
 //! | `slots` | a probe of a schedule: through which slot all have their outcome, and how many had which | schedule, probe | never |
 //! | `alert_states` | what the judge remembers, where that is not "healthy" | schedule, probe, aspect | when it is healthy or no longer configured |
 //! | `incidents` | an incident as it stands | its id | when it was resolved long ago and nothing of it waits |
@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
 ];
 
@@ -66,7 +67,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [6, i64::from(super::APPLICATION_ID), 2, 12];
+        let expected = [7, i64::from(super::APPLICATION_ID), 2, 12];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);

@@ -86,6 +86,7 @@ pub fn run(of: &str, slot: i64) -> Run {
         location: Arc::from("here"),
         probe: probe(of),
         schedule: Some(schedule("tier")),
+        extra: None,
         slot: second(slot),
         due_at: second(slot + 1),
         started_at: second(slot + 1),

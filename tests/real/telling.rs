@@ -20,7 +20,9 @@ pub async fn run(plan: &Arc<Plan>, clock: &Arc<SystemClock>, probe: &str, tells_
     let probe = plan.probes.get(probe).expect("a probe");
     let schedule = plan.schedules.values().next().cloned();
     let (slot, due) = (clock.now(), clock.monotonic());
-    runner.run(Order { plan: Arc::clone(plan), probe: Arc::clone(probe), schedule, slot, due_at: slot, due }).await
+    runner
+        .run(Order { plan: Arc::clone(plan), probe: Arc::clone(probe), schedule, extra: None, slot, due_at: slot, due })
+        .await
 }
 
 /// A page of the daemon, as a browser gets it.

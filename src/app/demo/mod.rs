@@ -211,7 +211,7 @@ mod tests {
             let (slot, due) = (clock.now(), clock.monotonic());
             let (plan, probe) = (Arc::clone(&plan), Arc::clone(probe));
             let name = probe.name.clone();
-            let run = runner.run(Order { plan, probe, schedule: None, slot, due_at: slot, due }).await;
+            let run = runner.run(Order { plan, probe, schedule: None, extra: None, slot, due_at: slot, due }).await;
             // Nobody asked for pings here.
             let expected =
                 if name.as_str() == "way@gateway" { Verdict::Inconclusive(Cause::Skipped) } else { Verdict::Passed };

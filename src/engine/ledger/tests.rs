@@ -23,6 +23,7 @@ fn run(schedule: &str, probe: &str, second: i64, letter: char) -> Run {
         location: Arc::from("here"),
         probe: name(probe),
         schedule: Some(ScheduleName::parse(schedule).unwrap()),
+        extra: None,
         slot: started_at,
         due_at: started_at,
         started_at,

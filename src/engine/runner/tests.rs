@@ -41,7 +41,7 @@ impl World {
     async fn run_under(&self, plan: Plan, probe: PlannedProbe) -> Run {
         let (now, due) = (self.clock.now(), self.clock.monotonic());
         let plan = Arc::new(plan);
-        let order = Order { plan, probe: Arc::new(probe), schedule: None, slot: now, due_at: now, due };
+        let order = Order { plan, probe: Arc::new(probe), schedule: None, extra: None, slot: now, due_at: now, due };
         self.runner.run(order).await
     }
 }

@@ -102,6 +102,7 @@ pub fn run(schedule: &str, probe: &str, started_at: Timestamp, milliseconds: u64
         location: Arc::from("us-east-1"),
         probe,
         schedule: Some(schedule),
+        extra: None,
         slot: earlier(started_at, Duration::from_millis(1_200)),
         due_at: started_at,
         started_at,

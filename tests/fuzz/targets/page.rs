@@ -139,6 +139,7 @@ fn pages(incident: &Incident) -> Vec<String> {
         location: Arc::from("here"),
         probe: probe(),
         schedule: None,
+        extra: None,
         slot: at(),
         due_at: at(),
         started_at: at(),
