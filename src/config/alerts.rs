@@ -30,5 +30,6 @@ pub fn policy(alert: &RawAlert, problems: &mut Problems) -> Option<AlertPolicy> 
         recover: alert.recover.as_ref().map_or(1, |recover| recover.value),
         severity: alert.severity.unwrap_or(Severity::P3),
         remind: remind.map(|remind| remind.value.0.0),
+        diagnose: alert.diagnose.iter().map(|probe| probe.value.clone()).collect(),
     })
 }

@@ -8,6 +8,7 @@
 
 pub mod alerts;
 pub mod destinations;
+mod diagnosis;
 mod each;
 mod files;
 pub mod filled;

@@ -24,6 +24,7 @@ const PROBE_KEYS: &[&str] = &[
     "labels",
     "runbook",
     "needs",
+    "diagnose",
     "schedule",
     "on_request",
     "timeout",
@@ -47,6 +48,8 @@ pub struct WrittenProbe {
     pub timeout: Option<Spanned<Duration>>,
     /// The probes that it needs.
     pub needs: Vec<Spanned<ProbeName>>,
+    /// The probes that explain its incidents, those of its alert among them.
+    pub diagnose: Vec<Spanned<ProbeName>>,
     /// Where its runbook is.
     pub runbook: Option<Spanned<String>>,
     /// The schedule that it joins by itself.
@@ -168,6 +171,7 @@ impl ProbeMaker<'_> {
             labels,
             runbook: raw.runbook.as_ref().map(|runbook| runbook.value.clone()),
             needs: raw.needs.iter().map(|needed| needed.value.clone()).collect(),
+            diagnose: raw.diagnose.iter().map(|probe| probe.value.clone()).collect(),
             on_request: raw.on_request,
             steps,
             expect,
@@ -185,6 +189,12 @@ impl ProbeMaker<'_> {
             key: key.clone(),
             timeout,
             needs: raw.needs.0,
+            diagnose: raw
+                .diagnose
+                .0
+                .into_iter()
+                .chain(raw.alert.into_iter().flat_map(|alert| alert.diagnose.0))
+                .collect(),
             runbook: raw.runbook,
             schedule: raw.schedule,
             secrets,

@@ -138,6 +138,10 @@ pub struct RawSeverity {
     /// The time zone of those hours. Default: UTC.
     #[schemars(with = "Option<String>")]
     pub timezone: Option<Spanned<String>>,
+    /// How long after the end of an incident, between 1 min and 7 d, the channels that were told of it are reminded, once, to
+    /// write its post-mortem. Default: they are not.
+    #[schemars(with = "Option<String>")]
+    pub post_mortem: Option<Spanned<RawLength>>,
 }
 
 /// Planned quiet time: again and again by `cron` and `for`, or once by `from` and `until`.
@@ -229,6 +233,11 @@ pub struct RawAlert {
     /// as long, and so on up to a day. Default: never.
     #[schemars(with = "Option<String>")]
     pub remind: Option<Spanned<RawLength>>,
+    /// The probes, at most 8, that run once when it fires and whose findings are attached to the incident. They only read,
+    /// and need no schedule. Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub diagnose: OneOrMany<Spanned<ProbeName>>,
 }
 
 /// A probe, but for its kind, which is the key that names one.
@@ -247,6 +256,11 @@ pub struct RawProbe {
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>")]
     pub needs: OneOrMany<Spanned<ProbeName>>,
+    /// The probes, at most 8, that run once when an incident of this one opens and whose findings are attached to it. They
+    /// only read, and need no schedule. Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub diagnose: OneOrMany<Spanned<ProbeName>>,
     /// The schedule that this probe joins, beside those that name it.
     #[schemars(with = "Option<String>")]
     pub schedule: Option<Spanned<ScheduleName>>,

@@ -380,7 +380,7 @@ pub struct Moment {
     /// When.
     pub at: Timestamp,
     /// What: `version`, `reload`, `nearby`, `failed`, `opened`, `joined`, `raised`, `maintenance`, `muted`, `unmuted`,
-    /// `told`, `reminded`, `escalated`, `acknowledged`, `unacknowledged`, `note`, `recovered`, `resolved`, `post_mortem`.
+    /// `told`, `diagnosed`, `undiagnosed`, `reminded`, `escalated`, `acknowledged`, `unacknowledged`, `note`, `recovered`, `resolved`, `post_mortem`.
     pub what: String,
     /// In words.
     pub text: String,

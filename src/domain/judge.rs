@@ -25,6 +25,8 @@ pub struct AlertPolicy {
     pub recover: u32,
     /// How much it matters.
     pub severity: Severity,
+    /// What is run once, off the slots, when it fires.
+    pub diagnose: Vec<ProbeName>,
     /// How long after whoever was told is told again, as long as nobody acknowledges; twice as long each time, up to a day.
     pub remind: Option<Duration>,
 }
@@ -266,7 +268,13 @@ mod tests {
     /// A trace: each letter is a run (`.` passed, `d` degraded, `x` failed, `?` ours, `!` shut down); the answer shows
     /// after each run `h`, `s` or `f`, in capitals where a transition was made.
     fn trace(after: &str, recover: u32, aspect: Aspect, runs: &str) -> String {
-        let policy = AlertPolicy { after: after.parse().unwrap(), recover, severity: Severity::P3, remind: None };
+        let policy = AlertPolicy {
+            after: after.parse().unwrap(),
+            recover,
+            severity: Severity::P3,
+            remind: None,
+            diagnose: Vec::new(),
+        };
         let mut state = AlertState::default();
         runs.chars()
             .enumerate()
@@ -311,7 +319,13 @@ mod tests {
 
     #[test]
     fn since_is_the_first_bad_run_of_those_that_fired() {
-        let policy = AlertPolicy { after: "2 of 3".parse().unwrap(), recover: 1, severity: Severity::P1, remind: None };
+        let policy = AlertPolicy {
+            after: "2 of 3".parse().unwrap(),
+            recover: 1,
+            severity: Severity::P1,
+            remind: None,
+            diagnose: Vec::new(),
+        };
         let mut state = AlertState::default();
         let mut fired = None;
         for (second, letter) in "x..x.x".chars().enumerate() {

@@ -123,6 +123,7 @@ impl Dispatcher {
         let mut outage: Option<Outage> = None;
         self.ledger.catch_up(self.clock.now(), &mut self.unrecorded);
         self.commit(&mut outage).await;
+        self.ask();
         loop {
             let wake_at = self.wake_at(outage);
             let (mut told, mut answer) = (Vec::new(), None);
@@ -213,6 +214,7 @@ impl Dispatcher {
             if let Some((extra, refusal)) = ended.refused {
                 let (probe, why) = (&extra.probe, extra.why.as_str());
                 tracing::debug!(%probe, why, ?refusal, "a run off the slots is not made");
+                self.ledger.refuse(&extra, refusal, now, &mut self.unrecorded);
             }
             if let Some(run) = ended.run {
                 told.extend(samples(&run));

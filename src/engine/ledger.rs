@@ -2,14 +2,16 @@
 //! I/O; each change is put into the commit that makes it last.
 //!
 //! Here runs move states and states move incidents. [`telling`] says whom an incident is told to and when again, [`quiet`]
-//! why nobody is told, [`silences`] what people want to be quiet, [`versions`] and [`changes`] what changed before it, and
-//! [`acts`] what people do about it.
+//! why nobody is told, [`silences`] what people want to be quiet, [`versions`] and [`changes`] what changed before it,
+//! [`diagnosis`] what is looked at because it opened, [`acts`] what people do about it, and [`post_mortems`] what is still to
+//! be done when it is over.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::changes::Lately;
+use self::diagnosis::Waiting;
 use super::plan::Plan;
 use super::runner::new_id;
 use super::scheduler::extras::ExtraRun;
@@ -17,7 +19,7 @@ use crate::domain::exchange::Bundle;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
 use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Transition, judge};
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
-use crate::domain::outcome::{Run, Verdict};
+use crate::domain::outcome::{Extra, Run, Verdict};
 use crate::domain::quiet::Silence;
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, between, clock, later, words};
@@ -25,6 +27,8 @@ use crate::ports::{Commit, KeptBundle, Loaded};
 
 pub mod acts;
 pub mod changes;
+pub mod diagnosis;
+pub mod post_mortems;
 pub mod quiet;
 pub mod silences;
 pub mod telling;
@@ -36,8 +40,11 @@ pub struct Ledger {
     /// Healthy states are not held.
     states: HashMap<AlertKey, AlertState>,
     open: BTreeMap<(ProbeName, Aspect), Incident>,
+    /// Those that are over, and of whose post-mortem somebody is still to be reminded.
+    over: BTreeMap<IncidentId, Incident>,
     versions: BTreeMap<(ProbeName, StepName), Version>,
     lately: Lately,
+    waiting: Waiting,
     /// Those that were not over when the process started, or when one last began or ended.
     silences: Vec<Silence>,
     /// Until then nobody is told of what was open already when the process started; nothing once that is past.
@@ -54,15 +61,18 @@ impl Ledger {
     /// The ledger as the process before this one left it, under this plan: what is no longer configured is resolved.
     pub fn open(plan: Arc<Plan>, loaded: Loaded, now: Timestamp, commit: &mut Commit) -> Self {
         let lately = Lately::of(loaded.incidents.iter());
-        let open = loaded.incidents.into_iter().map(|incident| ((incident.probe.clone(), incident.aspect), incident));
+        let (open, over): (Vec<_>, Vec<_>) = loaded.incidents.into_iter().partition(Incident::is_open);
+        let open = open.into_iter().map(|incident| ((incident.probe.clone(), incident.aspect), incident));
         let versions =
             loaded.versions.into_iter().map(|version| ((version.probe.clone(), version.step.clone()), version));
         let mut ledger = Self {
             plan: Arc::clone(&plan),
             states: loaded.states.into_iter().collect(),
             open: open.collect(),
+            over: over.into_iter().map(|incident| (incident.id.clone(), incident)).collect(),
             versions: versions.collect(),
             lately,
+            waiting: Waiting::default(),
             silences: loaded.silences.into_iter().filter(|silence| now < silence.until).collect(),
             looked: None,
             wanted: Vec::new(),
@@ -74,6 +84,7 @@ impl Ledger {
             incident.escalate_at = incident.escalate_at.map(|at| at.max(looked));
         }
         ledger.take(plan, now, commit);
+        ledger.diagnose_again(now);
         ledger
     }
 
@@ -129,6 +140,9 @@ impl Ledger {
         self.take_versions(&run, commit);
         let plan = Arc::clone(&self.plan);
         let bundle = run.bundle.take();
+        self.take_diagnosis(&run, bundle.as_ref(), now, commit);
+        // What only explains an incident of another probe is kept with that.
+        let bundle = bundle.filter(|_| run.extra != Some(Extra::Diagnosis));
         let watched = run.schedule.as_ref().and_then(|name| watched(&plan, name, &run.probe));
         let Some((schedule, policy)) = watched else {
             self.keep(bundle, &run, commit);
@@ -233,6 +247,7 @@ impl Ledger {
         commit.moments.push(moment(&incident, now, "opened", format!("{severity}, by {}", key.schedule)));
         self.mark(&mut incident, now, commit);
         self.tell_opened(&mut incident, now, commit);
+        self.diagnose(&incident, now);
         commit.put_incident(incident.clone());
         self.open.insert(of, incident);
     }
@@ -262,6 +277,7 @@ impl Ledger {
 
     fn resolve(&mut self, mut incident: Incident, now: Timestamp, because: Option<&str>, commit: &mut Commit) {
         incident.resolved_at = Some(now);
+        self.waiting.forget(&incident.id);
         incident.resolved_because = because.map(str::to_owned);
         (incident.remind_at, incident.escalate_at) = (None, None);
         let length = words(between(incident.since, now));
@@ -270,6 +286,10 @@ impl Ledger {
         // Whoever was told that it began is told that it is over, and nobody else.
         let told = incident.told.clone();
         self.tell(&mut incident, Event::Resolved, &told, now, commit);
+        incident.post_mortem_at = self.post_mortem_at(&incident, now);
+        if incident.post_mortem_at.is_some() {
+            self.over.insert(incident.id.clone(), incident.clone());
+        }
         commit.put_incident(incident);
     }
 }

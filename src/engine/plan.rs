@@ -86,6 +86,8 @@ pub struct SeverityPlan {
     pub escalate: Vec<ChannelName>,
     /// The hours for which messages wait.
     pub hold: Option<Hours>,
+    /// How long after its end those who were told are reminded of the post-mortem.
+    pub post_mortem: Option<Duration>,
 }
 
 impl Plan {

@@ -187,6 +187,7 @@ pub fn probe(name: &str) -> PlannedProbe {
         labels: BTreeMap::new(),
         runbook: None,
         needs: Vec::new(),
+        diagnose: Vec::new(),
         on_request: false,
         steps: vec![step("only", || (Duration::ZERO, Ok(Observation::default())))],
         expect: Vec::new(),
@@ -211,7 +212,13 @@ pub fn schedule_of(name: &str, every: &str, count: usize) -> Schedule {
         cadence: Cadence::every(every).unwrap(),
         probes,
         timeout: Duration::from_secs(10).min(every.mul_f64(0.8)),
-        alert: Some(AlertPolicy { after: "2".parse().unwrap(), recover: 1, severity: Severity::P2, remind: None }),
+        alert: Some(AlertPolicy {
+            after: "2".parse().unwrap(),
+            recover: 1,
+            severity: Severity::P2,
+            remind: None,
+            diagnose: Vec::new(),
+        }),
     }
 }
 

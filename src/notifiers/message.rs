@@ -201,7 +201,8 @@ fn took(incident: &Incident) -> String {
 /// that, and the runbook. One that is a file is shown on the page.
 pub fn links(notification: &Notification) -> Vec<(&'static str, String)> {
     let page = notification.url.as_deref();
-    let post_mortem = page.filter(|_| notification.event == Event::PostMortem).map(|page| format!("{page}/post-mortem"));
+    let post_mortem =
+        page.filter(|_| notification.event == Event::PostMortem).map(|page| format!("{page}/post-mortem"));
     let runbook = notification.incident.runbook.as_deref().and_then(|runbook| match url::Url::parse(runbook) {
         Ok(_) => Some(runbook.to_owned()),
         Err(_) => page.map(|page| format!("{page}#runbook")),

@@ -340,8 +340,11 @@ mod tests {
         let story = kept.store.incident(&one.id).await.unwrap().unwrap();
         assert_eq!(story.incident, resolved(&one, 90));
         assert_eq!(story.moments.iter().map(|m| m.what.as_str()).collect::<Vec<_>>(), ["failed", "opened", "muted"]);
-        let told: Vec<_> =
-            story.told.iter().map(|told| format!("{} {}: {}", told.channel, told.event.as_str(), told.became)).collect();
+        let told: Vec<_> = story
+            .told
+            .iter()
+            .map(|told| format!("{} {}: {}", told.channel, told.event.as_str(), told.became))
+            .collect();
         assert_eq!(
             told,
             [
@@ -353,7 +356,10 @@ mod tests {
                 "ok resolved: waits for its first attempt",
             ]
         );
-        assert_eq!(story.told.iter().map(|told| told.settled_at).collect::<Vec<_>>()[..3], [Some(second(70)), None, Some(second(70))]);
+        assert_eq!(
+            story.told.iter().map(|told| told.settled_at).collect::<Vec<_>>()[..3],
+            [Some(second(70)), None, Some(second(70))]
+        );
         let line: Vec<_> = story.time_line().into_iter().map(|moment| (moment.at, moment.text)).collect();
         assert_eq!(line.len(), 9);
         assert_eq!(line[7], (second(70), "opened to ok: delivered, 1 attempt (m-1)".to_owned()));

@@ -102,6 +102,7 @@ fn words(what: &str) -> &str {
         "opened" => "Issue detected",
         "message" => "Message to the team",
         "acknowledged" => "Taken on",
+        "diagnosed" => "Diagnosis",
         "version" => "Another version",
         "reload" => "Configuration changed",
         "nearby" => "Others failed",

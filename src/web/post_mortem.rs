@@ -87,7 +87,8 @@ fn evidence(view: &View<'_>, bundle: &Bundle, paper: &mut Paper) {
     for assertion in step.assertions.iter().filter(|assertion| !assertion.held) {
         let parts = assertion.explanation.parts.iter();
         let parts: Vec<_> = parts.map(|part| format!("{} = {}", part.expression, part.value)).collect();
-        let because = if parts.is_empty() { String::new() } else { format!(": {}", span(view, &parts.join(", "), LINE_MAX)) };
+        let because =
+            if parts.is_empty() { String::new() } else { format!(": {}", span(view, &parts.join(", "), LINE_MAX)) };
         paper.line(&format!("- {} did not hold{because}", span(view, &assertion.explanation.expression, LINE_MAX)));
     }
     match step.exchanges.last() {

@@ -71,9 +71,7 @@ fn drawn(text: &str) -> Markup {
         }
         Event::End(TagEnd::Heading(level)) => Some(Event::End(TagEnd::Heading(beneath(level)))),
         // What a language calls itself would be a class.
-        Event::Start(Tag::CodeBlock(_)) => {
-            Some(Event::Start(Tag::CodeBlock(pulldown_cmark::CodeBlockKind::Indented)))
-        }
+        Event::Start(Tag::CodeBlock(_)) => Some(Event::Start(Tag::CodeBlock(pulldown_cmark::CodeBlockKind::Indented))),
         event => Some(event),
     });
     let mut page = String::with_capacity(text.len() * 3 / 2);
@@ -114,7 +112,9 @@ mod tests {
             "a\u{202e}\u{1b}[2J",
         ] {
             let page = drawn(text).0;
-            for wrong in ["<script", "<img", "<div", "href=\"javascript", "href=\"data", "\u{202e}", "\u{1b}", "id=", "class="] {
+            for wrong in
+                ["<script", "<img", "<div", "href=\"javascript", "href=\"data", "\u{202e}", "\u{1b}", "id=", "class="]
+            {
                 assert!(!page.contains(wrong), "{text:?} became {page}");
             }
         }

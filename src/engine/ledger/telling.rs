@@ -14,7 +14,9 @@ impl Ledger {
     /// When something is due by the clock alone.
     pub fn next_due(&self) -> Option<Timestamp> {
         // Nothing is due before the first look is over.
-        self.looked.or_else(|| self.open.values().filter_map(Incident::due_at).min())
+        let of_post_mortems = self.over.values().filter_map(|incident| incident.post_mortem_at);
+        let due = || self.open.values().filter_map(Incident::due_at).chain(of_post_mortems).min();
+        self.looked.or_else(due)
     }
 
     /// Does what is due by now: what was kept quiet without a reason any more is told, and who waits for a word gets it.
@@ -23,6 +25,7 @@ impl Ledger {
         self.looked = self.looked.map(|at| at.min(later(now, FIRST_LOOK))).filter(|at| *at > now);
         self.reconsider_quiet(now, commit);
         self.tell_who_was_missed(now, commit);
+        self.remind_of_post_mortems(now, commit);
         let is_due = |incident: &Incident| incident.quiet.is_none() && incident.due_at().is_some_and(|at| at <= now);
         let due: Vec<_> = self.open.iter().filter(|(_, incident)| is_due(incident)).map(|(of, _)| of.clone()).collect();
         for of in due {

@@ -12,6 +12,8 @@ use crate::domain::schedule::Cadence;
 use crate::engine::plan::SeverityPlan;
 use crate::engine::testing::{at, plan_of, schedule_of};
 
+mod explaining;
+
 fn name(text: &str) -> ProbeName {
     ProbeName::parse(text).unwrap()
 }
@@ -155,7 +157,13 @@ impl Story {
         let text = |incident: &Incident| serde_json::to_string(incident).unwrap();
         let loaded = Loaded {
             states: self.ledger.states.clone().into_iter().collect(),
-            incidents: self.ledger.open.values().map(|open| serde_json::from_str(&text(open)).unwrap()).collect(),
+            incidents: self
+                .ledger
+                .open
+                .values()
+                .chain(self.ledger.over.values())
+                .map(|open| serde_json::from_str(&text(open)).unwrap())
+                .collect(),
             silences: self.ledger.silences.clone(),
             ..Loaded::default()
         };
@@ -507,7 +515,7 @@ fn with_severities() -> Story {
     let escalate = vec![ChannelName::parse("boss").unwrap(), ChannelName::parse("ops").unwrap()];
     let acknowledge = Some(Duration::from_secs(900));
     plan.severities = [
-        (Severity::P2, SeverityPlan { acknowledge, escalate, hold: None }),
+        (Severity::P2, SeverityPlan { acknowledge, escalate, ..SeverityPlan::default() }),
         (Severity::P3, SeverityPlan { hold: Some(hold), ..SeverityPlan::default() }),
     ]
     .into();

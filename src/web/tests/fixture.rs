@@ -18,8 +18,9 @@ use crate::domain::schedule::{Cadence, Schedule};
 use crate::domain::time::{Timestamp, earlier};
 use crate::engine::plan::Plan;
 use crate::engine::testing::{at, plan_of, schedule_of, step};
-use crate::ports::{Diagnosis, IncidentStory, KeptBundle, Overview, RunSummary, SecretError, Secrets, StatusReader, StoreError,
-    Told};
+use crate::ports::{
+    Diagnosis, IncidentStory, KeptBundle, Overview, RunSummary, SecretError, Secrets, StatusReader, StoreError, Told,
+};
 use crate::web::view::View;
 
 /// When the fixture is looked at.
