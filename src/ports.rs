@@ -273,6 +273,51 @@ pub trait Notifier: Send + Sync {
     ) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         self.notify(notification)
     }
+    /// Reads what the receiver says of its own accord and has signed. Most are told and say nothing.
+    fn hear<'a>(&'a self, _signature: &'a str, _body: &'a [u8]) -> BoxFuture<'a, Heard> {
+        Box::pin(std::future::ready(Heard::Deaf))
+    }
+}
+
+/// What a channel makes of something that came by the way of its receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// The channel listens to nobody.
+    Deaf,
+    /// It is not signed with the secret of this channel.
+    Unsigned,
+    /// Whether it is cannot be known now, for this reason; never says the secret.
+    Away(String),
+    /// It is signed, and says nothing that anybody here understands.
+    Strange,
+    /// It is the receiver's.
+    Reply(Reply),
+}
+
+/// What a receiver says of its own accord.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Its id, by which a repetition is known.
+    pub id: String,
+    /// How the receiver calls what it speaks of; it may say that alone later.
+    pub theirs: String,
+    /// The incident, where it is named.
+    pub incident: Option<IncidentId>,
+    /// Who did it there.
+    pub by: String,
+    /// What it says.
+    pub says: Says,
+}
+
+/// What a receiver says of an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Says {
+    /// Somebody has taken it on.
+    Acknowledged,
+    /// Somebody has written something of it.
+    Note(String),
+    /// Something that changes nothing here.
+    Nothing,
 }
 
 /// A message to one channel, as it was when its transition was committed.
@@ -570,6 +615,101 @@ pub struct Due {
     pub next_at: Option<Timestamp>,
     /// When the oldest that waits was committed.
     pub oldest: Option<Timestamp>,
+}
+
+/// Shows what channels have not taken, and has it tried again.
+pub trait Outbox: Send + Sync {
+    /// What waits, oldest first, then what was given up, latest first; of each at most `most`.
+    fn undelivered(&self, most: usize) -> BoxFuture<'_, Result<Undelivered, StoreError>>;
+    /// Makes due now what waits or was given up. A channel is told of an incident in order, so with a delivery goes all that
+    /// its channel has not taken of the incident.
+    fn redrive(&self, what: Redrive, now: Timestamp) -> BoxFuture<'_, Result<Redriven, StoreError>>;
+}
+
+/// What channels have not taken.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Undelivered {
+    /// What is shown of it.
+    pub rows: Vec<UndeliveredRow>,
+    /// How many wait in all.
+    pub waiting: u64,
+    /// How many were given up in all.
+    pub given_up: u64,
+}
+
+/// A row of the outbox that its channel has not taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UndeliveredRow {
+    /// Its id.
+    pub id: String,
+    /// Where to.
+    pub channel: ChannelName,
+    /// What takes it when the channel will not.
+    pub fallback: Option<ChannelName>,
+    /// Of what.
+    pub incident: IncidentId,
+    /// What happened.
+    pub event: Event,
+    /// When it was committed.
+    pub created_at: Timestamp,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Not to be tried before; absent where it was given up.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When it was given up.
+    pub given_up_at: Option<Timestamp>,
+    /// What went wrong last.
+    pub error: Option<String>,
+}
+
+/// What is to be tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redrive {
+    /// A delivery, with what belongs to it.
+    One(String),
+    /// Everything that may be.
+    All,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redriven {
+    /// So many rows are due now.
+    Due(u64),
+    /// There is none of that id.
+    Unknown,
+    /// Its channel has it, or has heard it by another message.
+    Settled,
+    /// Its channel has heard what came after it.
+    Overtaken,
+    /// Its fallback was told in its place, and hears what follows.
+    HandedOver,
+}
+
+/// Remembers what receivers have said, so that a repetition does nothing.
+pub trait Replies: Send + Sync {
+    /// What is known of a reply to a channel.
+    fn look_up<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        reply: &'a Reply,
+    ) -> BoxFuture<'a, Result<KnownReply, StoreError>>;
+    /// Remembers a reply until its incident is erased; of no incident that is known, it remembers nothing.
+    fn remember<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        reply: &'a Reply,
+        incident: &'a IncidentId,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+}
+
+/// What is known of a reply.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownReply {
+    /// Whether it was remembered before.
+    pub is_repeated: bool,
+    /// The incident that the receiver calls so.
+    pub incident: Option<IncidentId>,
 }
 
 /// Our own fault: the store did not do what was asked.

@@ -33,6 +33,9 @@ pub enum Stop {
     /// The command line or the configuration is wrong.
     #[error("{0}")]
     Usage(String),
+    /// What was asked about is not as it would have to be.
+    #[error("{0}")]
+    Unwell(String),
     /// Our own fault: the machine did not give what we need.
     #[error("{0}")]
     Fault(String),
@@ -47,6 +50,7 @@ impl Stop {
         say(&format!("error: {self}"));
         match self {
             Self::Usage(_) => Answer::Usage,
+            Self::Unwell(_) => Answer::Unwell,
             Self::Fault(_) | Self::Output(_) => Answer::Fault,
         }
     }

@@ -9,7 +9,10 @@ use tokio::sync::watch;
 use super::answer::{Answer, Stop};
 use super::demo::shop::Breakage;
 use super::threads::block_on;
-use super::{daemon, demo, health, logs, notify, once, routes, schema, validate, wiring};
+use super::{
+    ack, daemon, deliveries, demo, health, incidents, logs, note, notify, once, routes, schema, silence, validate,
+    wiring,
+};
 use crate::domain::time::{Length, Timestamp};
 
 /// Makes the rounds of a production system: probes it on tiered schedules, publishes what it saw, and wakes the right
@@ -57,6 +60,17 @@ pub enum Command {
         #[command(subcommand)]
         what: RoutesCommand,
     },
+    /// Show the incidents of the running daemon, or all that happened to one. Exit 1 where one of them is open.
+    Incidents(incidents::IncidentsArguments),
+    /// Take an incident on: nobody is reminded of it from then on, and whoever was told of it hears who has it.
+    Ack(ack::AckArguments),
+    /// Write something into the time line of an incident.
+    Note(note::NoteArguments),
+    /// Let nobody be told of what matches, for a while and for a reason; or show or end such silences.
+    Silence(silence::SilenceArguments),
+    /// Show the messages that their channels have not taken, or have them tried again. Exit 1 where one was given up, or waits
+    /// after an attempt that failed.
+    Deliveries(deliveries::DeliveriesArguments),
     /// Ask the daemon whether it is alive: for HEALTHCHECK.
     Health {
         /// Where it listens; by default what the configuration says.
@@ -197,6 +211,11 @@ impl Cli {
                 routes::explain(&self.config, &surroundings, &probe, at)
             }
             Command::Notify(arguments) => block_on(notify::notify(self.config, surroundings, arguments)),
+            Command::Incidents(arguments) => block_on(incidents::incidents(self.config, surroundings, arguments)),
+            Command::Ack(arguments) => block_on(ack::ack(self.config, surroundings, arguments)),
+            Command::Note(arguments) => block_on(note::note(self.config, surroundings, arguments)),
+            Command::Silence(arguments) => block_on(silence::silence(self.config, surroundings, arguments)),
+            Command::Deliveries(arguments) => block_on(deliveries::deliveries(self.config, surroundings, arguments)),
             Command::Health { url } => block_on(health::health(self.config, surroundings, url)),
         }
     }

@@ -18,6 +18,7 @@ use super::wiring;
 use crate::config::load::{Surroundings, load, missing_secrets};
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::time::{Length, earlier};
+use crate::engine::desk::{Desk, Inside};
 use crate::engine::fanout::Fanout;
 use crate::engine::plan::Plan;
 use crate::engine::start::{Engine, Rooms};
@@ -108,7 +109,7 @@ impl Daemon {
 
         // The page is there before the state is loaded, and says so until it is.
         let (plans, fanout) = (watch::Sender::new(Arc::clone(&plan)), Fanout::default());
-        let page = fanout.clone();
+        let (page, desk) = (fanout.clone(), Arc::new(Desk::default()));
         let page = Web {
             reader: Arc::clone(&store) as _,
             clock: Arc::clone(&clock),
@@ -116,6 +117,7 @@ impl Daemon {
             page: Arc::new(move || page.page()),
             ready: readiness,
             pings: Arc::clone(&self.surroundings.pulses) as _,
+            desk: Arc::clone(&desk),
         };
         tasks.spawn(web::serve(listener, page, stop_page.clone()));
         let rooms = Rooms {
@@ -128,6 +130,12 @@ impl Daemon {
             pulses: Arc::clone(&self.surroundings.pulses),
         };
         let mut engine = Engine::start(rooms).await.map_err(|error| fault(&error))?;
+        desk.open(Inside {
+            notices: engine.notices(),
+            outbox: Arc::clone(&store) as _,
+            replies: Arc::clone(&store) as _,
+            wake: engine.wake(),
+        });
         ready.send_replace(true);
         self.page.send_replace(Some(address));
         tracing::info!(

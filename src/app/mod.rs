@@ -1,22 +1,29 @@
 //! Floor 4: commands and wiring, the only place that knows every room.
 //!
 //! [`cli`] reads the command line and chooses; each command has a file of its own: [`daemon`] (`run`), [`demo`], [`once`],
-//! [`validate`], [`schema`], [`health`]. [`wiring`] hands the tables of kinds to the configuration, [`answer`] has what
+//! [`validate`], [`schema`], [`health`]; [`incidents`], [`ack`], [`note`], [`silence`] and [`deliveries`] speak to a running
+//! daemon, which [`daemon_client`] finds. [`wiring`] hands the tables of kinds to the configuration, [`answer`] has what
 //! every command ends with, [`report`], [`detail`] and [`junit`] show runs, [`threads`] are what commands and probes run on.
 
+pub mod ack;
 pub mod answer;
 pub mod cli;
 pub mod daemon;
+pub mod daemon_client;
+pub mod deliveries;
 pub mod demo;
 pub mod detail;
 pub mod health;
+pub mod incidents;
 pub mod junit;
 pub mod logs;
+pub mod note;
 pub mod notify;
 pub mod once;
 pub mod report;
 pub mod routes;
 pub mod schema;
+pub mod silence;
 pub mod threads;
 pub mod validate;
 pub mod wiring;

@@ -65,7 +65,8 @@ pub struct RawWeb {
     /// How people reach it, for links in messages.
     #[schemars(with = "Option<String>")]
     pub url: Option<Spanned<String>>,
-    /// The token that reading asks for; needed beyond loopback. Write `"${secret:name}"`.
+    /// The token that reading asks for; needed beyond loopback, and by whoever acknowledges, notes, silences or sends again.
+    /// Write `"${secret:name}"`.
     #[schemars(with = "Option<String>")]
     pub token: Option<Spanned<Template>>,
 }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::incident::Incident;
 use super::judge::Aspect;
 use super::metric::{MetricName, Sample, SampleLabels};
@@ -37,18 +35,6 @@ impl Figures {
             ("time to acknowledge", self.acknowledge.map(words)),
             ("time to resolve", self.resolve.map(words)),
         ]
-    }
-}
-
-/// In seconds, as programs read lengths of time.
-impl Serialize for Figures {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeStruct as _;
-        let mut fields = serializer.serialize_struct("Figures", 3)?;
-        fields.serialize_field("detect_seconds", &self.detect.as_secs_f64())?;
-        fields.serialize_field("acknowledge_seconds", &self.acknowledge.map(|length| length.as_secs_f64()))?;
-        fields.serialize_field("resolve_seconds", &self.resolve.map(|length| length.as_secs_f64()))?;
-        fields.end()
     }
 }
 
@@ -112,10 +98,6 @@ mod tests {
         let over = Figures::of(&incident);
         let told: Vec<_> = over.told().map(|(name, told)| format!("{name}: {}", told.unwrap())).into();
         assert_eq!(told, ["time to detect: 1 min", "time to acknowledge: 2 min 30 s", "time to resolve: 20 min"]);
-        assert_eq!(
-            serde_json::to_string(&over).unwrap(),
-            r#"{"detect_seconds":60.0,"acknowledge_seconds":150.0,"resolve_seconds":1200.0}"#
-        );
         let figure = |milestone| sample(&incident, milestone, incident.opened_at).map(|s| (s.name.as_str(), s.value));
         assert_eq!(figure(Milestone::Detected), Some(("roundsman_incident_detect_seconds", 60.0)));
         assert_eq!(figure(Milestone::Acknowledged), Some(("roundsman_incident_acknowledge_seconds", 150.0)));

@@ -33,6 +33,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// Every severity.
+    pub const ALL: [Self; 4] = [Self::P1, Self::P2, Self::P3, Self::P4];
+
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -65,7 +68,7 @@ impl fmt::Display for Severity {
 impl FromStr for Severity {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        [Self::P1, Self::P2, Self::P3, Self::P4]
+        Self::ALL
             .into_iter()
             .find(|severity| severity.as_str() == text)
             .ok_or_else(|| format!("`{text}` is not a severity: write P1, P2, P3 or P4"))

@@ -92,6 +92,14 @@ impl Matchers {
         *self == Self::default()
     }
 
+    /// Whether they take everything, in whatever words.
+    pub fn take_all(&self) -> bool {
+        let all_probes =
+            self.probes.is_empty() || self.probes.iter().any(|pattern| pattern.chars().all(|letter| letter == '*'));
+        let all_severities = self.severities.is_empty() || self.severities.len() == Severity::ALL.len();
+        all_probes && all_severities && self.schedules.is_empty() && self.labels.is_empty()
+    }
+
     /// Whether they take an incident as it stands.
     pub fn take(&self, incident: &Incident) -> bool {
         let name = incident.probe.as_str();
@@ -142,8 +150,8 @@ pub struct Silence {
 /// Why there can be no such silence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SilenceError {
-    /// It would mute everything by saying nothing.
-    #[error("a silence says what it is about: probes, schedules, labels or severities; the probe `*` is every one")]
+    /// It would mute everything: then nobody would know of the next outage.
+    #[error("a silence says what it is about, and not everything: probes, schedules, labels or severities")]
     Everything,
     /// Whoever is woken wants to know whom to ask.
     #[error("a silence has an author and a reason, each of 1 to {TEXT_MAX} characters")]
@@ -167,7 +175,7 @@ impl Silence {
     pub fn check(&self, now: Timestamp) -> Result<(), SilenceError> {
         let is_text = |text: &str| !text.trim().is_empty() && text.chars().count() <= TEXT_MAX;
         let long = between(self.from, self.until);
-        if self.matchers.is_empty() {
+        if self.matchers.take_all() {
             return Err(SilenceError::Everything);
         }
         if !is_text(&self.by) || !is_text(&self.reason) {
@@ -346,13 +354,14 @@ mod tests {
     #[test]
     fn a_silence_has_an_end_an_author_and_something_to_be_about() {
         let now = at("2026-11-24T10:00:00Z");
-        let well = silence(probes(&["*"]));
+        let well = silence(probes(&["pages@*"]));
         assert_eq!(well.check(now), Ok(()));
+        let everything = "a silence says what it is about, and not everything: probes, schedules, labels or severities";
+        let all = [Severity::P1, Severity::P2, Severity::P3, Severity::P4].into();
         for (wrong, why) in [
-            (
-                silence(Matchers::default()),
-                "a silence says what it is about: probes, schedules, labels or severities; the probe `*` is every one",
-            ),
+            (silence(Matchers::default()), everything),
+            (silence(probes(&["api", "**"])), everything),
+            (silence(Matchers { severities: all, ..probes(&["*"]) }), everything),
             (
                 Silence { by: " ".to_owned(), ..well.clone() },
                 "a silence has an author and a reason, each of 1 to 500 characters",

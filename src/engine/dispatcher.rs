@@ -68,7 +68,7 @@ pub enum Notice {
         /// What.
         what: Silencing,
         /// Is answered after the commit.
-        answer: oneshot::Sender<Result<Silence, SilenceError>>,
+        answer: oneshot::Sender<Result<Silenced, SilenceError>>,
     },
 }
 
@@ -78,6 +78,15 @@ pub struct Acted {
     /// The incident as it stands now.
     pub incident: Incident,
     /// Whether it is in the store; where that failed it holds all the same, and is written when the store returns.
+    pub recorded: bool,
+}
+
+/// What came of wanting quiet, or wanting it no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silenced {
+    /// The silence as it is now.
+    pub silence: Silence,
+    /// As for [`Acted::recorded`].
     pub recorded: bool,
 }
 
@@ -198,7 +207,7 @@ impl Dispatcher {
             }
             Notice::Silence { what, answer } => {
                 let done = self.ledger.silence(what, now, &mut self.unrecorded);
-                Some(Box::new(move |_| drop(answer.send(done))))
+                Some(Box::new(move |recorded| drop(answer.send(done.map(|silence| Silenced { silence, recorded })))))
             }
         }
     }

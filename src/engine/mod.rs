@@ -9,7 +9,8 @@
 //! | [`janitor`] | debts: cleanups that are owed | debts of runs | cleanups, erased debts → store |
 //! | [`fanout`] | a publisher each | samples | publishers |
 //!
-//! [`pulses`] has no task: the web brings it the pings of jobs elsewhere, and probers ask it.
+//! [`pulses`] has no task: the web brings it the pings of jobs elsewhere, and probers ask it. Nor has the [`desk`], to which
+//! the web brings what people do.
 //!
 //! Arrows go one way only, but for the wishes, which are never waited for; and every channel is bounded. When the process ends the tasks end in that order, each after
 //! it has put away what the one before it still sent.
@@ -17,6 +18,7 @@
 pub mod calendar;
 pub mod cases;
 pub mod deliverer;
+pub mod desk;
 pub mod dispatcher;
 pub mod facts;
 pub mod fanout;

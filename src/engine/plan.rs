@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::hours::Hours;
-use crate::domain::incident::Severity;
+use crate::domain::incident::{IncidentId, Severity};
 use crate::domain::judge::AlertPolicy;
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::probe::{Probe, Step};
@@ -73,8 +73,15 @@ pub struct WebPlan {
     pub listen: SocketAddr,
     /// How people reach it, for links in messages; without a slash at the end.
     pub url: Option<String>,
-    /// The token that reading asks for beyond loopback.
+    /// The token that reading asks for beyond loopback, and changing anything everywhere.
     pub token: Option<SecretName>,
+}
+
+impl WebPlan {
+    /// Where people find the page of an incident.
+    pub fn page_of(&self, incident: &IncidentId) -> Option<String> {
+        self.url.as_ref().map(|base| format!("{base}/incidents/{incident}"))
+    }
 }
 
 /// What goes for a severity.

@@ -61,6 +61,7 @@ pub struct Engine {
     plan: watch::Sender<Arc<Plan>>,
     commands: mpsc::Sender<Command>,
     notices: mpsc::Sender<Notice>,
+    wake: Arc<Notify>,
     stop_runs: CancellationToken,
     stop_deliverer: CancellationToken,
     stop_janitor: CancellationToken,
@@ -138,7 +139,7 @@ impl Engine {
             store,
             plan: plans.subscribe(),
             fanout: fanout.clone(),
-            wake,
+            wake: Arc::clone(&wake),
             stop: stop_deliverer.clone(),
         };
         deliverer.spawn(delivering.run());
@@ -149,6 +150,7 @@ impl Engine {
             plan: plans,
             commands,
             notices,
+            wake,
             stop_runs,
             stop_deliverer,
             stop_janitor,
@@ -168,6 +170,11 @@ impl Engine {
     /// Where those who serve people bring what they do about incidents.
     pub fn notices(&self) -> mpsc::Sender<Notice> {
         self.notices.clone()
+    }
+
+    /// Looks for what is due to be delivered at once.
+    pub fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
     }
 
     /// Where metrics of the process itself go.

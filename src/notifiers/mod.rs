@@ -1,9 +1,10 @@
 //! Floor 3: one file, one channel. A new one is a file here and a row in [`CHANNELS`].
 //!
 //! [`message`] says what happened in words for people, for every channel that sends text; [`post`] is how all that speak
-//! HTTP send it.
+//! HTTP send it; [`mac`] is how a text is signed.
 
 pub mod email;
+pub mod mac;
 pub mod message;
 pub mod pagerduty;
 pub mod post;

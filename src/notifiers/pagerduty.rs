@@ -1,7 +1,9 @@
 //! PagerDuty, by its Events API v2: <https://developer.pagerduty.com/docs/send-alert-event>.
 //!
 //! The key under which PagerDuty knows an alert is the incident, so however often an opening is sent there is one alert, and
-//! the resolve finds it.
+//! the resolve finds it. What people do there comes back by its webhooks, which `replies` reads.
+
+mod replies;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use super::post::{Answer, Post, check_secret, check_url};
 use crate::domain::incident::{Event, Severity};
 use crate::domain::template::Template;
 use crate::domain::time::rfc3339;
-use crate::ports::{Building, ChannelKind, Notification, Notifier, NotifyError, Receipt};
+use crate::ports::{Building, ChannelKind, Heard, Notification, Notifier, NotifyError, Receipt};
 use crate::settings::{Node, Problems, Spanned, read};
 
 /// The row of the table of channels.
@@ -50,6 +52,11 @@ pub struct PagerDutySettings {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub url: Option<Spanned<Template>>,
+    /// The secret of a webhook subscription (v3) of PagerDuty's to `/api/v1/pagerduty`, by which an acknowledgement or a note
+    /// there is one here. Write `"${secret:name}"`. Default: none, and nothing comes back.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub webhook_secret: Option<Spanned<Template>>,
 }
 
 fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Arc<dyn Notifier>> {
@@ -59,10 +66,14 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
     if let Some(url) = &settings.url {
         check_url(url, "PagerDuty's events", URL, problems);
     }
+    if let Some(secret) = &settings.webhook_secret {
+        check_secret(secret, "the secret of a webhook", "webhook_secret", problems);
+    }
     (problems.len() == before).then(|| {
         Arc::new(PagerDuty {
             routing_key: settings.routing_key.value,
             url: settings.url.map_or_else(|| Template::literal(URL), |url| url.value),
+            webhook_secret: settings.webhook_secret.map(|secret| secret.value),
             post: Post::new(building),
         }) as Arc<dyn Notifier>
     })
@@ -72,6 +83,7 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
 struct PagerDuty {
     routing_key: Template,
     url: Template,
+    webhook_secret: Option<Template>,
     post: Post,
 }
 
@@ -95,6 +107,15 @@ impl PagerDuty {
 impl Notifier for PagerDuty {
     fn notify<'a>(&'a self, notification: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(self.tell(notification))
+    }
+    fn hear<'a>(&'a self, signature: &'a str, body: &'a [u8]) -> BoxFuture<'a, Heard> {
+        Box::pin(async move {
+            let Some(secret) = &self.webhook_secret else { return Heard::Deaf };
+            match self.post.fill(secret).await {
+                Ok(secret) => replies::heard(&secret, signature, body),
+                Err(error) => Heard::Away(error.to_string()),
+            }
+        })
     }
 }
 

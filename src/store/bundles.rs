@@ -155,7 +155,7 @@ mod tests {
         before
             .execute_batch(
                 "DROP TABLE bundles; DROP TABLE pulses; DROP TABLE silences; DROP TABLE diagnoses;
-                 DROP INDEX incidents_by_opening; DROP INDEX incidents_by_post_mortem;
+                 DROP TABLE replies; DROP INDEX outbox_given_up; DROP INDEX incidents_by_opening; DROP INDEX incidents_by_post_mortem;
                  DROP INDEX runs_by_slot; ALTER TABLE runs DROP COLUMN extra;
                  CREATE UNIQUE INDEX runs_by_slot ON runs (schedule, probe, slot, location);
                  PRAGMA user_version = 2",

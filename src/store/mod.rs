@@ -11,6 +11,8 @@
 //! | `bundles` | what runs that failed left, and which of it stays |
 //! | `journal` | what runs may have left in their targets |
 //! | `outbox` | which deliveries are due, and what became of them |
+//! | `redrive` | what channels have not taken, and how it is tried again |
+//! | `replies` | what receivers said of their own accord |
 //! | `retention` | what is erased, in slices |
 //! | `readers` | the connections that only read |
 //! | `reads` | what a starting process and the pages ask |
@@ -29,6 +31,8 @@ mod outbox;
 mod readers;
 mod reads;
 mod records;
+mod redrive;
+mod replies;
 mod retention;
 mod schema;
 mod sqlite;

@@ -76,7 +76,7 @@ fn waits(connection: &Connection, incident: &str, channel: &str) -> Result<bool>
 }
 
 /// The fallback that took an incident's opening in the place of a channel that was never told of it.
-fn heir(connection: &Connection, incident: &str, channel: &str) -> Result<Option<String>> {
+pub fn heir(connection: &Connection, incident: &str, channel: &str) -> Result<Option<String>> {
     let mut select = connection.prepare_cached(
         "SELECT fallback FROM outbox
          WHERE incident = ?1 AND channel = ?2 AND event IN ('opened', 'escalated') AND state = 'dead' AND fallback IS NOT NULL

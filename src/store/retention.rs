@@ -37,6 +37,7 @@ pub fn purge(connection: &Connection, before: Timestamp) -> Result<Done> {
         "DELETE FROM diagnoses WHERE incident = ?1",
         "DELETE FROM moments WHERE incident = ?1",
         "DELETE FROM outbox WHERE incident = ?1",
+        "DELETE FROM replies WHERE incident = ?1",
         "DELETE FROM incidents WHERE id = ?1",
     ] {
         let mut delete = connection.prepare_cached(delete)?;
@@ -48,7 +49,7 @@ pub fn purge(connection: &Connection, before: Timestamp) -> Result<Done> {
     let mut old_silences = connection.prepare_cached("DELETE FROM silences WHERE ends_at < ?1")?;
     rows += old_silences.execute([before])?;
     let more = runs.max(bundles) == RUNS_SLICE as usize || incidents.len() == INCIDENTS_SLICE as usize;
-    Ok(Done { rows: rows.try_into().unwrap_or(u64::MAX), more })
+    Ok(Done { rows: rows.try_into().unwrap_or(u64::MAX), more, ..Done::default() })
 }
 
 /// Gives a slice of the free pages back.
@@ -58,7 +59,7 @@ pub fn vacuum(connection: &Connection) -> Result<Done> {
     let mut rows = pages.query([])?;
     while rows.next()?.is_some() {}
     let free: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
-    Ok(Done { rows: 0, more: free > 0 })
+    Ok(Done { more: free > 0, ..Done::default() })
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 //! | `pulses` | what is known of a job elsewhere by its pings | the hash of its token | never |
 //! | `diagnoses` | what was looked at because an incident opened | incident, run | with its incident |
 //! | `silences` | what somebody wants nobody to be told of | its id | when it ended long ago |
+//! | `replies` | what a receiver said of an incident of its own accord | channel, its id there | with its incident |
 //!
 //! Ids are ours; row numbers mean nothing. Instants and lengths are whole microseconds. What rules and pages
 //! ask for is a column; the rest of a thing is JSON beside it.
@@ -32,6 +33,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005.sql"),
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
+    include_str!("migrations/0008.sql"),
 ];
 
 /// The version that this program works with.
@@ -67,7 +69,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [7, i64::from(super::APPLICATION_ID), 2, 12];
+        let expected = [8, i64::from(super::APPLICATION_ID), 2, 13];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);

@@ -12,13 +12,15 @@ use super::lock::{self, Lock};
 use super::opening::{self, refused};
 use super::readers::Readers;
 use super::writer::{Done, QUEUE_MAX, Task, Work, Writer};
-use super::{outbox, reads};
+use super::{outbox, reads, redrive, replies};
 use crate::domain::debt::Debt;
 use crate::domain::incident::IncidentId;
+use crate::domain::names::ChannelName;
 use crate::domain::outcome::RunId;
 use crate::domain::time::Timestamp;
 use crate::ports::{
-    Commit, Delivery, Due, IncidentStory, Loaded, Overview, Settlement, StatusReader, Store, StoreError,
+    Commit, Delivery, Due, IncidentStory, KnownReply, Loaded, Outbox, Overview, Redrive, Redriven, Replies, Reply,
+    Settlement, StatusReader, Store, StoreError, Undelivered,
 };
 
 /// Opens the store, and makes it where there is none. Blocks for as long as the check of the file takes.
@@ -165,5 +167,39 @@ impl StatusReader for Sqlite {
     fn incident(&self, id: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>> {
         let id = id.clone();
         Box::pin(self.readers.read(move |connection| reads::incident(connection, &id)))
+    }
+}
+
+impl Outbox for Sqlite {
+    fn undelivered(&self, most: usize) -> BoxFuture<'_, Result<Undelivered, StoreError>> {
+        Box::pin(self.readers.read(move |connection| redrive::undelivered(connection, most)))
+    }
+
+    fn redrive(&self, what: Redrive, now: Timestamp) -> BoxFuture<'_, Result<Redriven, StoreError>> {
+        Box::pin(async move {
+            let done = self.write(Work::Redrive(what, now)).await?;
+            Ok(done.redriven.unwrap_or(Redriven::Unknown))
+        })
+    }
+}
+
+impl Replies for Sqlite {
+    fn look_up<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        reply: &'a Reply,
+    ) -> BoxFuture<'a, Result<KnownReply, StoreError>> {
+        let (channel, reply) = (channel.clone(), reply.clone());
+        Box::pin(self.readers.read(move |connection| replies::look_up(connection, &channel, &reply)))
+    }
+
+    fn remember<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        reply: &'a Reply,
+        incident: &'a IncidentId,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let remembered = Box::new(replies::Remembered::of(channel, reply, incident));
+        Box::pin(async move { self.write(Work::Reply(remembered)).await.map(|_| ()) })
     }
 }

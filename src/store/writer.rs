@@ -9,11 +9,11 @@ use rusqlite::{Connection, Error, ErrorCode, Result, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::lock::Lock;
-use super::{journal, opening, outbox, records, retention};
+use super::{journal, opening, outbox, records, redrive, replies, retention};
 use crate::domain::debt::Debt;
 use crate::domain::outcome::RunId;
 use crate::domain::time::Timestamp;
-use crate::ports::{Commit, Delivery, Settlement, StoreError};
+use crate::ports::{Commit, Delivery, Redrive, Redriven, Settlement, StoreError};
 
 /// How many callers wait in the queue; beyond it they wait to get in.
 pub const QUEUE_MAX: usize = 1_024;
@@ -33,6 +33,10 @@ pub enum Work {
     Settle(Box<(Delivery, Settlement)>),
     /// Deliveries that rest are due now.
     Retry(Timestamp),
+    /// Deliveries that wait or were given up are due now, because somebody wants it.
+    Redrive(Redrive, Timestamp),
+    /// What a receiver said.
+    Reply(Box<replies::Remembered>),
     /// What a run may leave behind.
     Journal(Box<Debt>),
     /// Nothing is left of a run.
@@ -53,6 +57,8 @@ pub struct Done {
     pub rows: u64,
     /// Whether there is another slice.
     pub more: bool,
+    /// What came of wanting deliveries to be tried again.
+    pub redriven: Option<Redriven>,
 }
 
 /// Work, and whom to answer.
@@ -165,6 +171,10 @@ impl Work {
                 outbox::settle(connection, delivery, settlement).map(|()| Done::default())
             }
             Self::Retry(now) => outbox::retry(connection, *now).map(|()| Done::default()),
+            Self::Redrive(what, now) => {
+                redrive::redrive(connection, what, *now).map(|came| Done { redriven: Some(came), ..Done::default() })
+            }
+            Self::Reply(reply) => replies::write(connection, reply).map(|()| Done::default()),
             Self::Journal(debt) => journal::write(connection, debt).map(|()| Done::default()),
             Self::Acquit(run) => journal::erase(connection, run).map(|()| Done::default()),
             Self::Purge(before) => retention::purge(connection, *before),

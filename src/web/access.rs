@@ -1,16 +1,19 @@
-//! Who may read. Without a token only the machine itself, and only under a name that is its own, so that a foreign page
-//! cannot read through a rebound DNS name; with a token whoever has it. Liveness and readiness say nothing of the
-//! target and are open to all. So is the door of jobs that ping, which asks for a token of its own.
+//! Who may read, and who may change something. Without a token only the machine itself reads, and only under a name that is its
+//! own, so that a foreign page cannot read through a rebound DNS name; with a token whoever has it. Whoever changes something
+//! needs the token in any case, as a bearer: a browser sends a password by itself wherever a foreign page makes it ask, a
+//! bearer never. Liveness and readiness say nothing of the target and are open to all. So is the door of jobs that ping, which
+//! asks for a token of its own, and the one of PagerDuty, which signs what it says.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use secrecy::ExposeSecret as _;
 use subtle::ConstantTimeEq as _;
 
+use super::api::answers::Trouble;
 use crate::engine::plan::Plan;
 
 /// What is open to all.
@@ -19,11 +22,25 @@ const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 /// Below it jobs ping, whose token stands in the path.
 const PINGS: &str = "/ping/";
 
-/// Why somebody may not read.
+/// Below it programs read and change.
+pub const API: &str = "/api/";
+
+/// Where PagerDuty says what people did there; what it says is signed.
+pub const PAGERDUTY: &str = "/api/v1/pagerduty";
+
+/// Why somebody may not read, or change something.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Nothing here is changed from outside.
     Method,
+    /// Nothing is done to what programs read but this.
+    ApiMethod,
+    /// There is no token, so nobody may change anything.
+    Tokenless,
+    /// A token that was not given as a bearer, or another.
+    Bearer,
+    /// A browser asks for a page that is not ours.
+    Foreign,
     /// A ping is nothing else.
     PingMethod,
     /// The name by which it was asked is not its own.
@@ -34,35 +51,53 @@ pub enum Refusal {
     Unknown,
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let (status, sentence) = match self {
-            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here\n"),
-            Self::PingMethod => (StatusCode::METHOD_NOT_ALLOWED, "a ping is a GET, a HEAD or a POST\n"),
+impl Refusal {
+    /// The status, and what is said.
+    pub fn words(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here"),
+            Self::ApiMethod => (StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD, POST and DELETE are answered here"),
+            Self::PingMethod => (StatusCode::METHOD_NOT_ALLOWED, "a ping is a GET, a HEAD or a POST"),
             Self::Host => (
                 StatusCode::MISDIRECTED_REQUEST,
-                "this page answers to localhost only: set `web.url` to the name by which you reach it\n",
+                "this page answers to localhost only: set `web.url` to the name by which you reach it",
             ),
             Self::Token => (
                 StatusCode::UNAUTHORIZED,
-                "a token is needed: `Authorization: Bearer TOKEN`, or the token as the password\n",
+                "a token is needed: `Authorization: Bearer TOKEN`, or the token as the password",
             ),
-            Self::Unknown => (StatusCode::SERVICE_UNAVAILABLE, "access cannot be checked: the log says why\n"),
-        };
-        let mut response = (status, sentence).into_response();
-        match self {
-            Self::Method => {
-                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            }
-            Self::Token => {
-                let realm = HeaderValue::from_static(r#"Basic realm="Roundsman", charset="UTF-8""#);
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
-            }
-            Self::PingMethod => {
-                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
-            }
-            Self::Host | Self::Unknown => {}
+            Self::Bearer => (StatusCode::UNAUTHORIZED, "whoever changes something needs `Authorization: Bearer TOKEN`"),
+            Self::Tokenless => (
+                StatusCode::FORBIDDEN,
+                "whoever changes something needs a token, and none is set: write `web: { token: \"${secret:name}\" }`",
+            ),
+            Self::Foreign => (StatusCode::FORBIDDEN, "a page of another site may not change anything here"),
+            Self::Unknown => (StatusCode::SERVICE_UNAVAILABLE, "access cannot be checked: the log says why"),
         }
+    }
+
+    /// The header that says what would be right.
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        let (name, value) = match self {
+            Self::Method => (header::ALLOW, "GET, HEAD"),
+            Self::ApiMethod => (header::ALLOW, "GET, HEAD, POST, DELETE"),
+            Self::PingMethod => (header::ALLOW, "GET, HEAD, POST"),
+            Self::Token => (header::WWW_AUTHENTICATE, r#"Basic realm="Roundsman", charset="UTF-8""#),
+            Self::Bearer => (header::WWW_AUTHENTICATE, r#"Bearer realm="Roundsman""#),
+            Self::Host | Self::Tokenless | Self::Foreign | Self::Unknown => return None,
+        };
+        Some((name, HeaderValue::from_static(value)))
+    }
+
+    /// The answer, in the form in which that path answers.
+    pub fn answer(&self, path: &str) -> Response {
+        let (status, sentence) = self.words();
+        let mut response = if path.starts_with(API) {
+            Trouble::new(status, sentence).into_response()
+        } else {
+            (status, format!("{sentence}\n")).into_response()
+        };
+        response.headers_mut().extend(self.header());
         response
     }
 }
@@ -80,13 +115,24 @@ pub async fn admit(
     if uri.path().starts_with(PINGS) {
         return if reads || method == Method::POST { Ok(()) } else { Err(Refusal::PingMethod) };
     }
-    if !reads {
-        return Err(Refusal::Method);
+    let is_of_programs = uri.path().starts_with(API);
+    let changes = is_of_programs && (method == Method::POST || method == Method::DELETE);
+    if changes && uri.path() == PAGERDUTY {
+        return Ok(());
+    }
+    if !reads && !changes {
+        return Err(if is_of_programs { Refusal::ApiMethod } else { Refusal::Method });
     }
     if OPEN.contains(&uri.path()) {
         return Ok(());
     }
+    if changes && is_foreign(plan, local, headers) {
+        return Err(Refusal::Foreign);
+    }
     let Some(name) = &plan.web.token else {
+        if changes {
+            return Err(Refusal::Tokenless);
+        }
         if !local.ip().is_loopback() {
             tracing::error!(%local, "the page can be reached from elsewhere and has no token: nothing is shown");
             return Err(Refusal::Unknown);
@@ -97,21 +143,37 @@ pub async fn admit(
         tracing::error!(%error, "the page's token is not to be had: nothing is shown");
         Refusal::Unknown
     })?;
-    let given = given_token(headers).ok_or(Refusal::Token)?;
-    if is_same(given.as_bytes(), token.expose_secret().as_bytes()) { Ok(()) } else { Err(Refusal::Token) }
+    let (given, refusal) =
+        if changes { (bearer_token(headers), Refusal::Bearer) } else { (given_token(headers), Refusal::Token) };
+    let is_given = given.is_some_and(|given| is_same(given.as_bytes(), token.expose_secret().as_bytes()));
+    if is_given { Ok(()) } else { Err(refusal) }
+}
+
+/// Whether a host is this machine, or that of `web.url`.
+fn is_own(plan: &Plan, local: SocketAddr, host: &str) -> bool {
+    let own = plan.web.url.as_deref().and_then(|url| url::Url::parse(url).ok());
+    let own = own.as_ref().and_then(url::Url::host_str);
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<IpAddr>().ok();
+    host.eq_ignore_ascii_case("localhost")
+        || own.is_some_and(|own| host.eq_ignore_ascii_case(own))
+        || address.is_some_and(|ip| ip == local.ip() || ["127.0.0.1", "::1"].contains(&bare))
+}
+
+/// Whether a browser says that a page of somebody else asks.
+fn is_foreign(plan: &Plan, local: SocketAddr, headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let is_of_another = |origin: &HeaderValue| {
+        let origin = origin.to_str().ok().and_then(|origin| url::Url::parse(origin).ok());
+        !origin.as_ref().and_then(url::Url::host_str).is_some_and(|host| is_own(plan, local, host))
+    };
+    site.is_some_and(|site| site != b"same-origin" && site != b"none")
+        || headers.get_all(header::ORIGIN).iter().any(is_of_another)
 }
 
 /// Whether the request names this machine, or the host of `web.url`; the port does not matter.
 fn is_own_host(plan: &Plan, local: SocketAddr, uri: &Uri, headers: &HeaderMap) -> bool {
-    let own = plan.web.url.as_deref().and_then(|url| url::Url::parse(url).ok());
-    let own = own.as_ref().and_then(url::Url::host_str);
-    let is_own = |host: &str| {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let address = bare.parse::<IpAddr>().ok();
-        host.eq_ignore_ascii_case("localhost")
-            || own.is_some_and(|own| host.eq_ignore_ascii_case(own))
-            || address.is_some_and(|ip| ip == local.ip() || ["127.0.0.1", "::1"].contains(&bare))
-    };
+    let is_own = |host: &str| is_own(plan, local, host);
     // A request may name its host twice, in the request line and in the header; both must be right.
     let mut hosts = headers.get_all(header::HOST).iter();
     let authority = match (hosts.next(), hosts.next()) {
@@ -123,17 +185,27 @@ fn is_own_host(plan: &Plan, local: SocketAddr, uri: &Uri, headers: &HeaderMap) -
 
 /// The token of `Authorization: Bearer TOKEN`, or the password of `Basic`, whoever the user is.
 fn given_token(headers: &HeaderMap) -> Option<String> {
-    let (scheme, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let rest = rest.trim();
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(rest.to_owned());
+    if let Some(token) = bearer_token(headers) {
+        return Some(token);
     }
+    let (scheme, rest) = authorization(headers)?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
     let decoded = base64::engine::general_purpose::STANDARD.decode(rest).ok()?;
     let decoded = String::from_utf8(decoded).ok()?;
     decoded.split_once(':').map(|(_, password)| password.to_owned())
+}
+
+/// The token of `Authorization: Bearer TOKEN`.
+fn bearer_token(headers: &HeaderMap) -> Option<String> {
+    authorization(headers).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, rest)| rest.to_owned())
+}
+
+/// The scheme and the rest of `Authorization`.
+fn authorization(headers: &HeaderMap) -> Option<(&str, &str)> {
+    let (scheme, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    Some((scheme, rest.trim()))
 }
 
 /// Compares in a time that depends on the length of the wanted token only, never on what was given.

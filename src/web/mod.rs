@@ -1,10 +1,12 @@
-//! Floor 3: the page. It reads the store and the plan, and changes nothing; and the door at which jobs elsewhere ping.
+//! Floor 3: the page, which reads the store and the plan and changes nothing; what programs read and change; and the door at
+//! which jobs elsewhere ping.
 //!
 //! | file | says |
 //! |---|---|
 //! | [`server`] | who may hold a connection, how many, how long |
 //! | [`routes`] | which path gives what |
-//! | `access` | who may read: host, token, methods |
+//! | `access` | who may read, and who may change something: host, token, methods |
+//! | [`api`] | what programs read, and what people do about incidents, silences and messages |
 //! | `ping` | what a job elsewhere says of itself, by its own token |
 //! | `board` | what the status page says, before it is drawn |
 //! | `headline` | the one sentence on top |
@@ -16,6 +18,7 @@
 //! Pages work without a script, so that the policy can forbid every script. They stay current by `<meta http-equiv="refresh">`,
 //! which browsers treat as a reload: the place in the page is kept. `?still` leaves it out.
 
+pub mod api;
 pub mod routes;
 pub mod server;
 

@@ -18,7 +18,7 @@ use super::frame::Place;
 use super::ping::Door;
 use super::server::Web;
 use super::view::View;
-use super::{access, chart, incident, ping, post_mortem, status, war_room};
+use super::{access, api, chart, incident, ping, post_mortem, status, war_room};
 use crate::domain::incident::IncidentId;
 use crate::domain::time::{Monotonic, earlier};
 use crate::engine::plan::Plan;
@@ -59,11 +59,13 @@ pub struct Room {
     overview: Mutex<Option<(Monotonic, Arc<Overview>)>>,
     /// Where jobs ping.
     pub door: Door,
+    /// What PagerDuty said lately.
+    pub heard: api::pagerduty::Lately,
 }
 
 /// The routes, for a listener at `local`.
 pub fn router(web: Web, local: SocketAddr) -> Router {
-    let room = Arc::new(Room { web, local, overview: Mutex::new(None), door: Door::default() });
+    let room = Arc::new(Room::of(web, local));
     Router::new()
         .route("/", get(status_page))
         .route("/incidents/{id}", get(incident_page))
@@ -76,6 +78,7 @@ pub fn router(web: Web, local: SocketAddr) -> Router {
         .route("/ping/{token}", get(ping::done).post(ping::done))
         .route("/ping/{token}/start", get(ping::started).post(ping::started))
         .route("/ping/{token}/fail", get(ping::failed).post(ping::failed))
+        .nest("/api/v1", api::routes::routes())
         .fallback(async || (StatusCode::NOT_FOUND, "there is no such page: begin at /\n"))
         .layer(from_fn_with_state(Arc::clone(&room), guard))
         .with_state(room)
@@ -86,7 +89,7 @@ async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> R
     let admitted = access::admit(&plan, room.local, request.method(), request.uri(), request.headers()).await;
     let mut response = match admitted {
         Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => refusal.answer(request.uri().path()),
     };
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, value);
@@ -178,6 +181,11 @@ fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
 }
 
 impl Room {
+    /// A room in which nothing has been read yet.
+    fn of(web: Web, local: SocketAddr) -> Self {
+        Self { web, local, overview: Mutex::new(None), door: Door::default(), heard: api::pagerduty::Lately::default() }
+    }
+
     /// What runs now.
     pub fn plan(&self) -> Arc<Plan> {
         Arc::clone(&self.web.plan.borrow())
@@ -188,11 +196,18 @@ impl Room {
         *self.web.ready.borrow()
     }
 
-    fn view<'a>(&self, plan: &'a Plan, uri: &Uri) -> View<'a> {
+    /// What pages and texts are made with.
+    pub fn view<'a>(&self, plan: &'a Plan, uri: &Uri) -> View<'a> {
         View { plan, now: self.web.clock.now(), live: uri.query() != Some("still") }
     }
 
-    async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
+    /// Whoever has changed something sees it.
+    pub async fn look_anew(&self) {
+        *self.overview.lock().await = None;
+    }
+
+    /// How things stand, not older than a second.
+    pub async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
         let mut kept = self.overview.lock().await;
         if let Some((read_at, overview)) = kept.as_ref()
             && self.web.clock.monotonic().since(*read_at) < OVERVIEW_FRESH
@@ -254,9 +269,10 @@ mod tests {
             page: Arc::new(|| None),
             ready: watch::channel(true).1,
             pings: Arc::new(crate::engine::pulses::Pulses::default()),
+            desk: Arc::default(),
         };
         let local = "127.0.0.1:80".parse().unwrap();
-        let room = Room { web, local, overview: Mutex::new(None), door: Door::default() };
+        let room = Room::of(web, local);
         let all = futures::future::join_all((0..50).map(|_| room.overview())).await;
         assert!(all.iter().all(Result::is_ok));
         assert_eq!(reader.0.load(Ordering::Relaxed), 1);

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::routes;
+use crate::engine::desk::Desk;
 use crate::engine::plan::Plan;
 use crate::ports::{Clock, Exposition, Pings, StatusReader};
 
@@ -51,6 +52,8 @@ pub struct Web {
     pub ready: watch::Receiver<bool>,
     /// Takes what jobs elsewhere say of themselves.
     pub pings: Arc<dyn Pings>,
+    /// Takes what people do.
+    pub desk: Arc<Desk>,
 }
 
 /// Answers until it is told to stop; then ends what is under way within two seconds.

@@ -28,6 +28,7 @@ mod icmp;
 mod journal;
 mod kill;
 mod notification;
+mod operating;
 mod packing;
 mod page;
 #[cfg(feature = "postgres")]

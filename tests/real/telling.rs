@@ -32,7 +32,8 @@ pub async fn page_of(plan: &Arc<Plan>, clock: &Arc<SystemClock>, store: &Arc<sto
     let (_plans, plan) = tokio::sync::watch::channel(Arc::clone(plan));
     let (_ready, ready) = tokio::sync::watch::channel(true);
     let (reader, clock) = (Arc::clone(store) as _, Arc::clone(clock) as _);
-    let web = web::Web { reader, clock, plan, page: Arc::new(|| None), ready, pings: Arc::new(Pulses::default()) };
+    let (pings, desk) = (Arc::new(Pulses::default()), Arc::default());
+    let web = web::Web { reader, clock, plan, page: Arc::new(|| None), ready, pings, desk };
     let stop = CancellationToken::new();
     let asking = async {
         let answer = client::shared().expect("a client").get(url).send().await.expect("an answer");

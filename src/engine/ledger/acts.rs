@@ -38,9 +38,6 @@ pub enum ActError {
     /// Nothing is said, or too much.
     #[error("a note has 1 to {NOTE_MAX} characters")]
     Note,
-    /// The process is ending.
-    #[error("Roundsman is stopping")]
-    Stopping,
 }
 
 impl Ledger {

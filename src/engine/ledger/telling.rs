@@ -141,7 +141,7 @@ impl Ledger {
             return;
         }
         incident.transitions += 1;
-        let url = self.plan.web.url.as_ref().map(|base| format!("{base}/incidents/{}", incident.id));
+        let url = self.plan.web.page_of(&incident.id);
         let fallback = self.plan.route(&Subject::from(&*incident), now).and_then(|route| route.fallback.clone());
         let notification = Notification {
             event,

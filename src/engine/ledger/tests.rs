@@ -418,7 +418,7 @@ fn a_silence_of_another_severity_or_probe_or_time_keeps_nothing_back() {
     let (by, reason) = ("ann".to_owned(), "x".to_owned());
     let minor = Silencing::Begin { matchers, by: by.clone(), reason: reason.clone(), from: None, until };
     story.silencing(minor).unwrap();
-    let matchers = Matchers { probes: vec!["*".to_owned()], ..Matchers::default() };
+    let matchers = Matchers { probes: vec!["probe-*".to_owned()], ..Matchers::default() };
     let from = Some(story.now() + chrono::TimeDelta::minutes(40));
     story.silencing(Silencing::Begin { matchers, by, reason, from, until }).unwrap();
     story.runs("tier", "probe-0", "xx").minutes(31);

@@ -1,25 +1,13 @@
 //! By a signature a receiver knows that a message is ours and new.
 
-use std::fmt::Write as _;
-
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
-
 use crate::domain::time::Timestamp;
+use crate::notifiers::mac::hex_mac;
 
 /// `t=<seconds since 1970>,v1=<hex>`, where the second is the HMAC-SHA-256 (RFC 2104) of `<t>.<body>` under the secret. The
 /// time is signed too, so that a receiver can refuse what is old and was recorded by somebody.
 pub fn signature(secret: &str, at: Timestamp, body: &str) -> String {
     let seconds = at.timestamp();
-    // HMAC takes keys of every length, so the other arm is never gone; an empty signature is one that no receiver takes.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return String::new() };
-    mac.update(format!("{seconds}.{body}").as_bytes());
-    let mut signature = format!("t={seconds},v1=");
-    for byte in mac.finalize().into_bytes() {
-        // Writing to a String cannot fail.
-        let _ = write!(signature, "{byte:02x}");
-    }
-    signature
+    format!("t={seconds},v1={}", hex_mac(secret, format!("{seconds}.{body}").as_bytes()))
 }
 
 #[cfg(test)]

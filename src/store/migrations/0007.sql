@@ -1,16 +1,13 @@
--- What was looked at because an incident opened.
-CREATE TABLE diagnoses (
-    incident   TEXT NOT NULL REFERENCES incidents (id),
-    run        TEXT NOT NULL,
-    started_at INTEGER NOT NULL,
-    finding    TEXT NOT NULL,       -- what it came to in short, as JSON
-    body       TEXT NOT NULL,       -- what the run left, as JSON
-    PRIMARY KEY (incident, run)
+-- What a receiver said of an incident of its own accord: what was said is not taken twice, and what the receiver calls the
+-- incident is known from then on.
+CREATE TABLE replies (
+    channel  TEXT NOT NULL,
+    id       TEXT NOT NULL,        -- the receiver's, of what it said
+    theirs   TEXT NOT NULL,        -- the receiver's, of the incident
+    incident TEXT NOT NULL REFERENCES incidents (id),
+    PRIMARY KEY (channel, id)
 ) STRICT, WITHOUT ROWID;
-
--- Which incidents opened close in time.
-CREATE INDEX incidents_by_opening ON incidents (opened_at);
-
--- Those that are over and of which somebody is still to be reminded.
-CREATE INDEX incidents_by_post_mortem ON incidents (json_extract(body, '$.post_mortem_at'))
-    WHERE json_extract(body, '$.post_mortem_at') IS NOT NULL;
+CREATE INDEX replies_by_theirs ON replies (channel, theirs, incident);
+CREATE INDEX replies_by_incident ON replies (incident);
+-- What was given up, the latest first.
+CREATE INDEX outbox_given_up ON outbox (settled_at) WHERE state = 'dead';

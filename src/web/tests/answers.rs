@@ -56,6 +56,7 @@ async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> 
         page: Arc::new(move || metrics.then(|| Arc::new(Metrics) as Arc<dyn Exposition>)),
         ready: is_ready,
         pings: Arc::new(Pulses::default()),
+        desk: Arc::default(),
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(listener, web, stop.clone()));

@@ -174,6 +174,7 @@ fn pages(incident: &Incident) -> Vec<String> {
         page: Arc::new(|| None),
         ready: watch::channel(true).1,
         pings: Arc::new(roundsman::engine::pulses::Pulses::default()),
+        desk: Arc::default(),
     };
     let service = TowerToHyperService::new(router(web, "127.0.0.1:80".parse().unwrap()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -1,0 +1,105 @@
+//! Where those who serve people bring what they do about incidents, silences and messages. It is there before the engine is,
+//! because the page is, and says so.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::dispatcher::{Acted, Notice, Silenced};
+use super::ledger::acts::{Act, ActError};
+use super::ledger::silences::Silencing;
+use crate::domain::incident::IncidentId;
+use crate::domain::names::ChannelName;
+use crate::domain::quiet::SilenceError;
+use crate::domain::time::Timestamp;
+use crate::ports::{KnownReply, Outbox, Redrive, Redriven, Replies, Reply, StoreError, Undelivered};
+
+/// How many messages of each sort are shown.
+const UNDELIVERED_MAX: usize = 500;
+
+/// Why nothing came of it.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// There is nobody yet, or nobody any more.
+    #[error("Roundsman is starting or stopping: try again")]
+    Closed,
+    /// It cannot be done about this incident.
+    #[error(transparent)]
+    Act(#[from] ActError),
+    /// There can be no such silence.
+    #[error(transparent)]
+    Silence(#[from] SilenceError),
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The desk. Whoever holds it may bring something as soon as it is open.
+#[derive(Default)]
+pub struct Desk(OnceLock<Inside>);
+
+/// What stands behind the desk.
+pub struct Inside {
+    /// The dispatcher.
+    pub notices: mpsc::Sender<Notice>,
+    /// What channels have not taken.
+    pub outbox: Arc<dyn Outbox>,
+    /// What receivers said.
+    pub replies: Arc<dyn Replies>,
+    /// Wakes the deliverer.
+    pub wake: Arc<Notify>,
+}
+
+impl Desk {
+    /// Opens it, once.
+    pub fn open(&self, inside: Inside) {
+        if self.0.set(inside).is_err() {
+            tracing::error!("the desk was open already: what is brought goes where it went before");
+        }
+    }
+
+    /// Does something about an open incident; answered after the commit.
+    pub async fn act(&self, incident: IncidentId, by: String, act: Act) -> Result<Acted, DeskError> {
+        let done = self.notify(|answer| Notice::Act { incident, by, act, answer }).await?;
+        Ok(done?)
+    }
+
+    /// Begins a silence or ends one; answered after the commit.
+    pub async fn silence(&self, what: Silencing) -> Result<Silenced, DeskError> {
+        let done = self.notify(|answer| Notice::Silence { what, answer }).await?;
+        Ok(done?)
+    }
+
+    /// What channels have not taken.
+    pub async fn undelivered(&self) -> Result<Undelivered, DeskError> {
+        Ok(self.inside()?.outbox.undelivered(UNDELIVERED_MAX).await?)
+    }
+
+    /// Has it tried again, now.
+    pub async fn redrive(&self, what: Redrive, now: Timestamp) -> Result<Redriven, DeskError> {
+        let inside = self.inside()?;
+        let redriven = inside.outbox.redrive(what, now).await?;
+        inside.wake.notify_one();
+        Ok(redriven)
+    }
+
+    /// What is known of what a receiver said.
+    pub async fn look_up(&self, channel: &ChannelName, reply: &Reply) -> Result<KnownReply, DeskError> {
+        Ok(self.inside()?.replies.look_up(channel, reply).await?)
+    }
+
+    /// Remembers what a receiver said of an incident.
+    pub async fn remember(&self, channel: &ChannelName, reply: &Reply, incident: &IncidentId) -> Result<(), DeskError> {
+        Ok(self.inside()?.replies.remember(channel, reply, incident).await?)
+    }
+
+    fn inside(&self) -> Result<&Inside, DeskError> {
+        self.0.get().ok_or(DeskError::Closed)
+    }
+
+    async fn notify<T>(&self, notice: impl FnOnce(oneshot::Sender<T>) -> Notice) -> Result<T, DeskError> {
+        let (answer, answered) = oneshot::channel();
+        self.inside()?.notices.send(notice(answer)).await.map_err(|_| DeskError::Closed)?;
+        answered.await.map_err(|_| DeskError::Closed)
+    }
+}

@@ -1,0 +1,167 @@
+//! How bodies are read, and how everything is answered: JSON, without secrets, and what went wrong in one sentence.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::domain::quiet::SilenceError;
+use crate::domain::text::harmless;
+use crate::domain::time::words;
+use crate::engine::desk::DeskError;
+use crate::engine::ledger::acts::ActError;
+use crate::ports::{Secrets, StoreError};
+use crate::web::routes::Room;
+
+/// The largest body, in bytes.
+const BODY_MAX: usize = 64 * 1024;
+
+/// How long a body may take.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long whoever asks waits for the commit: longer than the store waits for another process.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(8);
+
+/// Why something is not answered.
+#[derive(Debug)]
+pub struct Trouble {
+    status: StatusCode,
+    error: String,
+}
+
+impl Trouble {
+    /// A status and the sentence with it.
+    pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self { status, error: error.into() }
+    }
+
+    /// What is asked for is not there.
+    pub fn unknown(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, error)
+    }
+
+    /// It cannot be done as things stand.
+    pub fn conflict(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, error)
+    }
+}
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        json_answer(self.status, &json!({ "error": self.error }))
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(%error, "a program was not answered");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<DeskError> for Trouble {
+    fn from(error: DeskError) -> Self {
+        let status = match &error {
+            DeskError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+            DeskError::Act(ActError::NotOpen(_)) | DeskError::Silence(SilenceError::Unknown(_)) => {
+                StatusCode::NOT_FOUND
+            }
+            DeskError::Act(ActError::Taken(_)) | DeskError::Silence(SilenceError::Many(_)) => StatusCode::CONFLICT,
+            DeskError::Act(ActError::By | ActError::Note) | DeskError::Silence(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            DeskError::Store(_) => {
+                tracing::warn!(%error, "what somebody did was not done");
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+/// An answer without secrets.
+pub fn answer(secrets: &dyn Secrets, status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_value(body) {
+        Ok(mut body) => {
+            redact(secrets, &mut body);
+            json_answer(status, &body)
+        }
+        Err(error) => {
+            tracing::error!(%error, "our own fault: an answer cannot be written");
+            Trouble::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written").into_response()
+        }
+    }
+}
+
+fn json_answer(status: StatusCode, body: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+}
+
+/// What was done: 200 when it is recorded, 202 when it holds and is recorded as soon as the store takes it.
+pub fn done(secrets: &dyn Secrets, recorded: bool, body: &impl Serialize) -> Response {
+    answer(secrets, if recorded { StatusCode::OK } else { StatusCode::ACCEPTED }, body)
+}
+
+fn redact(secrets: &dyn Secrets, value: &mut Value) {
+    match value {
+        Value::String(text) => *text = secrets.redact(text),
+        Value::Array(values) => values.iter_mut().for_each(|value| redact(secrets, value)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| redact(secrets, value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+impl Room {
+    /// Nothing is done before the state is loaded.
+    pub fn when_ready(&self) -> Result<(), Trouble> {
+        if self.is_ready() { Ok(()) } else { Err(DeskError::Closed.into()) }
+    }
+
+    /// A body of JSON. A field that is not known is a mistake: whoever writes it means something by it.
+    pub async fn read<T: DeserializeOwned>(&self, request: Request) -> Result<T, Trouble> {
+        if !is_json(request.headers()) {
+            let sentence = "the body is JSON: say so with `content-type: application/json`";
+            return Err(Trouble::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence));
+        }
+        let bytes = self.bytes(request.into_body()).await?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Trouble::new(StatusCode::BAD_REQUEST, harmless(&error.to_string())))
+    }
+
+    /// A body as it came.
+    pub async fn bytes(&self, body: Body) -> Result<Vec<u8>, Trouble> {
+        let clock = &self.web.clock;
+        tokio::select! {
+            bytes = to_bytes(body, BODY_MAX) => match bytes {
+                Ok(bytes) => Ok(bytes.to_vec()),
+                Err(_) => Err(Trouble::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    format!("the body is longer than {} KiB, or broke off", BODY_MAX / 1024),
+                )),
+            },
+            () = clock.sleep_until(clock.monotonic() + BODY_PATIENCE) => {
+                Err(Trouble::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))
+            }
+        }
+    }
+
+    /// Waits for what was brought to the desk, though not for ever.
+    pub async fn done<T>(&self, doing: impl Future<Output = Result<T, DeskError>>) -> Result<T, DeskError> {
+        let clock = &self.web.clock;
+        tokio::select! {
+            done = doing => done,
+            () = clock.sleep_until(clock.monotonic() + COMMIT_PATIENCE) => {
+                let long = words(COMMIT_PATIENCE);
+                Err(StoreError::Failed(format!("no answer within {long}: look whether it was done")).into())
+            }
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    media.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
+}

@@ -1,0 +1,51 @@
+//! Messages that their channels have not taken: which there are, and that they are tried again.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::answers::{Trouble, answer};
+use super::bodies::{Deliveries, DeliveryBody, Nothing, RedriveDone};
+use crate::ports::{Redrive, Redriven, Undelivered};
+use crate::web::routes::Room;
+
+/// What waits, rests or was given up.
+pub async fn all(State(room): State<Arc<Room>>) -> Result<Response, Trouble> {
+    room.when_ready()?;
+    let Undelivered { rows, waiting, given_up } = room.done(room.web.desk.undelivered()).await?;
+    let deliveries = rows.into_iter().map(DeliveryBody::from).collect();
+    Ok(answer(&*room.plan().secrets, StatusCode::OK, &Deliveries { deliveries, waiting, given_up }))
+}
+
+/// One is tried again, with what belongs to it.
+pub async fn redrive(
+    State(room): State<Arc<Room>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Trouble> {
+    again(&room, Redrive::One(id), request).await
+}
+
+/// All are tried again.
+pub async fn redrive_all(State(room): State<Arc<Room>>, request: Request) -> Result<Response, Trouble> {
+    again(&room, Redrive::All, request).await
+}
+
+async fn again(room: &Room, what: Redrive, request: Request) -> Result<Response, Trouble> {
+    let Nothing {} = room.read(request).await?;
+    room.when_ready()?;
+    let of = if let Redrive::One(id) = &what { format!("the message {id}") } else { "it".to_owned() };
+    match room.done(room.web.desk.redrive(what, room.web.clock.now())).await? {
+        Redriven::Due(due) => Ok(answer(&*room.plan().secrets, StatusCode::OK, &RedriveDone { due })),
+        Redriven::Unknown => Err(Trouble::unknown("there is no such message")),
+        Redriven::Settled => Err(Trouble::conflict(format!("{of} was delivered, or said by another"))),
+        Redriven::Overtaken => {
+            Err(Trouble::conflict(format!("{of} comes too late: its channel has heard what came after it")))
+        }
+        Redriven::HandedOver => Err(Trouble::conflict(format!(
+            "{of} was told to the fallback in the place of its channel, and what follows is told there"
+        ))),
+    }
+}

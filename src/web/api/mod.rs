@@ -1,0 +1,20 @@
+//! `/api/v1`: what programs read, and what people do about incidents, silences and messages.
+//!
+//! | file | says |
+//! |---|---|
+//! | `routes` | which path gives what |
+//! | [`answers`] | how bodies are read, and how everything is answered: JSON, without secrets |
+//! | [`bodies`] | the shapes of what is read and answered, for whoever asks too |
+//! | `incidents`, `silences`, `deliveries` | what is asked of each |
+//! | [`pagerduty`] | what PagerDuty says of its own accord |
+//!
+//! Whoever changes something is answered after the commit; where the store rests it holds all the same, and the answer is 202.
+
+pub mod answers;
+pub mod bodies;
+pub mod pagerduty;
+pub mod routes;
+
+mod deliveries;
+mod incidents;
+mod silences;
