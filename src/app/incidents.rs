@@ -50,7 +50,7 @@ pub async fn incidents(
         let id = daemon.incident(incident).await?;
         let text: Text = daemon.get(&format!("incidents/{}/{paper}", segment(&id.0))).await?;
         out.line(match what.format {
-            Format::Text => text.text.trim_end().to_owned(),
+            Format::Text => text.text.lines().map(harmless).collect::<Vec<_>>().join("\n"),
             Format::Json => serde_json::to_string(&text).map_err(|error| Stop::Fault(error.to_string()))?,
         })?;
         return Ok(Answer::Well);

@@ -26,7 +26,10 @@ pub fn runbooks<'a>(
             }
             Err(why) => {
                 let problem = problems.error(runbook.span.clone(), why);
-                problem.help = Some("write an `https://` URL, or the path of a Markdown file from here".to_owned());
+                problem.help = Some(
+                    "write an `https://` URL, or the path of a Markdown file from the configuration's directory"
+                        .to_owned(),
+                );
             }
         }
     }

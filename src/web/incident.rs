@@ -43,7 +43,7 @@ pub fn incident(view: &View<'_>, story: &IncidentStory) -> Markup {
                     @else { (failures(view, &incident.latest_failures)) }
                 }
                 (diagnoses(view, story))
-                @if let Some(text) = runbook::text(view, incident) { (text) }
+                (runbook::texts(view, story))
                 section .card .pad {
                     h2 { "What happened" }
                     ol .tl {
@@ -122,7 +122,7 @@ fn diagnoses(view: &View<'_>, story: &IncidentStory) -> Markup {
                 @for Diagnosis { started_at, finding, bundle, .. } in &story.diagnoses {
                     details {
                         summary {
-                            b { (finding.probe) } " " (view.text(&finding.verdict, 60)) " "
+                            (mark(Tone::of_verdict(&finding.verdict), &view.text(&finding.verdict, 60))) " " b { (finding.probe) } " "
                             span .dim { (view.instant(*started_at)) }
                             @if !finding.text.is_empty() { " " code { (view.text(&finding.text, LINE_MAX)) } }
                         }

@@ -5,8 +5,9 @@ use maud::{Markup, PreEscaped, html};
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
 use super::view::{LINE_MAX, VALUE_MAX, View};
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Finding, Incident};
 use crate::domain::text::harmless;
+use crate::ports::IncidentStory;
 
 /// The place of the runbook on the page.
 const PLACE: &str = "runbook";
@@ -30,16 +31,25 @@ pub fn link(view: &View<'_>, incident: &Incident) -> Option<Markup> {
     Some(html! { a href=(view.text(url, VALUE_MAX)) rel="noreferrer" { "runbook" } })
 }
 
-/// The text of the runbook, where it is a file.
-pub fn text(view: &View<'_>, incident: &Incident) -> Option<Markup> {
-    let path = incident.runbook.as_deref()?;
-    let text = view.plan.secrets.redact(view.plan.runbooks.get(path)?);
-    Some(html! {
-        section #(PLACE) .card .pad {
-            h2 { "Runbook" small { (view.text(path, LINE_MAX)) } }
-            div .book { (drawn(&text)) }
+/// The texts of the runbooks that are files: that of the probe, then those of the probes whose diagnosis was bad.
+pub fn texts(view: &View<'_>, story: &IncidentStory) -> Markup {
+    let of_finding = |finding: &Finding| view.plan.probes.get(&finding.probe)?.runbook.as_deref();
+    let bad = story.diagnoses.iter().map(|diagnosis| &diagnosis.finding).filter(|finding| finding.verdict != "passed");
+    let mut paths: Vec<&str> = Vec::new();
+    for path in story.incident.runbook.as_deref().into_iter().chain(bad.filter_map(of_finding)) {
+        if !paths.contains(&path) {
+            paths.push(path);
         }
-    })
+    }
+    let texts = paths.into_iter().filter_map(|path| Some((path, view.plan.runbooks.get(path)?)));
+    html! {
+        @for (index, (path, text)) in texts.enumerate() {
+            section id=[(index == 0).then_some(PLACE)] .card .pad {
+                h2 { "Runbook" small { (view.text(path, LINE_MAX)) } }
+                div .book { (drawn(&view.plan.secrets.redact(text))) }
+            }
+        }
+    }
 }
 
 fn web_url(incident: &Incident) -> Option<&str> {
