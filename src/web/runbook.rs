@@ -61,7 +61,8 @@ fn drawn(text: &str) -> Markup {
     let mut links = Vec::new();
     let events = Parser::new_ext(text, Options::ENABLE_TABLES).filter_map(|event| match event {
         Event::Html(text) | Event::InlineHtml(text) | Event::Text(text) => {
-            Some(Event::Text(harmless(&text).into_owned().into()))
+            // A block of code comes with its line breaks.
+            Some(Event::Text(text.split('\n').map(harmless).collect::<Vec<_>>().join("\n").into()))
         }
         Event::Code(text) => Some(Event::Code(harmless(&text).into_owned().into())),
         // Lines of a block of HTML are text of the page like any other.

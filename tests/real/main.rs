@@ -14,6 +14,7 @@ mod disturbed;
 mod dns;
 mod dns_flags;
 mod email;
+mod explaining;
 mod faults;
 #[cfg(feature = "grpc")]
 mod grpc;
