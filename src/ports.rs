@@ -16,7 +16,7 @@ use crate::domain::exchange::{Bundle, Exchange};
 use crate::domain::expression::Names;
 use crate::domain::flapping::Flap;
 use crate::domain::grouping::{Group, Keeping, Rules};
-use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
+use crate::domain::incident::{Event, Finding, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
 use crate::domain::metric::{Sample, SampleLabels};
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
@@ -413,6 +413,7 @@ impl Notification {
                 };
                 format!("{size} incidents are over: {probes}{left}{late}")
             }
+            Event::PostMortem => format!("the post-mortems of {size} incidents are to be written: {probes}"),
         }
     }
 
@@ -424,6 +425,11 @@ impl Notification {
             Event::Acknowledged => {
                 let by = self.incident.acknowledged.as_ref().map(|taken| taken.by.as_str()).unwrap_or_default();
                 format!("{by} has taken it on: {}", self.incident.still(self.at))
+            }
+            Event::PostMortem => {
+                let Incident { probe, severity, resolved_at, .. } = &self.incident;
+                let ago = words(resolved_at.map_or(Duration::ZERO, |at| between(at, self.at)));
+                format!("write the post-mortem: the {severity} of {probe} has been over for {ago}")
             }
             Event::Resolved => {
                 let Incident { probe, since, resolved_at, .. } = &self.incident;
@@ -552,6 +558,8 @@ pub struct Commit {
     pub silences: Vec<Silence>,
     /// How what comes and goes has done so lately, whole.
     pub flaps: BTreeMap<AlertKey, Flap>,
+    /// What was looked at because an incident opened.
+    pub diagnoses: Vec<Diagnosis>,
 }
 
 /// What a run left for whoever looks for a cause.
@@ -648,7 +656,7 @@ impl Commit {
 pub struct Loaded {
     /// Every alert state that is not healthy.
     pub states: Vec<(AlertKey, AlertState)>,
-    /// Every open incident.
+    /// Every open incident, and those that are over of which something is still due.
     pub incidents: Vec<Incident>,
     /// For each schedule and probe: through which slot all have their outcome.
     pub accounted: Vec<(ScheduleName, ProbeName, Timestamp)>,
@@ -901,10 +909,59 @@ pub struct IncidentStory {
     pub incident: Incident,
     /// Its time line, oldest first.
     pub moments: Vec<Moment>,
-    /// For each message: the channel, the event, and what became of it in words.
-    pub told: Vec<(ChannelName, Event, String)>,
+    /// Its messages, in their order.
+    pub told: Vec<Told>,
     /// What its first bad run left and what its latest did; one where those are the same.
     pub bundles: Vec<KeptBundle>,
+    /// What was looked at because it opened, in the order in which that ended.
+    pub diagnoses: Vec<Diagnosis>,
+    /// Other incidents that opened within ten minutes of it, by their opening; at most ten.
+    pub nearby: Vec<Incident>,
+}
+
+/// What a probe saw that was run once because an incident opened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnosis {
+    /// The incident.
+    pub incident: IncidentId,
+    /// The run.
+    pub run: RunId,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// What it came to, in short.
+    pub finding: Finding,
+    /// All of it.
+    pub bundle: Arc<Bundle>,
+}
+
+impl IncidentStory {
+    /// Its time line with its messages in it, each where its fate was settled, else where it was committed; oldest first.
+    pub fn time_line(&self) -> Vec<Moment> {
+        let message = |told: &Told| Moment {
+            incident: self.incident.id.clone(),
+            at: told.settled_at.unwrap_or(told.committed_at),
+            what: "message".to_owned(),
+            text: format!("{} to {}: {}", told.event.as_str(), told.channel, told.became),
+        };
+        let mut moments: Vec<_> = self.moments.iter().cloned().chain(self.told.iter().map(message)).collect();
+        moments.sort_by_key(|moment| moment.at);
+        moments
+    }
+}
+
+/// A message of an incident to one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Where to.
+    pub channel: ChannelName,
+    /// What of.
+    pub event: Event,
+    /// When it was committed.
+    pub committed_at: Timestamp,
+    /// When its fate was settled; absent while it waits.
+    pub settled_at: Option<Timestamp>,
+    /// What became of it, in words.
+    pub became: String,
 }
 
 /// Gives secrets, late, and takes them out of every text.

@@ -106,7 +106,7 @@ fn the_rest_beside_the_mistakes_is_valid() {
 fn the_files_of_the_repository_are_valid() {
     let directory = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for folder in ["probes", "schedules"] {
+    for folder in ["probes", "schedules", "runbooks"] {
         fs::create_dir(directory.path().join(folder)).unwrap();
         copy(&root.join(folder), &directory.path().join(folder));
     }

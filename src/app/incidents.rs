@@ -11,7 +11,7 @@ use crate::config::load::Surroundings;
 use crate::domain::outcome::Failure;
 use crate::domain::text::harmless;
 use crate::domain::time::{Timestamp, between, clock, words};
-use crate::web::api::bodies::{IncidentBody, Incidents, Story};
+use crate::web::api::bodies::{IncidentBody, Incidents, Story, Text};
 
 /// Which incidents.
 #[derive(Clone, Debug, Args)]
@@ -22,6 +22,12 @@ pub struct IncidentsArguments {
     /// Show the last that were resolved as well.
     #[arg(long, conflicts_with = "incident")]
     pub resolved: bool,
+    /// Write the text of the incident's war room, filled in with what is known, as Markdown.
+    #[arg(long, requires = "incident", conflicts_with_all = ["post_mortem", "resolved"])]
+    pub war_room: bool,
+    /// Write the beginning of the incident's post-mortem, as Markdown.
+    #[arg(long, requires = "incident", conflicts_with = "resolved")]
+    pub post_mortem: bool,
     /// How they are shown.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -30,7 +36,7 @@ pub struct IncidentsArguments {
     pub daemon: DaemonArguments,
 }
 
-/// Shows them. That one of them is open is exit 1.
+/// Shows them. That one of them is open is exit 1, unless a text was asked for.
 pub async fn incidents(
     directory: PathBuf,
     surroundings: Surroundings,
@@ -38,6 +44,17 @@ pub async fn incidents(
 ) -> Result<Answer, Stop> {
     let daemon = DaemonClient::find(&directory, &surroundings, &what.daemon).await?;
     let (now, mut out) = (surroundings.clock.now(), Output::default());
+    let paper =
+        [(what.war_room, "war-room"), (what.post_mortem, "post-mortem")].into_iter().find(|(is_asked, _)| *is_asked);
+    if let (Some(incident), Some((_, paper))) = (&what.incident, paper) {
+        let id = daemon.incident(incident).await?;
+        let text: Text = daemon.get(&format!("incidents/{}/{paper}", segment(&id.0))).await?;
+        out.line(match what.format {
+            Format::Text => text.text.lines().map(harmless).collect::<Vec<_>>().join("\n"),
+            Format::Json => serde_json::to_string(&text).map_err(|error| Stop::Fault(error.to_string()))?,
+        })?;
+        return Ok(Answer::Well);
+    }
     let (lines, json, is_open) = match &what.incident {
         Some(incident) => {
             let id = daemon.incident(incident).await?;
@@ -93,6 +110,9 @@ fn story_lines(story: &Story, now: Timestamp) -> Vec<String> {
     for change in &incident.changes {
         fact("changed", change.clone());
     }
+    for finding in &incident.findings {
+        fact("diagnosis", finding.to_string());
+    }
     if let Some(runbook) = &incident.runbook {
         fact("runbook", runbook.clone());
     }
@@ -110,7 +130,8 @@ fn story_lines(story: &Story, now: Timestamp) -> Vec<String> {
     }
     section("told", &mut lines);
     for message in &story.messages {
-        let line = format!("  {} {}: {}", message.channel, message.event.as_str(), message.became);
+        let settled = message.settled_at.map(|at| format!("{}  ", clock(at))).unwrap_or_default();
+        let line = format!("  {settled}{} {}: {}", message.channel, message.event.as_str(), message.became);
         lines.push(harmless(&line).into_owned());
     }
     if story.messages.is_empty() {
@@ -198,6 +219,7 @@ mod tests {
             "labels": { "service": "api", "team": "shop" },
             "runbook": "runbooks/api.md",
             "url": "https://rounds.example/incidents/01KB2H8Q4V0000000000000000",
+            "findings": [{ "probe": "table-status", "verdict": "failed", "text": "json.Table.TableStatus was \"UPDATING\"" }],
             "changes": ["api-health saw version 1.4 become 1.5 at 2026-11-24 09:10:00 UTC"],
             "first_failures": [{ "kind": "connect.refused", "message": "127.0.0.1:80 refused the connection" }],
             "latest_failures": [{
@@ -239,7 +261,7 @@ mod tests {
                 { "at": "2026-11-24T09:16:00Z", "what": "note", "text": "ann: rolled back\r\nopened: a lie" },
             ],
             "messages": [
-                { "channel": "oncall", "event": "opened", "became": "delivered 2026-11-24 09:14:33 UTC, 1 attempt (202)" },
+                { "channel": "oncall", "event": "opened", "settled_at": "2026-11-24T09:14:33Z", "became": "delivered, 1 attempt (202)" },
                 { "channel": "ops", "event": "opened", "became": "waits for its first attempt" },
             ],
         });

@@ -29,7 +29,7 @@ const FLAPPING_MAX: Duration = Duration::from_secs(86_400);
 /// The policy; none where something in it is wrong.
 pub fn policy(alert: &RawAlert, problems: &mut Problems) -> Option<AlertPolicy> {
     let before = problems.len();
-    let RawAlert { after, recover, recheck, severity, remind, flapping, degraded, inconclusive } = alert;
+    let RawAlert { after, recover, recheck, severity, remind, flapping, degraded, inconclusive, diagnose } = alert;
     let least = Rule { after: After::default(), recover: 1, severity: Severity::P3, remind: None };
     let failing = rule(&least, *after, recover.as_ref(), *severity, remind.as_ref(), problems);
     let mut of_aspect = |raw: &RawRule, rest: Rule| {
@@ -50,7 +50,8 @@ pub fn policy(alert: &RawAlert, problems: &mut Problems) -> Option<AlertPolicy> 
     }
     let recheck = recheck.as_ref().map(|recheck| recheck.value.0.0);
     let flapping = flapping.as_ref().map(|flapping| self::flapping(flapping, problems)).unwrap_or_default();
-    (problems.len() == before).then_some(AlertPolicy { failing, degraded, blind, recheck, flapping })
+    let diagnose = diagnose.iter().map(|probe| probe.value.clone()).collect();
+    (problems.len() == before).then_some(AlertPolicy { failing, degraded, blind, recheck, flapping, diagnose })
 }
 
 /// A rule; what it does not say is as in `rest`.

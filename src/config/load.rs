@@ -11,6 +11,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::destinations;
+use super::diagnosis;
 use super::each::{Expanded, expand};
 use super::files::{Files, Folder, ROOT_FILE};
 use super::filled::Filled;
@@ -18,6 +19,7 @@ use super::grouping;
 use super::probes::{Made, ProbeMaker, WrittenProbe, check_budget, check_labels};
 use super::raw::{RawRoot, RawSchedule, RawWeb};
 use super::resolve::{self, Environment, References, identity};
+use super::runbooks::runbooks;
 use super::schedules::{self, Scheduling, WrittenSchedule};
 use super::secrets::DeclaredSecrets;
 use super::severities;
@@ -160,6 +162,7 @@ fn plan_of(
     let lost = files.probes.lost;
     let all = Scheduling { probes: &probes, broken: &broken, lost, timeout, now };
     let schedules = schedules(files, &all, &references, problems);
+    let runbooks = runbooks(probes.values().filter_map(|probe| probe.runbook.as_ref()), directory, problems);
     check_probes(&probes, &broken, &schedules, files, problems);
 
     let channels = destinations::channels(&raw.channels, surroundings.kinds.channels, &building, problems);
@@ -216,6 +219,7 @@ fn plan_of(
         grouping,
         routes,
         severities,
+        runbooks,
         maintenance,
         publishers,
         secrets,
@@ -349,13 +353,19 @@ fn check_probes(
         problems.push(Problem::placeless(Level::Error, "no probe is defined in `probes/`"));
     }
     let scheduled: BTreeSet<_> = schedules.iter().flat_map(|(schedule, ..)| &schedule.probes).collect();
-    let used: BTreeSet<_> = probes.values().flat_map(|probe| &probe.uses).collect();
+    let of_schedules = schedules.iter().filter_map(|(schedule, ..)| schedule.alert.as_ref());
+    let explaining = of_schedules.flat_map(|alert| &alert.diagnose);
+    let of_probes = probes.values().flat_map(|probe| probe.diagnose.iter().map(|named| &named.value));
+    let used = probes.values().flat_map(|probe| &probe.uses).chain(explaining).chain(of_probes);
+    let used: BTreeSet<_> = used.collect();
+    let known = diagnosis::Known { probes, broken, lost: files.probes.lost };
     for (name, probe) in probes {
         let runs = scheduled.contains(name) || used.contains(name) || probe.probe.on_request;
         if !runs && probe.schedule.is_none() && !schedules.is_empty() && !files.schedules.lost {
             problems.warning(probe.key.span.clone(), format!("no schedule runs the probe `{name}`")).help =
                 Some("name it in a schedule's `probes`, give it a `schedule`, or write `on_request: true`".to_owned());
         }
+        diagnosis::check(&probe.diagnose, Some(name), known, problems);
         for needed in &probe.needs {
             if needed.value == *name {
                 problems.error(needed.span.clone(), format!("`{name}` needs itself"));

@@ -8,6 +8,7 @@
 
 pub mod alerts;
 pub mod destinations;
+mod diagnosis;
 mod each;
 mod files;
 pub mod filled;
@@ -18,6 +19,7 @@ pub mod load;
 pub mod probes;
 pub mod raw;
 pub mod resolve;
+pub mod runbooks;
 pub mod schedules;
 pub mod schema;
 pub mod secrets;

@@ -25,6 +25,7 @@ const PROBE_KEYS: &[&str] = &[
     "labels",
     "runbook",
     "needs",
+    "diagnose",
     "schedule",
     "on_request",
     "timeout",
@@ -51,6 +52,10 @@ pub struct WrittenProbe {
     pub recheck: Option<Spanned<Duration>>,
     /// The probes that it needs.
     pub needs: Vec<Spanned<ProbeName>>,
+    /// The probes that explain its incidents, those of its alert among them.
+    pub diagnose: Vec<Spanned<ProbeName>>,
+    /// Where its runbook is.
+    pub runbook: Option<Spanned<String>>,
     /// The schedule that it joins by itself.
     pub schedule: Option<Spanned<ScheduleName>>,
     /// The secrets that it uses.
@@ -175,8 +180,9 @@ impl ProbeMaker<'_> {
         let probe = PlannedProbe {
             name: name.clone(),
             labels,
-            runbook: raw.runbook.clone(),
+            runbook: raw.runbook.as_ref().map(|runbook| runbook.value.clone()),
             needs: raw.needs.iter().map(|needed| needed.value.clone()).collect(),
+            diagnose: raw.diagnose.iter().map(|probe| probe.value.clone()).collect(),
             on_request: raw.on_request,
             steps,
             expect,
@@ -195,6 +201,13 @@ impl ProbeMaker<'_> {
             timeout,
             recheck: raw.alert.as_ref().and_then(recheck),
             needs: raw.needs.0,
+            diagnose: raw
+                .diagnose
+                .0
+                .into_iter()
+                .chain(raw.alert.into_iter().flat_map(|alert| alert.diagnose.0))
+                .collect(),
+            runbook: raw.runbook,
             schedule: raw.schedule,
             secrets,
             identity: Self::identity(node, &course),

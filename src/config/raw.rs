@@ -168,6 +168,10 @@ pub struct RawSeverity {
     /// The time zone of those hours. Default: UTC.
     #[schemars(with = "Option<String>")]
     pub timezone: Option<Spanned<String>>,
+    /// How long after the end of an incident, between 1 min and 7 d, the channels that were told of it are reminded, once, to
+    /// write its post-mortem. Default: they are not.
+    #[schemars(with = "Option<String>")]
+    pub post_mortem: Option<Spanned<RawLength>>,
 }
 
 /// Planned quiet time: again and again by `cron` and `for`, or once by `from` and `until`.
@@ -269,6 +273,11 @@ pub struct RawAlert {
     pub degraded: Option<RawRule>,
     /// When runs that could not look become a page. Default: after 3 in a row, otherwise as failing ones do.
     pub inconclusive: Option<RawRule>,
+    /// The probes, at most 8, that run once when it fires and whose findings are attached to the incident. They only read,
+    /// and need no schedule. Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub diagnose: OneOrMany<Spanned<ProbeName>>,
 }
 
 /// When coming and going is one incident, which stays open until it has been quiet.
@@ -313,12 +322,19 @@ pub struct RawProbe {
     /// Labels, for schedules and messages.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Where the runbook is: a path or a URL.
-    pub runbook: Option<String>,
+    /// Where the runbook is: a URL, or the path of a Markdown file from `roundsman.yaml`, which stands on the page of an
+    /// incident.
+    #[schemars(with = "Option<String>")]
+    pub runbook: Option<Spanned<String>>,
     /// While one of these is failing this one is probed, and pages nobody.
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>")]
     pub needs: OneOrMany<Spanned<ProbeName>>,
+    /// The probes, at most 8, that run once when an incident of this one opens and whose findings are attached to it. They
+    /// only read, and need no schedule. Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub diagnose: OneOrMany<Spanned<ProbeName>>,
     /// The schedule that this probe joins, beside those that name it.
     #[schemars(with = "Option<String>")]
     pub schedule: Option<Spanned<ScheduleName>>,

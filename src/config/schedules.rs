@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::alerts::{policy, recheck};
+use super::diagnosis;
 use super::probes::WrittenProbe;
 use super::raw::RawSchedule;
 use crate::domain::names::{ProbeName, ScheduleName, glob};
@@ -55,6 +56,9 @@ pub fn make(written: &WrittenSchedule, all: &Scheduling<'_>, problems: &mut Prob
             Some("name probes in it: `probes: [name]`".to_owned());
     }
     let alert = raw.alert.as_ref().map(|alert| policy(alert, problems));
+    let known = diagnosis::Known { probes, broken: all.broken, lost: all.lost };
+    let explaining = raw.alert.iter().flat_map(|alert| alert.diagnose.iter()).cloned().collect::<Vec<_>>();
+    diagnosis::check(&explaining, None, known, problems);
     let cadence = cadence(written, now, problems)?;
     let period = cadence.shortest_period(now);
     let default = timeout.min(period.mul_f64(0.8));

@@ -18,6 +18,12 @@ const ACKNOWLEDGE_MIN: Duration = Duration::from_secs(60);
 /// Whoever has not answered by then will not.
 const ACKNOWLEDGE_MAX: Duration = Duration::from_secs(86_400);
 
+/// Sooner nobody has slept over it.
+const POST_MORTEM_MIN: Duration = Duration::from_secs(60);
+
+/// Later nobody remembers it.
+const POST_MORTEM_MAX: Duration = Duration::from_secs(7 * 86_400);
+
 /// The rules by severity.
 pub fn severities(
     written: &BTreeMap<Spanned<String>, RawSeverity>,
@@ -72,7 +78,16 @@ fn rules(
     }
     let hold = hours(raw.hold.as_ref(), raw.timezone.as_ref(), problems);
     check_timezone("hold", raw.timezone.as_ref(), raw.hold.is_some() || !is_missing("hold"), problems);
+    let post_mortem = raw.post_mortem.as_ref();
+    if let Some(after) = post_mortem.filter(|after| !(POST_MORTEM_MIN..=POST_MORTEM_MAX).contains(&after.value.0.0)) {
+        let (least, most) = (Length(POST_MORTEM_MIN), Length(POST_MORTEM_MAX));
+        problems.error(
+            after.span.clone(),
+            format!("a post-mortem is written {least} to {most} after the end, not {}", after.value.0),
+        );
+    }
     SeverityPlan {
+        post_mortem: post_mortem.map(|after| after.value.0.0),
         acknowledge: raw.acknowledge.as_ref().map(|within| within.value.0.0),
         escalate: raw.escalate.iter().map(|channel| channel.value.clone()).collect(),
         hold,

@@ -265,6 +265,7 @@ fn example() -> Plan {
         ("probes/shop.yaml", PROBES),
         ("schedules/tiers.yaml", SCHEDULES),
         ("hook.txt", "x"),
+        ("runbooks/api.md", "# The API"),
     ])
 }
 

@@ -80,7 +80,9 @@ impl Rules {
         match event {
             Event::Opened | Event::Escalated if severity == Severity::P1 => Duration::ZERO,
             Event::Acknowledged => Duration::ZERO,
-            Event::Opened | Event::Escalated | Event::Reminder | Event::Resolved => self.grouping.wait,
+            Event::Opened | Event::Escalated | Event::Reminder | Event::Resolved | Event::PostMortem => {
+                self.grouping.wait
+            }
         }
     }
 }

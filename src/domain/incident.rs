@@ -144,6 +144,12 @@ pub struct Incident {
     /// What changed in the hour before it was opened, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
+    /// What was looked at because it opened, in short.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// When those who were told are reminded of its post-mortem; absent where they are not, or have been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_mortem_at: Option<Timestamp>,
     /// The channels that were told it is open, each of which is told when it is over.
     pub told: Vec<ChannelName>,
     /// The severity that they were told; absent where nobody was, or nobody said.
@@ -188,6 +194,8 @@ impl Incident {
             escalate_at: None,
             escalated_at: None,
             changes: Vec::new(),
+            findings: Vec::new(),
+            post_mortem_at: None,
             told: Vec::new(),
             told_as: None,
             transitions: 0,
@@ -316,6 +324,24 @@ pub struct Acknowledgement {
     pub note: Option<String>,
 }
 
+/// What a probe came to that was run because an incident opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The probe.
+    pub probe: ProbeName,
+    /// The word of its verdict.
+    pub verdict: String,
+    /// What it saw, in one line.
+    pub text: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.probe, self.verdict)?;
+        if self.text.is_empty() { Ok(()) } else { write!(f, ": {}", self.text) }
+    }
+}
+
 impl fmt::Display for Acknowledgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.by)?;
@@ -360,6 +386,8 @@ pub enum Event {
     Acknowledged,
     /// It is over.
     Resolved,
+    /// It has been over for a while, and what was learned of it is to be written down.
+    PostMortem,
 }
 
 impl Event {
@@ -369,7 +397,8 @@ impl Event {
     }
 
     /// Every event.
-    pub const ALL: [Self; 5] = [Self::Opened, Self::Reminder, Self::Escalated, Self::Acknowledged, Self::Resolved];
+    pub const ALL: [Self; 6] =
+        [Self::Opened, Self::Reminder, Self::Escalated, Self::Acknowledged, Self::Resolved, Self::PostMortem];
 
     /// The word in messages and in the store.
     pub fn as_str(self) -> &'static str {
@@ -379,6 +408,7 @@ impl Event {
             Self::Escalated => "escalated",
             Self::Acknowledged => "acknowledged",
             Self::Resolved => "resolved",
+            Self::PostMortem => "post_mortem",
         }
     }
 }
@@ -390,8 +420,9 @@ pub struct Moment {
     pub incident: IncidentId,
     /// When.
     pub at: Timestamp,
-    /// What: `version`, `failed`, `opened`, `joined`, `flapping`, `steady`, `raised`, `maintenance`, `muted`, `unmuted`, `told`, `reminded`,
-    /// `escalated`, `acknowledged`, `unacknowledged`, `note`, `recovered`, `resolved`.
+    /// What: `version`, `reload`, `nearby`, `failed`, `opened`, `joined`, `flapping`, `steady`, `raised`, `maintenance`,
+    /// `muted`, `unmuted`, `told`, `diagnosed`, `undiagnosed`, `reminded`, `escalated`, `acknowledged`, `unacknowledged`,
+    /// `note`, `recovered`, `resolved`, `post_mortem`.
     pub what: String,
     /// In words.
     pub text: String,

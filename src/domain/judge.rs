@@ -30,6 +30,8 @@ pub struct AlertPolicy {
     pub recheck: Option<Duration>,
     /// When coming and going is one incident.
     pub flapping: FlappingPolicy,
+    /// What is run once, off the slots, when it fires.
+    pub diagnose: Vec<ProbeName>,
 }
 
 impl AlertPolicy {

@@ -14,6 +14,8 @@ pub enum MetricType {
     Counter,
     /// Values are counted by size, in seconds.
     Histogram,
+    /// The same where values are minutes and hours.
+    LongHistogram,
 }
 
 /// How a metric appears in CloudWatch, whose names follow CloudWatch Synthetics.
@@ -86,6 +88,12 @@ metrics! {
     CleanupsGivenUp = "roundsman_cleanups_given_up", Counter, "Runs of a probe whose cleanup was given up after a day";
     /// What is open.
     IncidentsOpen = "roundsman_incidents_open", Gauge, "Incidents that are open";
+    /// How soon we notice.
+    IncidentDetect = "roundsman_incident_detect_seconds", LongHistogram, "From the first bad run to the opening of an incident, by severity";
+    /// How soon somebody comes.
+    IncidentAcknowledge = "roundsman_incident_acknowledge_seconds", LongHistogram, "From the opening of an incident until somebody took it on, by severity";
+    /// How soon it is over: its mean is the MTTR.
+    IncidentResolve = "roundsman_incident_resolve_seconds", LongHistogram, "From the first bad run until an incident was over, by severity";
     /// Attempts of deliveries.
     Deliveries = "roundsman_deliveries", Counter, "Attempts to deliver a notification, by outcome";
     /// The age of what waits.
@@ -125,7 +133,7 @@ pub struct SampleLabels {
     pub channel: Option<ChannelName>,
     /// The kind of publisher.
     pub publisher: Option<&'static str>,
-    /// One more with a value from a closed set: `phase`, `verdict`, `why`, `kind` or `outcome`.
+    /// One more with a value from a closed set: `phase`, `verdict`, `why`, `kind`, `outcome` or `severity`.
     pub also: Option<(&'static str, &'static str)>,
 }
 

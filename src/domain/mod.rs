@@ -4,6 +4,7 @@ pub mod debt;
 pub mod exchange;
 pub mod expression;
 pub mod fact_map;
+pub mod figures;
 pub mod flapping;
 pub mod grouping;
 pub mod hours;

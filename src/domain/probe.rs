@@ -25,6 +25,8 @@ pub struct Probe<A> {
     pub runbook: Option<String>,
     /// While one of these is failing this one is probed, and pages nobody.
     pub needs: Vec<ProbeName>,
+    /// What is run once, off the slots, when an incident of it opens.
+    pub diagnose: Vec<ProbeName>,
     /// Whether it runs only when somebody asks for it by its name: no schedule runs it.
     pub on_request: bool,
     /// The actions, in order; the first failure ends the run and starts the cleanup.

@@ -369,7 +369,7 @@ fn next(
         Err(error) => error,
     };
     let over_since = match delivery.notification.event {
-        Event::Resolved => Some(delivery.created_at),
+        Event::Resolved | Event::PostMortem => Some(delivery.created_at),
         Event::Opened | Event::Escalated => resolve.map(|resolve| resolve.created_at),
         // One that its incident has outlived is not sent any more.
         Event::Reminder | Event::Acknowledged => None,
@@ -392,7 +392,8 @@ fn next(
 /// What is given up on goes to the fallback, and what waits behind a beginning goes with it.
 fn dead(delivery: &Delivery, error: &NotifyError, now: Timestamp) -> Settlement {
     // Of what goes on a channel hears that has heard of the beginning, and is to hear of the end.
-    let is_handed_over = !matches!(delivery.notification.event, Event::Reminder | Event::Acknowledged);
+    let is_handed_over =
+        !matches!(delivery.notification.event, Event::Reminder | Event::Acknowledged | Event::PostMortem);
     let fallback = delivery.fallback.clone().filter(|_| is_handed_over).map(|channel| {
         Box::new(Delivery {
             id: new_id(now),

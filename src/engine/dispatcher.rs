@@ -15,7 +15,8 @@ use super::ledger::silences::Silencing;
 use super::plan::Plan;
 use super::scheduler::{Command, Ended};
 use super::unrecorded::{STORE_PATIENCE, Unrecorded, no_answer};
-use crate::domain::incident::{Incident, IncidentId};
+use crate::domain::figures::{self, Milestone};
+use crate::domain::incident::{Incident, IncidentId, Moment};
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
 use crate::domain::quiet::{Silence, SilenceError};
 use crate::domain::text::harmless;
@@ -141,6 +142,7 @@ impl Dispatcher {
         let mut outage: Option<Outage> = None;
         self.ledger.catch_up(self.clock.now(), &mut self.unrecorded);
         self.commit(&mut outage).await;
+        self.ask();
         loop {
             let wake_at = self.wake_at(outage);
             let (mut told, mut answer) = (Vec::new(), None);
@@ -236,7 +238,7 @@ impl Dispatcher {
             if let Some((extra, refusal)) = ended.refused {
                 let (probe, why) = (&extra.probe, extra.why.as_str());
                 tracing::debug!(%probe, why, ?refusal, "a run off the slots is not made");
-                self.ledger.refused(&extra, refusal, now);
+                self.ledger.refused(&extra, refusal, now, &mut self.unrecorded);
             }
             if let Some(run) = ended.run {
                 told.extend(samples(&run));
@@ -294,7 +296,9 @@ impl Dispatcher {
                 if !commit.deliveries.is_empty() {
                     self.wake.notify_one();
                 }
-                log(&commit, self.clock.now());
+                let now = self.clock.now();
+                log(&commit, now);
+                self.fanout.send(figures(&commit, now));
             }
             Err(error) => {
                 self.unrecorded = commit.then(std::mem::take(&mut self.unrecorded));
@@ -374,9 +378,7 @@ fn log(commit: &Commit, now: Timestamp) {
         }
     }
     for moment in &commit.moments {
-        let Some(incident) = commit.incidents.iter().rev().find(|incident| incident.id == moment.incident) else {
-            continue;
-        };
+        let Some(incident) = of_moment(commit, moment) else { continue };
         let (id, severity, probe) = (&incident.id, incident.severity, &incident.probe);
         match moment.what.as_str() {
             "opened" => tracing::warn!(incident = %id, %severity, "opened: {}", harmless(&incident.summary())),
@@ -387,6 +389,22 @@ fn log(commit: &Commit, now: Timestamp) {
             _ => {}
         }
     }
+}
+
+/// The figures of incidents that became known with a commit.
+fn figures(commit: &Commit, now: Timestamp) -> Vec<Sample> {
+    let milestone = |moment: &Moment| match moment.what.as_str() {
+        "opened" => Some(Milestone::Detected),
+        "acknowledged" => Some(Milestone::Acknowledged),
+        "resolved" => Some(Milestone::Resolved),
+        _ => None,
+    };
+    let known = commit.moments.iter().filter_map(|moment| Some((milestone(moment)?, of_moment(commit, moment)?)));
+    known.filter_map(|(milestone, incident)| figures::sample(incident, milestone, now)).collect()
+}
+
+fn of_moment<'a>(commit: &'a Commit, moment: &Moment) -> Option<&'a Incident> {
+    commit.incidents.iter().rev().find(|incident| incident.id == moment.incident)
 }
 
 fn is_empty(commit: &Commit) -> bool {
@@ -403,6 +421,7 @@ fn is_empty(commit: &Commit) -> bool {
         pulses,
         silences,
         flaps,
+        diagnoses,
     } = commit;
     runs.is_empty()
         && accounts.is_empty()
@@ -416,12 +435,13 @@ fn is_empty(commit: &Commit) -> bool {
         && pulses.is_empty()
         && silences.is_empty()
         && flaps.is_empty()
+        && diagnoses.is_empty()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::incident::{Event, Moment};
+    use crate::domain::incident::Event;
     use crate::domain::names::ProbeName;
     use crate::domain::outcome::{Failure, FailureKind, Run, RunId, Verdict};
     use crate::domain::quiet::{Matchers, SilenceId};

@@ -4,34 +4,40 @@
 //! Here runs move states and states move incidents. [`rechecks`] says what is looked at again before its next slot,
 //! [`telling`] whom an incident is told to and when again, [`quiet`] why nobody is told, [`looks`] which probes that are
 //! needed are looked at first, [`flapping`] what comes and goes too often to be told each time, [`open`] how incidents are
-//! found, [`silences`] what people want to be quiet, [`versions`] what changed before it, and [`acts`] what people do about
-//! it.
+//! found, [`silences`] what people want to be quiet, [`versions`] and [`changes`] what changed before it, [`diagnosis`] what
+//! is looked at because it opened, [`acts`] what people do about it, and [`post_mortems`] what is still to be done when it is
+//! over.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::changes::Lately;
+use self::diagnosis::Waiting;
 use self::looks::Looks;
 use self::open::Open;
 use self::rechecks::Rechecks;
 use super::plan::Plan;
 use super::runner::new_id;
-use super::scheduler::extras::ExtraRun;
+use super::scheduler::extras::{ExtraRun, Refusal};
 use crate::domain::exchange::Bundle;
 use crate::domain::flapping::{Edge, Flap};
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
 use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Rule, Transition, judge};
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
-use crate::domain::outcome::{Run, Verdict};
+use crate::domain::outcome::{Extra, Run, Verdict};
 use crate::domain::quiet::Silence;
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, between, clock, later, words};
 use crate::ports::{Commit, KeptBundle, Loaded};
 
 pub mod acts;
+pub mod changes;
+pub mod diagnosis;
 pub mod flapping;
 pub mod looks;
 pub mod open;
+pub mod post_mortems;
 pub mod quiet;
 pub mod rechecks;
 pub mod silences;
@@ -46,7 +52,11 @@ pub struct Ledger {
     open: Open,
     /// What has come and gone lately, and what flaps.
     flaps: HashMap<AlertKey, Flap>,
+    /// Those that are over, and of whose post-mortem somebody is still to be reminded.
+    over: BTreeMap<IncidentId, Incident>,
     versions: BTreeMap<(ProbeName, StepName), Version>,
+    lately: Lately,
+    waiting: Waiting,
     /// Those that were not over when the process started, or when one last began or ended.
     silences: Vec<Silence>,
     /// Until then nobody is told of what was open already when the process started; nothing once that is past.
@@ -70,7 +80,9 @@ impl Ledger {
     /// The ledger as the process before this one left it, under this plan: what is no longer configured is resolved.
     pub fn open(plan: Arc<Plan>, loaded: Loaded, now: Timestamp, commit: &mut Commit) -> Self {
         let looked = later(now, FIRST_LOOK);
-        let open = loaded.incidents.into_iter().map(|incident| Incident {
+        let lately = Lately::of(loaded.incidents.iter());
+        let (open, over): (Vec<_>, Vec<_>) = loaded.incidents.into_iter().partition(Incident::is_open);
+        let open = open.into_iter().map(|incident| Incident {
             remind_at: incident.remind_at.map(|at| at.max(looked)),
             escalate_at: incident.escalate_at.map(|at| at.max(looked)),
             ..incident
@@ -82,7 +94,10 @@ impl Ledger {
             states: loaded.states.into_iter().collect(),
             open: open.collect(),
             flaps: loaded.flaps.into_iter().collect(),
+            over: over.into_iter().map(|incident| (incident.id.clone(), incident)).collect(),
             versions: versions.collect(),
+            lately,
+            waiting: Waiting::default(),
             silences: loaded.silences.into_iter().filter(|silence| now < silence.until).collect(),
             looked: None,
             wanted: Vec::new(),
@@ -94,6 +109,7 @@ impl Ledger {
         };
         ledger.looked = Some(looked).filter(|_| !ledger.open.is_empty());
         ledger.take(plan, now, commit);
+        ledger.diagnose_again(now);
         ledger
     }
 
@@ -110,6 +126,7 @@ impl Ledger {
     /// Goes on under another plan: states that nothing feeds any more are forgotten, and an incident that none of them
     /// holds open is resolved with that reason. The rest keeps its counts.
     pub fn take(&mut self, plan: Arc<Plan>, now: Timestamp, commit: &mut Commit) {
+        self.take_reload(&plan, now, commit);
         self.plan = plan;
         self.looks.take(&self.plan);
         let gone: BTreeSet<AlertKey> =
@@ -150,6 +167,9 @@ impl Ledger {
         self.take_versions(&run, commit);
         let plan = Arc::clone(&self.plan);
         let bundle = run.bundle.take();
+        self.take_diagnosis(&run, bundle.as_ref(), now, commit);
+        // What only explains an incident of another probe is kept with that.
+        let bundle = bundle.filter(|_| run.extra != Some(Extra::Diagnosis));
         let watched = run.schedule.as_ref().and_then(|name| watched(&plan, name, &run.probe));
         let Some((schedule, policy)) = watched else {
             self.saw(&run, now);
@@ -190,6 +210,16 @@ impl Ledger {
         self.saw(&run, now);
         self.keep(bundle, &run, commit);
         commit.runs.push(run);
+    }
+
+    /// Takes note of a run off the slots that is not made.
+    pub fn refused(&mut self, extra: &ExtraRun, refusal: Refusal, now: Timestamp, commit: &mut Commit) {
+        match extra.why {
+            Extra::Parent => self.look_is_refused(&extra.probe, refusal, now),
+            Extra::Diagnosis => self.diagnosis_is_refused(&extra.probe, refusal, now, commit),
+            // Who is in doubt asks again, and a drill hears of it itself.
+            Extra::Recheck | Extra::Drill => {}
+        }
     }
 
     /// Keeps what a run left, with the incident that it speaks of.
@@ -260,13 +290,15 @@ impl Ledger {
             )
         };
         let changes = self.changes_before(since, now);
-        incident.changes = changes.iter().map(|(at, change)| format!("{change} at {}", clock(*at))).collect();
-        commit.moments.extend(changes.into_iter().map(|(at, change)| moment(&incident, at, "version", change)));
+        incident.changes = changes.iter().map(|(at, _, change)| format!("{change} at {}", clock(*at))).collect();
+        commit.moments.extend(changes.into_iter().map(|(at, what, change)| moment(&incident, at, what, change)));
+        self.lately.take_opening(&incident.probe, now);
         commit.moments.push(moment(&incident, since, run.verdict.word(), first_words(&run.verdict)));
         commit.moments.push(moment(&incident, now, "opened", format!("{severity}, by {}", key.schedule)));
         self.mark_flapping(&mut incident, key, now, commit);
         self.mark(&mut incident, now, commit);
         self.tell_opened(&mut incident, now, commit);
+        self.diagnose(&incident, now);
         commit.put_incident(incident.clone());
         self.open.insert(of, incident);
     }
@@ -307,6 +339,7 @@ impl Ledger {
 
     fn resolve(&mut self, mut incident: Incident, now: Timestamp, because: Option<&str>, commit: &mut Commit) {
         incident.resolved_at = Some(now);
+        self.waiting.forget(&incident.id);
         incident.resolved_because = because.map(str::to_owned);
         (incident.remind_at, incident.escalate_at) = (None, None);
         let length = words(between(incident.since, now));
@@ -315,6 +348,10 @@ impl Ledger {
         // Whoever was told that it began is told that it is over, and nobody else.
         let told = incident.told.clone();
         self.tell(&mut incident, Event::Resolved, &told, now, commit);
+        incident.post_mortem_at = self.post_mortem_at(&incident, now);
+        if incident.post_mortem_at.is_some() {
+            self.over.insert(incident.id.clone(), incident.clone());
+        }
         commit.put_incident(incident);
     }
 }

@@ -54,6 +54,8 @@ pub struct Plan {
     pub routes: Vec<Route>,
     /// What goes for a severity besides its routes.
     pub severities: BTreeMap<Severity, SeverityPlan>,
+    /// The texts of the runbooks that are files, by what probes say of them.
+    pub runbooks: BTreeMap<String, Arc<str>>,
     /// Planned quiet time.
     pub maintenance: Vec<MaintenanceWindow>,
     /// Where metrics go, by kind.
@@ -94,6 +96,8 @@ pub struct SeverityPlan {
     pub escalate: Vec<ChannelName>,
     /// The hours for which messages wait.
     pub hold: Option<Hours>,
+    /// How long after its end those who were told are reminded of the post-mortem.
+    pub post_mortem: Option<Duration>,
 }
 
 impl Plan {

@@ -22,10 +22,20 @@ const PLAIN: [&str; 3] = ["true", "false", "null"];
 /// What was found private is looked for elsewhere only if it has as many bytes: a shorter one is too often an ordinary word.
 const FOUND_LENGTH_MIN: usize = 8;
 
+/// What is told of runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    /// Of one that failed what can be kept.
+    Failed,
+    /// Of every one what can be kept.
+    All,
+    /// Of every one everything.
+    Whole,
+}
+
 /// The records of a run's steps. Text is made of them only when somebody will read it.
 pub struct Records {
-    /// Whether every run is told, and whole; otherwise only one that failed.
-    all: bool,
+    telling: Telling,
     steps: Vec<Record>,
 }
 
@@ -38,13 +48,13 @@ struct Record {
 
 impl Records {
     /// No record yet.
-    pub fn new(all: bool) -> Self {
-        Self { all, steps: Vec::new() }
+    pub fn new(telling: Telling) -> Self {
+        Self { telling, steps: Vec::new() }
     }
 
     /// Every assertion of a step with its values, where they will be read.
     pub fn examine<A>(&self, step: &Step<A>, scope: &dyn Scope, failed: bool) -> Vec<Assertion> {
-        if !(self.all || failed) {
+        if self.telling == Telling::Failed && !failed {
             return Vec::new();
         }
         let examined = |warns: bool| {
@@ -82,7 +92,8 @@ impl Records {
     ) -> Option<Arc<Bundle>> {
         let told =
             |outcome: &StepOutcome| outcome.verdict.as_ref().is_some_and(|verdict| !verdict.failures().is_empty());
-        if !self.all && verdict.failures().is_empty() && !outcomes.iter().any(told) {
+        let tells_all = self.telling != Telling::Failed;
+        if !tells_all && verdict.failures().is_empty() && !outcomes.iter().any(told) {
             return None;
         }
         let privately = Discretion::of(captures, secrets);
@@ -102,7 +113,7 @@ impl Records {
             privately.failure(failure);
         }
         let is_kept = matches!(verdict, Verdict::Failed(_) | Verdict::Inconclusive(Cause::Ours(_)));
-        if !(self.all || is_kept) {
+        if !(tells_all || is_kept) {
             return None;
         }
         for step in &mut steps {
@@ -110,7 +121,10 @@ impl Records {
             step.exchanges = exchanges.map(|exchange| exchange.shown(|text| privately.excerpt(text))).collect();
             step.assertions.iter_mut().for_each(|assertion| privately.explanation(&mut assertion.explanation));
         }
-        let bundle = Bundle { steps, left_out: 0 }.within(if self.all { usize::MAX } else { BUNDLE_BYTES_MAX });
+        let bundle = Bundle { steps, left_out: 0 }.within(match self.telling {
+            Telling::Whole => usize::MAX,
+            Telling::Failed | Telling::All => BUNDLE_BYTES_MAX,
+        });
         Some(Arc::new(bundle))
     }
 }
@@ -203,7 +217,7 @@ mod tests {
     use crate::engine::testing::{NoSecrets, step};
     use std::time::Duration;
 
-    fn records(all: bool) -> Records {
+    fn records(telling: Telling) -> Records {
         let recorder = Recorder::default();
         recorder.add(|| Exchange {
             sent: "GET / HTTP/1.1\ncookie: sid=c00kie-jar\n\nhunter2 and t0ken".to_owned(),
@@ -211,15 +225,15 @@ mod tests {
                 .to_owned(),
             ..Exchange::default()
         });
-        let mut records = Records::new(all);
+        let mut records = Records::new(telling);
         let step = step("only", || (Duration::ZERO, Err(Failure::new(FailureKind::Internal, ""))));
         records.add(&step, recorder, Vec::new(), &BTreeMap::new());
         records
     }
 
-    fn close(all: bool, mut verdict: Verdict) -> (Verdict, Option<Arc<Bundle>>) {
+    fn close(telling: Telling, mut verdict: Verdict) -> (Verdict, Option<Arc<Bundle>>) {
         let captures = BTreeMap::from([(CaptureName::parse("token").unwrap(), "captured".to_owned())]);
-        let bundle = records(all).close(&mut verdict, &mut [], &captures, &NoSecrets);
+        let bundle = records(telling).close(&mut verdict, &mut [], &captures, &NoSecrets);
         (verdict, bundle)
     }
 
@@ -239,14 +253,14 @@ mod tests {
             (Verdict::Inconclusive(Cause::ShutDown), false),
             (Verdict::Inconclusive(Cause::Skipped), false),
         ] {
-            assert_eq!(close(false, verdict.clone()).1.is_some(), is_kept, "{verdict:?}");
-            assert!(close(true, verdict).1.is_some(), "who asks for all gets all");
+            assert_eq!(close(Telling::Failed, verdict.clone()).1.is_some(), is_kept, "{verdict:?}");
+            assert!(close(Telling::Whole, verdict).1.is_some(), "who asks for all gets all");
         }
     }
 
     #[test]
     fn what_is_private_in_one_place_is_taken_out_of_every_other() {
-        let (verdict, bundle) = close(false, Verdict::Failed(vec![failure()]));
+        let (verdict, bundle) = close(Telling::Failed, Verdict::Failed(vec![failure()]));
         let exchange = &bundle.unwrap().steps[0].exchanges[0];
         assert_eq!(exchange.sent, "GET / HTTP/1.1\ncookie: sid=•••\n\n••• and t0ken");
         assert_eq!(
@@ -276,7 +290,7 @@ mod tests {
             cases: vec![case],
         }];
         let mut verdict = Verdict::Failed(vec![failure()]);
-        records(false).close(&mut verdict, &mut outcomes, &BTreeMap::new(), &NoSecrets);
+        records(Telling::Failed).close(&mut verdict, &mut outcomes, &BTreeMap::new(), &NoSecrets);
         let told = outcomes[0].cases[0].verdict.as_ref().unwrap().failures();
         assert_eq!(told[0].message, "it said captured, ••• and •••");
     }

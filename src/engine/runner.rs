@@ -14,7 +14,7 @@ use super::facts::Facts;
 use super::journal::{Entry, Journal};
 use super::plan::{Plan, PlannedProbe, PlannedStep};
 use super::progress::{Outcome, Part, Progress};
-use super::records::Records;
+use super::records::{Records, Telling};
 use super::stalls::{STOPPED_MIN, Stalls};
 use crate::domain::debt::Debt;
 use crate::domain::names::StepName;
@@ -133,7 +133,12 @@ impl Runner {
         };
         let session = Session::default();
         let making = Making { plan: &order.plan, probe, id: &id, session: &session };
-        let mut progress = Progress::begin(probe, &*order.plan.secrets, begun, Records::new(self.tells_all));
+        let telling = match order.extra {
+            _ if self.tells_all => Telling::Whole,
+            Some(Extra::Diagnosis) => Telling::All,
+            _ => Telling::Failed,
+        };
+        let mut progress = Progress::begin(probe, &*order.plan.secrets, begun, Records::new(telling));
 
         for step in &probe.steps {
             if progress.goes_on() {
@@ -188,7 +193,7 @@ impl Runner {
         let begun = self.clock.monotonic();
         let session = Session::default();
         let making = Making { plan, probe, id: &debt.run, session: &session };
-        let mut progress = Progress::begin(probe, &*plan.secrets, begun, Records::new(false));
+        let mut progress = Progress::begin(probe, &*plan.secrets, begun, Records::new(Telling::Failed));
         progress.captures.clone_from(&debt.captures);
         for step in &probe.cleanup {
             self.perform(&making, &mut progress, step, begun + probe.cleanup_timeout, Part::Cleanup).await;

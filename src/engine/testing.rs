@@ -213,6 +213,7 @@ pub fn probe(name: &str) -> PlannedProbe {
         labels: BTreeMap::new(),
         runbook: None,
         needs: Vec::new(),
+        diagnose: Vec::new(),
         on_request: false,
         steps: vec![step("only", || (Duration::ZERO, Ok(Observation::default())))],
         expect: Vec::new(),
@@ -245,7 +246,14 @@ pub fn schedule_of(name: &str, every: &str, count: usize) -> Schedule {
 pub fn policy(after: &str, severity: Severity) -> AlertPolicy {
     let failing = Rule { after: after.parse().unwrap(), recover: 1, severity, remind: None };
     let blind = Rule { after: BLIND_AFTER, ..failing.clone() };
-    AlertPolicy { failing, degraded: None, blind, recheck: None, flapping: FlappingPolicy::default() }
+    AlertPolicy {
+        failing,
+        degraded: None,
+        blind,
+        recheck: None,
+        flapping: FlappingPolicy::default(),
+        diagnose: Vec::new(),
+    }
 }
 
 /// A plan of these schedules, whose probes all pass.
@@ -265,6 +273,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         grouping: BTreeMap::new(),
         routes: vec![Route { to: vec!["ops".parse().unwrap()], ..Route::default() }],
         severities: BTreeMap::new(),
+        runbooks: BTreeMap::new(),
         maintenance: Vec::new(),
         publishers: BTreeMap::new(),
         secrets: Arc::new(NoSecrets),

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::domain::figures::Figures;
 use crate::domain::grouping::{Group, Member};
 use crate::domain::incident::{Event, Incident};
 use crate::domain::judge::Aspect;
@@ -99,7 +100,7 @@ impl Story {
         if let Some(group) = notification.several() {
             return Self::of_several(notification, group);
         }
-        let is_over = notification.said() == Event::Resolved;
+        let is_over = matches!(notification.said(), Event::Resolved | Event::PostMortem);
         let failures = if is_over { &incident.first_failures } else { &incident.latest_failures };
         let heading = match (incident.aspect, is_over) {
             (Aspect::Failing | Aspect::Blind, false) => "What failed:",
@@ -228,6 +229,7 @@ fn facts(notification: &Notification, incident: &Incident) -> Vec<(&'static str,
             format!("{} ({} ago)", clock(incident.since), words(between(incident.since, notification.at)))
         }
     };
+    let findings: Vec<_> = incident.findings.iter().map(ToString::to_string).collect();
     let late = "the incident was over before this message could be delivered";
     let unrecorded = "the store of Roundsman fails: of what is said here nothing may be known after a restart";
     let all = [
@@ -237,8 +239,10 @@ fn facts(notification: &Notification, incident: &Incident) -> Vec<(&'static str,
         ("schedules", Some(schedules.join(", "))),
         ("since", Some(since)),
         ("taken on", incident.acknowledged.as_ref().map(|taken| format!("{} by {taken}", clock(taken.at)))),
+        ("took", incident.resolved_at.map(|_| took(incident))),
         ("late", notification.late.then(|| late.to_owned())),
         ("unrecorded", notification.unrecorded.then(|| unrecorded.to_owned())),
+        ("diagnosis", Some(findings.join("; "))),
         ("labels", Some(labels.join(", "))),
         ("runbook", incident.runbook.clone()),
         ("page", notification.url.clone()),
@@ -247,11 +251,25 @@ fn facts(notification: &Notification, incident: &Incident) -> Vec<(&'static str,
     all.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?))).collect()
 }
 
-/// Where to look, for channels that can link: the incident's page and the runbook, where those are URLs.
+/// The figures of an incident that is over, in words.
+fn took(incident: &Incident) -> String {
+    let told = Figures::of(incident).told().into_iter().filter_map(|(name, told)| Some(format!("{name} {}", told?)));
+    told.collect::<Vec<_>>().join(", ")
+}
+
+/// Where to look, for channels that can link: the incident's page, where its post-mortem is to be written the beginning of
+/// that, and the runbook. One that is a file is shown on the page.
 pub fn links(notification: &Notification) -> Vec<(&'static str, String)> {
-    let all = [("Incident page", &notification.url), ("Runbook", &notification.incident.runbook)];
-    let link = |(name, url): (&'static str, &Option<String>)| {
-        let url = url::Url::parse(url.as_deref()?).ok()?;
+    let page = notification.url.as_deref();
+    let post_mortem =
+        page.filter(|_| notification.event == Event::PostMortem).map(|page| format!("{page}/post-mortem"));
+    let runbook = notification.incident.runbook.as_deref().and_then(|runbook| match url::Url::parse(runbook) {
+        Ok(_) => Some(runbook.to_owned()),
+        Err(_) => page.map(|page| format!("{page}#runbook")),
+    });
+    let all = [("Incident page", page.map(str::to_owned)), ("Post-mortem", post_mortem), ("Runbook", runbook)];
+    let link = |(name, url): (&'static str, Option<String>)| {
+        let url = url::Url::parse(&url?).ok()?;
         // As the parser writes it there is neither a space nor a bracket in it that could end it early.
         (matches!(url.scheme(), "http" | "https") && url.as_str().len() <= LINK_MAX).then(|| (name, url.into()))
     };
@@ -300,8 +318,8 @@ fn put(text: &mut String, line: &str) {
 pub(crate) mod tests {
     use super::*;
     use crate::domain::expression::Explanation;
-    use crate::domain::incident::{Acknowledgement, Severity};
-    use crate::domain::names::ScheduleName;
+    use crate::domain::incident::{Acknowledgement, Finding, Severity};
+    use crate::domain::names::{ProbeName, ScheduleName};
     use crate::domain::outcome::FailureKind;
     use crate::engine::testing::{at, incident};
 
@@ -384,7 +402,7 @@ pub(crate) mod tests {
     pub(crate) fn several(event: Event, size: u64) -> Notification {
         let one = if event == Event::Resolved { resolved() } else { opened() };
         let member = |n: usize| Member {
-            probe: crate::domain::names::ProbeName::parse(&format!("shelf-{n}")).unwrap(),
+            probe: ProbeName::parse(&format!("shelf-{n}")).unwrap(),
             severity: if n < 2 { Severity::P1 } else { Severity::P3 },
             summary: format!("shelf-{n} is failing: connect.refused: nobody listens"),
             ..Member::of(&one.incident, false)
@@ -426,7 +444,8 @@ pub(crate) mod tests {
     /// The incident at each event, by the event's word: told again, to others, taken on by somebody, over.
     pub(crate) fn of_each_event() -> Vec<(&'static str, Notification)> {
         let of = |event: Event| {
-            let mut notification = if event == Event::Resolved { resolved() } else { opened() };
+            let is_over = matches!(event, Event::Resolved | Event::PostMortem);
+            let mut notification = if is_over { resolved() } else { opened() };
             notification.event = event;
             if matches!(event, Event::Reminder | Event::Escalated | Event::Acknowledged) {
                 notification.transition = 2;
@@ -435,6 +454,12 @@ pub(crate) mod tests {
             if event == Event::Acknowledged {
                 let (at, by) = (at("2026-11-24T10:30:31Z"), "Ada".to_owned());
                 notification.incident.acknowledged = Some(Acknowledgement { at, by, note: None });
+            }
+            if event == Event::PostMortem {
+                (notification.transition, notification.at) = (3, at("2026-11-25T10:04:31Z"));
+                let probe = ProbeName::parse("database-status").unwrap();
+                let text = "json.throttled was 12".to_owned();
+                notification.incident.findings = vec![Finding { probe, verdict: "failed".to_owned(), text }];
             }
             (event.as_str(), notification)
         };
@@ -501,12 +526,20 @@ pub(crate) mod tests {
         assert_eq!(links(&opened()).iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["Incident page", "Runbook"]);
         let mut notification = opened();
         for (runbook, is_link) in
-            [("runbooks/api.md", false), ("javascript:alert(1)", false), ("https://w.example/a b>|", true)]
+            [("runbooks/api.md", true), ("javascript:alert(1)", false), ("https://w.example/a b>|", true)]
         {
             notification.incident.runbook = Some(runbook.to_owned());
             let links = links(&notification);
             assert_eq!(links.len(), 1 + usize::from(is_link), "{runbook}");
             assert!(links.iter().all(|(_, url)| !url.contains([' ', '>', '"', '<'])), "{links:?}");
         }
+        let in_file = |url: Option<&str>| {
+            let (mut notification, url) = (opened(), url.map(str::to_owned));
+            notification.incident.runbook = Some("runbooks/api.md".to_owned());
+            links(&Notification { url, ..notification }).pop()
+        };
+        let page = "https://rounds.example/incidents/I1";
+        assert_eq!(in_file(Some(page)), Some(("Runbook", format!("{page}#runbook"))), "it is shown on the page");
+        assert_eq!(in_file(None), None);
     }
 }

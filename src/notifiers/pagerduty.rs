@@ -143,6 +143,8 @@ fn event(notification: &Notification) -> Option<Map<String, Value>> {
         Event::Opened | Event::Reminder | Event::Escalated => Some(trigger(notification)),
         Event::Acknowledged => Some(action("acknowledge", notification)),
         Event::Resolved => Some(action("resolve", notification)),
+        // Theirs is closed: a trigger would open another and wake somebody for a text.
+        Event::PostMortem => None,
     }
 }
 

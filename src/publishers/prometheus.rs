@@ -31,6 +31,10 @@ pub const PUBLISHER: PublisherKind = PublisherKind {
 /// The bounds of the buckets of a histogram, in seconds.
 const BUCKETS: [f64; 13] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
+/// The same for what takes people minutes and hours.
+const LONG_BUCKETS: [f64; 13] =
+    [15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0, 86_400.0];
+
 /// What people write: nothing, so far.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -100,8 +104,12 @@ impl Values {
                 registry.register(text, help, Family::clone(&family));
                 Self::Counter(family)
             }
-            MetricType::Histogram => {
-                let family: Family<_, _, fn() -> Histogram> = Family::new_with_constructor(|| Histogram::new(BUCKETS));
+            MetricType::Histogram | MetricType::LongHistogram => {
+                let make: fn() -> Histogram = match name.metric_type() {
+                    MetricType::LongHistogram => || Histogram::new(LONG_BUCKETS),
+                    _ => || Histogram::new(BUCKETS),
+                };
+                let family: Family<_, _, fn() -> Histogram> = Family::new_with_constructor(make);
                 registry.register(text, help, Family::clone(&family));
                 Self::Histogram(family)
             }

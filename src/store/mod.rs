@@ -27,6 +27,7 @@
 mod bundles;
 mod columns;
 mod damage;
+mod diagnoses;
 #[cfg(test)]
 mod downtime;
 mod gathering;

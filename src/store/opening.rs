@@ -260,15 +260,15 @@ mod tests {
     async fn a_store_of_a_newer_program_is_refused_and_not_changed() {
         let kept = kept();
         kept.store.close().await;
-        Connection::open(&kept.path).unwrap().pragma_update(None, "user_version", 7).unwrap();
+        Connection::open(&kept.path).unwrap().pragma_update(None, "user_version", 99).unwrap();
         assert_eq!(
             reason(&kept.path),
             format!(
-                "it has version 7 and this program knows versions up to {}: use the program that wrote it, or let `store` name another file",
+                "it has version 99 and this program knows versions up to {}: use the program that wrote it, or let `store` name another file",
                 schema::newest()
             )
         );
-        assert_eq!(kept.number("PRAGMA user_version"), 7);
+        assert_eq!(kept.number("PRAGMA user_version"), 99);
     }
 
     #[tokio::test]

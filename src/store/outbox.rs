@@ -239,7 +239,7 @@ pub fn pending(connection: &Connection) -> Result<()> {
 /// escalation may be the first that a channel hears of it, and is then told with the end.
 fn is_overtaken(connection: &Connection, delivery: &Delivery) -> Result<bool> {
     let event = delivery.notification.event;
-    if matches!(event, Event::Opened | Event::Resolved) {
+    if matches!(event, Event::Opened | Event::Resolved | Event::PostMortem) {
         return Ok(false);
     }
     let mut select = connection.prepare_cached(

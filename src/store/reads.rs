@@ -2,19 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension as _, Result, Row};
+use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
 use super::bundles;
 use super::columns::{from_json, instant, micros, parsed, read, to_instant, to_length};
+use super::diagnoses;
 use super::journal;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::{AlertKey, Aspect};
-use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
+use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::{Extra, Run, RunId, SlotOutcome};
 use crate::domain::quiet::Silence;
-use crate::domain::time::{Timestamp, clock};
-use crate::ports::{IncidentStory, Loaded, Overview, RunSummary};
+use crate::domain::time::{Timestamp, clock, earlier, later};
+use crate::ports::{IncidentStory, Loaded, Overview, RunSummary, Told};
+
+/// How close in time incidents open that may have one cause.
+const NEARBY: Duration = Duration::from_secs(600);
+
+/// How many of those are told.
+const NEARBY_MAX: u32 = 10;
 
 /// How many resolved incidents are shown.
 const RESOLVED_MAX: u32 = 10;
@@ -44,7 +52,7 @@ pub fn load(connection: &Connection) -> Result<Loaded> {
     Ok(Loaded {
         states: states.collect::<Result<_>>()?,
         flaps: flaps.collect::<Result<_>>()?,
-        incidents: open_incidents(connection)?,
+        incidents: open_incidents(connection)?.into_iter().chain(owed_incidents(connection)?).collect(),
         accounted: accounted.collect::<Result<_>>()?,
         debts: journal::debts(connection)?,
         versions: versions(connection)?,
@@ -99,6 +107,15 @@ fn pair(row: &Row<'_>) -> Result<Pair> {
 fn open_incidents(connection: &Connection) -> Result<Vec<Incident>> {
     let mut open = connection.prepare_cached("SELECT body FROM incidents WHERE resolved_at IS NULL ORDER BY id")?;
     open.query_map([], |row| from_json(row, "body"))?.collect()
+}
+
+/// Those that are over, and of whose post-mortem somebody is still to be reminded.
+fn owed_incidents(connection: &Connection) -> Result<Vec<Incident>> {
+    let mut owed = connection.prepare_cached(
+        "SELECT body FROM incidents
+         WHERE json_extract(body, '$.post_mortem_at') IS NOT NULL AND resolved_at IS NOT NULL ORDER BY id",
+    )?;
+    owed.query_map([], |row| from_json(row, "body"))?.collect()
 }
 
 fn runs(connection: &Connection, since: Timestamp) -> Result<BTreeMap<Pair, Vec<RunSummary>>> {
@@ -174,6 +191,7 @@ pub fn incident(connection: &Connection, id: &IncidentId) -> Result<Option<Incid
     let Some(incident) = incident.query_row([&*id.0], |row| from_json(row, "body")).optional()? else {
         return Ok(None);
     };
+    let nearby = nearby(connection, &incident)?;
     let mut moments = connection.prepare_cached("SELECT * FROM moments WHERE incident = ?1 ORDER BY at, place")?;
     let moments = moments.query_map([&*id.0], |row| {
         Ok(Moment { incident: id.clone(), at: instant(row, "at")?, what: row.get("what")?, text: row.get("text")? })
@@ -186,13 +204,34 @@ pub fn incident(connection: &Connection, id: &IncidentId) -> Result<Option<Incid
         moments: moments.collect::<Result<_>>()?,
         told: told.collect::<Result<_>>()?,
         bundles: bundles::of_incident(connection, id)?,
+        diagnoses: diagnoses::of_incident(connection, id)?,
+        nearby,
     }))
 }
 
-fn message(row: &Row<'_>) -> Result<(ChannelName, Event, String)> {
+/// The incidents that opened closest to another within ten minutes, by their opening.
+fn nearby(connection: &Connection, of: &Incident) -> Result<Vec<Incident>> {
+    let mut select = connection.prepare_cached(
+        "SELECT body FROM incidents WHERE opened_at BETWEEN ?1 AND ?2 AND id <> ?3 ORDER BY abs(opened_at - ?4), id LIMIT ?5",
+    )?;
+    let (from, to) = (micros(earlier(of.opened_at, NEARBY)), micros(later(of.opened_at, NEARBY)));
+    let found = select
+        .query_map(params![from, to, &*of.id.0, micros(of.opened_at), NEARBY_MAX], |row| from_json(row, "body"))?;
+    let mut found = found.collect::<Result<Vec<Incident>>>()?;
+    found.sort_by_key(|incident| incident.opened_at);
+    Ok(found)
+}
+
+fn message(row: &Row<'_>) -> Result<Told> {
     let event: String = row.get("event")?;
     let event = Event::ALL.into_iter().find(|known| known.as_str() == event);
-    Ok((parsed(row, "channel")?, read("event", event.ok_or("not an event"))?, became(row)?))
+    Ok(Told {
+        channel: parsed(row, "channel")?,
+        event: read("event", event.ok_or("not an event"))?,
+        committed_at: instant(row, "created_at")?,
+        settled_at: row.get::<_, Option<i64>>("settled_at")?.and_then(to_instant),
+        became: became(row)?,
+    })
 }
 
 fn became(row: &Row<'_>) -> Result<String> {
@@ -201,7 +240,6 @@ fn became(row: &Row<'_>) -> Result<String> {
         attempts => format!("{attempts} attempts"),
     };
     let error = row.get::<_, Option<String>>("error")?.map(|error| format!(": {error}")).unwrap_or_default();
-    let settled_at = row.get::<_, Option<i64>>("settled_at")?.and_then(to_instant).map(clock).unwrap_or_default();
     Ok(match row.get_ref("state")?.as_str()? {
         "pending" if error.is_empty() => "waits for its first attempt".to_owned(),
         "pending" => {
@@ -210,10 +248,10 @@ fn became(row: &Row<'_>) -> Result<String> {
         }
         "delivered" => {
             let receipt = row.get::<_, Option<String>>("receipt")?.map(|id| format!(" ({id})")).unwrap_or_default();
-            format!("delivered {settled_at}, {attempts}{receipt}")
+            format!("delivered, {attempts}{receipt}")
         }
-        "merged" => format!("told by the resolve, {settled_at}"),
-        _ => format!("given up {settled_at} after {attempts}{error}"),
+        "merged" => "told by the resolve".to_owned(),
+        _ => format!("given up after {attempts}{error}"),
     })
 }
 
@@ -306,19 +344,30 @@ mod tests {
         let story = kept.store.incident(&one.id).await.unwrap().unwrap();
         assert_eq!(story.incident, resolved(&one, 90));
         assert_eq!(story.moments.iter().map(|m| m.what.as_str()).collect::<Vec<_>>(), ["failed", "opened", "muted"]);
-        let told: Vec<_> =
-            story.told.iter().map(|(to, event, became)| format!("{to} {}: {became}", event.as_str())).collect();
+        let told: Vec<_> = story
+            .told
+            .iter()
+            .map(|told| format!("{} {}: {}", told.channel, told.event.as_str(), told.became))
+            .collect();
         assert_eq!(
             told,
             [
-                "dead opened: given up 2026-11-24 10:01:10 UTC after 1 attempt: 503",
+                "dead opened: given up after 1 attempt: 503",
                 "late opened: waits after 1 attempt, the next not before 2026-11-24 10:01:15 UTC: 503",
-                "merged opened: told by the resolve, 2026-11-24 10:01:10 UTC",
+                "merged opened: told by the resolve",
                 "new opened: waits for its first attempt",
-                "ok opened: delivered 2026-11-24 10:01:10 UTC, 1 attempt (m-1)",
+                "ok opened: delivered, 1 attempt (m-1)",
                 "ok resolved: waits for its first attempt",
             ]
         );
+        assert_eq!(
+            story.told.iter().map(|told| told.settled_at).collect::<Vec<_>>()[..3],
+            [Some(second(70)), None, Some(second(70))]
+        );
+        let line: Vec<_> = story.time_line().into_iter().map(|moment| (moment.at, moment.text)).collect();
+        assert_eq!(line.len(), 9);
+        assert_eq!(line[7], (second(70), "opened to ok: delivered, 1 attempt (m-1)".to_owned()));
+        assert_eq!(line[8].0, second(90), "what waits stands where it was committed");
         assert!(kept.store.incident(&incident("I9", Severity::P1, 0).id).await.unwrap().is_none());
     }
 

@@ -32,6 +32,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
         pulses,
         silences,
         flaps,
+        diagnoses,
     } = commit;
     versions.iter().try_for_each(|version| write_version(connection, version))?;
     runs.iter().try_for_each(|run| write_run(connection, run))?;
@@ -48,6 +49,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     bundles.iter().try_for_each(|bundle| bundles::write(connection, bundle))?;
     silences.iter().try_for_each(|silence| write_silence(connection, silence))?;
     flaps.iter().try_for_each(|(key, flap)| write_flap(connection, key, flap))?;
+    diagnoses.iter().try_for_each(|diagnosis| super::diagnoses::write(connection, diagnosis))?;
     pulses.iter().try_for_each(|(token, pulse)| write_pulse(connection, *token, pulse))
 }
 
@@ -276,6 +278,7 @@ mod tests {
             versions: vec![version("1.0.0", None), version("1.1.0", Some("1.0.0"))],
             bundles: Vec::new(),
             flaps: [(key("api"), flap()), (key("gone"), Flap::default())].into(),
+            diagnoses: Vec::new(),
             silences: vec![silence("S1", 900), silence("S2", 900), silence("S2", 60)],
             pulses: vec![(token(1), Pulse::since(second(0))), (token(2), Pulse::since(second(1)))],
         }

@@ -9,7 +9,7 @@ use crate::domain::time::Timestamp;
 /// How many runs, and how many bundles, go in one slice; some 20 ms.
 const RUNS_SLICE: u32 = 5_000;
 
-/// How many incidents go in one slice, each with its time line, its messages and its bundles.
+/// How many incidents go in one slice, each with its time line, its messages and what was seen of it.
 const INCIDENTS_SLICE: u32 = 200;
 
 /// How many free pages of 4 KiB are given back to the file system in one slice.
@@ -25,7 +25,7 @@ pub fn purge(connection: &Connection, before: Timestamp) -> Result<Done> {
     let bundles = super::bundles::purge(connection, before, RUNS_SLICE)?;
     let mut old_incidents = connection.prepare_cached(
         "SELECT id FROM incidents i
-         WHERE resolved_at < ?1
+         WHERE resolved_at < ?1 AND json_extract(body, '$.post_mortem_at') IS NULL
            AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.incident = i.id AND o.state = 'pending')
          ORDER BY resolved_at LIMIT ?2",
     )?;
@@ -34,6 +34,7 @@ pub fn purge(connection: &Connection, before: Timestamp) -> Result<Done> {
     let mut rows = runs + bundles;
     for delete in [
         "DELETE FROM bundles WHERE incident = ?1",
+        "DELETE FROM diagnoses WHERE incident = ?1",
         "DELETE FROM moments WHERE incident = ?1",
         "DELETE FROM outbox WHERE incident = ?1",
         "DELETE FROM replies WHERE incident = ?1",

@@ -13,6 +13,7 @@
 //! | `versions` | the version that a step last saw | probe, step | never |
 //! | `bundles` | what a run that failed left for whoever looks for its cause | its run | when ten later ones of its probe are there, and it is neither the first nor the latest of an incident; or when it is old, or with its incident |
 //! | `pulses` | what is known of a job elsewhere by its pings | the hash of its token | never |
+//! | `diagnoses` | what was looked at because an incident opened | incident, run | with its incident |
 //! | `silences` | what somebody wants nobody to be told of | its id | when it ended long ago |
 //! | `replies` | what a receiver said of an incident of its own accord | channel, its id there | with its incident |
 //!
@@ -34,6 +35,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
+    include_str!("migrations/0009.sql"),
 ];
 
 /// The version that this program works with.
@@ -77,7 +79,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [8, i64::from(super::APPLICATION_ID), 2, 13];
+        let expected = [9, i64::from(super::APPLICATION_ID), 2, 14];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);

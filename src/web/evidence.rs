@@ -30,7 +30,8 @@ pub fn evidence(view: &View<'_>, story: &IncidentStory) -> Markup {
     }
 }
 
-fn bundle(view: &View<'_>, bundle: &Bundle) -> Markup {
+/// What a run left, step by step.
+pub fn bundle(view: &View<'_>, bundle: &Bundle) -> Markup {
     let Bundle { steps, left_out } = bundle;
     html! {
         @if *left_out > 0 { p .dim { (left_out) " earlier exchanges had no room" } }

@@ -2,16 +2,17 @@
 
 use maud::{Markup, html};
 
-use super::evidence::evidence;
+use super::evidence::{self, evidence};
 use super::frame::{Frame, Place, REFRESH_SECONDS, page};
 use super::marks::{Tone, mark};
-use super::reasons;
 use super::units::list;
 use super::view::{LINE_MAX, VALUE_MAX, View};
+use super::{reasons, runbook};
+use crate::domain::figures::Figures;
 use crate::domain::incident::Incident;
 use crate::domain::names::ScheduleName;
 use crate::domain::time::{between, words};
-use crate::ports::IncidentStory;
+use crate::ports::{Diagnosis, IncidentStory, Told};
 
 /// The longest id that is looked up; ours have 26 characters.
 pub const ID_LENGTH_MAX: usize = 64;
@@ -24,7 +25,11 @@ pub fn incident(view: &View<'_>, story: &IncidentStory) -> Markup {
     let main = html! {
         h1 { span .(tone.class()) { (incident.severity) } " " (what) }
         p .lede { (lede(view, incident)) }
-        @if let Some(runbook) = runbook(view, incident) { p .runbook { (runbook) } }
+        p .runbook {
+            @if let Some(runbook) = runbook::button(view, incident) { (runbook) " " }
+            a .btn href={ (incident.id) "/war-room" } { "War-room text" } " "
+            @if !incident.is_open() { a .btn href={ (incident.id) "/post-mortem" } { "Post-mortem" } }
+        }
         div .two {
             div {
                 section .card .pad {
@@ -36,10 +41,12 @@ pub fn incident(view: &View<'_>, story: &IncidentStory) -> Markup {
                     @if incident.latest_failures == incident.first_failures { p .dim { "the same" } }
                     @else { (failures(view, &incident.latest_failures)) }
                 }
+                (diagnoses(view, story))
+                (runbook::texts(view, story))
                 section .card .pad {
                     h2 { "What happened" }
                     ol .tl {
-                        @for moment in &story.moments {
+                        @for moment in &story.time_line() {
                             li {
                                 time datetime=(crate::domain::time::rfc3339(moment.at)) { (view.exactly(moment.at)) }
                                 b { (view.text(&moment.what, 60)) }
@@ -47,13 +54,16 @@ pub fn incident(view: &View<'_>, story: &IncidentStory) -> Markup {
                             }
                         }
                     }
-                    @if story.moments.is_empty() { p .dim { "nothing is recorded" } }
+                    @if story.moments.is_empty() && story.told.is_empty() { p .dim { "nothing is recorded" } }
                 }
                 (evidence(view, story))
             }
             div {
                 section .card .pad { h2 { "In short" } (in_short(view, incident)) }
                 section .card .pad { h2 { "Told" } (told(view, story)) }
+                @if !story.nearby.is_empty() {
+                    section .card .pad { h2 { "About the same time" } (nearby(view, story)) }
+                }
             }
         }
     };
@@ -71,7 +81,8 @@ pub fn unknown(view: &View<'_>) -> Markup {
     page(view, &Frame { place: Place::Incident, title: "No such incident", tone: Tone::Unknown, refresh: None, main })
 }
 
-fn what(incident: &Incident) -> String {
+/// What is wrong, or was, in a few words.
+pub fn what(incident: &Incident) -> String {
     if incident.is_open() { incident.what() } else { incident.what_was() }
 }
 
@@ -95,6 +106,38 @@ fn failures(view: &View<'_>, failures: &[crate::domain::outcome::Failure]) -> Ma
     reasons::sides(view, Tone::Bad, failures)
 }
 
+/// What was looked at because it opened: in short, and in whole for who asks.
+fn diagnoses(view: &View<'_>, story: &IncidentStory) -> Markup {
+    html! {
+        @if !story.diagnoses.is_empty() {
+            section .card .pad .run {
+                h2 { "What diagnosis saw" }
+                @for Diagnosis { started_at, finding, bundle, .. } in &story.diagnoses {
+                    details {
+                        summary {
+                            (mark(Tone::of_verdict(&finding.verdict), &view.text(&finding.verdict, 60))) " " b { (finding.probe) } " "
+                            span .dim { (view.instant(*started_at)) }
+                            @if !finding.text.is_empty() { " " code { (view.text(&finding.text, LINE_MAX)) } }
+                        }
+                        (evidence::bundle(view, bundle))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn nearby(view: &View<'_>, story: &IncidentStory) -> Markup {
+    html! {
+        dl {
+            @for other in &story.nearby {
+                dt { (view.instant(other.opened_at)) }
+                dd { a href=(other.id) { (other.severity) " " (what(other)) } }
+            }
+        }
+    }
+}
+
 fn in_short(view: &View<'_>, incident: &Incident) -> Markup {
     let schedules = list(incident.schedules.iter().map(ScheduleName::as_str));
     let firing = list(incident.firing.keys().map(ScheduleName::as_str));
@@ -109,6 +152,9 @@ fn in_short(view: &View<'_>, incident: &Incident) -> Markup {
             @if let Some(taken) = &incident.acknowledged {
                 dt { "taken on" }
                 dd { (view.instant(taken.at)) " by " (view.text(&taken.to_string(), LINE_MAX)) }
+            }
+            @for (name, told) in Figures::of(incident).told() {
+                @if let Some(told) = told { dt { (name) } dd { (told) } }
             }
             @if let Some(window) = &incident.maintenance { dt { "maintenance" } dd { (window) } }
             dt { "seen by" } dd { (schedules) }
@@ -132,31 +178,14 @@ fn told(view: &View<'_>, story: &IncidentStory) -> Markup {
         @else if story.told.is_empty() { p .dim { "Nobody: no route takes it now." } }
         @if !story.told.is_empty() {
             dl {
-                @for (channel, event, outcome) in &story.told {
+                @for Told { channel, event, settled_at, became, .. } in &story.told {
                     dt { (channel) " " span .dim { (event.as_str()) } }
-                    dd { (view.text(outcome, VALUE_MAX)) }
+                    dd {
+                        (view.text(became, VALUE_MAX))
+                        @if let Some(at) = settled_at { " " span .dim { (view.instant(*at)) } }
+                    }
                 }
             }
         }
     }
-}
-
-/// The runbook where it is a URL that a browser may follow.
-pub fn runbook_link(view: &View<'_>, incident: &Incident) -> Option<Markup> {
-    let url = web_url(incident)?;
-    Some(html! { a href=(view.text(url, VALUE_MAX)) rel="noreferrer" { "runbook" } })
-}
-
-/// The runbook as the page has it: a button, or the path as text.
-fn runbook(view: &View<'_>, incident: &Incident) -> Option<Markup> {
-    if let Some(url) = web_url(incident) {
-        return Some(html! { a .btn href=(view.text(url, VALUE_MAX)) rel="noreferrer" { "Runbook" } });
-    }
-    let path = incident.runbook.as_deref()?;
-    Some(html! { "Runbook: " code { (view.text(path, LINE_MAX)) } })
-}
-
-fn web_url(incident: &Incident) -> Option<&str> {
-    let url = incident.runbook.as_deref()?;
-    (url.starts_with("https://") || url.starts_with("http://")).then_some(url)
 }

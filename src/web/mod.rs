@@ -11,7 +11,8 @@
 //! | `board` | what the status page says, before it is drawn |
 //! | `headline` | the one sentence on top |
 //! | `status`, `incident` | the two pages |
-//! | `evidence` | what a bad run left |
+//! | `evidence`, `runbook` | what a bad run left, and what to do about it |
+//! | `war_room`, `post_mortem` | the two texts of an incident, made of `paper` and `markdown` |
 //! | `frame`, `marks`, `chart`, `reasons`, `view`, `units` | what pages are made of |
 //!
 //! Pages work without a script, so that the policy can forbid every script. They stay current by `<meta http-equiv="refresh">`,
@@ -28,12 +29,17 @@ mod evidence;
 mod frame;
 mod headline;
 mod incident;
+mod markdown;
 mod marks;
+mod paper;
 mod ping;
+mod post_mortem;
 mod reasons;
+mod runbook;
 mod status;
 mod units;
 mod view;
+mod war_room;
 
 #[cfg(test)]
 mod tests;

@@ -18,13 +18,13 @@ use super::frame::Place;
 use super::ping::Door;
 use super::server::Web;
 use super::view::View;
-use super::{access, api, chart, incident, ping, status};
+use super::{access, api, chart, incident, ping, post_mortem, status, war_room};
 use crate::domain::incident::IncidentId;
 use crate::domain::text::harmless;
 use crate::domain::time::{Monotonic, earlier, rfc3339};
 use crate::engine::plan::Plan;
 use crate::engine::unrecorded::Trouble;
-use crate::ports::{Overview, StoreError};
+use crate::ports::{IncidentStory, Overview, StoreError};
 
 /// What goes with every answer. No script, no style but our own sheet, no frame, no form; nothing is kept anywhere.
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
@@ -45,6 +45,9 @@ const OVERVIEW_FRESH: Duration = Duration::from_secs(1);
 
 /// How long a page waits for the store.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The media type of the texts of an incident. They are Markdown, which browsers would save and not show.
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The media type of `OpenMetrics` text.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -68,6 +71,8 @@ pub fn router(web: Web, local: SocketAddr) -> Router {
     Router::new()
         .route("/", get(status_page))
         .route("/incidents/{id}", get(incident_page))
+        .route("/incidents/{id}/war-room", get(war_room_text))
+        .route("/incidents/{id}/post-mortem", get(post_mortem_text))
         .route("/style.css", get(style))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readiness))
@@ -151,6 +156,35 @@ async fn incident_page(State(room): State<Arc<Room>>, Path(id): Path<String>, ur
     }
 }
 
+async fn war_room_text(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
+    text_of(room, id, uri, war_room::war_room).await
+}
+
+async fn post_mortem_text(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
+    text_of(room, id, uri, post_mortem::post_mortem).await
+}
+
+/// A text of an incident, to be pasted elsewhere.
+async fn text_of(
+    State(room): State<Arc<Room>>,
+    Path(id): Path<String>,
+    uri: Uri,
+    write: fn(&View<'_>, &IncidentStory) -> String,
+) -> Response {
+    let plan = room.plan();
+    let (id, view) = (IncidentId(Arc::from(id)), room.view(&plan, &uri));
+    let answer = |status: StatusCode, text: String| (status, [(header::CONTENT_TYPE, TEXT)], text).into_response();
+    let unknown = || answer(StatusCode::NOT_FOUND, "there is no such incident\n".to_owned());
+    if id.0.len() > incident::ID_LENGTH_MAX {
+        return unknown();
+    }
+    match room.patiently(room.web.reader.incident(&id)).await {
+        Ok(Some(story)) => answer(StatusCode::OK, write(&view, &story)),
+        Ok(None) => unknown(),
+        Err(error) => answer(StatusCode::SERVICE_UNAVAILABLE, format!("the store cannot be read: {error}\n")),
+    }
+}
+
 fn html(status: StatusCode, page: Markup) -> Response {
     (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response()
 }
@@ -176,7 +210,8 @@ impl Room {
         *self.web.ready.borrow()
     }
 
-    fn view<'a>(&self, plan: &'a Plan, uri: &Uri) -> View<'a> {
+    /// What pages and texts are made with.
+    pub fn view<'a>(&self, plan: &'a Plan, uri: &Uri) -> View<'a> {
         let (trouble, lost) = (self.web.unrecorded.trouble(), self.web.unrecorded.lost());
         View { plan, now: self.web.clock.now(), live: uri.query() != Some("still"), trouble, lost }
     }
@@ -223,7 +258,7 @@ mod tests {
     use super::*;
     use crate::domain::time::Timestamp;
     use crate::engine::testing::{TestClock, plan_of};
-    use crate::ports::{IncidentStory, StatusReader};
+    use crate::ports::StatusReader;
     use futures::future::BoxFuture;
     use std::sync::atomic::{AtomicU32, Ordering};
     use tokio::sync::watch;

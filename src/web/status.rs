@@ -97,7 +97,7 @@ fn open(view: &View<'_>, incident: &Incident) -> Markup {
                 @else if incident.told.is_empty() { "nobody to tell" }
                 @else { "message to " (list(incident.told.iter().map(ChannelName::as_str))) }
                 @if let Some(taken) = &incident.acknowledged { " · taken on by " (view.text(&taken.to_string(), LINE_MAX)) }
-                @if let Some(runbook) = super::incident::runbook_link(view, incident) { " · " (runbook) }
+                @if let Some(runbook) = super::runbook::link(view, incident) { " · " (runbook) }
             }
         }
     }

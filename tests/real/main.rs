@@ -15,6 +15,7 @@ mod dns;
 mod dns_flags;
 mod drill;
 mod email;
+mod explaining;
 mod faults;
 #[cfg(feature = "grpc")]
 mod grpc;

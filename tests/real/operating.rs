@@ -55,7 +55,7 @@ fn pagerduty(receiver: &Receiver) -> String {
 }
 
 /// A command to a daemon: its exit code, what it printed, what it complained of.
-fn command(directory: &TempDir, daemon: &Daemon, arguments: &[&str]) -> (i32, String, String) {
+pub fn command(directory: &TempDir, daemon: &Daemon, arguments: &[&str]) -> (i32, String, String) {
     let (config, url) = (directory.path().to_str().expect("a path in UTF-8"), format!("http://{}", daemon.address));
     let arguments = [arguments, &["--config", config, "--url", &url]].concat();
     let Output { status, stdout, stderr } = output(&arguments, &[("USER", "ann")]);
@@ -64,7 +64,13 @@ fn command(directory: &TempDir, daemon: &Daemon, arguments: &[&str]) -> (i32, St
 }
 
 /// Asks the API: the status and the body.
-fn ask(daemon: &Daemon, method: &Method, path: &str, headers: &[(&str, &str)], body: Option<String>) -> (u16, Value) {
+pub fn ask(
+    daemon: &Daemon,
+    method: &Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<String>,
+) -> (u16, Value) {
     let url = format!("http://{}{path}", daemon.address);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

@@ -3,10 +3,11 @@
 //!
 //! [`shop`] is the shop, over HTTP and HTTPS, with its [`cache`] and its [`database`], and [`storefront`] what of it anybody
 //! may see; `news` are pushed over a WebSocket and `orders` answer over gRPC; [`certificate`] makes the certificate that it
-//! shows; [`names`] answers for its name; [`pager`] takes the alerts; [`export`] is a job that pings.
+//! shows; [`names`] answers for its name; [`cloud`] says how what it stands on is; [`pager`] takes the alerts; [`export`] is a job that pings.
 
 pub mod cache;
 pub mod certificate;
+pub mod cloud;
 pub mod database;
 pub mod export;
 pub mod names;
@@ -98,6 +99,7 @@ struct Places {
     pager: SocketAddr,
     cache: SocketAddr,
     database: SocketAddr,
+    cloud: SocketAddr,
     authority: String,
 }
 
@@ -110,6 +112,7 @@ impl Places {
         let (pager, pager_at) = listen().await.map_err(|error| fault("pager cannot listen", &error))?;
         let (cache, cache_at) = listen().await.map_err(|error| fault("cache cannot listen", &error))?;
         let (database, database_at) = listen().await.map_err(|error| fault("database cannot listen", &error))?;
+        let (cloud, cloud_at) = listen().await.map_err(|error| fault("cloud cannot listen", &error))?;
         #[cfg_attr(not(feature = "websocket"), expect(unused_variables, reason = "nobody is there to answer"))]
         let (news, news_at) = listen().await.map_err(|error| fault("news cannot listen", &error))?;
         #[cfg_attr(not(feature = "grpc"), expect(unused_variables, reason = "nobody is there to answer"))]
@@ -134,6 +137,7 @@ impl Places {
         #[cfg(feature = "grpc")]
         tasks.spawn(orders::serve(orders));
         tasks.spawn(pager::serve(pager));
+        tasks.spawn(cloud::serve(cloud, Arc::clone(shop)));
         let authority = certificate.authority_pem;
         Ok(Self {
             api: api_at,
@@ -142,6 +146,7 @@ impl Places {
             names: names_at,
             cache: cache_at,
             database: database_at,
+            cloud: cloud_at,
             news: news_at,
             orders: orders_at,
             pager: pager_at,
@@ -167,6 +172,7 @@ impl Places {
             ("DNS_SERVER", self.names.to_string()),
             ("CACHE", self.cache.to_string()),
             ("DATABASE", self.database.to_string()),
+            ("CLOUD_URL", format!("http://{}", self.cloud)),
             ("NEWS_URL", format!("ws://{}/", self.news)),
             ("ORDERS_URL", format!("grpc://{}", self.orders)),
             ("PAGER_URL", format!("http://{}/", self.pager)),

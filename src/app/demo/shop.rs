@@ -145,7 +145,8 @@ impl Shop {
         }
     }
 
-    fn is(&self, what: Breakage) -> bool {
+    /// Whether it is broken in that way.
+    pub fn is(&self, what: Breakage) -> bool {
         *self.broken.borrow() == Some(what)
     }
 

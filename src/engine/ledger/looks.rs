@@ -121,17 +121,14 @@ impl Ledger {
         }
     }
 
-    /// Takes note of a run off the slots that is not made.
-    pub fn refused(&mut self, extra: &ExtraRun, refusal: Refusal, now: Timestamp) {
-        if extra.why != Extra::Parent {
-            return;
-        }
+    /// Takes note of a look at a probe that is not made.
+    pub(super) fn look_is_refused(&mut self, probe: &ProbeName, refusal: Refusal, now: Timestamp) {
         match refusal {
-            Refusal::Busy => self.ask_again(&extra.probe, now),
+            Refusal::Busy => self.ask_again(probe, now),
             Refusal::Gone | Refusal::Slot | Refusal::Saturated => {
-                if let Some(look) = self.looks.going.get_mut(&extra.probe) {
+                if let Some(look) = self.looks.going.get_mut(probe) {
                     (look.until, look.ask_at) = (now, None);
-                    self.open.stir(&extra.probe);
+                    self.open.stir(probe);
                 }
             }
         }

@@ -25,7 +25,8 @@ impl Ledger {
     /// When something is due by the clock alone.
     pub fn next_due(&self) -> Option<Timestamp> {
         // Nobody is told before the first look is over, but what is in doubt is looked at.
-        let told_at = self.looked.or_else(|| self.open.next_due());
+        let of_post_mortems = || self.over.values().filter_map(|incident| incident.post_mortem_at).min();
+        let told_at = self.looked.or_else(|| self.open.next_due().into_iter().chain(of_post_mortems()).min());
         told_at.into_iter().chain(self.rechecks.next_at()).chain(self.looks.next_at()).min()
     }
 
@@ -43,6 +44,7 @@ impl Ledger {
         self.ask_looks(now);
         self.reconsider_quiet(now, commit);
         self.tell_who_was_missed(now, commit);
+        self.remind_of_post_mortems(now, commit);
         for of in self.open.due(now) {
             let Some(mut incident) = self.open.remove(&of) else { continue };
             if incident.quiet.is_some() {

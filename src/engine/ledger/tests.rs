@@ -13,6 +13,8 @@ use crate::engine::plan::SeverityPlan;
 use crate::engine::scheduler::extras::Refusal;
 use crate::engine::testing::{at, plan_of, schedule_of};
 
+mod explaining;
+
 fn name(text: &str) -> ProbeName {
     ProbeName::parse(text).unwrap()
 }
@@ -157,7 +159,14 @@ impl Story {
         let text = |incident: &Incident| serde_json::to_string(incident).unwrap();
         let loaded = Loaded {
             states: self.ledger.states.clone().into_iter().collect(),
-            incidents: self.ledger.open.iter().map(|(_, open)| serde_json::from_str(&text(open)).unwrap()).collect(),
+            incidents: self
+                .ledger
+                .open
+                .iter()
+                .map(|(_, open)| open)
+                .chain(self.ledger.over.values())
+                .map(|incident| serde_json::from_str(&text(incident)).unwrap())
+                .collect(),
             silences: self.ledger.silences.clone(),
             flaps: self.ledger.flaps.clone().into_iter().collect(),
             ..Loaded::default()
@@ -510,7 +519,7 @@ fn with_severities() -> Story {
     let escalate = vec![ChannelName::parse("boss").unwrap(), ChannelName::parse("ops").unwrap()];
     let acknowledge = Some(Duration::from_secs(900));
     plan.severities = [
-        (Severity::P2, SeverityPlan { acknowledge, escalate, hold: None }),
+        (Severity::P2, SeverityPlan { acknowledge, escalate, ..SeverityPlan::default() }),
         (Severity::P3, SeverityPlan { hold: Some(hold), ..SeverityPlan::default() }),
     ]
     .into();
@@ -980,7 +989,7 @@ fn a_look_that_is_refused_is_tried_again_or_not_waited_for() {
         let mut story = Story::of(plan_with_need());
         story.runs("tier", "probe-1", "xx");
         let wish = story.ledger.take_wanted().remove(0);
-        story.ledger.refused(&wish, refusal, story.now());
+        story.ledger.refused(&wish, refusal, story.now(), &mut Commit::default());
         assert_eq!((story.wishes(2).len(), story.heard().len()), (wishes, told), "{refusal:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Which versions the targets say they are, and what changed shortly before an incident.
+//! Which versions the targets say they are.
 
 use std::time::Duration;
 
@@ -6,14 +6,8 @@ use super::{Ledger, moment};
 use crate::domain::incident::Version;
 use crate::domain::judge::Aspect;
 use crate::domain::outcome::Run;
-use crate::domain::time::{Timestamp, between};
+use crate::domain::time::between;
 use crate::ports::Commit;
-
-/// How long before an incident a change may have been its cause.
-const SHORTLY: Duration = Duration::from_secs(3_600);
-
-/// How many changes are told of one incident.
-const CHANGES_MAX: usize = 10;
 
 /// Where several versions answer in turn, a change is told this often at most.
 const CHANGE_TOLD_EVERY: Duration = Duration::from_secs(300);
@@ -44,15 +38,5 @@ impl Ledger {
             commit.put_version(seen.clone());
             self.versions.insert((run.probe.clone(), step.name.clone()), seen);
         }
-    }
-
-    /// The changes of the hour before, the latest last: whichever probe saw them, since one part of a system breaks
-    /// another.
-    pub(super) fn changes_before(&self, since: Timestamp, now: Timestamp) -> Vec<(Timestamp, String)> {
-        let recent = |version: &&Version| version.since <= now && between(version.since, since) < SHORTLY;
-        let changes = self.versions.values().filter(recent);
-        let mut changes: Vec<_> = changes.filter_map(|version| Some((version.since, version.change()?))).collect();
-        changes.sort();
-        changes.split_off(changes.len().saturating_sub(CHANGES_MAX))
     }
 }

@@ -59,6 +59,7 @@ fn blocks(notification: &Notification, story: &Story) -> Vec<Value> {
         Event::Opened | Event::Reminder | Event::Escalated => "🔴",
         Event::Resolved if notification.is_of_all() => "🟢",
         Event::Acknowledged | Event::Resolved => "🟡",
+        Event::PostMortem => "📝",
     };
     let mut blocks = vec![
         json!({ "type": "header", "text": plain(&format!("{mark} {}", heading(notification)), HEADER_MAX) }),

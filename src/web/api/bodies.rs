@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::incident::{Acknowledgement, Event, Incident, IncidentId, Severity};
+use crate::domain::figures::Figures;
+use crate::domain::incident::{Acknowledgement, Event, Finding, Incident, IncidentId, Severity};
 use crate::domain::judge::Aspect;
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName, WindowName};
 use crate::domain::outcome::Failure;
@@ -12,7 +13,7 @@ use crate::domain::probe::Labels;
 use crate::domain::quiet::{Matchers, Silence};
 use crate::domain::time::{Length, Timestamp};
 use crate::engine::plan::WebPlan;
-use crate::ports::{IncidentStory, UndeliveredRow};
+use crate::ports::{IncidentStory, Told, UndeliveredRow};
 
 /// Somebody takes an incident on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,10 +140,44 @@ pub struct IncidentBody {
     pub url: Option<String>,
     /// What changed shortly before, in words.
     pub changes: Vec<String>,
+    /// What was looked at because it opened, in short.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    /// How long things took.
+    #[serde(default)]
+    pub figures: FiguresBody,
     /// The failures of the run that fired first.
     pub first_failures: Vec<Failure>,
     /// The failures of the latest bad run.
     pub latest_failures: Vec<Failure>,
+}
+
+/// How long things took in an incident, in seconds; absent what has not come yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FiguresBody {
+    /// From the first bad run to the opening.
+    pub detect_seconds: f64,
+    /// From there until somebody took it on.
+    pub acknowledge_seconds: Option<f64>,
+    /// From the first bad run until it was over.
+    pub resolve_seconds: Option<f64>,
+}
+
+impl From<Figures> for FiguresBody {
+    fn from(figures: Figures) -> Self {
+        Self {
+            detect_seconds: figures.detect.as_secs_f64(),
+            acknowledge_seconds: figures.acknowledge.map(|length| length.as_secs_f64()),
+            resolve_seconds: figures.resolve.map(|length| length.as_secs_f64()),
+        }
+    }
+}
+
+/// A text of an incident, as Markdown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Text {
+    /// The text.
+    pub text: String,
 }
 
 impl IncidentBody {
@@ -172,6 +207,8 @@ impl IncidentBody {
             runbook: incident.runbook.clone(),
             url: web.page_of(id),
             changes: incident.changes.clone(),
+            findings: incident.findings.clone(),
+            figures: Figures::of(incident).into(),
             first_failures: incident.first_failures.clone(),
             latest_failures: incident.latest_failures.clone(),
         }
@@ -216,6 +253,9 @@ pub struct Message {
     pub channel: ChannelName,
     /// What happened.
     pub event: Event,
+    /// When its fate was settled; absent while it waits.
+    #[serde(default)]
+    pub settled_at: Option<Timestamp>,
     /// What became of it, in words.
     pub became: String,
 }
@@ -228,7 +268,9 @@ impl Story {
         Self {
             incident: IncidentBody::of(&story.incident, web),
             moments: moments.map(|moment| MomentBody { at: moment.at, what: moment.what, text: moment.text }).collect(),
-            messages: told.map(|(channel, event, became)| Message { channel, event, became }).collect(),
+            messages: told
+                .map(|Told { channel, event, settled_at, became, .. }| Message { channel, event, settled_at, became })
+                .collect(),
         }
     }
 }

@@ -4,18 +4,21 @@ use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::answers::{Trouble, answer, done};
-use super::bodies::{Acknowledge, Done, IncidentBody, Incidents, Note, Story};
+use super::bodies::{Acknowledge, Done, IncidentBody, Incidents, Note, Story, Text};
 use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::time::clock;
 use crate::engine::desk::DeskError;
 use crate::engine::ledger::acts::{Act, ActError};
+use crate::ports::IncidentStory;
 use crate::web::incident::ID_LENGTH_MAX;
 use crate::web::routes::Room;
+use crate::web::view::View;
+use crate::web::{post_mortem, war_room};
 
 /// Which incidents.
 #[derive(Debug, Default, Deserialize)]
@@ -48,6 +51,29 @@ pub async fn one(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Resul
     let (plan, id) = (room.plan(), known_id(id)?);
     let story = room.patiently(room.web.reader.incident(&id)).await?.ok_or_else(|| unknown(&id))?;
     Ok(answer(&*plan.secrets, StatusCode::OK, &Story::of(story, &plan.web)))
+}
+
+/// The text of its war room.
+pub async fn war_room(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Result<Response, Trouble> {
+    text_of(room, id, uri, war_room::war_room).await
+}
+
+/// The beginning of its post-mortem.
+pub async fn post_mortem(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Result<Response, Trouble> {
+    text_of(room, id, uri, post_mortem::post_mortem).await
+}
+
+async fn text_of(
+    State(room): State<Arc<Room>>,
+    Path(id): Path<String>,
+    uri: Uri,
+    write: fn(&View<'_>, &IncidentStory) -> String,
+) -> Result<Response, Trouble> {
+    room.when_ready()?;
+    let (plan, id) = (room.plan(), known_id(id)?);
+    let story = room.patiently(room.web.reader.incident(&id)).await?.ok_or_else(|| unknown(&id))?;
+    let text = write(&room.view(&plan, &uri), &story);
+    Ok(answer(&*plan.secrets, StatusCode::OK, &Text { text }))
 }
 
 /// Somebody takes it on.

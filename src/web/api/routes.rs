@@ -15,6 +15,8 @@ pub fn routes() -> Router<Arc<Room>> {
     Router::new()
         .route("/incidents", get(incidents::all))
         .route("/incidents/{id}", get(incidents::one))
+        .route("/incidents/{id}/war-room", get(incidents::war_room))
+        .route("/incidents/{id}/post-mortem", get(incidents::post_mortem))
         .route("/incidents/{id}/acknowledge", post(incidents::acknowledge))
         .route("/incidents/{id}/notes", post(incidents::note))
         .route("/silences", get(silences::all).post(silences::begin))

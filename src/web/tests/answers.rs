@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::fixture::{Fixed, INCIDENT, NOW, Told, broken, incident, plan, story};
+use super::fixture::{Fixed, INCIDENT, NOW, Reader, broken, incident, plan, story};
 use crate::domain::incident::IncidentId;
 use crate::domain::names::SecretName;
 use crate::domain::outcome::{Failure, Observation};
@@ -65,7 +65,7 @@ async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> 
 }
 
 async fn served(plan: Plan) -> Served {
-    let reader = Told { overview: broken(), story: Some(story(incident())) };
+    let reader = Reader { overview: broken(), story: Some(story(incident())) };
     served_by(plan, Arc::new(reader), true).await
 }
 
@@ -222,7 +222,7 @@ async fn beyond_loopback_nothing_is_shown_without_a_token() {
 
 #[tokio::test]
 async fn it_is_ready_when_the_state_is_loaded() {
-    let served = served_by(plan(), Arc::new(Told::default()), false).await;
+    let served = served_by(plan(), Arc::new(Reader::default()), false).await;
     served.ready.send_replace(false);
     assert!(served.get("/healthz").await.ends_with("\r\n\r\nok\n"));
     let answer = served.get("/readyz").await;
@@ -382,7 +382,7 @@ fn body(answer: &str) -> serde_json::Value {
 async fn programs_read_incidents_without_secrets() {
     let mut incident = incident();
     incident.latest_failures[0].actual = Some("hunter2 \u{1b}[2J".to_owned());
-    let told = Told { overview: broken(), story: Some(story(incident)) };
+    let told = Reader { overview: broken(), story: Some(story(incident)) };
     let served = served_by(plan(), Arc::new(told), true).await;
     let story = body(&served.get(&format!("/api/v1/incidents/{INCIDENT}")).await);
     insta::assert_snapshot!(format!("{story:#}"));

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use crate::domain::exchange::{Assertion, Bundle, Captured, Exchange, StepRecord};
 use crate::domain::expression::{Explanation, Part};
-use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity};
+use crate::domain::incident::{Event, Finding, Incident, IncidentId, Moment, Severity};
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Phases, Run, RunId, SlotOutcome, Verdict};
 use crate::domain::probe::Labels;
@@ -18,7 +18,9 @@ use crate::domain::schedule::{Cadence, Schedule};
 use crate::domain::time::{Timestamp, earlier};
 use crate::engine::plan::Plan;
 use crate::engine::testing::{at, plan_of, schedule_of, step};
-use crate::ports::{IncidentStory, KeptBundle, Overview, RunSummary, SecretError, Secrets, StatusReader, StoreError};
+use crate::ports::{
+    Diagnosis, IncidentStory, KeptBundle, Overview, RunSummary, SecretError, Secrets, StatusReader, StoreError, Told,
+};
 use crate::web::view::View;
 
 /// When the fixture is looked at.
@@ -42,12 +44,12 @@ impl Secrets for Fixed {
 
 /// What a reader answers, always.
 #[derive(Clone, Default)]
-pub struct Told {
+pub struct Reader {
     pub overview: Overview,
     pub story: Option<IncidentStory>,
 }
 
-impl StatusReader for Told {
+impl StatusReader for Reader {
     fn overview(&self, _: Timestamp) -> BoxFuture<'_, Result<Overview, StoreError>> {
         Box::pin(std::future::ready(Ok(self.overview.clone())))
     }
@@ -185,9 +187,16 @@ pub fn story(incident: Incident) -> IncidentStory {
         moment("2026-11-24T09:14:31.118Z", "opened", "P1, by reachability"),
         moment("2026-11-24T09:14:31.118Z", "told", "oncall, ops"),
     ];
+    let message = |to: &str, settled_at: Option<&str>, became: &str| Told {
+        channel: ChannelName::parse(to).unwrap(),
+        event: Event::Opened,
+        committed_at: at("2026-11-24T09:14:31.118Z"),
+        settled_at: settled_at.map(at),
+        became: became.to_owned(),
+    };
     let told = vec![
-        (ChannelName::parse("oncall").unwrap(), Event::Opened, "delivered at 09:14:33 UTC, 202".to_owned()),
-        (ChannelName::parse("ops").unwrap(), Event::Opened, "waiting after 2 attempts: connection refused".to_owned()),
+        message("oncall", Some("2026-11-24T09:14:33.204Z"), "delivered, 1 attempt (202)"),
+        message("ops", None, "waits after 2 attempts: connection refused"),
     ];
     let nothing = StepRecord {
         name: StepName::parse("login").unwrap(),
@@ -200,7 +209,22 @@ pub fn story(incident: Incident) -> IncidentStory {
         left(&incident, "2026-11-24T09:14:31.010Z", "01KB2H8Q4V000000000000RUN0", refused),
         left(&incident, "2026-11-24T09:17:31.044Z", "01KB2H8Q4V000000000000RUN7", degraded_answer("HTTP/1.1 200 OK")),
     ];
-    IncidentStory { incident, moments, told, bundles }
+    let finding = Finding {
+        probe: ProbeName::parse("database-status").unwrap(),
+        verdict: "failed".to_owned(),
+        text: r#"json.TableStatus was "UPDATING""#.to_owned(),
+    };
+    let diagnoses = vec![Diagnosis {
+        incident: incident.id.clone(),
+        run: RunId(Arc::from("01KB2H8Q4V000000000000RUN3")),
+        started_at: at("2026-11-24T09:14:31.204Z"),
+        finding,
+        bundle: Arc::new(degraded_answer("HTTP/1.1 200 OK")),
+    }];
+    let mut other = incident.clone();
+    other.id = IncidentId(Arc::from("01KB2H8Q4V0000000000000001"));
+    other.probe = ProbeName::parse("cache").unwrap();
+    IncidentStory { incident, moments, told, bundles, diagnoses, nearby: vec![other] }
 }
 
 fn left(incident: &Incident, started_at: &str, run: &str, bundle: Bundle) -> KeptBundle {

@@ -79,7 +79,7 @@ fn pages(text: &str) -> Vec<String> {
     let mut told = story(open);
     told.moments[0].text = text.to_owned();
     told.moments[1].what = text.to_owned();
-    told.told[0].2 = text.to_owned();
+    told.told[0].became = text.to_owned();
     told.bundles[1].bundle = Arc::new(degraded_answer(text));
     let mut by_path = told.clone();
     by_path.incident.runbook = Some(text.to_owned());

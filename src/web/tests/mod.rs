@@ -1,6 +1,7 @@
 //! Pages as text, access as a table, and real connections.
 
 mod answers;
-mod fixture;
+pub mod fixture;
 mod hostile;
 mod pages;
+mod papers;

@@ -163,8 +163,21 @@ fn pages(incident: &Incident) -> Vec<String> {
     overview.last.insert(("often".parse().unwrap(), probe()), run);
     let said = incident.labels["note"].clone();
     let moment = Moment { incident: incident.id.clone(), at: at(), what: said.clone(), text: said.clone() };
-    let told = vec![("pager".parse().unwrap(), Event::Opened, said)];
-    let story = IncidentStory { incident: incident.clone(), moments: vec![moment], told, bundles: Vec::new() };
+    let told = vec![roundsman::ports::Told {
+        channel: "pager".parse().unwrap(),
+        event: Event::Opened,
+        committed_at: at(),
+        settled_at: None,
+        became: said,
+    }];
+    let story = IncidentStory {
+        incident: incident.clone(),
+        moments: vec![moment],
+        told,
+        bundles: Vec::new(),
+        diagnoses: Vec::new(),
+        nearby: vec![incident.clone()],
+    };
     let web = Web {
         reader: Arc::new(Told { overview, story }),
         clock: Arc::new(SystemClock::start()),
