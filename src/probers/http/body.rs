@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use async_compression::tokio::bufread::{BrotliDecoder, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
 use async_compression::zstd::DParameter;
 use bytes::{Buf as _, Bytes, BytesMut};
+use futures::future::BoxFuture;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use hyper::body::{Body as _, Incoming};
@@ -66,36 +67,54 @@ pub async fn read(
         return Err(BodyError::TooLarge);
     }
     let mut raw = Raw { incoming: body, chunk: Bytes::new(), bytes: 0, bytes_max: bytes_max + packing };
-    let result = unpack(driver, &mut raw, &codings, bytes_max, &mut arrived.bytes).await;
+    // The answer to a HEAD, and a body that is empty, were not packed, whatever their head says.
+    let result = match driver.with(raw.fill_buf()).await {
+        Ok([]) => Ok(()),
+        Ok(_) if codings.is_empty() => read_to_end(driver, &mut raw, bytes_max, &mut arrived.bytes).await,
+        Ok(_) => unpack(driver, &mut raw, &codings, bytes_max, &mut arrived.bytes).await,
+        Err(error) => Err(error),
+    };
     arrived.wire_bytes = raw.bytes;
     result.map_err(|error| error_of(error, &codings))
 }
 
-async fn unpack(
+/// Takes off the outermost packing, and with it those within, whose readers borrow from it: when they are done each has to
+/// have come to the end of what it read.
+fn unpack<'a>(
+    driver: &'a mut Driver,
+    packed: &'a mut (dyn AsyncBufRead + Send + Unpin),
+    codings: &'a [Coding],
+    bytes_max: u64,
+    into: &'a mut BytesMut,
+) -> BoxFuture<'a, io::Result<()>> {
+    Box::pin(async move {
+        let Some((coding, within)) = codings.split_last() else {
+            return read_to_end(driver, packed, bytes_max, into).await;
+        };
+        let is_zlib = *coding == Coding::Deflate && looks_like_zlib(driver.with(packed.fill_buf()).await?);
+        let unpacked = coding.unpacked(&mut *packed, is_zlib);
+        // Between the layers there is no more than the last one could need.
+        let unpacked = unpacked.take(if within.is_empty() { u64::MAX } else { bytes_max + PACKING_BYTES_MAX });
+        let mut unpacked = BufReader::with_capacity(BUFFER_BYTES, unpacked);
+        unpack(&mut *driver, &mut unpacked, within, bytes_max, into).await?;
+        drop(unpacked);
+        // An answer is whole when its connection says so, whatever the packing thinks.
+        let rest = driver.with(packed.fill_buf()).await?;
+        if rest.is_empty() { Ok(()) } else { Err(io::Error::other("more follows its end")) }
+    })
+}
+
+async fn read_to_end(
     driver: &mut Driver,
-    raw: &mut Raw,
-    codings: &[Coding],
+    reader: &mut (dyn AsyncBufRead + Send + Unpin),
     bytes_max: u64,
     into: &mut BytesMut,
 ) -> io::Result<()> {
-    // The answer to a HEAD, and a body that is empty, were not packed, whatever their head says.
-    if driver.with(raw.fill_buf()).await?.is_empty() {
-        return Ok(());
-    }
-    let mut reader: Box<dyn AsyncBufRead + Send + Unpin + '_> = Box::new(&mut *raw);
-    for (layer, coding) in codings.iter().rev().enumerate() {
-        let is_last = layer + 1 == codings.len();
-        let is_zlib = *coding == Coding::Deflate && looks_like_zlib(driver.with(reader.fill_buf()).await?);
-        let unpacked = coding.unpacked(reader, is_zlib);
-        // Between the layers there is no more than the last one could need.
-        let unpacked = unpacked.take(if is_last { u64::MAX } else { bytes_max + PACKING_BYTES_MAX });
-        reader = Box::new(BufReader::with_capacity(BUFFER_BYTES, unpacked));
-    }
     loop {
         let chunk = driver.with(reader.fill_buf()).await?;
         let length = chunk.len();
         if length == 0 {
-            break;
+            return Ok(());
         }
         if (into.len() + length) as u64 > bytes_max {
             return Err(io::Error::other(TooLarge));
@@ -103,9 +122,6 @@ async fn unpack(
         into.extend_from_slice(chunk);
         reader.consume(length);
     }
-    drop(reader);
-    // An answer is whole when its connection says so, whatever the packing thinks.
-    if driver.with(raw.fill_buf()).await?.is_empty() { Ok(()) } else { Err(io::Error::other("more follows its end")) }
 }
 
 fn error_of(error: io::Error, codings: &[Coding]) -> BodyError {

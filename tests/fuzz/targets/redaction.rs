@@ -28,7 +28,10 @@ pub fn target(data: &[u8]) -> Taken {
         b'l' => (with_lower_digits(&utf8_percent_encode(&secret, NON_ALPHANUMERIC).to_string()), before),
         b'u' => (utf8_percent_encode(&secret, UNRESERVED).to_string(), before),
         b'f' => (url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(), before),
-        b'j' => (Value::from(secret.as_str()).to_string().trim_matches('"').to_owned(), before),
+        b'j' => {
+            let quoted = Value::from(secret.as_str()).to_string();
+            (quoted[1..quoted.len() - 1].to_owned(), before)
+        }
         b'h' => (hex(&secret), before),
         b'H' => (hex(&secret).to_uppercase(), before),
         b's' => (STANDARD.encode(&secret), before),
