@@ -14,6 +14,7 @@ use super::destinations;
 use super::each::{Expanded, expand};
 use super::files::{Files, Folder, ROOT_FILE};
 use super::filled::Filled;
+use super::heartbeat::heartbeat;
 use super::probes::{Made, ProbeMaker, WrittenProbe, check_budget, check_labels};
 use super::raw::{RawRoot, RawSchedule, RawWeb};
 use super::resolve::{self, Environment, References, identity};
@@ -125,7 +126,7 @@ fn plan_of(
     }
     let mut root = references.resolve(written_root, problems);
     take_literal_secrets(&mut root, problems);
-    let raw: RawRoot = read(&root, problems).unwrap_or_default();
+    let mut raw: RawRoot = read(&root, problems).unwrap_or_default();
 
     let secrets: Arc<dyn Secrets> = Arc::new(DeclaredSecrets::new(
         raw.secrets.clone(),
@@ -188,6 +189,7 @@ fn plan_of(
     }
     let maintenance = windows::windows(&raw.maintenance, &known, problems);
     let publishers = destinations::publishers(&raw.publish, surroundings.kinds.publishers, &building, problems);
+    let heartbeat = heartbeat(raw.heartbeat.take(), &surroundings.kinds, &building, problems);
     let store = store(directory, &raw, problems);
     let web = web(&raw.web, problems);
 
@@ -209,6 +211,7 @@ fn plan_of(
         routes,
         severities,
         maintenance,
+        heartbeat,
         publishers,
         secrets,
         secrets_used,

@@ -11,6 +11,7 @@ pub mod destinations;
 mod each;
 mod files;
 pub mod filled;
+mod heartbeat;
 mod hours;
 mod kinds;
 pub mod load;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::fanout::Fanout;
 use super::plan::Plan;
 use super::runner::{new_id, said};
+use super::vitals::{Part, Vitals};
 use crate::domain::incident::Event;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::names::ChannelName;
@@ -39,8 +40,8 @@ const UNAUTHORIZED_REST: Duration = Duration::from_secs(300);
 /// When an incident has been over for this long its messages are given up on.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(86_400);
 
-/// The outbox is looked at least this often, should a wake be missed.
-const LOOK: Duration = Duration::from_secs(10);
+/// The outbox is looked at least this often, should a wake be missed, and because who looks after us wants to see it turn.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// The deliverer.
 pub struct Deliverer {
@@ -56,6 +57,8 @@ pub struct Deliverer {
     pub wake: Arc<Notify>,
     /// Told to stop: what is being sent is finished or tried again by the next process.
     pub stop: CancellationToken,
+    /// Is told of every turn.
+    pub vitals: Arc<Vitals>,
 }
 
 struct Attempt {
@@ -89,10 +92,17 @@ impl Deliverer {
         let mut work = Work::default();
         self.retry_all().await;
         loop {
+            self.vitals.turned(Part::Deliverer);
             self.record(&mut work).await;
             let now = self.clock.now();
-            let due = match self.store.due_deliveries(now, ATTEMPTS_MAX).await {
-                Ok(due) => due,
+            let due = self.vitals.waiting(Part::Deliverer, self.store.due_deliveries(now, ATTEMPTS_MAX));
+            let due = match due.await {
+                Ok(due) => {
+                    if work.rest_until.is_none() {
+                        self.vitals.turned(Part::Outbox);
+                    }
+                    due
+                }
                 Err(error) => {
                     tracing::error!("the outbox cannot be read: {error}");
                     Due::default()
@@ -147,7 +157,8 @@ impl Deliverer {
 
     /// A start or a reload may have mended what the messages wait for.
     async fn retry_all(&self) {
-        if let Err(error) = self.store.retry_deliveries(self.clock.now()).await {
+        let retried = self.vitals.waiting(Part::Deliverer, self.store.retry_deliveries(self.clock.now()));
+        if let Err(error) = retried.await {
             tracing::warn!("messages that rest go on resting: {error}");
         }
     }
@@ -220,7 +231,8 @@ impl Deliverer {
             return;
         }
         while let Some((delivery, settlement)) = work.unrecorded.front() {
-            if let Err(error) = self.store.settle(delivery, settlement.clone()).await {
+            let settled = self.vitals.waiting(Part::Deliverer, self.store.settle(delivery, settlement.clone()));
+            if let Err(error) = settled.await {
                 if work.rest_until.is_none() {
                     tracing::error!(channel = %delivery.channel, "what became of a message cannot be recorded: {error}");
                 }
@@ -525,6 +537,7 @@ mod tests {
             fanout: Fanout::default(),
             wake: Arc::default(),
             stop: stop.clone(),
+            vitals: Arc::new(Vitals::new(clock.clone())),
         };
         let mut task = JoinSet::new();
         task.spawn(deliverer.run());

@@ -12,6 +12,7 @@ use super::ledger::acts::{Act, ActError};
 use super::ledger::silences::Silencing;
 use super::plan::Plan;
 use super::scheduler::Ended;
+use super::vitals::{Part, Vitals};
 use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
 use crate::domain::quiet::{Silence, SilenceError};
@@ -41,8 +42,9 @@ const STORE_REST_MAX: Duration = Duration::from_secs(15);
 /// How often it is said that the store still fails.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// How long the dispatcher sleeps when nothing comes: what is due is due by the wall clock, which may be set.
-const LOOK: Duration = Duration::from_secs(60);
+/// How long the dispatcher sleeps when nothing comes: what is due is due by the wall clock, which may be set, and who looks
+/// after us wants to see it turn.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// It does not turn more often than this for what is due.
 const TURN_MIN: Duration = Duration::from_secs(1);
@@ -101,6 +103,8 @@ pub struct Dispatcher {
     pub wake: Arc<Notify>,
     /// What is not in the store yet; at first what opening the ledger changed.
     pub unrecorded: Commit,
+    /// Is told of every turn.
+    pub vitals: Arc<Vitals>,
 }
 
 /// How the store has failed so far.
@@ -121,6 +125,10 @@ impl Dispatcher {
         self.ledger.catch_up(self.clock.now(), &mut self.unrecorded);
         self.commit(&mut outage).await;
         loop {
+            self.vitals.turned(Part::Dispatcher);
+            if outage.is_none() {
+                self.vitals.turned(Part::Commits);
+            }
             let wake_at = self.wake_at(outage);
             let (mut told, mut answer) = (Vec::new(), None);
             let mut gathers = false;
@@ -214,7 +222,7 @@ impl Dispatcher {
             return;
         }
         let commit = Arc::new(std::mem::take(&mut self.unrecorded));
-        let result = self.store.commit(Arc::clone(&commit)).await;
+        let result = self.vitals.waiting(Part::Dispatcher, self.store.commit(Arc::clone(&commit))).await;
         // Copied only while a store that failed still holds it.
         let commit = Arc::unwrap_or_clone(commit);
         match result {
@@ -375,6 +383,7 @@ mod tests {
             fanout: Fanout::default(),
             wake: Arc::default(),
             unrecorded,
+            vitals: Arc::new(Vitals::new(Arc::clone(&clock) as _)),
         };
         let mut task = tokio::task::JoinSet::new();
         task.spawn(dispatcher.run());

@@ -8,7 +8,9 @@
 //! | [`deliverer`] | nothing | the wake | asks the store what is due; attempts → notifiers |
 //! | [`janitor`] | debts: cleanups that are owed | debts of runs | cleanups, erased debts → store |
 //! | [`fanout`] | a publisher each | samples | publishers |
+//! | [`heart`] | nothing | how the loops stand | a sample each minute, pings → whoever looks after us |
 //!
+//! Every loop tells [`vitals`] that it turned, and the thread of [`watchdog`] ends a process in which one stands still.
 //! [`pulses`] has no task: the web brings it the pings of jobs elsewhere, and probers ask it.
 //!
 //! Arrows go one way only, and every channel is bounded. When the process ends the tasks end in that order, each after
@@ -20,6 +22,7 @@ pub mod deliverer;
 pub mod dispatcher;
 pub mod facts;
 pub mod fanout;
+pub mod heart;
 pub mod janitor;
 pub mod journal;
 pub mod ledger;
@@ -33,6 +36,8 @@ pub mod slots;
 pub mod stalls;
 pub mod start;
 pub mod threads;
+pub mod vitals;
+pub mod watchdog;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::deliverer::Deliverer;
 use super::dispatcher::{Dispatcher, Notice};
 use super::fanout::{FLUSH_MAX, Fanout};
+use super::heart::Heart;
 use super::janitor::Janitor;
 use super::journal::Journal;
 use super::ledger::Ledger;
@@ -19,6 +20,7 @@ use super::pulses::Pulses;
 use super::runner::Runner;
 use super::scheduler::{Command, Ended, Scheduler, Wiring};
 use super::threads::Threads;
+use super::vitals::Vitals;
 use crate::ports::{Clock, Commit, Store, StoreError, TickSource};
 
 /// How many ended runs wait for the dispatcher; beyond it the scheduler waits, which the lateness of runs then shows.
@@ -66,6 +68,8 @@ pub struct Engine {
     dispatcher: JoinSet<()>,
     deliverer: JoinSet<()>,
     publishers: JoinSet<()>,
+    heart: JoinSet<()>,
+    vitals: Arc<Vitals>,
 }
 
 impl Engine {
@@ -82,6 +86,7 @@ impl Engine {
         let mut unrecorded = Commit::default();
         let ledger = Ledger::open(Arc::clone(&plan), loaded, clock.now(), &mut unrecorded);
 
+        let vitals = Arc::new(Vitals::new(Arc::clone(&clock)));
         let mut publishers = JoinSet::new();
         fanout.take(&plan, &clock, &mut publishers);
         let (ended_sender, ended) = mpsc::channel::<Ended>(ENDED_WAITING_MAX);
@@ -103,6 +108,7 @@ impl Engine {
             fanout: fanout.clone(),
             stop: stop_runs.clone(),
             threads: Arc::clone(&threads),
+            vitals: Arc::clone(&vitals),
         };
         let (mut scheduler, mut dispatcher, mut deliverer) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         let cleaning = Janitor {
@@ -127,6 +133,7 @@ impl Engine {
             fanout: fanout.clone(),
             wake: Arc::clone(&wake),
             unrecorded,
+            vitals: Arc::clone(&vitals),
         };
         dispatcher.spawn(dispatching.run());
         let delivering = Deliverer {
@@ -136,8 +143,17 @@ impl Engine {
             fanout: fanout.clone(),
             wake,
             stop: stop_deliverer.clone(),
+            vitals: Arc::clone(&vitals),
         };
         deliverer.spawn(delivering.run());
+        let beating = Heart {
+            clock: Arc::clone(&clock),
+            vitals: Arc::clone(&vitals),
+            fanout: fanout.clone(),
+            plan: plans.subscribe(),
+        };
+        let mut heart = JoinSet::new();
+        heart.spawn(beating.run());
 
         Ok(Self {
             clock,
@@ -153,6 +169,8 @@ impl Engine {
             dispatcher,
             deliverer,
             publishers,
+            heart,
+            vitals,
         })
     }
 
@@ -164,6 +182,11 @@ impl Engine {
     /// Where those who serve people bring what they do about incidents.
     pub fn notices(&self) -> mpsc::Sender<Notice> {
         self.notices.clone()
+    }
+
+    /// How its loops stand, for who watches them.
+    pub fn vitals(&self) -> Arc<Vitals> {
+        Arc::clone(&self.vitals)
     }
 
     /// Where metrics of the process itself go.
@@ -199,6 +222,7 @@ impl Engine {
             _ = self.dispatcher.join_next() => "the dispatcher",
             _ = self.deliverer.join_next() => "the deliverer",
             _ = self.janitor.join_next() => "the janitor",
+            _ = self.heart.join_next() => "the heart",
             () = publisher_failed => "a publisher",
         }
     }
@@ -206,6 +230,8 @@ impl Engine {
     /// Ends everything in its order: no new rounds, runs end with their cleanup, their results are committed, metrics
     /// are sent. Takes nine seconds at most together with the store's end, because containers kill at ten.
     pub async fn stop(mut self) {
+        // Who stops goes on no more, and does not say so.
+        self.heart.abort_all();
         self.stop_runs.cancel();
         end(&*self.clock, "the runs", RUNS_END_MAX, &mut self.scheduler).await;
         // After the runs, since it takes in what they could not clean up.

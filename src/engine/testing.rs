@@ -232,6 +232,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         routes: vec![Route { to: vec!["ops".parse().unwrap()], ..Route::default() }],
         severities: BTreeMap::new(),
         maintenance: Vec::new(),
+        heartbeat: None,
         publishers: BTreeMap::new(),
         secrets: Arc::new(NoSecrets),
         secrets_used: std::collections::BTreeSet::new(),
