@@ -126,3 +126,179 @@ struct Rest {
     whose: String,
     has_turned: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+    use futures::future::BoxFuture;
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::engine::testing::{TestClock, plan_of};
+    use crate::ports::{
+        Exposition, NotifyError, Pinger, PublishError, Publisher, PublisherAccount, PublisherFactory,
+    };
+
+    /// Counts beats, and may hang.
+    #[derive(Clone, Default)]
+    struct Sink {
+        beats: Arc<AtomicUsize>,
+        pings: Arc<Mutex<BTreeMap<&'static str, usize>>>,
+        hangs: Arc<AtomicBool>,
+    }
+
+    impl Sink {
+        fn answer(&self) -> BoxFuture<'_, Result<(), PublishError>> {
+            if self.hangs.load(SeqCst) {
+                return Box::pin(std::future::pending());
+            }
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
+    impl Publisher for Sink {
+        fn publish<'a>(&'a mut self, samples: &'a [Sample]) -> BoxFuture<'a, Result<(), PublishError>> {
+            self.beats.fetch_add(samples.iter().filter(|sample| sample.name == MetricName::Heartbeats).count(), SeqCst);
+            for (_, outcome) in samples.iter().filter(|sample| sample.name == MetricName::HeartbeatPings).filter_map(|sample| sample.labels.also) {
+                *self.pings.lock().unwrap().entry(outcome).or_default() += 1;
+            }
+            self.answer()
+        }
+        fn flush(&mut self) -> BoxFuture<'_, Result<(), PublishError>> {
+            self.answer()
+        }
+        fn tick(&mut self) -> BoxFuture<'_, Result<(), PublishError>> {
+            self.answer()
+        }
+        fn account(&self) -> PublisherAccount {
+            PublisherAccount::default()
+        }
+    }
+
+    impl PublisherFactory for Sink {
+        fn identity(&self) -> String {
+            String::new()
+        }
+        fn start(&self) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>) {
+            (Box::new(self.clone()), None)
+        }
+        fn check(&self) -> BoxFuture<'_, Result<(), PublishError>> {
+            self.answer()
+        }
+    }
+
+    /// Takes pings, refuses them, or hangs, as it is told.
+    #[derive(Clone, Default)]
+    struct Receiver {
+        heard: Arc<Mutex<Vec<Beat>>>,
+        refuses: Arc<AtomicBool>,
+        hangs: Arc<AtomicBool>,
+    }
+
+    impl Pinger for Receiver {
+        fn ping(&self, beat: Beat) -> BoxFuture<'_, Result<(), NotifyError>> {
+            self.heard.lock().unwrap().push(beat);
+            if self.hangs.load(SeqCst) {
+                return Box::pin(std::future::pending());
+            }
+            let refused = NotifyError::Transient { message: "it answers 500".to_owned(), retry_after: None };
+            Box::pin(std::future::ready(if self.refuses.load(SeqCst) { Err(refused) } else { Ok(()) }))
+        }
+    }
+
+    struct World {
+        clock: Arc<TestClock>,
+        /// Which parts go on.
+        going: Arc<[AtomicBool; Part::ALL.len()]>,
+        sink: Sink,
+        other: Sink,
+        receiver: Receiver,
+        _tasks: JoinSet<()>,
+    }
+
+    impl World {
+        fn start() -> Self {
+            let clock = TestClock::starting("2026-11-24T10:00:30Z");
+            let (sink, other, receiver) = (Sink::default(), Sink::default(), Receiver::default());
+            let mut plan = plan_of(Vec::new());
+            plan.publishers.insert("sink", Arc::new(sink.clone()));
+            plan.publishers.insert("other", Arc::new(other.clone()));
+            plan.heartbeat =
+                Some(HeartbeatPlan { ping: Arc::new(receiver.clone()), every: Duration::from_secs(20) });
+            let (fanout, mut tasks) = (Fanout::default(), JoinSet::new());
+            fanout.take(&plan, &(Arc::clone(&clock) as _), &mut tasks);
+            let vitals = Arc::new(Vitals::new(Arc::clone(&clock) as _));
+            let going: Arc<[AtomicBool; Part::ALL.len()]> = Arc::new(std::array::from_fn(|_| AtomicBool::new(true)));
+            let turn = {
+                let (clock, vitals, going) = (Arc::clone(&clock), Arc::clone(&vitals), Arc::clone(&going));
+                async move {
+                    loop {
+                        for part in Part::ALL.into_iter().filter(|part| going[*part as usize].load(SeqCst)) {
+                            vitals.turned(part);
+                        }
+                        clock.sleep_until(clock.monotonic() + Duration::from_secs(5)).await;
+                    }
+                }
+            };
+            tasks.spawn(turn);
+            let (_, plan) = watch::channel(Arc::new(plan));
+            tasks.spawn(Heart { clock: Arc::clone(&clock) as _, vitals, fanout, plan }.run());
+            Self { clock, going, sink, other, receiver, _tasks: tasks }
+        }
+
+        /// How many beats and pings came within so many seconds.
+        async fn within(&self, seconds: u64) -> (usize, usize) {
+            let heard = || (self.sink.beats.load(SeqCst), self.receiver.heard.lock().unwrap().len());
+            let before = heard();
+            self.clock.sleep_until(self.clock.monotonic() + Duration::from_secs(seconds)).await;
+            let after = heard();
+            (after.0 - before.0, after.1 - before.1)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_beats_once_in_each_minute_and_not_while_a_part_rests() {
+        let world = World::start();
+        let (beats, pings) = world.within(600).await;
+        assert!((10..=11).contains(&beats) && (28..=32).contains(&pings), "{beats} beats, {pings} pings");
+        for part in Part::ALL {
+            world.going[part as usize].store(false, SeqCst);
+            // A minute is the patience.
+            world.within(70).await;
+            assert_eq!(world.within(600).await, (0, 0), "{part:?}");
+            world.going[part as usize].store(true, SeqCst);
+            let (beats, pings) = world.within(600).await;
+            assert!((9..=11).contains(&beats) && (27..=32).contains(&pings), "{part:?}: {beats}, {pings}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_publisher_that_hangs_stops_it_for_the_others() {
+        let world = World::start();
+        world.within(120).await;
+        world.other.hangs.store(true, SeqCst);
+        world.within(70).await;
+        assert_eq!(world.within(600).await, (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_pings_from_the_start_and_nobody_who_hangs_stops_it() {
+        let world = World::start();
+        world.within(65).await;
+        let heard = || world.receiver.heard.lock().unwrap().clone();
+        assert_eq!(heard(), [Beat::Start, Beat::Alive, Beat::Alive, Beat::Alive, Beat::Alive]);
+        world.receiver.refuses.store(true, SeqCst);
+        world.within(60).await;
+        world.receiver.hangs.store(true, SeqCst);
+        let (beats, pings) = world.within(600).await;
+        assert!((9..=11).contains(&beats) && (18..=32).contains(&pings), "{beats} beats, {pings} pings");
+        let counted = world.sink.pings.lock().unwrap().clone();
+        assert_eq!(counted["delivered"], 4);
+        // The last one may still be going on.
+        let uncounted = heard().len() - 1 - counted.values().sum::<usize>();
+        assert!(uncounted <= 1, "{counted:?}, {uncounted}");
+    }
+}

@@ -137,6 +137,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_of_no_probe_is_of_a_place() {
+        let minute = at("2026-11-24T10:00:00Z");
+        let mut beats = Packet::new(MetricName::Heartbeats, None, minute);
+        assert!(beats.add(1.0));
+        let datum = beats.data("eu-central-1").next().unwrap();
+        let dimension = &datum.dimensions()[0];
+        assert_eq!((dimension.name(), dimension.value()), (Some("Location"), Some("eu-central-1")));
+        assert_eq!((datum.metric_name(), datum.values()), (Some("Heartbeat"), &[1.0][..]));
+        assert!(beats.bytes() > "Location".len() + LOCATION_MAX);
+    }
+
+    #[test]
     fn a_datum_has_at_most_150_values_and_equal_ones_are_counted() {
         let mut packet = packet(MetricName::ProbeDuration);
         assert!((0..150).all(|n| packet.add(f64::from(n))));
