@@ -138,9 +138,7 @@ mod tests {
 
     use super::*;
     use crate::engine::testing::{TestClock, plan_of};
-    use crate::ports::{
-        Exposition, NotifyError, Pinger, PublishError, Publisher, PublisherAccount, PublisherFactory,
-    };
+    use crate::ports::{Exposition, NotifyError, Pinger, PublishError, Publisher, PublisherAccount, PublisherFactory};
 
     /// Counts beats, and may hang.
     #[derive(Clone, Default)]
@@ -162,7 +160,11 @@ mod tests {
     impl Publisher for Sink {
         fn publish<'a>(&'a mut self, samples: &'a [Sample]) -> BoxFuture<'a, Result<(), PublishError>> {
             self.beats.fetch_add(samples.iter().filter(|sample| sample.name == MetricName::Heartbeats).count(), SeqCst);
-            for (_, outcome) in samples.iter().filter(|sample| sample.name == MetricName::HeartbeatPings).filter_map(|sample| sample.labels.also) {
+            for (_, outcome) in samples
+                .iter()
+                .filter(|sample| sample.name == MetricName::HeartbeatPings)
+                .filter_map(|sample| sample.labels.also)
+            {
                 *self.pings.lock().unwrap().entry(outcome).or_default() += 1;
             }
             self.answer()
@@ -226,8 +228,7 @@ mod tests {
             let mut plan = plan_of(Vec::new());
             plan.publishers.insert("sink", Arc::new(sink.clone()));
             plan.publishers.insert("other", Arc::new(other.clone()));
-            plan.heartbeat =
-                Some(HeartbeatPlan { ping: Arc::new(receiver.clone()), every: Duration::from_secs(20) });
+            plan.heartbeat = Some(HeartbeatPlan { ping: Arc::new(receiver.clone()), every: Duration::from_secs(20) });
             let (fanout, mut tasks) = (Fanout::default(), JoinSet::new());
             fanout.take(&plan, &(Arc::clone(&clock) as _), &mut tasks);
             let vitals = Arc::new(Vitals::new(Arc::clone(&clock) as _));

@@ -36,11 +36,7 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// Starts the thread. `end` is told how the loops stand when one of them has stood still for too long.
-    pub fn start(
-        vitals: Arc<Vitals>,
-        patience: Patience,
-        end: impl FnOnce(&str) + Send + 'static,
-    ) -> io::Result<Self> {
+    pub fn start(vitals: Arc<Vitals>, patience: Patience, end: impl FnOnce(&str) + Send + 'static) -> io::Result<Self> {
         let (leash, held) = sync_channel(0);
         let watch = move || {
             let mut watch = Watch::begin(patience, vitals.clock().monotonic());
@@ -169,10 +165,8 @@ mod tests {
                 break;
             }
         }
-        let expected = [
-            (50, Finding::Still(Part::Dispatcher, seconds(10))),
-            (70, Finding::Stuck(Part::Dispatcher, seconds(30))),
-        ];
+        let expected =
+            [(50, Finding::Still(Part::Dispatcher, seconds(10))), (70, Finding::Stuck(Part::Dispatcher, seconds(30)))];
         assert_eq!(found, expected);
     }
 
@@ -252,8 +246,7 @@ mod tests {
             end: Duration::from_millis(1_000),
         };
         let (ended, end) = mpsc::channel();
-        let _watchdog =
-            Watchdog::start(vitals, patience, move |dump| ended.send(dump.to_owned()).unwrap()).unwrap();
+        let _watchdog = Watchdog::start(vitals, patience, move |dump| ended.send(dump.to_owned()).unwrap()).unwrap();
         let dump = end.recv_timeout(seconds(60)).unwrap();
         drop(alive);
         assert!(dump.starts_with("the dispatcher has not turned for 1 s, so the process ends"), "{dump}");

@@ -173,9 +173,17 @@ mod tests {
     #[test]
     fn a_location_is_a_dimension_or_refused() {
         let long = "l".repeat(256);
-        for (location, is_one) in
-            [("local", true), ("eu central 1", true), ("", false), (" ", false), ("Zürich", false), (":a", false), ("a\t", false), (&long, false), (&long[1..], true)]
-        {
+        for (location, is_one) in [
+            ("local", true),
+            ("eu central 1", true),
+            ("", false),
+            (" ", false),
+            ("Zürich", false),
+            (":a", false),
+            ("a\t", false),
+            (&long, false),
+            (&long[1..], true),
+        ] {
             assert_eq!(is_dimension(location), is_one, "{location:?}");
         }
     }
