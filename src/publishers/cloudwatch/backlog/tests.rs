@@ -170,9 +170,11 @@ fn what_the_service_would_refuse_is_dropped_before_it_is_sent() {
 #[test]
 fn samples_that_are_not_for_cloudwatch_are_nothing_to_it() {
     let mut backlog = Backlog::default();
-    let of_nobody = Sample { labels: SampleLabels::default(), ..durations(1, at(NOON)).remove(0) };
-    backlog.take(&[sample(MetricName::Lateness, "p", at(NOON), 1.0), of_nobody], at(NOON));
+    backlog.take(&[sample(MetricName::Lateness, "p", at(NOON), 1.0)], at(NOON));
     assert_eq!(backlog.account(), PublisherAccount::default());
+    let beat = Sample { labels: SampleLabels::default(), ..sample(MetricName::Heartbeats, "p", at(NOON), 1.0) };
+    backlog.take(&[beat], at(NOON));
+    assert_eq!(backlog.account().waiting, 1, "what is of no probe is of the place where we stand");
 }
 
 #[derive(Clone, Debug)]
