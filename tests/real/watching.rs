@@ -3,6 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread::sleep;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use reqwest::Client;
 
 use crate::commands::configuration;
-use crate::servers::roundsman::Daemon;
+use crate::servers::roundsman::{Daemon, command};
 
 /// How long a ping may take that must come.
 const PING_MAX: Duration = Duration::from_secs(60);
@@ -93,4 +94,31 @@ fn a_stopped_process_is_not_taken_for_a_stuck_one() {
     let (status, said) = daemon.terminate();
     assert_eq!(status.code(), Some(0), "{said}");
     assert!(!said.contains("has not turned"), "{said}");
+}
+
+/// Nobody reads the log, so the pipe is full after some hundred lines, and whoever logs waits for ever. That no more can be
+/// said must not keep the process from ending.
+#[test]
+fn a_process_in_which_a_loop_is_stuck_ends_to_be_started_again() {
+    let each: Vec<_> = (0..800).map(|n| format!("n{n}: x")).collect();
+    let probes = format!("shop: {{ each: {{ {} }}, http: http://127.0.0.1:9/ }}\n", each.join(", "));
+    let house = configuration(&[
+        ("roundsman.yaml", "web: { listen: \"${env:ROUNDSMAN_LISTEN}\" }\n"),
+        ("probes/p.yaml", &probes),
+        ("schedules/s.yaml", "often: { every: 2s, probes: [\"*\"], alert: { after: 1 } }\n"),
+    ]);
+    let config = house.path().to_str().expect("a path in UTF-8");
+    let mut daemon = command(&["run", "--config", config], &[("ROUNDSMAN_LISTEN", "127.0.0.1:0")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    // Thirty seconds of patience, and what the start and the machine take.
+    let ended = (0..240).find_map(|_| {
+        sleep(Duration::from_millis(500));
+        daemon.try_wait().expect("it is our child")
+    });
+    let _ = daemon.kill();
+    let _ = daemon.wait();
+    assert_eq!(ended.and_then(|status| status.code()), Some(3), "{ended:?}");
 }
