@@ -777,6 +777,9 @@ pub trait PublisherFactory: Send + Sync {
     fn check(&self) -> BoxFuture<'_, Result<(), PublishError>>;
 }
 
+/// Builds what pings a URL; mistakes go to the problems.
+pub type PingerBuild = fn(Spanned<Template>, &Building, &mut Problems) -> Option<Arc<dyn Pinger>>;
+
 /// The tables, which `app` hands to the configuration.
 #[derive(Clone, Copy)]
 pub struct Kinds {
@@ -787,5 +790,5 @@ pub struct Kinds {
     /// Where metrics go.
     pub publishers: &'static [PublisherKind],
     /// What tells somebody elsewhere that we live, by its URL.
-    pub ping: fn(Spanned<Template>, &Building, &mut Problems) -> Option<Arc<dyn Pinger>>,
+    pub ping: PingerBuild,
 }

@@ -50,7 +50,7 @@ impl Heart {
         loop {
             let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
             let rests = self.rests(monotonic);
-            self.tell(rests.as_ref(), &mut resting);
+            tell(rests.as_ref(), &mut resting);
             if rests.is_none() {
                 // By the minutes of the wall clock, so that none of those that an alarm counts is without a beat.
                 let this = Some(now.timestamp().div_euclid(60));
@@ -100,24 +100,24 @@ impl Heart {
         let publishers = self.fanout.seen().into_iter().map(|(name, seen)| (format!("the publisher {name}"), seen));
         parts.into_iter().chain(publishers).find_map(|(whose, Seen { count, last, .. })| {
             let still = now.since(last);
-            (count == 0 || still > PROGRESS_MAX).then(|| Rest { whose, has_turned: count > 0 })
+            (count == 0 || still > PROGRESS_MAX).then_some(Rest { whose, has_turned: count > 0 })
         })
     }
+}
 
-    /// Said when it changes. Before the first turn of all there is nothing to say: the watchdog looks after that.
-    fn tell(&self, rests: Option<&Rest>, told: &mut Option<Rest>) {
-        let rests = rests.filter(|rest| rest.has_turned);
-        if rests == told.as_ref() {
-            return;
-        }
-        match rests {
-            Some(Rest { whose, .. }) => {
-                tracing::error!("no heartbeat: {whose} has not gone on for {} s", PROGRESS_MAX.as_secs());
-            }
-            None => tracing::info!("the heart beats again"),
-        }
-        *told = rests.cloned();
+/// Said when it changes. Before the first turn of all there is nothing to say: the watchdog looks after that.
+fn tell(rests: Option<&Rest>, told: &mut Option<Rest>) {
+    let rests = rests.filter(|rest| rest.has_turned);
+    if rests == told.as_ref() {
+        return;
     }
+    match rests {
+        Some(Rest { whose, .. }) => {
+            tracing::error!("no heartbeat: {whose} has not gone on for {} s", PROGRESS_MAX.as_secs());
+        }
+        None => tracing::info!("the heart beats again"),
+    }
+    *told = rests.cloned();
 }
 
 /// A part that keeps the heart from beating.

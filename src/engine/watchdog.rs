@@ -122,7 +122,7 @@ impl Watch {
                 *known = Known { count: seen.count, turned: self.lived, is_told: false };
                 continue;
             }
-            let still = self.lived - known.turned;
+            let still = self.lived.saturating_sub(known.turned);
             if still >= self.patience.end {
                 return Finding::Stuck(part, still);
             }
