@@ -26,7 +26,7 @@ use crate::domain::quiet::Silence;
 use crate::domain::schedule::Schedule;
 use crate::domain::template::{Fill, FillError, Template};
 use crate::domain::time::{Monotonic, Timestamp, between, words};
-use crate::settings::{Node, Problems};
+use crate::settings::{Node, Problems, Spanned};
 
 /// Reads the two clocks. Only `clock.rs` has one that is real.
 pub trait Clock: Send + Sync {
@@ -324,6 +324,21 @@ pub enum Says {
     Note(String),
     /// Something that changes nothing here.
     Nothing,
+}
+
+/// Tells somebody elsewhere that we live, who makes noise when it is not told any more.
+pub trait Pinger: Send + Sync {
+    /// One attempt.
+    fn ping(&self, beat: Beat) -> BoxFuture<'_, Result<(), NotifyError>>;
+}
+
+/// What a ping says. That we fail is never said: who fails may be wrong about it, and silence says it anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beat {
+    /// The process begins.
+    Start,
+    /// Everything goes on.
+    Alive,
 }
 
 /// A message to one channel, as it was when its transition was committed.
@@ -1083,7 +1098,10 @@ pub trait PublisherFactory: Send + Sync {
     fn check(&self) -> BoxFuture<'_, Result<(), PublishError>>;
 }
 
-/// The three tables, which `app` hands to the configuration.
+/// Builds what pings a URL; mistakes go to the problems.
+pub type PingerBuild = fn(Spanned<Template>, &Building, &mut Problems) -> Option<Arc<dyn Pinger>>;
+
+/// The tables, which `app` hands to the configuration.
 #[derive(Clone, Copy)]
 pub struct Kinds {
     /// What steps speak.
@@ -1092,4 +1110,6 @@ pub struct Kinds {
     pub channels: &'static [ChannelKind],
     /// Where metrics go.
     pub publishers: &'static [PublisherKind],
+    /// What tells somebody elsewhere that we live, by its URL.
+    pub ping: PingerBuild,
 }

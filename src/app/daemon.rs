@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, Stop};
-use super::threads::ProbeThreads;
+use super::threads::{ProbeThreads, end_process};
 use super::wiring;
 use crate::config::load::{Surroundings, load, missing_secrets};
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
@@ -23,6 +23,7 @@ use crate::engine::fanout::Fanout;
 use crate::engine::plan::Plan;
 use crate::engine::start::{Engine, Rooms};
 use crate::engine::unrecorded::Unrecorded;
+use crate::engine::watchdog::{Patience, Watchdog};
 use crate::ports::{Clock, PublisherFactory, Store};
 use crate::settings::Level;
 use crate::store::{self, Sqlite};
@@ -151,12 +152,16 @@ impl Daemon {
             "making the rounds of {}; the page is at http://{address}",
             plan.site
         );
+        let watchdog = Watchdog::start(engine.vitals(), Patience::default(), end_process);
+        let watchdog = watchdog.map_err(|error| fault(&error))?;
         check_publishers(&plan, &mut tasks);
         tasks.spawn(purge(Arc::clone(&clock), Arc::clone(&store), engine.plan()));
 
         let answer = self.until_told(&mut engine, &*clock, &mut signals, &mut tasks).await;
         tracing::info!("stopping: runs end with their cleanup, then everything is put away");
         stop_page.cancel();
+        // Loops that end do not turn, and whoever told us to stop has patience of its own.
+        drop(watchdog);
         tokio::select! {
             () = engine.stop() => {}
             () = signals.end() => {

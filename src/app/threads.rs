@@ -2,16 +2,23 @@
 //! the store, drawing pages, sending messages) stands between a probe and its answer.
 
 use std::num::NonZero;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{Answer, Stop};
+use super::answer::{Answer, Stop, say};
 
 /// How long tasks that nobody waits for may still hold the process once its command has ended.
 const TASKS_END_MAX: Duration = Duration::from_millis(200);
+
+/// How long the last words of a process may take.
+const SAY_MAX: Duration = Duration::from_secs(1);
+
+/// The exit code of a process that stood still: our own fault, as [`Answer::Fault`].
+const EXIT_STUCK: i32 = 3;
 
 /// Goes on with a command until it has its answer.
 pub fn block_on(command: impl Future<Output = Result<Answer, Stop>>) -> Result<Answer, Stop> {
@@ -21,6 +28,23 @@ pub fn block_on(command: impl Future<Output = Result<Answer, Stop>>) -> Result<A
     // The ticks of tokio-cron-scheduler go on for ever; what matters was awaited by the command.
     runtime.shutdown_timeout(TASKS_END_MAX);
     answer
+}
+
+/// Ends a process in which nothing goes on any more, and says why first. Nothing is put away, as after a crash; what was
+/// committed is there at the next start.
+#[expect(clippy::disallowed_methods, reason = "whoever would put the state away is what stands still")]
+pub fn end_process(why: &str) {
+    let (said, is_said) = mpsc::channel();
+    let why = format!("error: {why}");
+    // Whoever does not read what we say must not keep us from ending.
+    let saying = thread::Builder::new().spawn(move || {
+        say(&why);
+        let _ = said.send(());
+    });
+    if saying.is_ok() {
+        let _ = is_said.recv_timeout(SAY_MAX);
+    }
+    std::process::exit(EXIT_STUCK);
 }
 
 /// As many threads as there are cores, for probes alone: where all of them are wanted the kernel shares the cores out, and

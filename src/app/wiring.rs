@@ -12,9 +12,13 @@ use crate::net::client;
 use crate::ports::Kinds;
 use crate::{notifiers, probers, publishers};
 
-/// The three tables.
-pub static KINDS: Kinds =
-    Kinds { probers: probers::KINDS, channels: notifiers::CHANNELS, publishers: publishers::PUBLISHERS };
+/// The tables.
+pub static KINDS: Kinds = Kinds {
+    probers: probers::KINDS,
+    channels: notifiers::CHANNELS,
+    publishers: publishers::PUBLISHERS,
+    ping: notifiers::ping::build,
+};
 
 /// The environment of the process.
 pub fn environment() -> Arc<Environment> {

@@ -16,6 +16,7 @@ use super::each::{Expanded, expand};
 use super::files::{Files, Folder, ROOT_FILE};
 use super::filled::Filled;
 use super::grouping;
+use super::heartbeat::heartbeat;
 use super::probes::{Made, ProbeMaker, WrittenProbe, check_budget, check_labels};
 use super::raw::{RawRoot, RawSchedule, RawWeb};
 use super::resolve::{self, Environment, References, identity};
@@ -129,7 +130,7 @@ fn plan_of(
     }
     let mut root = references.resolve(written_root, problems);
     take_literal_secrets(&mut root, problems);
-    let raw: RawRoot = read(&root, problems).unwrap_or_default();
+    let mut raw: RawRoot = read(&root, problems).unwrap_or_default();
 
     let secrets: Arc<dyn Secrets> = Arc::new(DeclaredSecrets::new(
         raw.secrets.clone(),
@@ -198,6 +199,7 @@ fn plan_of(
     }
     let maintenance = windows::windows(&raw.maintenance, &known, problems);
     let publishers = destinations::publishers(&raw.publish, surroundings.kinds.publishers, &building, problems);
+    let heartbeat = heartbeat(raw.heartbeat.take(), &surroundings.kinds, &building, problems);
     let store = store(directory, &raw, problems);
     let web = web(&raw.web, problems);
 
@@ -221,6 +223,7 @@ fn plan_of(
         severities,
         runbooks,
         maintenance,
+        heartbeat,
         publishers,
         secrets,
         secrets_used,

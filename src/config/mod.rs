@@ -13,6 +13,7 @@ mod each;
 mod files;
 pub mod filled;
 mod grouping;
+mod heartbeat;
 mod hours;
 mod kinds;
 pub mod load;

@@ -56,6 +56,21 @@ pub struct RawRoot {
     /// Planned quiet time.
     #[schemars(with = "BTreeMap<String, RawWindow>")]
     pub maintenance: BTreeMap<Spanned<WindowName>, RawWindow>,
+    /// Who is told that Roundsman lives, and makes noise when it is not told any more.
+    pub heartbeat: Option<RawHeartbeat>,
+}
+
+/// Who is told that Roundsman lives.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Heartbeat")]
+pub struct RawHeartbeat {
+    /// The URL of a receiver of pings like healthchecks.io, a secret: write `"${secret:name}"`.
+    #[schemars(with = "String")]
+    pub ping: Spanned<Template>,
+    /// How often it is told, between 10 s and 1 h. Default: 60 s.
+    #[schemars(with = "Option<String>")]
+    pub every: Option<Spanned<RawLength>>,
 }
 
 /// The page and `/metrics`.

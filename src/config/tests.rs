@@ -114,7 +114,7 @@ fn surroundings() -> Surroundings {
     let environment: BTreeMap<&str, &str> =
         BTreeMap::from([("SHOPPER", "hunter2-hunter2"), ("SHOP", "https://shop.example.com"), ("EMPTY", "")]);
     Surroundings {
-        kinds: Kinds { probers: ECHO, channels: SINK, publishers: &[] },
+        kinds: Kinds { probers: ECHO, channels: SINK, publishers: &[], ping: |_, _, _| None },
         environment: Arc::new(move |name| environment.get(name).map(|value| (*value).to_owned())),
         clock: TestClock::starting("2026-11-25T12:00:00Z"),
         http: crate::net::client::shared().unwrap(),

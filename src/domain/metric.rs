@@ -100,6 +100,10 @@ metrics! {
     OutboxOldest = "roundsman_outbox_oldest_seconds", Gauge, "Age of the oldest notification that waits for delivery";
     /// What publishers did with samples.
     Samples = "roundsman_samples", Counter, "Samples by publisher: delivered or dropped";
+    /// One a minute, while every part goes on.
+    Heartbeats = "roundsman_heartbeats", Counter, "Minutes in which every part of Roundsman went on";
+    /// Pings to whoever looks after us.
+    HeartbeatPings = "roundsman_heartbeat_pings", Counter, "Pings that Roundsman lives, by outcome: delivered or failed";
     /// Whether what was last loaded is what is written.
     ReloadSuccess = "roundsman_config_last_reload_successful", Gauge, "Whether the last reload of the configuration was taken (1) or refused (0)";
 }
@@ -115,6 +119,7 @@ impl MetricName {
             Self::ProbeDuration => {
                 &[CloudWatchMetric { name: "Duration", unit: "Milliseconds", value: |seconds| seconds * 1e3 }]
             }
+            Self::Heartbeats => &[CloudWatchMetric { name: "Heartbeat", unit: "Count", value: |beats| beats }],
             _ => &[],
         }
     }

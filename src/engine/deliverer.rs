@@ -16,6 +16,7 @@ use super::fanout::Fanout;
 use super::plan::Plan;
 use super::runner::{new_id, said};
 use super::unrecorded::{Unrecorded, patiently};
+use super::vitals::{Part, Vitals};
 use crate::domain::grouping::Keeping;
 use crate::domain::incident::Event;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
@@ -42,8 +43,8 @@ const UNAUTHORIZED_REST: Duration = Duration::from_secs(300);
 /// When an incident has been over for this long its messages are given up on.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(86_400);
 
-/// The outbox is looked at least this often, should a wake be missed.
-const LOOK: Duration = Duration::from_secs(10);
+/// The outbox is looked at least this often, should a wake be missed, and because who looks after us wants to see it turn.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What waits for others is gathered this often at most: in a storm something is ripe at every look.
 const GATHER: Duration = Duration::from_millis(200);
@@ -64,6 +65,8 @@ pub struct Deliverer {
     pub unrecorded: Arc<Unrecorded>,
     /// Told to stop: what is being sent is finished or tried again by the next process.
     pub stop: CancellationToken,
+    /// Is told of every turn.
+    pub vitals: Arc<Vitals>,
 }
 
 struct Attempt {
@@ -109,10 +112,17 @@ impl Deliverer {
         let mut work = Work::default();
         self.retry_all().await;
         loop {
+            self.vitals.turned(Part::Deliverer);
             self.record(&mut work).await;
             let now = self.clock.now();
-            let mut due = match patiently(&self.clock, self.store.due_deliveries(now, ATTEMPTS_MAX)).await {
-                Ok(due) => due,
+            let due = patiently(&self.clock, self.store.due_deliveries(now, ATTEMPTS_MAX));
+            let mut due = match self.vitals.waiting(Part::Deliverer, due).await {
+                Ok(due) => {
+                    if work.rest_until.is_none() {
+                        self.vitals.turned(Part::Outbox);
+                    }
+                    due
+                }
                 Err(error) => {
                     tracing::error!("the outbox cannot be read: {error}");
                     Due::default()
@@ -205,7 +215,8 @@ impl Deliverer {
 
     /// A start or a reload may have mended what the messages wait for.
     async fn retry_all(&self) {
-        if let Err(error) = patiently(&self.clock, self.store.retry_deliveries(self.clock.now())).await {
+        let retried = patiently(&self.clock, self.store.retry_deliveries(self.clock.now()));
+        if let Err(error) = self.vitals.waiting(Part::Deliverer, retried).await {
             tracing::warn!("messages that rest go on resting: {error}");
         }
     }
@@ -308,7 +319,8 @@ impl Deliverer {
         }
         while let Some(index) = work.unrecorded.iter().position(|(delivery, _)| !self.unrecorded.holds(&delivery.id)) {
             let (delivery, settlement) = &work.unrecorded[index];
-            if let Err(error) = patiently(&self.clock, self.store.settle(delivery, settlement.clone())).await {
+            let settled = patiently(&self.clock, self.store.settle(delivery, settlement.clone()));
+            if let Err(error) = self.vitals.waiting(Part::Deliverer, settled).await {
                 if work.rest_until.is_none() {
                     tracing::error!(channel = %delivery.channel, "what became of a message cannot be recorded: {error}");
                 }
@@ -638,6 +650,7 @@ mod tests {
             wake: Arc::default(),
             unrecorded: Arc::default(),
             stop: stop.clone(),
+            vitals: Arc::new(Vitals::new(clock.clone())),
         };
         let mut task = JoinSet::new();
         task.spawn(deliverer.run());

@@ -15,6 +15,7 @@ use super::ledger::silences::Silencing;
 use super::plan::Plan;
 use super::scheduler::{Command, Ended};
 use super::unrecorded::{STORE_PATIENCE, Unrecorded, no_answer};
+use super::vitals::{Part, Vitals};
 use crate::domain::figures::{self, Milestone};
 use crate::domain::incident::{Incident, IncidentId, Moment};
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
@@ -45,8 +46,9 @@ const STORE_REST_MAX: Duration = Duration::from_secs(15);
 /// How often it is said that the store still fails.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// How long the dispatcher sleeps when nothing comes: what is due is due by the wall clock, which may be set.
-const LOOK: Duration = Duration::from_secs(60);
+/// How long the dispatcher sleeps when nothing comes: what is due is due by the wall clock, which may be set, and who looks
+/// after us wants to see it turn.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// It does not turn more often than this for what is due.
 const TURN_MIN: Duration = Duration::from_secs(1);
@@ -120,6 +122,8 @@ pub struct Dispatcher {
     pub unrecorded: Commit,
     /// What the store was given and has not answered in time. It may still take it, so it is not given it again.
     pub committing: Option<Committing>,
+    /// Is told of every turn.
+    pub vitals: Arc<Vitals>,
 }
 
 /// A commit that is under way, with what came of it.
@@ -144,6 +148,10 @@ impl Dispatcher {
         self.commit(&mut outage).await;
         self.ask();
         loop {
+            self.vitals.turned(Part::Dispatcher);
+            if outage.is_none() {
+                self.vitals.turned(Part::Commits);
+            }
             let wake_at = self.wake_at(outage);
             let (mut told, mut answer) = (Vec::new(), None);
             let mut gathers = false;
@@ -489,6 +497,7 @@ mod tests {
             held: Arc::default(),
             committing: None,
             unrecorded,
+            vitals: Arc::new(Vitals::new(Arc::clone(&clock) as _)),
         };
         let mut task = tokio::task::JoinSet::new();
         task.spawn(dispatcher.run());

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::plan::Plan;
+use super::vitals::{Seen, Turns};
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::time::Monotonic;
 use crate::ports::{Clock, Exposition, Known, Publisher, PublisherAccount};
@@ -35,6 +36,7 @@ struct Outlet {
     /// How many samples are in there.
     waiting: Arc<AtomicUsize>,
     page: Option<Arc<dyn Exposition>>,
+    turns: Arc<Turns>,
     known: watch::Sender<Arc<Known>>,
 }
 
@@ -83,6 +85,12 @@ impl Fanout {
         outlets.values().find_map(|outlet| outlet.page.clone())
     }
 
+    /// How the loop of each publisher stands.
+    pub fn seen(&self) -> Vec<(&'static str, Seen)> {
+        let outlets = self.outlets.read().unwrap_or_else(PoisonError::into_inner);
+        outlets.iter().map(|(name, outlet)| (*name, outlet.turns.seen())).collect()
+    }
+
     /// Starts the publishers of a plan in `tasks`; what runs already with the same settings goes on, and what is gone or
     /// changed sends what it has and ends.
     pub fn take(&self, plan: &Plan, clock: &Arc<dyn Clock>, tasks: &mut JoinSet<()>) {
@@ -100,10 +108,16 @@ impl Fanout {
             let (sender, receiver) = mpsc::channel(HANDS_WAITING_MAX);
             let waiting = Arc::new(AtomicUsize::new(0));
             let (known, configured) = watch::channel(Arc::clone(&known));
-            let has_page = page.is_some();
-            let supply = Supply { samples: receiver, waiting: Arc::clone(&waiting), known: configured, has_page };
+            let (has_page, turns) = (page.is_some(), Arc::default());
+            let supply = Supply {
+                samples: receiver,
+                waiting: Arc::clone(&waiting),
+                known: configured,
+                has_page,
+                turns: Arc::clone(&turns),
+            };
             tasks.spawn(serve(name, publisher, supply, Arc::clone(clock), self.clone()));
-            outlets.insert(name, Outlet { identity: factory.identity(), samples: sender, waiting, page, known });
+            outlets.insert(name, Outlet { identity: factory.identity(), samples: sender, waiting, page, turns, known });
         }
     }
 
@@ -130,6 +144,7 @@ struct Supply {
     waiting: Arc<AtomicUsize>,
     known: watch::Receiver<Arc<Known>>,
     has_page: bool,
+    turns: Arc<Turns>,
 }
 
 async fn serve(
@@ -139,12 +154,13 @@ async fn serve(
     clock: Arc<dyn Clock>,
     fanout: Fanout,
 ) {
-    let Supply { mut samples, waiting, mut known, has_page } = supply;
+    let Supply { mut samples, waiting, mut known, has_page, turns } = supply;
     let mut told = PublisherAccount::default();
     let mut well = true;
     let mut next_tick: Monotonic = clock.monotonic() + TICK;
     publisher.keep(&known.borrow_and_update());
     loop {
+        turns.turned(clock.monotonic());
         let result = tokio::select! {
             Ok(()) = known.changed() => {
                 publisher.keep(&known.borrow_and_update());

@@ -8,9 +8,11 @@
 //! | [`deliverer`] | nothing | the wake | asks the store what is due; attempts → notifiers |
 //! | [`janitor`] | debts: cleanups that are owed | debts of runs | cleanups, erased debts → store |
 //! | [`fanout`] | a publisher each | samples | publishers |
+//! | [`heart`] | nothing | how the loops stand | a sample each minute, pings → whoever looks after us |
 //!
 //! [`pulses`] has no task: the web brings it the pings of jobs elsewhere, and probers ask it. Nor has the [`desk`], to which
-//! the web brings what people do.
+//! the web brings what people do. Every loop tells [`vitals`] that it turned, and the thread of [`watchdog`] ends a process in
+//! which one stands still.
 //!
 //! Arrows go one way only, but for the wishes, which are never waited for; and every channel is bounded. When the process ends the tasks end in that order, each after
 //! it has put away what the one before it still sent.
@@ -22,6 +24,7 @@ pub mod desk;
 pub mod dispatcher;
 pub mod facts;
 pub mod fanout;
+pub mod heart;
 pub mod janitor;
 pub mod journal;
 pub mod ledger;
@@ -37,6 +40,8 @@ pub mod stalls;
 pub mod start;
 pub mod threads;
 pub mod unrecorded;
+pub mod vitals;
+pub mod watchdog;
 
 #[cfg(test)]
 pub(crate) mod testing;

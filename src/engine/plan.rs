@@ -16,7 +16,7 @@ use crate::domain::quiet::MaintenanceWindow;
 use crate::domain::route::{Route, Subject};
 use crate::domain::schedule::Schedule;
 use crate::domain::time::Timestamp;
-use crate::ports::{Known, Notifier, Prober, PublisherFactory, Secrets, Token};
+use crate::ports::{Known, Notifier, Pinger, Prober, PublisherFactory, Secrets, Token};
 
 /// A probe with what performs its steps.
 pub type PlannedProbe = Probe<Arc<dyn Prober>>;
@@ -58,6 +58,8 @@ pub struct Plan {
     pub runbooks: BTreeMap<String, Arc<str>>,
     /// Planned quiet time.
     pub maintenance: Vec<MaintenanceWindow>,
+    /// Who is told that we live, besides those who look at metrics.
+    pub heartbeat: Option<HeartbeatPlan>,
     /// Where metrics go, by kind.
     pub publishers: BTreeMap<&'static str, Arc<dyn PublisherFactory>>,
     /// Where secrets come from.
@@ -85,6 +87,15 @@ impl WebPlan {
     pub fn page_of(&self, incident: &IncidentId) -> Option<String> {
         self.url.as_ref().map(|base| format!("{base}/incidents/{incident}"))
     }
+}
+
+/// Who is told that we live.
+#[derive(Clone)]
+pub struct HeartbeatPlan {
+    /// How.
+    pub ping: Arc<dyn Pinger>,
+    /// How often.
+    pub every: Duration,
 }
 
 /// What goes for a severity.

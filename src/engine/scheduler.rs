@@ -17,6 +17,7 @@ use super::plan::Plan;
 use super::runner::Order;
 use super::slots::{SlotBook, SlotKey};
 use super::threads::{Thread, Threads};
+use super::vitals::{Part, Vitals};
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::{Failure, FailureKind, Run, SlotAccount, SlotOutcome};
@@ -78,6 +79,8 @@ pub struct Wiring {
     pub stop: CancellationToken,
     /// Where runs are made, so that no work of the engine delays them.
     pub threads: Arc<Threads>,
+    /// Is told of every turn.
+    pub vitals: Arc<Vitals>,
 }
 
 /// What a run serves.
@@ -148,6 +151,7 @@ pub struct Scheduler {
     permits: HashMap<Option<ScheduleName>, Arc<Semaphore>>,
     /// Where the runs are made; they are children of this task all the same.
     threads: Arc<Threads>,
+    vitals: Arc<Vitals>,
     runs: JoinSet<Finished>,
     seen: (Timestamp, Monotonic),
     /// What the process before this one missed, until the loop can send it.
@@ -157,7 +161,7 @@ pub struct Scheduler {
 impl Scheduler {
     /// A scheduler that stands where `accounted` says the process before it was.
     pub fn new(plan: &Arc<Plan>, accounted: Vec<(ScheduleName, ProbeName, Timestamp)>, wiring: Wiring) -> Self {
-        let Wiring { clock, ticks, ended, commands, fanout, stop, threads } = wiring;
+        let Wiring { clock, ticks, ended, commands, fanout, stop, threads, vitals } = wiring;
         let accounted: HashMap<SlotKey, Timestamp> =
             accounted.into_iter().map(|(schedule, probe, through)| ((schedule, probe), through)).collect();
         let seen = (clock.now(), clock.monotonic());
@@ -175,6 +179,7 @@ impl Scheduler {
             book: SlotBook::default(),
             permits: HashMap::new(),
             threads,
+            vitals,
             runs: JoinSet::new(),
             seen,
             missed: Vec::new(),
@@ -218,6 +223,7 @@ impl Scheduler {
         }
         let mut gathered_at = Monotonic::default();
         loop {
+            self.vitals.turned(Part::Scheduler);
             while let Some(finished) = self.runs.try_join_next() {
                 self.finish(finished).await;
             }
@@ -404,7 +410,7 @@ impl Scheduler {
     }
 
     async fn tell(&mut self, ended: Ended) {
-        if self.ended.send(ended).await.is_err() {
+        if self.vitals.waiting(Part::Scheduler, self.ended.send(ended)).await.is_err() {
             tracing::error!("nobody takes results any more");
         }
     }
@@ -439,6 +445,7 @@ mod tests {
             fanout: Fanout::default(),
             stop: stop.clone(),
             threads: here(&Runner::new(clock.clone(), stop.clone())),
+            vitals: Arc::new(Vitals::new(clock.clone())),
         };
         let mut task = JoinSet::new();
         task.spawn(Scheduler::new(&Arc::new(plan), accounted, wiring).run());

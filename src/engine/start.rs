@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::deliverer::Deliverer;
 use super::dispatcher::{Dispatcher, Notice};
 use super::fanout::{FLUSH_MAX, Fanout};
+use super::heart::Heart;
 use super::janitor::Janitor;
 use super::journal::Journal;
 use super::ledger::Ledger;
@@ -20,6 +21,7 @@ use super::runner::Runner;
 use super::scheduler::{Command, Ended, Scheduler, Wiring};
 use super::threads::Threads;
 use super::unrecorded::Unrecorded;
+use super::vitals::Vitals;
 use crate::ports::{Clock, Commit, Store, StoreError, TickSource};
 
 /// How many ended runs wait for the dispatcher; beyond it the scheduler waits, which the lateness of runs then shows.
@@ -73,6 +75,8 @@ pub struct Engine {
     dispatcher: JoinSet<()>,
     deliverer: JoinSet<()>,
     publishers: JoinSet<()>,
+    heart: JoinSet<()>,
+    vitals: Arc<Vitals>,
 }
 
 impl Engine {
@@ -89,6 +93,7 @@ impl Engine {
         let mut unrecorded = Commit::default();
         let ledger = Ledger::open(Arc::clone(&plan), loaded, clock.now(), &mut unrecorded);
 
+        let vitals = Arc::new(Vitals::new(Arc::clone(&clock)));
         let mut publishers = JoinSet::new();
         fanout.take(&plan, &clock, &mut publishers);
         let (ended_sender, ended) = mpsc::channel::<Ended>(ENDED_WAITING_MAX);
@@ -110,6 +115,7 @@ impl Engine {
             fanout: fanout.clone(),
             stop: stop_runs.clone(),
             threads: Arc::clone(&threads),
+            vitals: Arc::clone(&vitals),
         };
         let (mut scheduler, mut dispatcher, mut deliverer) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         let cleaning = Janitor {
@@ -137,6 +143,7 @@ impl Engine {
             held: Arc::clone(&held),
             committing: None,
             unrecorded,
+            vitals: Arc::clone(&vitals),
         };
         dispatcher.spawn(dispatching.run());
         let delivering = Deliverer {
@@ -147,8 +154,17 @@ impl Engine {
             wake: Arc::clone(&wake),
             unrecorded: held,
             stop: stop_deliverer.clone(),
+            vitals: Arc::clone(&vitals),
         };
         deliverer.spawn(delivering.run());
+        let beating = Heart {
+            clock: Arc::clone(&clock),
+            vitals: Arc::clone(&vitals),
+            fanout: fanout.clone(),
+            plan: plans.subscribe(),
+        };
+        let mut heart = JoinSet::new();
+        heart.spawn(beating.run());
 
         Ok(Self {
             clock,
@@ -165,6 +181,8 @@ impl Engine {
             dispatcher,
             deliverer,
             publishers,
+            heart,
+            vitals,
         })
     }
 
@@ -181,6 +199,11 @@ impl Engine {
     /// Looks for what is due to be delivered at once.
     pub fn wake(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)
+    }
+
+    /// How its loops stand, for who watches them.
+    pub fn vitals(&self) -> Arc<Vitals> {
+        Arc::clone(&self.vitals)
     }
 
     /// Where metrics of the process itself go.
@@ -216,6 +239,7 @@ impl Engine {
             _ = self.dispatcher.join_next() => "the dispatcher",
             _ = self.deliverer.join_next() => "the deliverer",
             _ = self.janitor.join_next() => "the janitor",
+            _ = self.heart.join_next() => "the heart",
             () = publisher_failed => "a publisher",
         }
     }
@@ -223,6 +247,8 @@ impl Engine {
     /// Ends everything in its order: no new rounds, runs end with their cleanup, their results are committed, metrics
     /// are sent. Takes nine seconds at most together with the store's end, because containers kill at ten.
     pub async fn stop(mut self) {
+        // Who stops goes on no more, and does not say so.
+        self.heart.abort_all();
         self.stop_runs.cancel();
         end(&*self.clock, "the runs", RUNS_END_MAX, &mut self.scheduler).await;
         // After the runs, since it takes in what they could not clean up.

@@ -275,6 +275,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         severities: BTreeMap::new(),
         runbooks: BTreeMap::new(),
         maintenance: Vec::new(),
+        heartbeat: None,
         publishers: BTreeMap::new(),
         secrets: Arc::new(NoSecrets),
         secrets_used: std::collections::BTreeSet::new(),

@@ -51,6 +51,11 @@ impl Post {
         self.http.post(url)
     }
 
+    /// A GET of this URL.
+    pub fn get(&self, url: Url) -> RequestBuilder {
+        self.http.get(url)
+    }
+
     /// The wall clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

@@ -23,6 +23,7 @@ use crate::domain::time::{Monotonic, Timestamp, between};
 use crate::engine::deliverer::Deliverer;
 use crate::engine::fanout::Fanout;
 use crate::engine::testing::{TestClock, plan_of};
+use crate::engine::vitals::Vitals;
 use crate::ports::{
     Clock as _, Commit, Delivery, Due, Loaded, Notification, Notifier, NotifyError, Receipt, Settlement, Store,
     StoreError,
@@ -155,6 +156,7 @@ async fn a_channel_that_was_down_for_an_hour_hears_all_of_it_within_a_minute() {
             wake: Arc::clone(&wake),
             unrecorded: Arc::default(),
             stop: stop.clone(),
+            vitals: Arc::new(Vitals::new(Arc::clone(&clock) as _)),
         };
         let mut task = JoinSet::new();
         task.spawn(deliverer.run());

@@ -208,7 +208,12 @@ fn plan(address: &str) -> (tempfile::TempDir, Arc<Plan>, Arc<SystemClock>) {
     }
     let clock = Arc::new(SystemClock::start());
     let surroundings = Surroundings {
-        kinds: Kinds { probers: PARROT, channels: notifiers::CHANNELS, publishers: publishers::PUBLISHERS },
+        kinds: Kinds {
+            probers: PARROT,
+            channels: notifiers::CHANNELS,
+            publishers: publishers::PUBLISHERS,
+            ping: notifiers::ping::build,
+        },
         environment: Arc::new(|name: &str| {
             name.strip_prefix("CANARY_").and_then(|n| n.parse().ok()).map(|n| canary("Env", n))
         }),

@@ -50,7 +50,7 @@ impl Clock for HandClock {
 
 fn publisher(url: &str, clock: &Arc<HandClock>) -> CloudWatch {
     let namespace = "Roundsman/Test".to_owned().try_into().unwrap();
-    CloudWatch::new(namespace, Arc::new(Aws::new(access(url))), Arc::clone(clock) as Arc<dyn Clock>)
+    CloudWatch::new(namespace, Arc::from("here"), Arc::new(Aws::new(access(url))), Arc::clone(clock) as Arc<dyn Clock>)
 }
 
 fn sample(name: MetricName, probe: &str, at: Timestamp, value: f64) -> Sample {

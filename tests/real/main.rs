@@ -50,6 +50,7 @@ mod tcp;
 mod telling;
 mod timing;
 mod tls;
+mod watching;
 mod webhook;
 #[cfg(feature = "websocket")]
 mod websocket;

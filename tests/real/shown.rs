@@ -98,7 +98,12 @@ async fn sayers(payload: &str) -> Sayers {
     let directory = configuration(&files);
     let clock = Arc::new(SystemClock::start());
     let surroundings = Surroundings {
-        kinds: Kinds { probers: KINDS, channels: notifiers::CHANNELS, publishers: publishers::PUBLISHERS },
+        kinds: Kinds {
+            probers: KINDS,
+            channels: notifiers::CHANNELS,
+            publishers: publishers::PUBLISHERS,
+            ping: notifiers::ping::build,
+        },
         environment: Arc::new(|_: &str| None),
         clock: Arc::clone(&clock) as _,
         http: client::shared().expect("a client"),

@@ -47,13 +47,12 @@ impl Backlog {
     pub fn take(&mut self, samples: &[Sample], now: Timestamp) -> u64 {
         let before = self.dropped;
         for sample in samples {
-            let Some(probe) = &sample.labels.probe else { continue };
             if sample.name.cloudwatch().is_empty() {
                 continue;
             }
             self.taken += 1;
             if is_publishable(sample) && is_in_time(minute(sample.at), now) {
-                self.minutes.add(sample, probe);
+                self.minutes.add(sample);
             } else {
                 self.dropped += 1;
             }

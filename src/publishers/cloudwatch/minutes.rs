@@ -17,20 +17,20 @@ const GRACE: TimeDelta = TimeDelta::seconds(5);
 #[derive(Debug, Default)]
 pub struct Minutes {
     /// By minute first, so that the oldest is the first. Of each list only the last packet may have room for new values.
-    open: BTreeMap<(Timestamp, MetricName, ProbeName), Vec<Packet>>,
+    open: BTreeMap<(Timestamp, MetricName, Option<ProbeName>), Vec<Packet>>,
     /// The minute that was the current one when last looked at.
     current: Option<Timestamp>,
 }
 
 impl Minutes {
-    /// Adds a sample of a probe.
-    pub fn add(&mut self, sample: &Sample, probe: &ProbeName) {
+    /// Adds a sample.
+    pub fn add(&mut self, sample: &Sample) {
         let minute = minute(sample.at);
-        let packets = self.open.entry((minute, sample.name, probe.clone())).or_default();
+        let packets = self.open.entry((minute, sample.name, sample.labels.probe.clone())).or_default();
         if packets.last_mut().is_some_and(|packet| packet.add(sample.value)) {
             return;
         }
-        let mut packet = Packet::new(sample.name, probe.clone(), minute);
+        let mut packet = Packet::new(sample.name, sample.labels.probe.clone(), minute);
         packet.add(sample.value);
         packets.push(packet);
     }
@@ -64,7 +64,7 @@ impl Minutes {
     }
 }
 
-fn flat(packets: BTreeMap<(Timestamp, MetricName, ProbeName), Vec<Packet>>) -> Vec<Packet> {
+fn flat(packets: BTreeMap<(Timestamp, MetricName, Option<ProbeName>), Vec<Packet>>) -> Vec<Packet> {
     packets.into_values().flatten().collect()
 }
 
@@ -88,9 +88,9 @@ mod tests {
             name: MetricName::ProbeDuration,
             at: at(&format!("2026-11-24T{time}Z")),
             value,
-            labels: SampleLabels::default(),
+            labels: SampleLabels { probe: Some(ProbeName::parse("api").unwrap()), ..SampleLabels::default() },
         };
-        minutes.add(&sample, &ProbeName::parse("api").unwrap());
+        minutes.add(&sample);
     }
 
     fn turn(minutes: &mut Minutes, time: &str) -> Vec<(String, u64)> {

@@ -12,6 +12,9 @@ use crate::domain::time::Timestamp;
 /// How many different values one datum may have.
 pub const VALUES_MAX: usize = 150;
 
+/// The longest value of a dimension, in characters.
+pub const LOCATION_MAX: usize = 255;
+
 /// The largest magnitude that CloudWatch takes: 2 to the power of 360.
 const MAGNITUDE_MAX: f64 = 2.348_542_582_773_833_2e108;
 
@@ -27,8 +30,8 @@ const DATUM_BYTES: usize = 160;
 pub struct Packet {
     /// The metric.
     pub name: MetricName,
-    /// The probe, which is the only dimension.
-    pub probe: ProbeName,
+    /// The probe, which is the only dimension; what is of no probe is of the place where Roundsman stands.
+    pub probe: Option<ProbeName>,
     /// The beginning of the minute.
     pub minute: Timestamp,
     /// How many samples it holds.
@@ -39,7 +42,7 @@ pub struct Packet {
 
 impl Packet {
     /// A packet without values.
-    pub fn new(name: MetricName, probe: ProbeName, minute: Timestamp) -> Self {
+    pub fn new(name: MetricName, probe: Option<ProbeName>, minute: Timestamp) -> Self {
         Self { name, probe, minute, samples: 0, values: BTreeMap::new() }
     }
 
@@ -62,7 +65,7 @@ impl Packet {
 
     /// How many bytes of a request it takes at most.
     pub fn bytes(&self) -> usize {
-        let names = self.probe.as_str().len();
+        let names = self.probe.as_ref().map_or(LOCATION_MAX, |probe| probe.as_str().len());
         self.name
             .cloudwatch()
             .iter()
@@ -71,8 +74,9 @@ impl Packet {
     }
 
     /// The data, in the service's own units.
-    pub fn data(&self) -> impl Iterator<Item = MetricDatum> {
-        let dimension = Dimension::builder().name("Probe").value(self.probe.as_str()).build();
+    pub fn data(&self, location: &str) -> impl Iterator<Item = MetricDatum> {
+        let (name, value) = self.probe.as_ref().map_or(("Location", location), |probe| ("Probe", probe.as_str()));
+        let dimension = Dimension::builder().name(name).value(value).build();
         let at = DateTime::from_secs(self.minute.timestamp());
         self.name.cloudwatch().iter().map(move |metric| {
             MetricDatum::builder()
@@ -103,7 +107,7 @@ mod tests {
     }
 
     fn packet(name: MetricName) -> Packet {
-        Packet::new(name, ProbeName::parse("api").unwrap(), at("2026-11-24T10:00:00Z"))
+        Packet::new(name, Some(ProbeName::parse("api").unwrap()), at("2026-11-24T10:00:00Z"))
     }
 
     #[test]
@@ -112,7 +116,7 @@ mod tests {
         for value in [1.0, 0.0, 1.0, -0.0, 1.0] {
             assert!(packet.add(value));
         }
-        let data: Vec<_> = packet.data().collect();
+        let data: Vec<_> = packet.data("here").collect();
         let told: Vec<_> = data
             .iter()
             .map(|d| (d.metric_name().unwrap(), d.unit().unwrap().as_str(), d.values(), d.counts()))
@@ -133,13 +137,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_of_no_probe_is_of_a_place() {
+        let minute = at("2026-11-24T10:00:00Z");
+        let mut beats = Packet::new(MetricName::Heartbeats, None, minute);
+        assert!(beats.add(1.0));
+        let datum = beats.data("eu-central-1").next().unwrap();
+        let dimension = &datum.dimensions()[0];
+        assert_eq!((dimension.name(), dimension.value()), (Some("Location"), Some("eu-central-1")));
+        assert_eq!((datum.metric_name(), datum.values()), (Some("Heartbeat"), &[1.0][..]));
+        assert!(beats.bytes() > "Location".len() + LOCATION_MAX);
+    }
+
+    #[test]
     fn a_datum_has_at_most_150_values_and_equal_ones_are_counted() {
         let mut packet = packet(MetricName::ProbeDuration);
         assert!((0..150).all(|n| packet.add(f64::from(n))));
         assert!(!packet.add(150.0));
         assert!(packet.add(7.0));
         assert_eq!(packet.samples, 151);
-        assert_eq!(packet.data().next().unwrap().values().len(), 150);
+        assert_eq!(packet.data("here").next().unwrap().values().len(), 150);
         assert!(packet.bytes() > 150 * VALUE_BYTES);
     }
 

@@ -13,6 +13,7 @@ use super::backlog::Backlog;
 use super::packet::Packet;
 use super::settings::Namespace;
 use crate::domain::metric::Sample;
+use crate::domain::names::ProbeName;
 use crate::domain::time::Monotonic;
 use crate::net::aws::{Aws, Trouble, TroubleKind, trouble};
 use crate::ports::{Clock, PublishError, Publisher, PublisherAccount};
@@ -29,6 +30,7 @@ const REST_MAX: Duration = Duration::from_mins(1);
 /// CloudWatch of one region, under one namespace.
 pub struct CloudWatch {
     namespace: Namespace,
+    location: Arc<str>,
     aws: Arc<Aws>,
     /// Made at the first request.
     client: OnceCell<Client>,
@@ -47,8 +49,8 @@ struct Rest {
 
 impl CloudWatch {
     /// A publisher that has done nothing yet.
-    pub fn new(namespace: Namespace, aws: Arc<Aws>, clock: Arc<dyn Clock>) -> Self {
-        Self { namespace, aws, client: OnceCell::new(), clock, backlog: Backlog::default(), rest: None }
+    pub fn new(namespace: Namespace, location: Arc<str>, aws: Arc<Aws>, clock: Arc<dyn Clock>) -> Self {
+        Self { namespace, location, aws, client: OnceCell::new(), clock, backlog: Backlog::default(), rest: None }
     }
 
     /// Sends at most so many requests. It ends at the first that fails; what is refused is taken apart.
@@ -56,7 +58,7 @@ impl CloudWatch {
         let mut refusal = None;
         for _ in 0..requests_max {
             let Some(packets) = self.backlog.next_request(self.clock.now()) else { break };
-            let data = packets.iter().flat_map(Packet::data).collect();
+            let data = packets.iter().flat_map(|packet| packet.data(&self.location)).collect();
             match self.put(data).await {
                 Ok(()) => {
                     self.backlog.delivered();
@@ -67,7 +69,8 @@ impl CloudWatch {
                     self.rest = None;
                     if let Some(packet) = self.backlog.refused() {
                         let Packet { name, probe, samples, .. } = packet;
-                        let what = format!("CloudWatch refuses {samples} samples `{}` of {probe}", name.as_str());
+                        let of = probe.as_ref().map_or(&*self.location, ProbeName::as_str);
+                        let what = format!("CloudWatch refuses {samples} samples `{}` of {of}", name.as_str());
                         refusal = Some(format!("{what}: {}", trouble.message));
                     }
                 }

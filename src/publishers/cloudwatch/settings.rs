@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::packet::LOCATION_MAX;
 use super::publisher::CloudWatch;
 use crate::net::aws::{Access, Aws, is_region};
 use crate::ports::{Building, Clock, Exposition, PublishError, Publisher, PublisherFactory, PublisherKind};
@@ -14,7 +15,7 @@ use crate::settings::{Node, Problems, read};
 /// The row of the table of publishers.
 pub const PUBLISHER: PublisherKind = PublisherKind {
     name: "cloudwatch",
-    about: "Amazon CloudWatch: SuccessPercent, Failed and Duration of each probe",
+    about: "Amazon CloudWatch: SuccessPercent, Failed and Duration of each probe, and the Heartbeat",
     schema: CloudWatchSettings::json_schema,
     build,
 };
@@ -104,25 +105,44 @@ impl From<Region> for String {
 
 fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Arc<dyn PublisherFactory>> {
     let settings: CloudWatchSettings = read(node, problems)?;
+    let location = &building.location;
+    if !is_dimension(location) {
+        let message = format!("the location `{location}` is no value of a dimension, under which the heartbeat stands");
+        problems.error(node.span.clone(), message).help =
+            Some(format!("`location` is 1 to {LOCATION_MAX} ASCII characters for CloudWatch, the first not `:`"));
+        return None;
+    }
     let region = settings.region.clone().map(String::from);
     let aws = Arc::new(Aws::new(Access { region, ..Access::default() }));
-    Some(Arc::new(Factory { settings, aws, clock: Arc::clone(&building.clock) }))
+    Some(Arc::new(Factory { settings, location: Arc::clone(location), aws, clock: Arc::clone(&building.clock) }))
+}
+
+/// Whether CloudWatch takes a text as the value of a dimension: ASCII that can be seen, some of it no space, and no colon
+/// at its beginning.
+fn is_dimension(text: &str) -> bool {
+    (1..=LOCATION_MAX).contains(&text.len())
+        && text.chars().all(|c| c.is_ascii_graphic() || c == ' ')
+        && !text.trim().is_empty()
+        && !text.starts_with(':')
 }
 
 struct Factory {
     settings: CloudWatchSettings,
+    location: Arc<str>,
     aws: Arc<Aws>,
     clock: Arc<dyn Clock>,
 }
 
 impl PublisherFactory for Factory {
     fn identity(&self) -> String {
-        serde_json::to_string(&self.settings).unwrap_or_default()
+        // A location is no setting of ours, but what was started has it.
+        format!("{} {}", serde_json::to_string(&self.settings).unwrap_or_default(), self.location)
     }
 
     fn start(&self) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>) {
         let namespace = self.settings.namespace.clone();
-        (Box::new(CloudWatch::new(namespace, Arc::clone(&self.aws), Arc::clone(&self.clock))), None)
+        let (location, aws, clock) = (Arc::clone(&self.location), Arc::clone(&self.aws), Arc::clone(&self.clock));
+        (Box::new(CloudWatch::new(namespace, location, aws, clock)), None)
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), PublishError>> {
@@ -148,6 +168,24 @@ mod tests {
         let node = parse(Source::new("roundsman.yaml", "{ region: us-east-1 }"), &mut problems).unwrap();
         let settings: CloudWatchSettings = read(&node, &mut problems).unwrap();
         assert_eq!(serde_json::to_string(&settings).unwrap(), r#"{"namespace":"Roundsman","region":"us-east-1"}"#);
+    }
+
+    #[test]
+    fn a_location_is_a_dimension_or_refused() {
+        let long = "l".repeat(256);
+        for (location, is_one) in [
+            ("local", true),
+            ("eu central 1", true),
+            ("", false),
+            (" ", false),
+            ("Zürich", false),
+            (":a", false),
+            ("a\t", false),
+            (&long, false),
+            (&long[1..], true),
+        ] {
+            assert_eq!(is_dimension(location), is_one, "{location:?}");
+        }
     }
 
     #[test]
