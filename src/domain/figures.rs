@@ -61,8 +61,7 @@ pub fn sample(incident: &Incident, milestone: Milestone, at: Timestamp) -> Optio
         Milestone::Acknowledged => (MetricName::IncidentAcknowledge, figures.acknowledge?),
         Milestone::Resolved => (MetricName::IncidentResolve, figures.resolve?),
     };
-    let labels =
-        SampleLabels { also: Some(("severity", incident.severity.as_str().into())), ..SampleLabels::default() };
+    let labels = SampleLabels { also: Some(("severity", incident.severity.as_str())), ..SampleLabels::default() };
     Some(Sample { name, at, value: value.as_secs_f64(), labels })
 }
 

@@ -258,7 +258,7 @@ impl Deliverer {
                         if in_turn { &delivery.notification } else { &resolve.notification };
                     let (event, transition, group) = (*event, *transition, group.clone());
                     let late = true;
-                    Notification { event, transition, group, late, plain, unrecorded, ..resolve.notification.clone() }
+                    Notification { event, transition, late, plain, group, unrecorded, ..resolve.notification.clone() }
                 },
             );
             let again = |message: &str| NotifyError::Transient { message: message.to_owned(), retry_after: None };

@@ -179,7 +179,7 @@ async fn a_channel_that_was_down_for_an_hour_hears_all_of_it_within_a_minute() {
         stop.cancel();
         task.join_next().await.unwrap().unwrap();
 
-        let taken = ops.taken.lock().unwrap();
+        let taken = ops.taken.lock().unwrap().clone();
         let told = |id: &str| {
             let of_it = taken.iter().filter(|(_, told)| &*told.incident.id.0 == id);
             of_it.map(|(_, told)| (told.event, told.late)).collect::<Vec<_>>()
@@ -192,7 +192,7 @@ async fn a_channel_that_was_down_for_an_hour_hears_all_of_it_within_a_minute() {
             };
             assert_eq!(told(&format!("I{n:02}")), expected, "{fault:?}: I{n:02}");
         }
-        let others = sms.taken.lock().unwrap();
+        let others = sms.taken.lock().unwrap().clone();
         assert_eq!(i64::try_from(others.len()).unwrap(), INCIDENTS + INCIDENTS / 2);
         let late = others.iter().map(|(at, told)| between(told.at, *at)).max().unwrap();
         assert!(late < Duration::from_secs(20), "{fault:?}: another channel heard it {late:?} late");

@@ -170,8 +170,7 @@ fn broken(path: &Path, error: &Error) -> StoreError {
             refused(path, "it is not a SQLite database: move it away, or let `store` name another file")
         }
         // What every store of ours understands this one does not.
-        Some(ErrorCode::Unknown) if is_ours(path) => damaged(path, &error.to_string()),
-        None if is_ours(path) => damaged(path, &error.to_string()),
+        Some(ErrorCode::Unknown) | None if is_ours(path) => damaged(path, &error.to_string()),
         _ if is_damage(error) => damaged(path, &error.to_string()),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             refused(path, format!("another program has kept it locked for {}", crate::domain::time::words(BUSY_MAX)))

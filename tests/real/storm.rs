@@ -2,6 +2,7 @@
 //! what waits to be told together outlives `kill -9`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::thread::sleep;
 use std::time::Duration;
@@ -43,7 +44,10 @@ impl Place {
 
 fn watching(probes: u64, place: &Place, every: &str, receiver: &Receiver, group: &str) -> TempDir {
     let (address, url) = (place.address, &receiver.url);
-    let all: String = (0..probes).map(|n| format!("n{n}: {{ tcp: \"{address}\" }}\n")).collect();
+    let all = (0..probes).fold(String::new(), |mut all, n| {
+        let _ = writeln!(all, "n{n}: {{ tcp: \"{address}\" }}");
+        all
+    });
     configuration(&[
         (
             "roundsman.yaml",

@@ -113,7 +113,9 @@ pub fn judge(store: &Connection, taken: &[Taken], in_flight: &BTreeMap<Key, usiz
         faults.push(format!("I9: {} rows for {} incidents", rows.len(), incidents.len()));
     }
     let mut opened: BTreeMap<String, usize> = BTreeMap::new();
-    incidents.iter().for_each(|incident| *opened.entry(incident.probe.to_string()).or_default() += 1);
+    for incident in &incidents {
+        *opened.entry(incident.probe.to_string()).or_default() += 1;
+    }
     let by_runs = told_by_runs(store);
     if opened != by_runs {
         faults.push(format!("runs tell of {by_runs:?}, and there were {opened:?}"));

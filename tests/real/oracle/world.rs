@@ -17,6 +17,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio_util::task::TaskTracker;
 
 /// How many endpoints there are.
 pub const ENDPOINTS: usize = 20;
@@ -74,6 +75,7 @@ struct Inner {
     armed: Mutex<Option<Point>>,
     tripped: mpsc::Sender<()>,
     random: Mutex<StdRng>,
+    soon: TaskTracker,
 }
 
 /// All of it; it is there for as long as it is held.
@@ -98,6 +100,7 @@ impl World {
             armed: Mutex::new(None),
             tripped: sender,
             random: Mutex::new(StdRng::seed_from_u64(seed)),
+            soon: TaskTracker::new(),
         });
         let router = Router::new()
             .route("/endpoints/{n}", any(endpoint))
@@ -215,8 +218,9 @@ impl Inner {
 
 /// Trips once the answer is on its way.
 fn soon(inner: &Arc<Inner>, point: Point) {
+    let tracker = inner.soon.clone();
     let inner = Arc::clone(inner);
-    tokio::spawn(async move {
+    tracker.spawn(async move {
         tokio::time::sleep(Duration::from_micros(u64::from(inner.below(3_000)))).await;
         inner.trip(point);
     });
