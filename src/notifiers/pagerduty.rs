@@ -220,7 +220,7 @@ fn details(story: &Story) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notifiers::message::tests::{flooding, hostile, of_each_event, of_several, opened, resolved};
+    use crate::notifiers::message::tests::{flooding, hostile, of_each_event, of_several, opened, resolved, several};
 
     fn shown(notification: &Notification) -> String {
         event(notification).map_or_else(String::new, |event| format!("{:#}", Value::Object(event)))
@@ -235,6 +235,8 @@ mod tests {
             insta::assert_snapshot!(what, shown(&notification));
         }
         insta::assert_snapshot!("plain", shown(&Notification { plain: true, ..opened() }));
+        let begun = Notification { late: true, ..several(Event::Opened, 3) };
+        insta::assert_snapshot!("several_late_begun", shown(&begun));
         for (name, notification) in crate::notifiers::message::tests::degraded() {
             insta::assert_snapshot!(name, shown(&notification));
         }

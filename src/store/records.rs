@@ -251,7 +251,8 @@ mod tests {
         let kept = kept();
         let extra = |slot| Run { id: RunId("extra".into()), extra: Some(Extra::Recheck), ..run("api", slot) };
         let runs = vec![run("api", 30), extra(30), Run { id: RunId("again".into()), ..run("api", 30) }];
-        kept.store.commit(Commit { runs, ..Commit::default() }.into()).await.unwrap();
+        let accounts = accounts([account(30, &[(SlotOutcome::Ran, 1)])]);
+        kept.store.commit(Commit { runs, accounts, ..Commit::default() }.into()).await.unwrap();
         assert_eq!(kept.number("SELECT count(*) FROM runs"), 2, "the slot was served twice, and the later run stands");
         kept.store.commit(Commit { runs: vec![extra(31)], ..Commit::default() }.into()).await.unwrap();
         let last = kept.store.overview(second(0)).await.unwrap().last;

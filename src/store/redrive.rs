@@ -111,16 +111,17 @@ fn is_handed_over(connection: &Connection, incident: &str, channel: &str) -> Res
 }
 
 /// Makes due all that a channel has not taken of an incident, but for what comes before something that it took. Where it took
-/// nothing, a beginning that was to be told by the end is told with it again. What was refused is tried whole once more.
+/// nothing, a beginning that was to be told by the end is told with it again. What was refused is tried whole once more, and
+/// what was given up with others by itself: they may have been taken over, or be over.
 fn together(connection: &Connection, incident: &str, channel: &str, now: Timestamp) -> Result<u64> {
     let (now, delivered) = (micros(now), last_delivered(connection, incident, channel)?);
     let mut given_up = connection.prepare_cached(
-        "UPDATE outbox SET state = 'pending', settled_at = NULL, plain = 0, next_attempt_at = ?3
+        "UPDATE outbox SET state = 'pending', settled_at = NULL, plain = 0, next_attempt_at = ?3, message = id
          WHERE incident = ?1 AND channel = ?2 AND state = 'dead' AND transition > ?4",
     )?;
     let revived = given_up.execute(params![incident, channel, now, delivered])?;
     let mut beginning = connection.prepare_cached(
-        "UPDATE outbox SET state = 'pending', settled_at = NULL, next_attempt_at = ?3
+        "UPDATE outbox SET state = 'pending', settled_at = NULL, next_attempt_at = ?3, message = id
          WHERE incident = ?1 AND channel = ?2 AND state = 'merged' AND event IN ('opened', 'escalated')",
     )?;
     if revived > 0 && delivered == 0 {
@@ -128,7 +129,9 @@ fn together(connection: &Connection, incident: &str, channel: &str, now: Timesta
     }
     let mut resting = connection.prepare_cached(
         "UPDATE outbox SET next_attempt_at = ?3
-         WHERE incident = ?1 AND channel = ?2 AND state = 'pending' AND next_attempt_at > ?3",
+         WHERE state = 'pending' AND next_attempt_at > ?3
+           AND id IN (SELECT coalesce(message, id) FROM outbox
+                      WHERE incident = ?1 AND channel = ?2 AND state = 'pending')",
     )?;
     let hurried = resting.execute(params![incident, channel, now])?;
     Ok((revived + hurried).try_into().unwrap_or(u64::MAX))
@@ -167,6 +170,7 @@ mod tests {
     }
 
     async fn due(kept: &Kept, at: i64) -> Vec<(String, Event, bool)> {
+        kept.each_by_itself(second(at)).await;
         let due = kept.store.due_deliveries(second(at), 10).await.unwrap();
         let late = |delivery: &Delivery| due.resolves.iter().any(|resolve| resolve.channel == delivery.channel);
         let row = |delivery: &Delivery| (delivery.channel.to_string(), delivery.notification.event, late(delivery));
@@ -194,6 +198,25 @@ mod tests {
         assert_eq!(redriven(&kept, &opened.id, 40).await, Redriven::Settled);
         assert_eq!(redriven(&kept, "nothing", 40).await, Redriven::Unknown);
         assert_eq!(kept.store.undelivered(10).await.unwrap(), Undelivered::default());
+    }
+
+    #[tokio::test]
+    async fn what_was_given_up_with_others_is_tried_again_by_itself() {
+        let kept = kept();
+        for name in ["I1", "I2"] {
+            let mut commit = opening(&incident(name, Severity::P3, 0), &["ops"], 0);
+            (commit.deliveries[0].fallback, commit.deliveries[0].together) = (None, Some("shop".to_owned()));
+            kept.store.commit(commit.into()).await.unwrap();
+        }
+        kept.store.gather(second(20), &std::collections::BTreeMap::new()).await.unwrap();
+        let carrier = kept.store.due_deliveries(second(20), 10).await.unwrap().now;
+        assert_eq!(carrier.len(), 1, "one message for both");
+        settle(&kept, &carrier[0], given_up(30)).await;
+        assert_eq!(kept.store.undelivered(10).await.unwrap().given_up, 2);
+        let other = if carrier[0].id == "I1-1-ops" { "I2-1-ops" } else { "I1-1-ops" };
+        assert_eq!(redriven(&kept, other, 40).await, Redriven::Due(1));
+        assert_eq!(due(&kept, 40).await, [("ops".to_owned(), Event::Opened, false)]);
+        assert_eq!(kept.store.undelivered(10).await.unwrap().given_up, 1);
     }
 
     #[tokio::test]

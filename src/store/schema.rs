@@ -95,11 +95,16 @@ mod tests {
             super::migrate_to(&mut before, 0, version).unwrap();
             before
                 .execute_batch(
-                    "INSERT INTO runs VALUES ('old', 'tier', 'api', 'here', 9000000, 0, 0, 0, 0, 'passed', '{\"verdict\":\"passed\"}', '[]');
-                     INSERT INTO runs VALUES ('older', 'tier', 'api', 'here', 8000000, 0, 0, 0, 0, 'passed', '{\"verdict\":\"passed\"}', '[]');
-                     INSERT INTO slots VALUES ('tier', 'api', 9000000, 2, 0, 0, 0, 0);",
+                    "INSERT INTO runs (id, schedule, probe, location, slot, due_at, started_at, duration, lateness, verdict, why, steps)
+                     VALUES ('old', 'tier', 'api', 'here', 9000000, 0, 0, 0, 0, 'passed', '{\"verdict\":\"passed\"}', '[]'),
+                            ('older', 'tier', 'api', 'here', 8000000, 0, 0, 0, 0, 'passed', '{\"verdict\":\"passed\"}', '[]');
+                     INSERT INTO slots (schedule, probe, through, ran, skipped, saturated, paused, gap)
+                     VALUES ('tier', 'api', 9000000, 2, 0, 0, 0, 0);",
                 )
                 .unwrap();
+            if version >= 6 {
+                before.execute_batch("UPDATE slots SET last_run = 'old'").unwrap();
+            }
             drop(before);
             kept.reopen().await;
             let last = kept.store.overview(second(0)).await.unwrap().last;

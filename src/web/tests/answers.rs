@@ -394,7 +394,7 @@ async fn programs_read_incidents_without_secrets() {
         ("/api/v1/incidents?resolve=1", 400),
         ("/api/v1/incidents/other", 404),
         (&format!("/api/v1/incidents/{}", "a".repeat(65)), 404),
-        ("/api/v1/", 404),
+        ("/api/v1/nothing", 404),
         ("/api/v2/incidents", 404),
         ("/api/v1/deliveries", 503),
     ] {
