@@ -41,7 +41,7 @@ fn an_incident_is_diagnosed_shows_its_runbook_and_leaves_its_figures() {
             "roundsman.yaml",
             &format!(
                 "web: {{ listen: \"${{env:ROUNDSMAN_LISTEN:-127.0.0.1:0}}\" }}\nsecrets: {{ key: {{ file: key }} }}\n\
-                 publish: {{ prometheus: {{}} }}\nchannels: {{ pager: {{ webhook: \"{}\" }} }}\n\
+                 publish: {{ prometheus: {{}} }}\nchannels: {{ pager: {{ webhook: \"{}\" }} }}\ngroup: {{ wait: 0s }}\n\
                  routes: [{{ to: [pager] }}]\n",
                 receiver.url
             ),

@@ -56,7 +56,7 @@ fn a_result_goes_the_whole_way() {
             &format!(
                 "web: {{ listen: \"${{env:ROUNDSMAN_LISTEN}}\" }}\n\
                  publish: {{ prometheus: {{}}, cloudwatch: {{ namespace: Roundsman, region: {REGION} }} }}\n\
-                 channels: {{ ops: {{ sns: \"{topic}\" }} }}\n\
+                 channels: {{ ops: {{ sns: \"{topic}\" }} }}\ngroup: {{ wait: 0s }}\n\
                  routes: [{{ to: [ops] }}]\n"
             ),
         ),

@@ -65,7 +65,8 @@ impl Watched {
                 "roundsman.yaml",
                 &format!(
                     "store: sqlite:/mnt/state/roundsman.db\nweb: {{ listen: \"${{env:ROUNDSMAN_LISTEN}}\" }}\n\
-                     channels: {{ pager: {{ webhook: \"{}\" }} }}\nroutes: [{{ to: [pager] }}]\n",
+                     channels: {{ pager: {{ webhook: \"{}\" }} }}\nroutes: [{{ to: [pager] }}]\n\
+                     group: {{ wait: 0s, limit: 1000 }}\n",
                     receiver.url
                 ),
             ),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use roundsman::domain::incident::Event;
 use roundsman::ports::{Notification, Notifier, NotifyError};
 
 use crate::notification::{channel, opened};
@@ -129,7 +130,9 @@ fn opsgenie_closes_by_the_alias_what_it_opened() {
     ));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let over = crate::notification::resolved(&notification());
-    for message in [notification(), over.clone(), Notification { late: true, ..over }] {
+    // What is over before it was told is told in turn.
+    let begun = Notification { event: Event::Opened, late: true, ..over.clone() };
+    for message in [notification(), over.clone(), begun, over] {
         runtime.block_on(notifier.notify(&message)).expect("it is taken");
     }
     let close = "/v2/alerts/I1/close?identifierType=alias";

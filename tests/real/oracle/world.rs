@@ -134,6 +134,7 @@ channels:
   team: {{ slack: {{ webhook: \"${{secret:team}}\" }} }}
   topic: {{ sns: \"arn:aws:sns:us-east-1:123456789012:ops\" }}
 routes: [{{ to: [hook, duty, team, topic] }}]
+group: {{ wait: 0s, limit: 1000 }}
 "
                 ),
             ),
@@ -141,7 +142,10 @@ routes: [{{ to: [hook, duty, team, topic] }}]
                 "probes/p.yaml",
                 &format!("api: {{ each: {{ {each} }}, http: \"http://{at}/endpoints/${{each:value}}\" }}\n"),
             ),
-            ("schedules/s.yaml", "often: { every: 1s, probes: [\"*\"], alert: { after: 1, severity: P1 } }\n"),
+            (
+                "schedules/s.yaml",
+                "often: { every: 1s, probes: [\"*\"], alert: { after: 1, severity: P1, flapping: { openings: 100, within: 10s } } }\n",
+            ),
         ])
     }
 
