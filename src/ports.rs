@@ -608,6 +608,8 @@ impl Commit {
         later.versions.into_iter().for_each(|version| self.put_version(version));
         self.pulses.extend(later.pulses);
         self.bundles.extend(later.bundles);
+        self.diagnoses.extend(later.diagnoses);
+        later.flaps.into_iter().for_each(|(key, flap)| self.put_flap(key, flap));
         later.silences.into_iter().for_each(|silence| self.put_silence(silence));
         self
     }

@@ -267,7 +267,14 @@ impl Group {
         {
             [Aspect::Failing] => format!("{size} probes are {still}failing: {}", self.probes()),
             [Aspect::Blind] => format!("Roundsman {still}cannot see {size} probes: {}", self.probes()),
-            _ => format!("{size} probes {still}fail or cannot be seen: {}", self.probes()),
+            [Aspect::Degraded] => format!("{size} probes are {still}degraded: {}", self.probes()),
+            [Aspect::Failing, Aspect::Degraded] => {
+                format!("{size} probes are {still}failing or degraded: {}", self.probes())
+            }
+            [Aspect::Failing, Aspect::Blind] => {
+                format!("{size} probes {still}fail or cannot be seen: {}", self.probes())
+            }
+            _ => format!("{size} probes {still}fail, are degraded or cannot be seen: {}", self.probes()),
         }
     }
 }

@@ -100,9 +100,7 @@ impl Work {
 
     /// Whether something came of a message that only has to be recorded.
     fn is_settled(&self, id: &str) -> bool {
-        self.unrecorded
-            .iter()
-            .any(|(delivery, settlement)| delivery.id == id && !matches!(settlement, Settlement::Again { .. }))
+        self.unrecorded.iter().any(|(delivery, settlement)| delivery.id == id && is_final(settlement))
     }
 }
 
@@ -138,11 +136,12 @@ impl Deliverer {
                 }
                 continue;
             }
-            if due.ripe && self.gather(&mut work, now).await {
+            // What leaves from memory leaves by itself, so nothing is put together with it meanwhile.
+            if due.ripe && self.unrecorded.is_empty() && self.gather(&mut work, now).await {
                 continue;
             }
             for delivery in &due.now {
-                if work.has_room(delivery) {
+                if work.has_room(delivery) && !self.unrecorded.holds(&delivery.id) {
                     self.begin(&due, delivery, &mut work).await;
                 }
             }
@@ -184,7 +183,8 @@ impl Deliverer {
         work.gather_at = Some(at + GATHER);
         let plan = Arc::clone(&self.plan.borrow());
         let rules = plan.channels.keys().map(|channel| (channel.clone(), plan.rules(channel))).collect();
-        if let Err(error) = patiently(&self.clock, self.store.gather(now, &rules)).await {
+        let gathered = patiently(&self.clock, self.store.gather(now, &rules));
+        if let Err(error) = self.vitals.waiting(Part::Deliverer, gathered).await {
             tracing::error!("messages go on waiting for others: {error}");
             work.gather_at = Some(at + BACK_OFF_MIN);
             return false;
@@ -203,7 +203,8 @@ impl Deliverer {
             self.plan.borrow().channels.get(&delivery.channel).is_some_and(|channel| keeps_alerts(&**channel));
         let told = resolve.as_mut().filter(|_| !in_turn).unwrap_or(&mut delivery);
         if due.grouped.contains(&told.id) {
-            match patiently(&self.clock, self.store.group(told)).await {
+            let group = patiently(&self.clock, self.store.group(told));
+            match self.vitals.waiting(Part::Deliverer, group).await {
                 Ok(group) => told.notification.group = group,
                 Err(error) => return tracing::error!("what a message tells cannot be read: {error}"),
             }
@@ -222,15 +223,29 @@ impl Deliverer {
     }
 
     /// What the store does not take leaves from memory, unless the store has something that is to be told before it. Where it
-    /// cannot even be read nobody knows of any such thing.
+    /// cannot even be read, what began there waits for it.
     async fn tell_unrecorded(&self, work: &mut Work, now: Timestamp) {
-        for (mut delivery, resolve) in self.unrecorded.due(now, |id| work.is_settled(id)) {
+        let mut is_readable = true;
+        for (mut delivery, mut resolve) in self.unrecorded.due(now, |id| work.is_settled(id)) {
             if !work.has_room(&delivery) {
                 continue;
             }
-            let before = patiently(&self.clock, self.store.stands_before(&delivery)).await.unwrap_or_default();
-            if before.iter().all(|id| work.is_settled(id)) {
+            let before = if is_readable {
+                let before = patiently(&self.clock, self.store.stands_before(&delivery));
+                self.vitals.waiting(Part::Deliverer, before).await.ok()
+            } else {
+                None
+            };
+            is_readable = before.is_some();
+            let goes = before.map_or_else(
+                || delivery.notification.event == Event::Opened || self.unrecorded.holds_beginning_of(&delivery),
+                |before| before.iter().all(|id| work.is_settled(id)),
+            );
+            if goes {
                 delivery.notification.unrecorded = true;
+                if let Some(resolve) = &mut resolve {
+                    resolve.notification.unrecorded = true;
+                }
                 work.busy.insert(delivery.id.clone(), delivery.channel.clone());
                 self.attempt(&mut work.attempts, delivery, resolve, None);
             }
@@ -357,6 +372,11 @@ fn keeps_alerts(notifier: &dyn Notifier) -> bool {
     notifier.keeping() == Keeping::Alerts
 }
 
+/// Whether a message is done with: another attempt is none, and what a fallback takes over is told there first.
+fn is_final(settlement: &Settlement) -> bool {
+    !matches!(settlement, Settlement::Again { .. } | Settlement::Dead { fallback: Some(_), .. })
+}
+
 fn sent<'a>(
     notifier: &'a dyn Notifier,
     told: &'a Notification,
@@ -411,7 +431,12 @@ fn dead(delivery: &Delivery, error: &NotifyError, now: Timestamp) -> Settlement 
             id: new_id(now),
             channel,
             fallback: None,
-            notification: Notification { plain: false, group: None, ..delivery.notification.clone() },
+            notification: Notification {
+                plain: false,
+                group: None,
+                unrecorded: false,
+                ..delivery.notification.clone()
+            },
             together: None,
             created_at: now,
             attempts: 0,

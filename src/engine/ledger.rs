@@ -25,8 +25,8 @@ use crate::domain::flapping::{Edge, Flap};
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
 use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Rule, Transition, judge};
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
-use crate::domain::outcome::{Extra, Run, Verdict};
-use crate::domain::quiet::Silence;
+use crate::domain::outcome::{Cause, Extra, Run, Verdict};
+use crate::domain::quiet::{Reason, Silence};
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, between, clock, later, words};
 use crate::ports::{Commit, KeptBundle, Loaded};
@@ -85,6 +85,11 @@ impl Ledger {
         let open = open.into_iter().map(|incident| Incident {
             remind_at: incident.remind_at.map(|at| at.max(looked)),
             escalate_at: incident.escalate_at.map(|at| at.max(looked)),
+            // It waits for the first look as all do; then what it needs is looked at anew.
+            quiet: incident.quiet.map(|reason| match reason {
+                Reason::Looking { probe, .. } => Reason::Needs(probe),
+                other => other,
+            }),
             ..incident
         });
         let versions =
@@ -167,12 +172,18 @@ impl Ledger {
         self.take_versions(&run, commit);
         let plan = Arc::clone(&self.plan);
         let bundle = run.bundle.take();
-        self.take_diagnosis(&run, bundle.as_ref(), now, commit);
+        // Ended because we are told to stop, it saw nothing: what waits for it is asked for again by the next process.
+        let says_nothing = matches!(run.verdict, Verdict::Inconclusive(Cause::ShutDown));
+        if !says_nothing {
+            self.take_diagnosis(&run, bundle.as_ref(), now, commit);
+        }
         // What only explains an incident of another probe is kept with that.
         let bundle = bundle.filter(|_| run.extra != Some(Extra::Diagnosis));
         let watched = run.schedule.as_ref().and_then(|name| watched(&plan, name, &run.probe));
         let Some((schedule, policy)) = watched else {
-            self.saw(&run, now);
+            if !says_nothing {
+                self.saw(&run, now);
+            }
             self.keep(bundle, &run, commit);
             commit.runs.push(run);
             return;
@@ -192,7 +203,7 @@ impl Ledger {
                 };
                 self.open.stir(&run.probe);
             }
-            match self.edge(&key, &policy.flapping, transition, now, commit) {
+            match self.edge(&key, &policy.flapping, transition, aspect.bad(&run.verdict), now, commit) {
                 Edge::Stands(Transition::Fired { since }) | Edge::Begins(Transition::Fired { since }) => {
                     self.fired(&key, rule.severity, since, &run, now, commit);
                 }
@@ -207,7 +218,9 @@ impl Ledger {
             }
         }
         self.set_recheck(&schedule.name, &run.probe, now);
-        self.saw(&run, now);
+        if !says_nothing {
+            self.saw(&run, now);
+        }
         self.keep(bundle, &run, commit);
         commit.runs.push(run);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::domain::incident::Event;
 use crate::domain::time::{Timestamp, words};
-use crate::ports::{Clock, Delivery, StoreError};
+use crate::ports::{Clock, Delivery, Notification, StoreError};
 
 /// How long the store may take for an answer; then it is treated as one that has failed, though it may still do what it
 /// was asked.
@@ -76,6 +76,15 @@ impl Unrecorded {
     /// Whether the store does not have a message yet.
     pub fn holds(&self, id: &str) -> bool {
         self.held().messages.contains_key(id)
+    }
+
+    /// Whether the beginning of what a message is about, for the same channel, is not in the store either.
+    pub fn holds_beginning_of(&self, message: &Delivery) -> bool {
+        let (channel, incident) = (&message.channel, &message.notification.incident.id);
+        self.held().messages.values().any(|other| {
+            let Notification { event, incident: of, .. } = &other.notification;
+            *event == Event::Opened && (&other.channel, &of.id) == (channel, incident)
+        })
     }
 
     /// Whether there is none.

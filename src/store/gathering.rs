@@ -40,8 +40,19 @@ pub fn tells_several(connection: &Connection, message: &str) -> Result<bool> {
     select.exists([message])
 }
 
+/// Takes a row by itself that left so, whatever it was gathered with since: what came of it says nothing of the others.
+pub fn part(connection: &Connection, id: &str) -> Result<()> {
+    let mut others = connection.prepare_cached(
+        "UPDATE outbox SET message = NULL, gone_at = NULL WHERE message = ?1 AND id <> ?1 AND state = 'pending'",
+    )?;
+    others.execute([id])?;
+    let mut own = connection.prepare_cached("UPDATE outbox SET message = ?1 WHERE id = ?1 AND state = 'pending'")?;
+    own.execute([id])?;
+    Ok(())
+}
+
 /// The message by which the channel heard of the beginning, where that told of several.
-fn common_origin(connection: &Connection, incident: &str, channel: &str, id: &str) -> Result<Option<String>> {
+pub fn common_origin(connection: &Connection, incident: &str, channel: &str, id: &str) -> Result<Option<String>> {
     let Some(Origin { message: Some(message) }) = origin(connection, incident, channel, id)? else { return Ok(None) };
     Ok(tells_several(connection, &message)?.then_some(message))
 }

@@ -92,7 +92,7 @@ pub fn heir(connection: &Connection, incident: &str, channel: &str) -> Result<Op
 fn hears(connection: &Connection, notification: &Notification, channel: &str) -> Result<bool> {
     let mut select = connection.prepare_cached(
         "SELECT 1 FROM outbox
-         WHERE incident = ?1 AND channel = ?2 AND event = ?3 AND (?3 = 'resolved' OR transition = ?4)
+         WHERE incident = ?1 AND channel = ?2 AND event = ?3 AND (?3 IN ('resolved', 'post_mortem') OR transition = ?4)
            AND state IN ('pending', 'delivered')",
     )?;
     let event = notification.event.as_str();
@@ -123,12 +123,28 @@ fn hand_over(connection: &Connection, from: &Delivery, fallback: &Delivery, at: 
              WHERE incident = ?1 AND channel = ?2 AND event IN ('reminder', 'acknowledged') AND state = 'pending'",
         )?;
         update.execute(params![incident, from.channel.as_str(), micros(at)])?;
+        let review = Notification { event: Event::PostMortem, ..notification.clone() };
+        let mut update = connection.prepare_cached(if hears(connection, &review, to)? {
+            "UPDATE outbox SET state = 'merged', settled_at = ?3
+             WHERE incident = ?1 AND channel = ?2 AND event = 'post_mortem' AND state = 'pending' AND ?4 IS NOT NULL"
+        } else {
+            "UPDATE outbox SET channel = ?4, fallback = NULL, next_attempt_at = max(next_attempt_at, ?3)
+             WHERE incident = ?1 AND channel = ?2 AND event = 'post_mortem' AND state = 'pending'"
+        })?;
+        update.execute(params![incident, from.channel.as_str(), micros(at), to])?;
     }
     Ok(is_new)
 }
 
 /// Hands over all that a message told, in one message again.
 fn hand_over_all(connection: &Connection, from: &Delivery, fallback: &Delivery, at: Timestamp) -> Result<()> {
+    // Ends that were to be told together are handed over one by one, and gathered anew behind what the fallback hears.
+    let mut ends = connection.prepare_cached(
+        "UPDATE outbox SET message = NULL, gone_at = NULL
+         WHERE channel = ?1 AND state = 'pending' AND event = 'resolved'
+           AND incident IN (SELECT incident FROM outbox WHERE id = ?2 OR message = ?2)",
+    )?;
+    ends.execute(params![from.channel.as_str(), from.id])?;
     let told = gathering::rows(connection, &from.id)?;
     let mut carrier: Option<String> = None;
     for (place, row) in told.into_iter().enumerate() {
@@ -172,7 +188,10 @@ pub fn due(connection: &Connection, now: Timestamp, per_channel: usize) -> Resul
            AND NOT EXISTS (SELECT 1 FROM outbox s
                WHERE s.channel = o.channel AND s.state = 'pending' AND s.message = s.id AND s.together = o.together
                  AND s.event NOT IN ('opened', 'escalated') AND o.event NOT IN ('opened', 'escalated')
-                 AND (s.created_at, s.id) < (o.created_at, o.id)) AND ",
+                 AND (s.created_at, s.id) < (o.created_at, o.id)
+                 AND NOT EXISTS (SELECT 1 FROM outbox b
+                     WHERE b.incident = s.incident AND b.channel = s.channel AND b.state = 'pending'
+                       AND (b.transition, b.created_at, b.id) < (s.transition, s.created_at, s.id))) AND ",
         first!(),
         " ORDER BY created_at, id LIMIT ?4"
     ))?;
@@ -239,8 +258,17 @@ pub fn pending(connection: &Connection) -> Result<()> {
 /// escalation may be the first that a channel hears of it, and is then told with the end.
 fn is_overtaken(connection: &Connection, delivery: &Delivery) -> Result<bool> {
     let event = delivery.notification.event;
-    if matches!(event, Event::Opened | Event::Resolved | Event::PostMortem) {
-        return Ok(false);
+    let (incident, channel) = (&*delivery.notification.incident.id.0, delivery.channel.as_str());
+    match event {
+        // Its end may have left from memory while nobody could look for what stood before it.
+        Event::Opened => {
+            let mut ended = connection.prepare_cached(
+                "SELECT 1 FROM outbox WHERE incident = ?1 AND channel = ?2 AND event = 'resolved' AND state = 'delivered'",
+            )?;
+            return ended.exists([incident, channel]);
+        }
+        Event::Resolved | Event::PostMortem => return Ok(false),
+        Event::Reminder | Event::Escalated | Event::Acknowledged => {}
     }
     let mut select = connection.prepare_cached(
         "SELECT 1 FROM outbox
@@ -249,7 +277,6 @@ fn is_overtaken(connection: &Connection, delivery: &Delivery) -> Result<bool> {
                WHERE t.incident = ?1 AND t.channel = ?2 AND t.id <> ?4 AND t.event IN ('opened', 'escalated')
                  AND t.state IN ('delivered', 'merged')))",
     )?;
-    let (incident, channel) = (&*delivery.notification.incident.id.0, delivery.channel.as_str());
     select.exists(params![incident, channel, event.as_str(), delivery.id])
 }
 
@@ -277,15 +304,21 @@ fn first_receipt(connection: &Connection, of: &Delivery) -> Result<Option<Receip
 }
 
 /// The ids of what stands before a delivery that is not in the outbox yet: the rows that wait, and a beginning that was given
-/// up on, whose fallback is to hear the rest.
+/// up on, whose fallback is to hear the rest; and what the channel heard with others.
 pub fn before(connection: &Connection, delivery: &Delivery) -> Result<Vec<String>> {
     let mut select = connection.prepare_cached(
         "SELECT id FROM outbox
          WHERE incident = ?1 AND channel = ?2 AND id <> ?3
            AND (state = 'pending' OR state = 'dead' AND event IN ('opened', 'escalated') AND fallback IS NOT NULL)",
     )?;
-    let of = params![&*delivery.notification.incident.id.0, delivery.channel.as_str(), delivery.id];
-    select.query_map(of, |row| row.get(0))?.collect()
+    let (incident, channel) = (&*delivery.notification.incident.id.0, delivery.channel.as_str());
+    let ids = select.query_map(params![incident, channel, delivery.id], |row| row.get(0))?;
+    let mut ids = ids.collect::<Result<Vec<_>>>()?;
+    // Who heard of the beginning with others hears the rest by the key of that message, which the store alone knows.
+    if delivery.notification.event != Event::Opened {
+        ids.extend(gathering::common_origin(connection, incident, channel, &delivery.id)?);
+    }
+    Ok(ids)
 }
 
 /// Makes due what rests; what waits for others goes on waiting.
@@ -320,6 +353,9 @@ fn resolve_of(connection: &Connection, opened: &Delivery) -> Result<Option<Deliv
 /// them. A row that is settled stays so, and nothing is put beside it.
 pub fn settle(connection: &Connection, delivery: &Delivery, settlement: &Settlement) -> Result<()> {
     let attempts = delivery.attempts.saturating_add(1);
+    if delivery.notification.unrecorded {
+        gathering::part(connection, &delivery.id)?;
+    }
     match settlement {
         Settlement::Delivered { at, receipt } => {
             let mut update = connection.prepare_cached(

@@ -95,7 +95,8 @@ fn all(connection: &Connection, now: Timestamp) -> Result<Redriven> {
 /// The number of the last message about an incident that a channel took; zero where it took none.
 fn last_delivered(connection: &Connection, incident: &str, channel: &str) -> Result<i64> {
     let mut select = connection.prepare_cached(
-        "SELECT coalesce(max(transition), 0) FROM outbox WHERE incident = ?1 AND channel = ?2 AND state = 'delivered'",
+        "SELECT coalesce(max(transition), 0) FROM outbox
+         WHERE incident = ?1 AND channel = ?2 AND state = 'delivered' AND event <> 'post_mortem'",
     )?;
     select.query_row([incident, channel], |row| row.get(0))
 }
@@ -120,6 +121,15 @@ fn together(connection: &Connection, incident: &str, channel: &str, now: Timesta
          WHERE incident = ?1 AND channel = ?2 AND state = 'dead' AND transition > ?4",
     )?;
     let revived = given_up.execute(params![incident, channel, now, delivered])?;
+    let mut ends = connection.prepare_cached(
+        "UPDATE outbox SET message = id
+         WHERE state = 'pending' AND event = 'resolved' AND message IN (
+             SELECT message FROM outbox
+             WHERE incident = ?1 AND channel = ?2 AND state = 'pending' AND event = 'resolved')",
+    )?;
+    if revived > 0 {
+        ends.execute([incident, channel])?;
+    }
     let mut beginning = connection.prepare_cached(
         "UPDATE outbox SET state = 'pending', settled_at = NULL, next_attempt_at = ?3, message = id
          WHERE incident = ?1 AND channel = ?2 AND state = 'merged' AND event IN ('opened', 'escalated')",
@@ -217,6 +227,25 @@ mod tests {
         assert_eq!(redriven(&kept, other, 40).await, Redriven::Due(1));
         assert_eq!(due(&kept, 40).await, [("ops".to_owned(), Event::Opened, false)]);
         assert_eq!(kept.store.undelivered(10).await.unwrap().given_up, 1);
+    }
+
+    #[tokio::test]
+    async fn what_left_by_itself_says_nothing_of_what_it_was_gathered_with_since() {
+        let kept = kept();
+        for name in ["I1", "I2"] {
+            let mut commit = opening(&incident(name, Severity::P3, 0), &["ops"], 0);
+            commit.deliveries[0].together = Some("shop".to_owned());
+            kept.store.commit(commit.into()).await.unwrap();
+        }
+        kept.store.gather(second(20), &std::collections::BTreeMap::new()).await.unwrap();
+        let mut carrier = kept.store.due_deliveries(second(20), 10).await.unwrap().now.remove(0);
+        carrier.notification.unrecorded = true;
+        settle(&kept, &carrier, taken(21)).await;
+        assert_eq!(kept.store.undelivered(10).await.unwrap().waiting, 1);
+        let other = if carrier.id == "I1-1-ops" { "I2" } else { "I1" };
+        kept.each_by_itself(second(30)).await;
+        let due = kept.store.due_deliveries(second(30), 10).await.unwrap().now;
+        assert_eq!(due.iter().map(|row| &*row.notification.incident.id.0).collect::<Vec<_>>(), [other]);
     }
 
     #[tokio::test]

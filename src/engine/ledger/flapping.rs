@@ -1,6 +1,6 @@
 //! What comes and goes again and again: one incident, which stays open until it has been quiet.
 
-use super::{Ledger, moment, watched};
+use super::{Ledger, judged, moment};
 use crate::domain::flapping::{Edge, Flap, FlappingPolicy};
 use crate::domain::incident::Incident;
 use crate::domain::judge::{AlertKey, Transition};
@@ -14,12 +14,17 @@ impl Ledger {
         key: &AlertKey,
         policy: &FlappingPolicy,
         transition: Option<Transition>,
+        bad: Option<bool>,
         now: Timestamp,
         commit: &mut Commit,
     ) -> Edge {
         let known = self.flaps.get(key);
         // Nearly every run is of what never comes and goes.
         if known.is_none() && transition.is_none() {
+            return Edge::None;
+        }
+        // A run that says nothing, or the contrary, does not end what flaps by the time that has passed.
+        if transition.is_none() && known.is_some_and(|flap| flap.is_flapping() && bad != Some(flap.failing)) {
             return Edge::None;
         }
         let before = known.cloned().unwrap_or_default();
@@ -47,7 +52,7 @@ impl Ledger {
 
     /// Forgets what is no longer configured.
     pub(super) fn forget_flaps(&mut self, commit: &mut Commit) {
-        let is_gone = |key: &&AlertKey| watched(&self.plan, &key.schedule, &key.probe).is_none();
+        let is_gone = |key: &&AlertKey| judged(&self.plan, key).is_none();
         let gone: Vec<_> = self.flaps.keys().filter(is_gone).cloned().collect();
         for key in gone {
             self.put_flap(key, Flap::default(), commit);

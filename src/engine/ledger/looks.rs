@@ -66,15 +66,20 @@ impl Looks {
 impl Ledger {
     /// Why nobody is told of an incident yet: what its probe needs is being looked at, or is to be.
     pub(super) fn look_first(&mut self, needs: &[ProbeName], incident: &Incident, now: Timestamp) -> Option<Reason> {
-        let looks = needs.iter().filter_map(|needed| Some((self.look_at(needed, incident, now)?, needed)));
+        let waited = matches!(incident.quiet, Some(Reason::Looking { .. }));
+        let looks = needs.iter().filter_map(|needed| Some((self.look_at(needed, incident, waited, now)?, needed)));
         let looks: Vec<_> = looks.collect();
         looks.into_iter().max().map(|(until, needed)| Reason::Looking { probe: needed.clone(), until })
     }
 
-    /// Until when a look at a probe is waited for; nothing where it was seen just now, or nobody judges it.
-    fn look_at(&mut self, needed: &ProbeName, dependant: &Incident, now: Timestamp) -> Option<Timestamp> {
+    /// Until when a look at a probe is waited for; nothing where it was seen just now, or nobody judges it. Who has waited for
+    /// looks begins no other: one that takes long would be too old again by the time that the next is done.
+    fn look_at(&mut self, needed: &ProbeName, dependant: &Incident, waited: bool, now: Timestamp) -> Option<Timestamp> {
         if let Some(look) = self.looks.going.get(needed) {
             return Some(look.until).filter(|until| now < *until);
+        }
+        if waited {
+            return None;
         }
         let (schedule, longest) = self.judged_on(needed, dependant)?;
         let seen = self.looks.seen.get(needed).filter(|at| between(**at, now).max(between(now, **at)) < FRESH);
@@ -108,7 +113,7 @@ impl Ledger {
         if !self.looks.needed.contains(&run.probe) {
             return;
         }
-        self.looks.seen.insert(run.probe.clone(), later(run.started_at, run.duration));
+        self.looks.seen.insert(run.probe.clone(), now);
         let Some(look) = self.looks.going.get(&run.probe).filter(|look| run.schedule.as_ref() == Some(&look.schedule))
         else {
             return;

@@ -58,6 +58,10 @@ impl Ledger {
             let Some(mut incident) = self.open.remove(&of) else { continue };
             let before = incident.quiet.clone();
             self.tell_opened(&mut incident, now, commit);
+            if incident.quiet.is_none() {
+                self.escalate(&mut incident, now, commit);
+                self.remind(&mut incident, now, commit);
+            }
             if incident.quiet != before {
                 commit.put_incident(incident.clone());
             }
@@ -76,7 +80,14 @@ impl Ledger {
             let key = AlertKey { schedule: schedule.clone(), probe: probe.clone(), aspect: Aspect::Failing };
             matches!(self.states.get(&key), Some(AlertState::Suspect { .. }))
         };
-        self.open.get(&(probe.clone(), Aspect::Failing)).is_some_and(is_known)
+        // What flaps has an open incident while it is well, too.
+        let is_down = |needed: &Incident| {
+            needed.firing.keys().any(|schedule| {
+                let key = AlertKey { schedule: schedule.clone(), probe: probe.clone(), aspect: Aspect::Failing };
+                matches!(self.states.get(&key), Some(AlertState::Firing { .. }))
+            })
+        };
+        self.open.get(&(probe.clone(), Aspect::Failing)).is_some_and(|needed| is_known(needed) && is_down(needed))
             || dependant.firing.keys().any(is_suspect)
     }
 }

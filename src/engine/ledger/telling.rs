@@ -61,7 +61,7 @@ impl Ledger {
     }
 
     /// Tells others of what nobody has taken on in time. They are told its end as well.
-    fn escalate(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
+    pub(super) fn escalate(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
         if incident.escalate_at.take_if(|at| *at <= now).is_none() {
             return;
         }
@@ -80,7 +80,7 @@ impl Ledger {
         self.tell(incident, Event::Escalated, &severity.escalate, now, commit);
     }
 
-    fn remind(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
+    pub(super) fn remind(&self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
         if incident.remind_at.take_if(|at| *at <= now).is_none() {
             return;
         }

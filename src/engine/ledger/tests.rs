@@ -35,10 +35,7 @@ fn run(schedule: &str, probe: &str, second: i64, letter: char) -> Run {
         verdict: match letter {
             'd' => Verdict::Degraded(vec![Failure::new(FailureKind::Expect, "`total_ms` was 900")]),
             'x' => Verdict::Failed(vec![Failure::new(FailureKind::ConnectRefused, "nobody listens")]),
-            '?' => Verdict::Inconclusive(crate::domain::outcome::Cause::Ours(Failure::new(
-                FailureKind::LocalNetwork,
-                "no route",
-            ))),
+            '?' => Verdict::Inconclusive(Cause::Ours(Failure::new(FailureKind::LocalNetwork, "no route"))),
             _ => Verdict::Passed,
         },
         steps: Vec::new(),
@@ -973,14 +970,64 @@ fn a_look_at_what_is_needed_goes_on_until_it_leaves_no_doubt_and_the_cause_is_to
 
 #[test]
 fn a_look_that_does_not_come_is_not_waited_for_longer_than_it_may_take() {
+    // The budget is 10 s.
     let mut story = Story::of(plan_with_need());
-    story.runs("tier", "probe-1", "xx").restart();
-    // What the process before it asked for is lost; the budget is 10 s.
+    story.runs("tier", "probe-1", "xx");
     assert_eq!(story.wishes(14), ["0 tier probe-0 parent"]);
     assert_eq!((story.heard(), story.ledger.next_due()), (vec![], Some(story.now() + chrono::TimeDelta::seconds(1))));
     story.wishes(1);
     assert_eq!(story.heard(), ["ops opened P2 #1 probe-1 is failing"]);
     assert_eq!(story.wishes(600), [] as [&str; 0]);
+}
+
+#[test]
+fn what_waited_for_a_look_waits_for_the_first_look_of_the_next_process_and_is_not_told_when_it_is_over() {
+    let mut story = Story::of(plan_with_need());
+    story.runs("tier", "probe-1", "xx").restart();
+    assert_eq!(story.wishes(59), [] as [&str; 0], "what the process before it asked for is lost");
+    assert_eq!(story.wishes(3), ["1 tier probe-0 parent"], "once it is over");
+    story.runs("tier", "probe-0", ".");
+    assert_eq!(story.heard(), ["ops opened P2 #1 probe-1 is failing"]);
+    let mut story = Story::of(plan_with_need());
+    story.runs("tier", "probe-1", "xx").restart().runs("tier", "probe-1", ".");
+    assert_eq!((story.wishes(600), story.heard()), (vec![], vec![]));
+}
+
+#[test]
+fn a_look_that_takes_long_is_had_once() {
+    let mut story = Story::of(plan_with_need());
+    story.runs("tier", "probe-1", "xx");
+    assert_eq!(story.wishes(9).len(), 1);
+    // It began eight seconds ago, and has cleaned up since.
+    let run = Run { duration: Duration::from_secs(1), ..run("tier", "probe-0", story.second - 8, '.') };
+    let (now, mut commit) = (story.now(), Commit::default());
+    story.ledger.take_run(run, now, &mut commit);
+    story.note(commit);
+    assert_eq!(story.wishes(60), [] as [&str; 0]);
+    assert_eq!(story.heard(), ["ops opened P2 #1 probe-1 is failing"]);
+}
+
+#[test]
+fn what_flaps_by_a_rule_that_is_taken_away_is_over() {
+    let mut story = watching_warnings();
+    story.runs("tier", "probe-0", &"ddd..".repeat(4)).heard();
+    assert_eq!(story.ledger.incidents_open(), 1, "it flaps");
+    let mut commit = Commit::default();
+    story.ledger.take(Arc::new(plan_of(vec![schedule_of("tier", "30s", 1)])), story.now(), &mut commit);
+    story.note(commit);
+    assert_eq!((story.heard().len(), story.ledger.incidents_open()), (1, 0));
+}
+
+#[test]
+fn what_flaps_is_not_over_because_nobody_can_look() {
+    let mut tier = schedule_of("tier", "30s", 1);
+    tier.alert.as_mut().unwrap().failing.after = "1".parse().unwrap();
+    let mut story = Story::of(plan_of(vec![tier]));
+    story.runs("tier", "probe-0", "x.x.x.x.").heard();
+    story.minutes(20).runs("tier", "probe-0", "?");
+    assert_eq!((story.heard(), story.ledger.incidents_open()), (vec![], 1));
+    story.runs("tier", "probe-0", ".");
+    assert_eq!((story.heard().len(), story.ledger.incidents_open()), (1, 0));
 }
 
 #[test]
