@@ -598,19 +598,49 @@ impl Commit {
     /// This, and then what came later.
     #[must_use]
     pub fn then(mut self, later: Self) -> Self {
-        self.runs.extend(later.runs);
-        later.accounts.into_values().for_each(|account| self.add_account(account));
-        later.states.into_iter().for_each(|(key, state)| self.remember(key, state));
-        later.forgotten.into_iter().for_each(|key| self.forget(key));
-        later.incidents.into_iter().for_each(|incident| self.put_incident(incident));
-        self.moments.extend(later.moments);
-        self.deliveries.extend(later.deliveries);
-        later.versions.into_iter().for_each(|version| self.put_version(version));
-        self.pulses.extend(later.pulses);
-        self.bundles.extend(later.bundles);
-        self.diagnoses.extend(later.diagnoses);
-        later.flaps.into_iter().for_each(|(key, flap)| self.put_flap(key, flap));
-        later.silences.into_iter().for_each(|silence| self.put_silence(silence));
+        // Every field by its name, so that a new one cannot be forgotten.
+        let Self {
+            runs,
+            accounts,
+            states,
+            forgotten,
+            incidents,
+            moments,
+            deliveries,
+            versions,
+            pulses,
+            bundles,
+            silences,
+            flaps,
+            diagnoses,
+        } = later;
+        self.runs.extend(runs);
+        for account in accounts.into_values() {
+            self.add_account(account);
+        }
+        for (key, state) in states {
+            self.remember(key, state);
+        }
+        for key in forgotten {
+            self.forget(key);
+        }
+        for incident in incidents {
+            self.put_incident(incident);
+        }
+        self.moments.extend(moments);
+        self.deliveries.extend(deliveries);
+        for version in versions {
+            self.put_version(version);
+        }
+        self.pulses.extend(pulses);
+        self.bundles.extend(bundles);
+        self.diagnoses.extend(diagnoses);
+        for (key, flap) in flaps {
+            self.put_flap(key, flap);
+        }
+        for silence in silences {
+            self.put_silence(silence);
+        }
         self
     }
 

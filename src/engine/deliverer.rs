@@ -199,8 +199,8 @@ impl Deliverer {
         };
         let (mut delivery, mut resolve) = (delivery.clone(), due.resolves.iter().find(is_its_end).cloned());
         // Where the end is told next, it is the beginning that is told now.
-        let in_turn =
-            self.plan.borrow().channels.get(&delivery.channel).is_some_and(|channel| keeps_alerts(&**channel));
+        let notifier = self.plan.borrow().channels.get(&delivery.channel).cloned();
+        let in_turn = notifier.as_deref().is_some_and(keeps_alerts);
         let told = resolve.as_mut().filter(|_| !in_turn).unwrap_or(&mut delivery);
         if due.grouped.contains(&told.id) {
             let group = patiently(&self.clock, self.store.group(told));
@@ -211,7 +211,7 @@ impl Deliverer {
         }
         work.busy.insert(delivery.id.clone(), delivery.channel.clone());
         let first = due.firsts.get(&delivery.id).cloned();
-        self.attempt(&mut work.attempts, delivery, resolve, first);
+        self.attempt(&mut work.attempts, notifier, delivery, resolve, first);
     }
 
     /// A start or a reload may have mended what the messages wait for.
@@ -247,7 +247,8 @@ impl Deliverer {
                     resolve.notification.unrecorded = true;
                 }
                 work.busy.insert(delivery.id.clone(), delivery.channel.clone());
-                self.attempt(&mut work.attempts, delivery, resolve, None);
+                let notifier = self.plan.borrow().channels.get(&delivery.channel).cloned();
+                self.attempt(&mut work.attempts, notifier, delivery, resolve, None);
             }
         }
     }
@@ -255,17 +256,17 @@ impl Deliverer {
     fn attempt(
         &self,
         attempts: &mut JoinSet<Attempt>,
+        notifier: Option<Arc<dyn Notifier>>,
         delivery: Delivery,
         resolve: Option<Delivery>,
         first: Option<Receipt>,
     ) {
-        let notifier = self.plan.borrow().channels.get(&delivery.channel).cloned();
         let clock = Arc::clone(&self.clock);
         attempts.spawn(async move {
             let Notification { plain, unrecorded, .. } = delivery.notification;
             // An incident that opened and closed while its channel was down is told by one message, unless a repetition of
             // that would open it again.
-            let in_turn = notifier.as_ref().is_some_and(|notifier| keeps_alerts(&**notifier));
+            let in_turn = notifier.as_deref().is_some_and(keeps_alerts);
             let told = resolve.as_ref().map_or_else(
                 || delivery.notification.clone(),
                 |resolve| {

@@ -109,31 +109,38 @@ fn hand_over(connection: &Connection, from: &Delivery, fallback: &Delivery, at: 
         insert(connection, fallback, to, None)?;
     }
     if notification.event.begins() && heir(connection, incident, from.channel.as_str())?.is_some() {
-        let resolve = Notification { event: Event::Resolved, ..notification.clone() };
-        let mut update = connection.prepare_cached(if hears(connection, &resolve, to)? {
-            "UPDATE outbox SET state = 'merged', settled_at = ?3
-             WHERE incident = ?1 AND channel = ?2 AND event = 'resolved' AND state = 'pending' AND ?4 IS NOT NULL"
-        } else {
-            "UPDATE outbox SET channel = ?4, fallback = NULL, next_attempt_at = min(next_attempt_at, ?3)
-             WHERE incident = ?1 AND channel = ?2 AND event = 'resolved' AND state = 'pending'"
-        })?;
-        update.execute(params![incident, from.channel.as_str(), micros(at), to])?;
+        hand_on(connection, from, notification, Event::Resolved, to, at)?;
         let mut update = connection.prepare_cached(
             "UPDATE outbox SET state = 'merged', settled_at = ?3
              WHERE incident = ?1 AND channel = ?2 AND event IN ('reminder', 'acknowledged') AND state = 'pending'",
         )?;
         update.execute(params![incident, from.channel.as_str(), micros(at)])?;
-        let review = Notification { event: Event::PostMortem, ..notification.clone() };
-        let mut update = connection.prepare_cached(if hears(connection, &review, to)? {
-            "UPDATE outbox SET state = 'merged', settled_at = ?3
-             WHERE incident = ?1 AND channel = ?2 AND event = 'post_mortem' AND state = 'pending' AND ?4 IS NOT NULL"
-        } else {
-            "UPDATE outbox SET channel = ?4, fallback = NULL, next_attempt_at = max(next_attempt_at, ?3)
-             WHERE incident = ?1 AND channel = ?2 AND event = 'post_mortem' AND state = 'pending'"
-        })?;
-        update.execute(params![incident, from.channel.as_str(), micros(at), to])?;
+        hand_on(connection, from, notification, Event::PostMortem, to, at)?;
     }
     Ok(is_new)
+}
+
+/// Hands on what waits behind a beginning, unless who takes it over hears that anyway. An end is told at once; what is to be
+/// done after it has time.
+fn hand_on(
+    connection: &Connection,
+    from: &Delivery,
+    of: &Notification,
+    event: Event,
+    to: &str,
+    at: Timestamp,
+) -> Result<()> {
+    let sql = if hears(connection, &Notification { event, ..of.clone() }, to)? {
+        "UPDATE outbox SET state = 'merged', settled_at = ?3
+         WHERE incident = ?1 AND channel = ?2 AND event = ?5 AND state = 'pending' AND ?4 IS NOT NULL"
+    } else {
+        "UPDATE outbox SET channel = ?4, fallback = NULL,
+             next_attempt_at = iif(?5 = 'resolved', min(next_attempt_at, ?3), max(next_attempt_at, ?3))
+         WHERE incident = ?1 AND channel = ?2 AND event = ?5 AND state = 'pending'"
+    };
+    let given = params![&*of.incident.id.0, from.channel.as_str(), micros(at), to, event.as_str()];
+    connection.prepare_cached(sql)?.execute(given)?;
+    Ok(())
 }
 
 /// Hands over all that a message told, in one message again.
