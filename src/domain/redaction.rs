@@ -1,6 +1,7 @@
 //! Takes secrets out of texts, in the forms in which they travel.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::sync::{PoisonError, RwLock};
 
@@ -29,8 +30,14 @@ const REMNANT_MAX: usize = 5;
 /// escaped for JSON, HTML and shells, one within the other, in letters of either case.
 #[derive(Default)]
 pub struct Redactor {
-    /// In lower case.
+    /// As [`folded`] has them.
     secrets: RwLock<BTreeMap<Vec<u8>, Finder<'static>>>,
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor")
+    }
 }
 
 impl Redactor {
@@ -44,7 +51,8 @@ impl Redactor {
             return;
         }
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
-        for secret in all.into_iter().map(|secret| secret.as_bytes().to_ascii_lowercase()) {
+        for reading in all.into_iter().flat_map(plainer) {
+            let secret = folded(&reading);
             let finder = Finder::new(&secret).into_owned();
             secrets.insert(secret, finder);
         }
@@ -63,7 +71,7 @@ impl Redactor {
 
     fn knows(&self, secret: &str) -> bool {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
-        secrets.contains_key(&secret.as_bytes().to_ascii_lowercase())
+        secrets.contains_key(&folded(secret.as_bytes()))
     }
 
     /// The text without them. Where a text was cut, as `…` says, what is left of a secret before and behind the cut goes too.
@@ -75,7 +83,7 @@ impl Redactor {
         let cuts: Vec<_> = text.match_indices(CUT).map(|(at, cut)| at..at + cut.len()).collect();
         let mut places = Vec::new();
         for reading in readings(text) {
-            let said = reading.bytes.to_ascii_lowercase();
+            let said = folded(&reading.bytes);
             for (secret, finder) in &*secrets {
                 let found = finder.find_iter(&said).filter_map(|at| reading.place(at..at + secret.len()));
                 places.extend(found);
@@ -87,6 +95,18 @@ impl Redactor {
     }
 }
 
+/// In lower case, as names of hosts are, and with the space as forms have it.
+fn folded(bytes: &[u8]) -> Vec<u8> {
+    let fold = |byte: &u8| if *byte == b'+' { b' ' } else { byte.to_ascii_lowercase() };
+    bytes.iter().map(fold).collect()
+}
+
+/// A secret, and what it says where somebody takes it for a text with escapes, as whoever undoes those around it does.
+fn plainer(secret: &str) -> impl Iterator<Item = Vec<u8>> {
+    let first = Reading::of(secret);
+    std::iter::successors(Some(first), Reading::without_escapes).take(3).map(|reading| reading.bytes)
+}
+
 /// A line that frames a key in PEM, and is in every other as well.
 fn is_frame(line: &str) -> bool {
     line.starts_with("-----")
@@ -96,7 +116,7 @@ fn is_frame(line: &str) -> bool {
 struct Known<'a> {
     secrets: &'a BTreeMap<Vec<u8>, Finder<'static>>,
     reading: &'a Reading,
-    /// What it says, in lower case.
+    /// What it says, as [`folded`] has it.
     said: &'a [u8],
 }
 
@@ -109,11 +129,15 @@ impl Known<'_> {
             let behind = self.reading.first_from(cuts.get(n + 1).map_or(length, |next| next.start));
             let [from, upto] = [cut.start, cut.end].map(|place| self.reading.first_from(place));
             let begun = (0..=REMNANT_MAX).filter_map(|remnant| self.beginning(before..from.checked_sub(remnant)?, from));
-            if let Some(place) = begun.min().and_then(|begin| self.reading.place(begin..from)) {
+            if let Some(place) = begun.min().and_then(|begin| self.reading.place(begin..from))
+                && cut.start.saturating_sub(place.end) <= REMNANT_MAX
+            {
                 places.push(place.start..cut.start);
             }
             let ended = (0..=REMNANT_MAX).filter_map(|remnant| self.end(upto, upto + remnant..behind));
-            if let Some(place) = ended.max().and_then(|end| self.reading.place(upto..end)) {
+            if let Some(place) = ended.max().and_then(|end| self.reading.place(upto..end))
+                && place.start.saturating_sub(cut.end) <= REMNANT_MAX
+            {
                 places.push(cut.end..place.end);
             }
         }
@@ -215,6 +239,17 @@ mod tests {
             (hex_of("p@ss \"w0rd\"/ü").to_uppercase(), "•••"),
         ] {
             assert_eq!(redactor.redact(&text), clean, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_wherever_it_stands_again() {
+        let redactor = Redactor::default();
+        redactor.learn("s3cret%2Fkey\"\\n+x");
+        let plain = "s3cret%2Fkey\"\\n+x";
+        for form in [plain.to_owned(), STANDARD.encode(plain), hex_of(plain), Value::from(plain).to_string()] {
+            let clean = redactor.redact(&format!("{form} and {form}, {}", Value::from(form.as_str())));
+            assert_eq!(clean.replace(['"', '\\'], ""), "••• and •••, •••", "{form}");
         }
     }
 

@@ -55,11 +55,12 @@ impl Echo {
         format!("{}\n{}", self.forms.join("\n"), self.told)
     }
 
-    /// All forms in one line, of at most so many bytes.
+    /// As many forms in one line as fit into so many bytes. Nobody can know half a secret without a mark of the cut.
     pub fn line(&self, most: usize) -> String {
-        let mut line = self.forms.join(" ").replace(['\r', '\n'], " ");
-        line.truncate(line.floor_char_boundary(most));
-        line
+        let forms = self.forms.iter().map(|form| form.replace(['\r', '\n'], " "));
+        forms.fold(String::new(), |line, form| {
+            if line.len() + form.len() < most { format!("{line}{form} ") } else { line }
+        })
     }
 }
 
@@ -100,10 +101,10 @@ impl Parrot {
             runtime.spawn(listen(listener, tongue, memory.clone()));
             address
         };
-        let speaking = authority.issue(&["localhost", "127.0.0.1"], |_| {});
-        let saying = authority.issue(&[memory.value("LABEL")], |params| {
+        let speaking = authority.issue(&["localhost", "127.0.0.1"], |params| {
             params.distinguished_name.push(rcgen::DnType::CommonName, memory.value("BEARER"));
         });
+        let saying = authority.issue(&[memory.value("LABEL")], |_| {});
         let (plain, calls, news) = (serve(Tongue::Plain), serve(Tongue::Calls), serve(Tongue::News));
         let mail = serve(Tongue::Mail(acceptor(&speaking, None)));
         let shown = serve(Tongue::Shown(acceptor(&saying, None)));
