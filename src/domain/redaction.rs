@@ -128,7 +128,8 @@ impl Known<'_> {
             let before = self.reading.first_from(n.checked_sub(1).map_or(0, |n| cuts[n].end));
             let behind = self.reading.first_from(cuts.get(n + 1).map_or(length, |next| next.start));
             let [from, upto] = [cut.start, cut.end].map(|place| self.reading.first_from(place));
-            let begun = (0..=REMNANT_MAX).filter_map(|remnant| self.beginning(before..from.checked_sub(remnant)?, from));
+            let begun =
+                (0..=REMNANT_MAX).filter_map(|remnant| self.beginning(before..from.checked_sub(remnant)?, from));
             if let Some(place) = begun.min().and_then(|begin| self.reading.place(begin..from))
                 && cut.start.saturating_sub(place.end) <= REMNANT_MAX
             {

@@ -115,14 +115,23 @@ fn speak_to(daemon: &Daemon, value: &dyn Fn(&str) -> String, seen: &mut Seen) {
 /// Every page and every answer for programs.
 fn pages(daemon: &Daemon, page: &str, incidents: &[String], seen: &mut Seen) {
     let mut paths: Vec<_> = [
-        "/", "/metrics", "/readyz", "/healthz", "/nothing", "/style.css", "/api/v1/incidents?resolved=1",
-        "/api/v1/incidents", "/api/v1/deliveries", "/api/v1/silences", "/api/v1/nothing",
+        "/",
+        "/metrics",
+        "/readyz",
+        "/healthz",
+        "/nothing",
+        "/style.css",
+        "/api/v1/incidents?resolved=1",
+        "/api/v1/incidents",
+        "/api/v1/deliveries",
+        "/api/v1/silences",
+        "/api/v1/nothing",
     ]
     .map(str::to_owned)
     .into();
     for (n, incident) in incidents.iter().enumerate() {
         // All of them are told in the same way: a few show how.
-        let papers = if n % 8 == 0 { ["", "/war-room", "/post-mortem"].as_slice() } else { &[""] };
+        let papers = if n.is_multiple_of(16) { ["", "/war-room", "/post-mortem"].as_slice() } else { &[""] };
         for of in papers {
             paths.extend([format!("/incidents/{incident}{of}"), format!("/api/v1/incidents/{incident}{of}")]);
         }
@@ -131,7 +140,11 @@ fn pages(daemon: &Daemon, page: &str, incidents: &[String], seen: &mut Seen) {
     for (n, path) in paths.into_iter().enumerate() {
         let authorization = if n.is_multiple_of(2) { format!("Bearer {page}") } else { format!("Basic {basic}") };
         let answer = ask(daemon.address, "GET", &path, &format!("Authorization: {authorization}\r\n"), "");
-        assert!(is_well(&answer) || path.ends_with("nothing") || path.ends_with("post-mortem"), "{path}: {}", String::from_utf8_lossy(&answer));
+        assert!(
+            is_well(&answer) || path.ends_with("nothing") || path.ends_with("post-mortem"),
+            "{path}: {}",
+            String::from_utf8_lossy(&answer)
+        );
         seen.insert(format!("GET {path}"), answer);
     }
 }
@@ -202,11 +215,13 @@ fn no_secret_is_seen_anywhere_while_everything_says_it_again() {
         speak_to(&daemon, &value, &mut seen);
         let opened = |taken: &Taken| taken.text("event") == "opened";
         let told = receiver.wait_until(|taken| {
-            let opened: BTreeSet<_> = taken.iter().filter(|taken| opened(taken)).map(|taken| taken.text("probe")).collect();
+            let opened: BTreeSet<_> =
+                taken.iter().filter(|taken| opened(taken)).map(|taken| taken.text("probe")).collect();
             // What the spoilt key is for is never spoken to.
             house.probes.iter().all(|probe| probe == "spoilt" || opened.contains(probe.as_str()))
         });
-        let incidents: Vec<_> = told.iter().filter(|taken| opened(taken)).map(|taken| taken.text("incident").to_owned()).collect();
+        let incidents: Vec<_> =
+            told.iter().filter(|taken| opened(taken)).map(|taken| taken.text("incident").to_owned()).collect();
         seen.extend(commands(&house, &daemon, &incidents[0]));
         pages(&daemon, &value("PAGE"), &incidents, &mut seen);
         seen.extend(files(&house.directory.path().join("state")));
@@ -214,7 +229,10 @@ fn no_secret_is_seen_anywhere_while_everything_says_it_again() {
         seen.insert("command lines".to_owned(), lines.join().expect("no panic"));
         receiver.taken()
     });
-    seen.insert("messages".to_owned(), told.iter().map(|taken| format!("{} {}\n", taken.path, taken.raw)).collect::<String>().into_bytes());
+    seen.insert(
+        "messages".to_owned(),
+        told.iter().map(|taken| format!("{} {}\n", taken.path, taken.raw)).collect::<String>().into_bytes(),
+    );
     let (status, output) = daemon.terminate();
     assert_eq!(status.code(), Some(0), "{output}");
     seen.insert("what the daemon prints".to_owned(), output.into_bytes());

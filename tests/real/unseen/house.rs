@@ -83,8 +83,7 @@ impl House {
 
 fn root(declared: &str, shown: &Canary, parrot: &Parrot, receiver: &str) -> String {
     let (at, mail) = (format!("http://{}", parrot.plain), parrot.mail.port());
-    let [page, watcher, sign, authorization, hook] =
-        ["page", "watcher", "sign", "authorization", "hook"].map(secret);
+    let [page, watcher, sign, authorization, hook] = ["page", "watcher", "sign", "authorization", "hook"].map(secret);
     let [duty, duty_hook, slack, bot, smtp] = ["duty", "dutyhook", "slack", "bot", "smtp"].map(secret);
     format!(
         "web: {{ listen: \"${{env:ROUNDSMAN_LISTEN:-127.0.0.1:0}}\", token: \"{page}\" }}
@@ -121,7 +120,8 @@ routes:
 fn probes(parrot: &Parrot, shown: &Canary) -> Vec<(String, String)> {
     let at = format!("http://{}", parrot.plain);
     let (plain, calls, news, names) = (parrot.plain, parrot.calls, parrot.news, parrot.names);
-    let see = "expect: [status == 200, body == \"x\", \"headers[\\\"x-said\\\"] == \\\"x\\\"\", \"json.no == \\\"x\\\"\"]";
+    let see =
+        "expect: [status == 200, body == \"x\", \"headers[\\\"x-said\\\"] == \\\"x\\\"\", \"json.no == \\\"x\\\"\"]";
     let ca = "${file:ca.pem}";
     let mut all: Vec<(String, String)> = Vec::new();
     let mut add = |name: &str, body: String| all.push((name.to_owned(), body));
@@ -132,7 +132,10 @@ fn probes(parrot: &Parrot, shown: &Canary) -> Vec<(String, String)> {
             continue;
         }
         add(&format!("query-{fault}"), format!("  http: \"{at}/{fault}?key={query}&n=1\"\n  {see}"));
-        add(&format!("tree-{fault}"), format!("  http: {{ method: POST, url: \"{at}/{fault}\", json: {{ a: [{{ b: \"{tree}\" }}] }} }}\n  {see}"));
+        add(
+            &format!("tree-{fault}"),
+            format!("  http: {{ method: POST, url: \"{at}/{fault}\", json: {{ a: [{{ b: \"{tree}\" }}] }} }}\n  {see}"),
+        );
     }
     let http = |settings: String| format!("  http: {{ url: \"{at}/echo\", {settings} }}\n  {see}");
     add("header", http(format!("headers: {{ x-key: \"{}\" }}", secret("header"))));
@@ -140,47 +143,114 @@ fn probes(parrot: &Parrot, shown: &Canary) -> Vec<(String, String)> {
     add("form", http(format!("method: POST, form: {{ word: \"{}\" }}", secret("form"))));
     add("text", http(format!("method: POST, body: \"{}\"", secret("text"))));
     add("street", format!("  http: \"{at}/echo/{}/x\"\n  {see}", secret("street")));
-    add("gone", format!("  http: {{ url: \"http://127.0.0.1:9/{}\", bearer: \"{}\" }}", secret("street"), secret("bearer")));
+    add(
+        "gone",
+        format!("  http: {{ url: \"http://127.0.0.1:9/{}\", bearer: \"{}\" }}", secret("street"), secret("bearer")),
+    );
     add("nowhere", format!("  http: \"http://parrot.invalid/{}\"", secret("street")));
-    add("two", format!("  http: {{ url: \"http://{calls}/\", http_version: \"2\", bearer: \"{}\" }}\n  {see}", secret("bearer")));
-    for (name, way, place) in [("granted", "grant", "header"), ("denied", "deny", "header"), ("denied-body", "deny", "body")] {
+    add(
+        "two",
+        format!(
+            "  http: {{ url: \"http://{calls}/\", http_version: \"2\", bearer: \"{}\" }}\n  {see}",
+            secret("bearer")
+        ),
+    );
+    for (name, way, place) in
+        [("granted", "grant", "header"), ("denied", "deny", "header"), ("denied-body", "deny", "body")]
+    {
         let client = secret(if place == "body" { "oauthbody" } else { "oauth" });
-        let oauth = format!("token_url: \"{at}/{way}\", client_id: probe, client_secret: \"{client}\", credentials_in: {place}");
+        let oauth = format!(
+            "token_url: \"{at}/{way}\", client_id: probe, client_secret: \"{client}\", credentials_in: {place}"
+        );
         add(name, http(format!("oauth2: {{ {oauth} }}")));
     }
     add("signed", http("sigv4: { service: execute-api, region: us-east-1 }".to_owned()));
     for (name, port) in [("shown", parrot.shown), ("guarded", parrot.guarded)] {
-        let client = format!("client_cert: {{ cert: {}, key: \"{}\" }}", quoted(&parrot.client.certificate), secret("key"));
+        let client =
+            format!("client_cert: {{ cert: {}, key: \"{}\" }}", quoted(&parrot.client.certificate), secret("key"));
         let headers = format!("headers: {{ x-key: \"{}\", x-name: \"{}\" }}", secret("bearer"), secret("label"));
         let url = format!("url: \"https://127.0.0.1:{}/echo\", ca: \"{ca}\", {headers}", port.port());
         add(name, format!("  http: {{ {url}, {client} }}\n  expect: [status == 200, cert.subject == \"x\"]"));
     }
-    let untrusted = format!("  http: {{ url: \"https://127.0.0.1:{}/\", bearer: \"{}\", headers: {{ x-name: \"{}\" }} }}", parrot.shown.port(), secret("bearer"), secret("label"));
+    let untrusted = format!(
+        "  http: {{ url: \"https://127.0.0.1:{}/\", bearer: \"{}\", headers: {{ x-name: \"{}\" }} }}",
+        parrot.shown.port(),
+        secret("bearer"),
+        secret("label")
+    );
     add("untrusted", untrusted);
-    add("spoilt", format!(
-        "  http: {{ url: \"https://127.0.0.1:{}/\", ca: \"{ca}\", client_cert: {{ cert: {}, key: \"{}\" }} }}",
-        parrot.guarded.port(), quoted(&parrot.client.certificate), secret("spoilt"),
-    ));
-    add("password", format!("  postgres: {{ address: \"{plain}\", user: probe, password: \"{}\", tls: false }}", secret("postgres")));
-    add("parameter", format!(
-        "  postgres: {{ address: \"{plain}\", user: other, tls: false, query: \"select $1\", parameters: [\"{}\"] }}",
-        secret("parameter"),
-    ));
+    add(
+        "spoilt",
+        format!(
+            "  http: {{ url: \"https://127.0.0.1:{}/\", ca: \"{ca}\", client_cert: {{ cert: {}, key: \"{}\" }} }}",
+            parrot.guarded.port(),
+            quoted(&parrot.client.certificate),
+            secret("spoilt"),
+        ),
+    );
+    add(
+        "password",
+        format!(
+            "  postgres: {{ address: \"{plain}\", user: probe, password: \"{}\", tls: false }}",
+            secret("postgres")
+        ),
+    );
+    add(
+        "parameter",
+        format!(
+            "  postgres: {{ address: \"{plain}\", user: other, tls: false, query: \"select $1\", parameters: [\"{}\"] }}",
+            secret("parameter"),
+        ),
+    );
     add("redis", format!("  redis: {{ address: \"{plain}\", password: \"{}\" }}", secret("redis")));
-    add("word", format!("  redis: {{ address: \"{plain}\", command: [ECHO, \"{}\"] }}\n  expect: reply == \"x\"", secret("word")));
-    add("call", format!("  grpc: {{ url: \"grpc://{calls}\", bearer: \"{}\", metadata: {{ x-key: \"{}\" }} }}\n  expect: grpc_message == \"x\"", secret("grpc"), secret("metadata")));
+    add(
+        "word",
+        format!(
+            "  redis: {{ address: \"{plain}\", command: [ECHO, \"{}\"] }}\n  expect: reply == \"x\"",
+            secret("word")
+        ),
+    );
+    add(
+        "call",
+        format!(
+            "  grpc: {{ url: \"grpc://{calls}\", bearer: \"{}\", metadata: {{ x-key: \"{}\" }} }}\n  expect: grpc_message == \"x\"",
+            secret("grpc"),
+            secret("metadata")
+        ),
+    );
     add("refused-socket", format!("  websocket: {{ url: \"ws://{plain}/echo\", bearer: \"{}\" }}", secret("socket")));
-    add("socket", format!(
-        "  websocket: {{ url: \"ws://{news}/\", bearer: \"{}\", send: \"{}\", until_closed: true }}\n  expect: [message == \"x\", close_reason == \"x\"]",
-        secret("socket"), secret("message"),
-    ));
-    add("line", format!("  tcp: {{ address: \"{plain}\", send: \"hello {}\\r\\n\", receive: line }}\n  expect: [received == \"x\", received_hex == \"x\"]", secret("tcp")));
-    add("name", format!("  dns: {{ name: \"{}.test\", type: TXT, server: \"{names}\" }}\n  expect: [\"answers == [\\\"x\\\"]\"]", secret("label")));
+    add(
+        "socket",
+        format!(
+            "  websocket: {{ url: \"ws://{news}/\", bearer: \"{}\", send: \"{}\", until_closed: true }}\n  expect: [message == \"x\", close_reason == \"x\"]",
+            secret("socket"),
+            secret("message"),
+        ),
+    );
+    add(
+        "line",
+        format!(
+            "  tcp: {{ address: \"{plain}\", send: \"hello {}\\r\\n\", receive: line }}\n  expect: [received == \"x\", received_hex == \"x\"]",
+            secret("tcp")
+        ),
+    );
+    add(
+        "name",
+        format!(
+            "  dns: {{ name: \"{}.test\", type: TXT, server: \"{names}\" }}\n  expect: [\"answers == [\\\"x\\\"]\"]",
+            secret("label")
+        ),
+    );
     let script = "printf %s \"$CANARY\" > seen; cat > heard; cat seen heard; cat heard >&2; base64 < seen; od -An -tx1 < seen | tr -d ' \\n' >&2; sleep 0.2; exit 3";
-    add("command", format!(
-        "  command: {{ run: [sh, -c, {}], env: {{ CANARY: \"{}\" }}, input: \"{}\" }}\n  expect: [exit == 0, stdout == \"x\", stderr == \"x\"]",
-        quoted(script), secret("command"), secret("input"),
-    ));
+    add(
+        "command",
+        format!(
+            "  command: {{ run: [sh, -c, {}], env: {{ CANARY: \"{}\" }}, input: \"{}\" }}\n  expect: [exit == 0, stdout == \"x\", stderr == \"x\"]",
+            quoted(script),
+            secret("command"),
+            secret("input"),
+        ),
+    );
     add("job", format!("  heartbeat: {{ token: \"{}\", every: 1h }}\n  expect: last_text == \"x\"", secret("job")));
     add("planted", format!("  http: \"{at}/echo\"\n  labels: {{ service: {} }}", shown.value));
     add("journey", format!(

@@ -58,9 +58,12 @@ impl Echo {
     /// As many forms in one line as fit into so many bytes. Nobody can know half a secret without a mark of the cut.
     pub fn line(&self, most: usize) -> String {
         let forms = self.forms.iter().map(|form| form.replace(['\r', '\n'], " "));
-        forms.fold(String::new(), |line, form| {
-            if line.len() + form.len() < most { format!("{line}{form} ") } else { line }
-        })
+        forms.fold(
+            String::new(),
+            |line, form| {
+                if line.len() + form.len() < most { format!("{line}{form} ") } else { line }
+            },
+        )
     }
 }
 

@@ -195,7 +195,8 @@ pub async fn calls(stream: TcpStream, memory: &Memory) -> Option<()> {
             told.push(b'\n');
         }
         let echo = memory.take(&told);
-        let is_grpc = request.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        let is_grpc =
+            request.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
         let answer = http::Response::builder();
         if is_grpc {
             let line = echo.line(3_000);
@@ -259,7 +260,12 @@ pub async fn names(socket: UdpSocket, memory: Memory) {
     let mut question = [0; 512];
     while let Ok((length, from)) = socket.recv_from(&mut question).await {
         let echo = memory.take(&question[12..length]);
-        let text: Vec<u8> = echo.line(300).as_bytes().chunks(100).flat_map(|piece| [&[100_u8.min(piece.len() as u8)], piece].concat()).collect();
+        let text: Vec<u8> = echo
+            .line(300)
+            .as_bytes()
+            .chunks(100)
+            .flat_map(|piece| [&[100_u8.min(piece.len() as u8)], piece].concat())
+            .collect();
         let _ = socket.send_to(&answered_with(&question[..length], &[(16, 60, text)]), from).await;
     }
 }
