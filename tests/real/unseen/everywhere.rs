@@ -211,7 +211,8 @@ fn no_secret_is_seen_anywhere_while_everything_says_it_again() {
     let told = scope(|threads| {
         let lines = threads.spawn(|| command_lines(daemon.id(), &goes_on));
         let ends = Ends(&goes_on);
-        daemon.wait_for("often");
+        // Whoever has told something is ready.
+        receiver.wait_until(|taken| !taken.is_empty());
         speak_to(&daemon, &value, &mut seen);
         let opened = |taken: &Taken| taken.text("event") == "opened";
         let told = receiver.wait_until(|taken| {
