@@ -83,14 +83,4 @@ impl Ledger {
         commit.put_incident(incident.clone());
         self.open.insert(of, incident);
     }
-
-    /// When an incident of the same probe began before this one, where that is known.
-    pub(super) fn began_before(&self, incident: &Incident) -> Option<Timestamp> {
-        let of_schedule = |schedule: &_| {
-            let (probe, aspect) = (incident.probe.clone(), incident.aspect);
-            let key = AlertKey { schedule: Clone::clone(schedule), probe, aspect };
-            self.flaps.get(&key)?.openings.iter().rev().nth(1).copied()
-        };
-        incident.firing.keys().filter_map(of_schedule).max()
-    }
 }

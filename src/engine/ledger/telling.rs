@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{FIRST_LOOK, Ledger, moment, watched};
-use crate::domain::grouping::Rules;
 use crate::domain::incident::{Event, Incident};
 use crate::domain::names::ChannelName;
 use crate::domain::route::Subject;
@@ -192,19 +191,8 @@ impl Ledger {
                 together: rules.key(&incident.labels),
                 created_at: now,
                 attempts: 0,
-                next_attempt_at: self.leaves_at(incident, event, &rules, now),
+                next_attempt_at: later(now, rules.wait(event, incident.severity)),
             }
         }));
-    }
-
-    /// Until when a message waits for others. What begins again within an interval waits until that is over, whoever it is:
-    /// those who were told of it are at it.
-    fn leaves_at(&self, incident: &Incident, event: Event, rules: &Rules, now: Timestamp) -> Timestamp {
-        let gathered = later(now, rules.wait(event, incident.severity));
-        let again = self.began_before(incident).filter(|_| event == Event::Opened);
-        again
-            .map(|at| later(at, rules.grouping.interval))
-            .filter(|_| !rules.grouping.wait.is_zero())
-            .map_or(gathered, |at| gathered.max(at))
     }
 }
