@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::flapping::FlappingPolicy;
+use super::grading::Grading;
 use super::incident::Severity;
 use super::names::{ProbeName, ScheduleName};
 use super::outcome::{Cause, Run, Verdict};
@@ -22,6 +23,8 @@ pub const WINDOW_MAX: u32 = 100;
 pub struct AlertPolicy {
     /// Of a target that fails.
     pub failing: Rule,
+    /// How much that matters where it depends on what fails; without it as much as the rule says.
+    pub grading: Option<Grading>,
     /// Of one that is degraded; without it nobody hears of that.
     pub degraded: Option<Rule>,
     /// Of one that we cannot see.
@@ -44,9 +47,10 @@ impl AlertPolicy {
         }
     }
 
-    /// Every severity that an incident may open with.
+    /// Every severity that an incident may open with or rise to.
     pub fn severities(&self) -> BTreeSet<Severity> {
-        Aspect::ALL.into_iter().filter_map(|aspect| self.rule(aspect)).map(|rule| rule.severity).collect()
+        let rules = Aspect::ALL.into_iter().filter_map(|aspect| self.rule(aspect)).map(|rule| rule.severity);
+        rules.chain(self.grading.iter().flat_map(Grading::severities)).collect()
     }
 }
 

@@ -6,6 +6,7 @@ pub mod expression;
 pub mod fact_map;
 pub mod figures;
 pub mod flapping;
+pub mod grading;
 pub mod grouping;
 pub mod hours;
 pub mod incident;

@@ -430,6 +430,7 @@ fn is_empty(commit: &Commit) -> bool {
         silences,
         flaps,
         diagnoses,
+        recents,
     } = commit;
     runs.is_empty()
         && accounts.is_empty()
@@ -444,6 +445,7 @@ fn is_empty(commit: &Commit) -> bool {
         && silences.is_empty()
         && flaps.is_empty()
         && diagnoses.is_empty()
+        && recents.is_empty()
 }
 
 #[cfg(test)]
