@@ -60,6 +60,10 @@ pub struct TickError(pub String);
 pub trait Prober: Send + Sync {
     /// One step, within [`StepContext::deadline`].
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>>;
+    /// The host that the step looks at over the network, where that is known before it runs.
+    fn host(&self) -> Option<String> {
+        None
+    }
     /// The token by which a job elsewhere pings, where the step does not look but waits to be told.
     fn token(&self) -> Option<&Token> {
         None
@@ -461,6 +465,7 @@ impl Notification {
                     (None, Aspect::Degraded) => format!("{probe} is degraded no more after {words}{late}"),
                     // That we can look again says nothing of what there is to see.
                     (None, Aspect::Blind) => format!("Roundsman sees {probe} again after {words}{late}"),
+                    (None, Aspect::NoNetwork) => format!("Roundsman has a network again after {words}{late}"),
                 }
             }
         }

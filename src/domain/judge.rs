@@ -38,12 +38,13 @@ pub struct AlertPolicy {
 }
 
 impl AlertPolicy {
-    /// The rule for an aspect; none where nobody wants to hear of it.
+    /// The rule for an aspect; none where nobody wants to hear of it, nor for what is of Roundsman itself.
     pub fn rule(&self, aspect: Aspect) -> Option<&Rule> {
         match aspect {
             Aspect::Failing => Some(&self.failing),
             Aspect::Degraded => self.degraded.as_ref(),
             Aspect::Blind => Some(&self.blind),
+            Aspect::NoNetwork => None,
         }
     }
 
@@ -149,11 +150,18 @@ pub enum Aspect {
     Degraded,
     /// We cannot look: "Roundsman cannot see X".
     Blind,
+    /// Roundsman itself has no network. No single run says so.
+    NoNetwork,
 }
 
 impl Aspect {
     /// Every aspect.
-    pub const ALL: [Self; 3] = [Self::Failing, Self::Degraded, Self::Blind];
+    pub const ALL: [Self; 4] = [Self::Failing, Self::Degraded, Self::Blind, Self::NoNetwork];
+
+    /// Whether it is of Roundsman itself, and of no probe.
+    pub fn is_own(self) -> bool {
+        matches!(self, Self::NoNetwork)
+    }
 
     /// Whether a verdict is bad in this aspect; `None` when it says nothing about it. For failing, degraded counts as passed;
     /// for degraded, a failure says nothing, since warnings are not asked then. A run that we could not finish says nothing
@@ -162,7 +170,8 @@ impl Aspect {
         match (self, verdict) {
             (Self::Failing | Self::Degraded, Verdict::Inconclusive(_))
             | (Self::Degraded, Verdict::Failed(_))
-            | (Self::Blind, Verdict::Inconclusive(Cause::ShutDown | Cause::Skipped)) => None,
+            | (Self::Blind, Verdict::Inconclusive(Cause::ShutDown | Cause::Skipped))
+            | (Self::NoNetwork, _) => None,
             (Self::Failing, verdict) => Some(matches!(verdict, Verdict::Failed(_))),
             (Self::Degraded, verdict) => Some(matches!(verdict, Verdict::Degraded(_))),
             (Self::Blind, verdict) => Some(matches!(verdict, Verdict::Inconclusive(_))),
@@ -175,6 +184,7 @@ impl Aspect {
             Self::Failing => "failing",
             Self::Degraded => "degraded",
             Self::Blind => "blind",
+            Self::NoNetwork => "no_network",
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod judge;
 pub mod metric;
 pub mod mutant;
 pub mod names;
+pub mod network;
 pub mod outcome;
 pub mod privacy;
 pub mod probe;

@@ -249,8 +249,9 @@ impl Dispatcher {
                 self.ledger.refused(&extra, refusal, now, &mut self.unrecorded);
             }
             if let Some(run) = ended.run {
-                told.extend(samples(&run));
                 self.ledger.take_run(*run, now, &mut self.unrecorded);
+                // As it was taken: what many runs say of one is known there.
+                told.extend(self.unrecorded.runs.last().map(samples).unwrap_or_default());
             }
         }
         let open = self.ledger.incidents_open() as f64;

@@ -3,7 +3,7 @@
 //!
 //! Here runs move states and states move incidents. [`rechecks`] says what is looked at again before its next slot,
 //! [`telling`] whom an incident is told to and when again, [`quiet`] why nobody is told, [`looks`] which probes that are
-//! needed are looked at first, [`grading`] how grave it is, [`flapping`] what comes and goes too often to be told each time, [`open`] how incidents are
+//! needed are looked at first, [`network`] whether it is we who see nothing, [`ourselves`] what is wrong with us, [`grading`] how grave it is, [`flapping`] what comes and goes too often to be told each time, [`open`] how incidents are
 //! found, [`silences`] what people want to be quiet, [`versions`] and [`changes`] what changed before it, [`diagnosis`] what
 //! is looked at because it opened, [`acts`] what people do about it, and [`post_mortems`] what is still to be done when it is
 //! over.
@@ -15,6 +15,7 @@ use std::time::Duration;
 use self::changes::Lately;
 use self::diagnosis::Waiting;
 use self::looks::Looks;
+use self::network::Sights;
 use self::open::Open;
 use self::rechecks::Rechecks;
 use super::plan::Plan;
@@ -38,7 +39,9 @@ pub mod diagnosis;
 pub mod flapping;
 pub mod grading;
 pub mod looks;
+pub mod network;
 pub mod open;
+pub mod ourselves;
 pub mod post_mortems;
 pub mod quiet;
 pub mod rechecks;
@@ -74,6 +77,7 @@ pub struct Ledger {
     #[cfg(test)]
     weighed: std::sync::atomic::AtomicUsize,
     looks: Looks,
+    network: Sights,
 }
 
 /// A process that starts has seen nothing yet, so nobody is told for this long of what was open before it,
@@ -116,7 +120,9 @@ impl Ledger {
             #[cfg(test)]
             weighed: std::sync::atomic::AtomicUsize::new(0),
             looks: Looks::default(),
+            network: Sights::default(),
         };
+        ledger.network = Sights::known(ledger.own(Aspect::NoNetwork).is_some());
         ledger.looked = Some(looked).filter(|_| !ledger.open.is_empty());
         ledger.take(plan, now, commit);
         ledger.diagnose_again(now);
@@ -139,6 +145,7 @@ impl Ledger {
         self.take_reload(&plan, now, commit);
         self.plan = plan;
         self.looks.take(&self.plan);
+        self.network.take(&self.plan);
         let gone: BTreeSet<AlertKey> =
             self.states.keys().filter(|key| judged(&self.plan, key).is_none()).cloned().collect();
         for key in gone {
@@ -149,6 +156,9 @@ impl Ledger {
         self.forget_recents(commit);
         let unheld: Vec<_> = self.open.iter().map(|(of, _)| of.clone()).collect();
         for of in unheld {
+            if of.1.is_own() {
+                continue;
+            }
             let Some(mut incident) = self.open.remove(&of) else { continue };
             incident.firing.retain(|schedule, _| {
                 let key = AlertKey { schedule: schedule.clone(), probe: of.0.clone(), aspect: of.1 };
@@ -166,6 +176,7 @@ impl Ledger {
                 self.open.insert(of, incident);
             }
         }
+        self.forget_network(now, commit);
         self.open.stir_quiet(|_| true);
         self.missed_at = None;
         self.reconsider_quiet(now, commit);
@@ -175,6 +186,7 @@ impl Ledger {
 
     /// Takes in one run: its verdict moves the states, the states move the incidents, the incidents are told.
     pub fn take_run(&mut self, mut run: Run, now: Timestamp, commit: &mut Commit) {
+        let is_cut_off = self.look_at_network(&mut run, now, commit);
         self.take_versions(&run, commit);
         let plan = Arc::clone(&self.plan);
         let bundle = run.bundle.take();
@@ -185,7 +197,8 @@ impl Ledger {
         }
         // What only explains an incident of another probe is kept with that.
         let bundle = bundle.filter(|_| run.extra != Some(Extra::Diagnosis));
-        let watched = run.schedule.as_ref().and_then(|name| watched(&plan, name, &run.probe));
+        // That nothing is seen is told once, and not of each probe.
+        let watched = run.schedule.as_ref().filter(|_| !is_cut_off).and_then(|name| watched(&plan, name, &run.probe));
         let Some((schedule, policy)) = watched else {
             if !says_nothing {
                 self.saw(&run, now);

@@ -138,10 +138,10 @@ impl Resolver {
         if is_localhost(&name) {
             return self.of_family(vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()], host);
         }
-        let (config, options) = self.config().map_err(|error| failure_of(&error, host, &[]))?;
+        let (config, options) = self.config().map_err(|error| self.failure_of(&error, host, &[]))?;
         let servers: Vec<IpAddr> = config.name_servers().iter().map(|server| server.ip).collect();
         let asker = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
-        let asker = asker.build().map_err(|error| failure_of(&error, host, &servers))?;
+        let asker = asker.build().map_err(|error| self.failure_of(&error, host, &servers))?;
         let (a, aaaa) = (ask(&asker, &name, RecordType::A), ask(&asker, &name, RecordType::AAAA));
         let answers = match self.family {
             Some(Family::Ipv4) => a.await,
@@ -154,10 +154,21 @@ impl Resolver {
         };
         match answers {
             Err(error) if lacks_records(&error) => {
-                self.of_family(Vec::new(), host).and(Err(failure_of(&error, host, &servers)))
+                self.of_family(Vec::new(), host).and(Err(self.failure_of(&error, host, &servers)))
             }
-            answers => answers.map_err(|error| failure_of(&error, host, &servers)),
+            answers => answers.map_err(|error| self.failure_of(&error, host, &servers)),
         }
+    }
+
+    /// What went wrong. That a name server of this machine is not there, or wants to hear nothing from us, is ours, and the
+    /// target has no part in it; a server that is named is somebody's.
+    fn failure_of(&self, error: &NetError, host: &str, servers: &[IpAddr]) -> Failure {
+        let failure = failure_of(error, host, servers);
+        let is_of_server = matches!(response_code(error), None | Some(ResponseCode::Refused));
+        if self.servers.is_none() && failure.kind == FailureKind::DnsServer && is_of_server {
+            return Failure { kind: FailureKind::LocalNetwork, ..failure };
+        }
+        failure
     }
 
     fn config(&self) -> Result<(ResolverConfig, ResolverOpts), NetError> {
@@ -359,6 +370,26 @@ mod tests {
         assert_eq!(response_code(&told), Some(ResponseCode::ServFail));
         let told = both(none(ResponseCode::ServFail), async { none(ResponseCode::NoError) }).await.unwrap_err();
         assert_eq!(response_code(&told), Some(ResponseCode::ServFail));
+    }
+
+    #[test]
+    fn a_name_server_of_this_machine_that_refuses_us_is_ours_and_one_that_is_named_is_not() {
+        let (own, named) = (Resolver::system(), Resolver::of(&[SocketAddr::from(([192, 0, 2, 53], 53))]));
+        let code = |code| NetError::Dns(DnsError::ResponseCode(code));
+        let not_there = || NetError::from(io::Error::from(io::ErrorKind::ConnectionRefused));
+        for (error, kind) in [
+            (not_there(), FailureKind::LocalNetwork),
+            (code(ResponseCode::Refused), FailureKind::LocalNetwork),
+            (NetError::Message(CUT_OFF), FailureKind::LocalNetwork),
+            // Here it may be the name servers of the target that do not answer.
+            (code(ResponseCode::ServFail), FailureKind::DnsServer),
+            (code(ResponseCode::NXDomain), FailureKind::DnsNxdomain),
+        ] {
+            assert_eq!(own.failure_of(&error, "a.example", &[]).kind, kind, "{error}");
+        }
+        for error in [not_there(), code(ResponseCode::Refused), NetError::Message(CUT_OFF)] {
+            assert_eq!(named.failure_of(&error, "a.example", &[]).kind, FailureKind::DnsServer, "{error}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::engine::testing::{at, plan_of, schedule_of};
 
 mod explaining;
 mod grading;
+mod network;
 
 fn name(text: &str) -> ProbeName {
     ProbeName::parse(text).unwrap()
@@ -37,6 +38,8 @@ fn run(schedule: &str, probe: &str, second: i64, letter: char) -> Run {
             'd' => Verdict::Degraded(vec![Failure::new(FailureKind::Expect, "`total_ms` was 900")]),
             'x' => Verdict::Failed(vec![Failure::new(FailureKind::ConnectRefused, "nobody listens")]),
             'e' => Verdict::Failed(vec![Failure::new(FailureKind::Expect, "`status` was 500")]),
+            'n' => Verdict::Failed(vec![Failure::new(FailureKind::TimeoutDns, "no name server answered")]),
+            'w' => Verdict::Failed(vec![Failure::new(FailureKind::TimeoutConnect, "no connection was made")]),
             't' => Verdict::Failed(vec![Failure::new(FailureKind::TlsExpired, "expired yesterday")]),
             '?' => Verdict::Inconclusive(Cause::Ours(Failure::new(FailureKind::LocalNetwork, "no route"))),
             _ => Verdict::Passed,

@@ -50,10 +50,7 @@ fn what_fails_says_how_grave_it_is_and_what_rises_does_not_fall() {
     story.runs("tier", "probe-0", ".");
     assert_eq!(
         story.heard(),
-        [
-            "ops resolved P2 #4 probe-0 is well again after 1 h",
-            "oncall resolved P2 #4 probe-0 is well again after 1 h"
-        ]
+        ["ops resolved P2 #4 probe-0 is well again after 1 h", "oncall resolved P2 #4 probe-0 is well again after 1 h"]
     );
 }
 
