@@ -466,6 +466,8 @@ impl Notification {
                     // That we can look again says nothing of what there is to see.
                     (None, Aspect::Blind) => format!("Roundsman sees {probe} again after {words}{late}"),
                     (None, Aspect::NoNetwork) => format!("Roundsman has a network again after {words}{late}"),
+                    (None, Aspect::Unrecorded) => format!("Roundsman writes its state again after {words}{late}"),
+                    (None, Aspect::StateLost) => format!("Roundsman has kept its state since for {words}{late}"),
                 }
             }
         }

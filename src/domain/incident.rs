@@ -216,6 +216,8 @@ impl Incident {
             (Aspect::Blind, false) => format!("Roundsman cannot see {probe}"),
             (Aspect::Blind, true) => format!("Roundsman sees {probe} only now and then"),
             (Aspect::NoNetwork, _) => "Roundsman has no network".to_owned(),
+            (Aspect::Unrecorded, _) => "Roundsman cannot write its state".to_owned(),
+            (Aspect::StateLost, _) => "Roundsman has lost its state".to_owned(),
         }
     }
 
@@ -226,6 +228,8 @@ impl Incident {
             Aspect::Degraded => format!("{} was degraded", self.probe),
             Aspect::Blind => format!("Roundsman could not see {}", self.probe),
             Aspect::NoNetwork => "Roundsman had no network".to_owned(),
+            Aspect::Unrecorded => "Roundsman could not write its state".to_owned(),
+            Aspect::StateLost => "Roundsman had lost its state".to_owned(),
         }
     }
 
@@ -247,6 +251,8 @@ impl Incident {
             (Aspect::Blind, false) => format!("Roundsman still cannot see {probe}"),
             (Aspect::Blind, true) => format!("Roundsman still sees {probe} only now and then"),
             (Aspect::NoNetwork, _) => "Roundsman still has no network".to_owned(),
+            (Aspect::Unrecorded, _) => "Roundsman still cannot write its state".to_owned(),
+            (Aspect::StateLost, _) => "Roundsman has lost its state".to_owned(),
         };
         format!("{what} after {}{}", words(between(self.since, now)), self.why())
     }

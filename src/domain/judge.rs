@@ -44,7 +44,7 @@ impl AlertPolicy {
             Aspect::Failing => Some(&self.failing),
             Aspect::Degraded => self.degraded.as_ref(),
             Aspect::Blind => Some(&self.blind),
-            Aspect::NoNetwork => None,
+            Aspect::NoNetwork | Aspect::Unrecorded | Aspect::StateLost => None,
         }
     }
 
@@ -152,15 +152,20 @@ pub enum Aspect {
     Blind,
     /// Roundsman itself has no network. No single run says so.
     NoNetwork,
+    /// Roundsman cannot write down what happens.
+    Unrecorded,
+    /// Roundsman has lost what it knew.
+    StateLost,
 }
 
 impl Aspect {
     /// Every aspect.
-    pub const ALL: [Self; 4] = [Self::Failing, Self::Degraded, Self::Blind, Self::NoNetwork];
+    pub const ALL: [Self; 6] =
+        [Self::Failing, Self::Degraded, Self::Blind, Self::NoNetwork, Self::Unrecorded, Self::StateLost];
 
     /// Whether it is of Roundsman itself, and of no probe.
     pub fn is_own(self) -> bool {
-        matches!(self, Self::NoNetwork)
+        matches!(self, Self::NoNetwork | Self::Unrecorded | Self::StateLost)
     }
 
     /// Whether a verdict is bad in this aspect; `None` when it says nothing about it. For failing, degraded counts as passed;
@@ -171,7 +176,7 @@ impl Aspect {
             (Self::Failing | Self::Degraded, Verdict::Inconclusive(_))
             | (Self::Degraded, Verdict::Failed(_))
             | (Self::Blind, Verdict::Inconclusive(Cause::ShutDown | Cause::Skipped))
-            | (Self::NoNetwork, _) => None,
+            | (Self::NoNetwork | Self::Unrecorded | Self::StateLost, _) => None,
             (Self::Failing, verdict) => Some(matches!(verdict, Verdict::Failed(_))),
             (Self::Degraded, verdict) => Some(matches!(verdict, Verdict::Degraded(_))),
             (Self::Blind, verdict) => Some(matches!(verdict, Verdict::Inconclusive(_))),
@@ -185,6 +190,8 @@ impl Aspect {
             Self::Degraded => "degraded",
             Self::Blind => "blind",
             Self::NoNetwork => "no_network",
+            Self::Unrecorded => "unrecorded",
+            Self::StateLost => "state_lost",
         }
     }
 }

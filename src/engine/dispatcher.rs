@@ -167,7 +167,9 @@ impl Dispatcher {
                 }
                 () = self.clock.sleep_until(wake_at) => {}
             }
-            self.ledger.catch_up(self.clock.now(), &mut self.unrecorded);
+            let now = self.clock.now();
+            self.ledger.watch_store(self.held.trouble().as_ref(), now, &mut self.unrecorded);
+            self.ledger.catch_up(now, &mut self.unrecorded);
             self.commit(&mut outage).await;
             if let Some(answer) = answer {
                 answer(outage.is_none());

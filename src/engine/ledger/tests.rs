@@ -16,6 +16,7 @@ use crate::engine::testing::{at, plan_of, schedule_of};
 mod explaining;
 mod grading;
 mod network;
+mod recording;
 
 fn name(text: &str) -> ProbeName {
     ProbeName::parse(text).unwrap()

@@ -57,8 +57,10 @@ fn where_nothing_is_seen_there_is_one_incident_until_it_is_seen_again() {
     story.each(4..5, 'n');
     assert_eq!(
         story.heard(),
-        ["ops opened P1 #1 Roundsman has no network: local.network: 5 of 5 hosts were out of reach within 4 s, the last by \
-          timeout.dns: no name server answered"]
+        [
+            "ops opened P1 #1 Roundsman has no network: local.network: 5 of 5 hosts were out of reach within 4 s, the last by \
+          timeout.dns: no name server answered"
+        ]
     );
     assert_eq!(story.open(), ["Roundsman has no network"]);
     assert_eq!(story.last.runs[0].verdict.word(), "inconclusive", "the target has no part in it");
@@ -97,7 +99,11 @@ fn nobody_waits_for_longer_than_it_may_take_nor_where_it_cannot_be_known() {
     story.each(0..1, 'n').minutes(1);
     assert_eq!(story.heard().len(), 1);
     for (count, domains) in [(4, TWO), (0, TWO)] {
-        let mut story = if count == 0 { Story::of(plan_of(vec![schedule_of("tier", "30s", 8)])) } else { over_the_network(count, domains) };
+        let mut story = if count == 0 {
+            Story::of(plan_of(vec![schedule_of("tier", "30s", 8)]))
+        } else {
+            over_the_network(count, domains)
+        };
         story.each(0..4, 'n').each(0..4, 'n');
         assert_eq!(story.heard().len(), 4);
     }
