@@ -127,7 +127,8 @@ impl Watched {
         assert_eq!(self.get("/readyz"), (200, "ready\n".to_owned()));
         told_once(&self.receiver);
         // Whoever heard that nothing is written down hears that it is.
-        let own = |taken: &[Taken], event: &str| taken.iter().filter(|one| is_own(one) && one.text("event") == event).count();
+        let own =
+            |taken: &[Taken], event: &str| taken.iter().filter(|one| is_own(one) && one.text("event") == event).count();
         self.receiver.wait_until(|taken| own(taken, "opened") == own(taken, "resolved"));
         let (status, said) = self.daemon.terminate();
         assert_eq!(status.code(), Some(0), "{said}");
