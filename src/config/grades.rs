@@ -18,7 +18,7 @@ pub enum SeverityForms {
     /// All that fails as much.
     One(Severity),
     /// By what fails and by how much of it.
-    Graded(RawGrades),
+    Graded(Box<RawGrades>),
 }
 
 /// How much it matters by what fails and by how much of it. It rises while an incident is open, and never falls.

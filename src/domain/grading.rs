@@ -180,8 +180,9 @@ mod tests {
         let (grading, failed) = (seed(1_000), failures(&[FailureKind::Expect]));
         let level = |bad: usize| {
             let mut recent = Recent::default();
-            (0..bad).for_each(|_| recent.take(true, 1_000));
-            (bad..1_000).for_each(|_| recent.take(false, 1_000));
+            for n in 0..1_000 {
+                recent.take(n < bad, 1_000);
+            }
             grading.severity(&failed, &recent).as_str()
         };
         assert_eq!([1, 9, 10, 50, 51, 999, 1_000].map(level), ["P4", "P4", "P3", "P3", "P2", "P2", "P1"]);

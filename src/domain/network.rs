@@ -39,12 +39,11 @@ impl Sight {
     /// What a verdict says.
     pub fn of(verdict: &Verdict) -> Self {
         match verdict {
-            Verdict::Passed | Verdict::Degraded(_) => Self::Reached,
             Verdict::Inconclusive(Cause::Ours(failure)) if failure.kind == FailureKind::LocalNetwork => Self::CutOff,
             Verdict::Inconclusive(_) => Self::Unknown,
             Verdict::Failed(failures) if failures.iter().all(is_without_way) => Self::Unreached,
             Verdict::Failed(failures) if failures.iter().all(is_without_answer) => Self::Unknown,
-            Verdict::Failed(_) => Self::Reached,
+            Verdict::Passed | Verdict::Degraded(_) | Verdict::Failed(_) => Self::Reached,
         }
     }
 
@@ -253,9 +252,9 @@ mod tests {
 
     #[test]
     fn what_fails_says_whether_anything_answered() {
+        use FailureKind as Kind;
         let failed =
             |kinds: &[FailureKind]| Verdict::Failed(kinds.iter().map(|kind| Failure::new(*kind, "x")).collect());
-        use FailureKind as Kind;
         for (verdict, sight, ours) in [
             (Verdict::Passed, Sight::Reached, false),
             (failed(&[Kind::Expect]), Sight::Reached, false),

@@ -310,7 +310,9 @@ mod tests {
 
     fn recent() -> Recent {
         let mut recent = Recent::default();
-        [true, false, true].into_iter().for_each(|bad| recent.take(bad, 9));
+        for bad in [true, false, true] {
+            recent.take(bad, 9);
+        }
         recent
     }
 

@@ -71,7 +71,7 @@ fn how_much_fails_says_how_grave_it_is_also_after_a_restart_and_after_it_was_ove
     assert_eq!(story.lines()[1], "opened: P1, by tier");
     story.runs("tier", "probe-0", "..........");
     assert!(story.ledger.recents.is_empty(), "ten runs passed, and nothing of it is kept");
-    assert_eq!(story.last.recents.values().map(|recent| recent.failures()).collect::<Vec<_>>(), [0]);
+    assert_eq!(story.last.recents.values().map(Recent::failures).collect::<Vec<_>>(), [0]);
     story.runs("tier", "probe-0", ".");
     assert_eq!(story.last.recents, BTreeMap::new(), "and what has not failed for long costs nothing");
 }
@@ -112,6 +112,6 @@ fn what_nobody_asks_for_any_more_is_forgotten() {
     Arc::make_mut(tier).alert.as_mut().unwrap().grading = None;
     let mut commit = Commit::default();
     story.ledger.take(Arc::new(plan), story.now(), &mut commit);
-    assert!(commit.recents.values().all(|recent| recent.is_forgotten()) && commit.recents.len() == 1);
+    assert!(commit.recents.values().all(Recent::is_forgotten) && commit.recents.len() == 1);
     assert_eq!(story.ledger.open.iter().next().unwrap().1.severity, Severity::P2, "what is open stays as it is");
 }
