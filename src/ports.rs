@@ -15,6 +15,7 @@ use crate::domain::debt::Debt;
 use crate::domain::exchange::{Bundle, Exchange};
 use crate::domain::expression::Names;
 use crate::domain::flapping::Flap;
+use crate::domain::grading::Recent;
 use crate::domain::grouping::{Group, Keeping, Rules};
 use crate::domain::incident::{Event, Finding, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
@@ -59,6 +60,10 @@ pub struct TickError(pub String);
 pub trait Prober: Send + Sync {
     /// One step, within [`StepContext::deadline`].
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>>;
+    /// The host that the step looks at over the network, where that is known before it runs.
+    fn host(&self) -> Option<String> {
+        None
+    }
     /// The token by which a job elsewhere pings, where the step does not look but waits to be told.
     fn token(&self) -> Option<&Token> {
         None
@@ -435,6 +440,9 @@ impl Notification {
     fn summary_of_one(&self) -> String {
         match self.said() {
             Event::Opened => self.incident.summary(),
+            Event::Reminder if self.incident.has_risen() => {
+                format!("raised to {}: {}", self.incident.severity, self.incident.still(self.at))
+            }
             Event::Reminder => self.incident.still(self.at),
             Event::Escalated => format!("nobody has taken it on: {}", self.incident.still(self.at)),
             Event::Acknowledged => {
@@ -457,6 +465,9 @@ impl Notification {
                     (None, Aspect::Degraded) => format!("{probe} is degraded no more after {words}{late}"),
                     // That we can look again says nothing of what there is to see.
                     (None, Aspect::Blind) => format!("Roundsman sees {probe} again after {words}{late}"),
+                    (None, Aspect::NoNetwork) => format!("Roundsman has a network again after {words}{late}"),
+                    (None, Aspect::Unrecorded) => format!("Roundsman writes its state again after {words}{late}"),
+                    (None, Aspect::StateLost) => format!("Roundsman has kept its state since for {words}{late}"),
                 }
             }
         }
@@ -575,6 +586,8 @@ pub struct Commit {
     pub flaps: BTreeMap<AlertKey, Flap>,
     /// What was looked at because an incident opened.
     pub diagnoses: Vec<Diagnosis>,
+    /// Which of the last runs failed, whole, where that says how grave it is.
+    pub recents: BTreeMap<(ScheduleName, ProbeName), Recent>,
 }
 
 /// What a run left for whoever looks for a cause.
@@ -613,6 +626,7 @@ impl Commit {
             silences,
             flaps,
             diagnoses,
+            recents,
         } = later;
         self.runs.extend(runs);
         for account in accounts.into_values() {
@@ -635,6 +649,7 @@ impl Commit {
         self.pulses.extend(pulses);
         self.bundles.extend(bundles);
         self.diagnoses.extend(diagnoses);
+        self.recents.extend(recents);
         for (key, flap) in flaps {
             self.put_flap(key, flap);
         }
@@ -717,6 +732,8 @@ pub struct Loaded {
     pub silences: Vec<Silence>,
     /// What has come and gone lately, and what flaps.
     pub flaps: Vec<(AlertKey, Flap)>,
+    /// Which of the last runs failed, where that says how grave it is.
+    pub recents: Vec<((ScheduleName, ProbeName), Recent)>,
 }
 
 /// The longest that a delivery rests between two attempts, whatever its receiver asks for.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::grades;
 use super::raw::{RawAfter, RawAlert, RawFlapping, RawLength, RawRule};
 use crate::domain::flapping::{FlappingPolicy, OPENINGS_MAX};
 use crate::domain::incident::{REMIND_MAX, Severity};
@@ -31,7 +32,8 @@ pub fn policy(alert: &RawAlert, problems: &mut Problems) -> Option<AlertPolicy> 
     let before = problems.len();
     let RawAlert { after, recover, recheck, severity, remind, flapping, degraded, inconclusive, diagnose } = alert;
     let least = Rule { after: After::default(), recover: 1, severity: Severity::P3, remind: None };
-    let failing = rule(&least, *after, recover.as_ref(), *severity, remind.as_ref(), problems);
+    let (severity, grading) = grades::severity(severity.as_ref(), least.severity, problems);
+    let failing = rule(&least, *after, recover.as_ref(), Some(severity), remind.as_ref(), problems);
     let mut of_aspect = |raw: &RawRule, rest: Rule| {
         let RawRule { after, recover, severity, remind } = raw;
         rule(&rest, *after, recover.as_ref(), *severity, remind.as_ref(), problems)
@@ -51,7 +53,7 @@ pub fn policy(alert: &RawAlert, problems: &mut Problems) -> Option<AlertPolicy> 
     let recheck = recheck.as_ref().map(|recheck| recheck.value.0.0);
     let flapping = flapping.as_ref().map(|flapping| self::flapping(flapping, problems)).unwrap_or_default();
     let diagnose = diagnose.iter().map(|probe| probe.value.clone()).collect();
-    (problems.len() == before).then_some(AlertPolicy { failing, degraded, blind, recheck, flapping, diagnose })
+    (problems.len() == before).then_some(AlertPolicy { failing, grading, degraded, blind, recheck, flapping, diagnose })
 }
 
 /// A rule; what it does not say is as in `rest`.

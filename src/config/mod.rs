@@ -12,6 +12,7 @@ mod diagnosis;
 mod each;
 mod files;
 pub mod filled;
+pub mod grades;
 mod grouping;
 mod heartbeat;
 mod hours;

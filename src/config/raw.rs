@@ -6,7 +6,9 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+use super::grades::SeverityForms;
 use super::unnoticed::RawUnnoticed;
+use crate::domain::grading::Share;
 use crate::domain::incident::Severity;
 use crate::domain::judge::After;
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName, WindowName};
@@ -276,8 +278,9 @@ pub struct RawAlert {
     /// How long after a run that leaves the state in doubt the probe is run again, off its slots. Default: not before its slot.
     #[schemars(with = "Option<String>")]
     pub recheck: Option<Spanned<RawLength>>,
-    /// How much it matters. Default: P3.
-    pub severity: Option<Severity>,
+    /// How much it matters: `P1`, or by what fails and by how much of it. Default: P3.
+    #[schemars(with = "Option<SeverityForms>")]
+    pub severity: Option<Node>,
     /// How long after whoever was told is told again, between 1 min and 1 d, as long as nobody acknowledges: then after twice
     /// as long, and so on up to a day. Default: never.
     #[schemars(with = "Option<String>")]
@@ -496,6 +499,16 @@ pub struct RawListen(pub String);
 impl<'de> Deserialize<'de> for RawListen {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer, "an address like `127.0.0.1:8080`").map(Self)
+    }
+}
+
+/// A share like `5%` as written.
+#[derive(Clone, Copy, Debug)]
+pub struct RawShare(pub Share);
+
+impl<'de> Deserialize<'de> for RawShare {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer, "a share like `5%`").map(Self)
     }
 }
 

@@ -52,7 +52,7 @@ pub enum Milestone {
 /// The sample of a figure that has just become known. An incident in which we could not look says nothing of the target,
 /// and one that ended because its probe was removed was not repaired: neither has any.
 pub fn sample(incident: &Incident, milestone: Milestone, at: Timestamp) -> Option<Sample> {
-    if incident.aspect == Aspect::Blind || incident.resolved_because.is_some() {
+    if incident.aspect == Aspect::Blind || incident.aspect.is_own() || incident.resolved_because.is_some() {
         return None;
     }
     let figures = Figures::of(incident);

@@ -321,6 +321,7 @@ impl Group {
             [Aspect::Failing, Aspect::Blind] => {
                 format!("{size} probes {still}fail or cannot be seen: {}", self.probes())
             }
+            [.., last] if last.is_own() => format!("{size} incidents are {still}open: {}", self.probes()),
             _ => format!("{size} probes {still}fail, are degraded or cannot be seen: {}", self.probes()),
         }
     }

@@ -85,6 +85,9 @@ impl fmt::Display for IncidentId {
     }
 }
 
+/// The name that stands in the place of a probe's where an incident is of Roundsman itself.
+pub const OURSELVES: &str = "roundsman";
+
 /// One incident as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
@@ -212,6 +215,9 @@ impl Incident {
             (Aspect::Degraded, true) => format!("{probe} is degraded now and then"),
             (Aspect::Blind, false) => format!("Roundsman cannot see {probe}"),
             (Aspect::Blind, true) => format!("Roundsman sees {probe} only now and then"),
+            (Aspect::NoNetwork, _) => "Roundsman has no network".to_owned(),
+            (Aspect::Unrecorded, _) => "Roundsman cannot write its state".to_owned(),
+            (Aspect::StateLost, _) => "Roundsman has lost its state".to_owned(),
         }
     }
 
@@ -221,6 +227,9 @@ impl Incident {
             Aspect::Failing => format!("{} was failing", self.probe),
             Aspect::Degraded => format!("{} was degraded", self.probe),
             Aspect::Blind => format!("Roundsman could not see {}", self.probe),
+            Aspect::NoNetwork => "Roundsman had no network".to_owned(),
+            Aspect::Unrecorded => "Roundsman could not write its state".to_owned(),
+            Aspect::StateLost => "Roundsman had lost its state".to_owned(),
         }
     }
 
@@ -241,6 +250,9 @@ impl Incident {
             (Aspect::Degraded, true) => format!("{probe} is still degraded now and then"),
             (Aspect::Blind, false) => format!("Roundsman still cannot see {probe}"),
             (Aspect::Blind, true) => format!("Roundsman still sees {probe} only now and then"),
+            (Aspect::NoNetwork, _) => "Roundsman still has no network".to_owned(),
+            (Aspect::Unrecorded, _) => "Roundsman still cannot write its state".to_owned(),
+            (Aspect::StateLost, _) => "Roundsman has lost its state".to_owned(),
         };
         format!("{what} after {}{}", words(between(self.since, now)), self.why())
     }

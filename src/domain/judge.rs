@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::flapping::FlappingPolicy;
+use super::grading::Grading;
 use super::incident::Severity;
 use super::names::{ProbeName, ScheduleName};
 use super::outcome::{Cause, Run, Verdict};
@@ -22,6 +23,8 @@ pub const WINDOW_MAX: u32 = 100;
 pub struct AlertPolicy {
     /// Of a target that fails.
     pub failing: Rule,
+    /// How much that matters where it depends on what fails; without it as much as the rule says.
+    pub grading: Option<Grading>,
     /// Of one that is degraded; without it nobody hears of that.
     pub degraded: Option<Rule>,
     /// Of one that we cannot see.
@@ -35,18 +38,20 @@ pub struct AlertPolicy {
 }
 
 impl AlertPolicy {
-    /// The rule for an aspect; none where nobody wants to hear of it.
+    /// The rule for an aspect; none where nobody wants to hear of it, nor for what is of Roundsman itself.
     pub fn rule(&self, aspect: Aspect) -> Option<&Rule> {
         match aspect {
             Aspect::Failing => Some(&self.failing),
             Aspect::Degraded => self.degraded.as_ref(),
             Aspect::Blind => Some(&self.blind),
+            Aspect::NoNetwork | Aspect::Unrecorded | Aspect::StateLost => None,
         }
     }
 
-    /// Every severity that an incident may open with.
+    /// Every severity that an incident may open with or rise to.
     pub fn severities(&self) -> BTreeSet<Severity> {
-        Aspect::ALL.into_iter().filter_map(|aspect| self.rule(aspect)).map(|rule| rule.severity).collect()
+        let rules = Aspect::ALL.into_iter().filter_map(|aspect| self.rule(aspect)).map(|rule| rule.severity);
+        rules.chain(self.grading.iter().flat_map(Grading::severities)).collect()
     }
 }
 
@@ -145,11 +150,23 @@ pub enum Aspect {
     Degraded,
     /// We cannot look: "Roundsman cannot see X".
     Blind,
+    /// Roundsman itself has no network. No single run says so.
+    NoNetwork,
+    /// Roundsman cannot write down what happens.
+    Unrecorded,
+    /// Roundsman has lost what it knew.
+    StateLost,
 }
 
 impl Aspect {
     /// Every aspect.
-    pub const ALL: [Self; 3] = [Self::Failing, Self::Degraded, Self::Blind];
+    pub const ALL: [Self; 6] =
+        [Self::Failing, Self::Degraded, Self::Blind, Self::NoNetwork, Self::Unrecorded, Self::StateLost];
+
+    /// Whether it is of Roundsman itself, and of no probe.
+    pub fn is_own(self) -> bool {
+        matches!(self, Self::NoNetwork | Self::Unrecorded | Self::StateLost)
+    }
 
     /// Whether a verdict is bad in this aspect; `None` when it says nothing about it. For failing, degraded counts as passed;
     /// for degraded, a failure says nothing, since warnings are not asked then. A run that we could not finish says nothing
@@ -158,7 +175,8 @@ impl Aspect {
         match (self, verdict) {
             (Self::Failing | Self::Degraded, Verdict::Inconclusive(_))
             | (Self::Degraded, Verdict::Failed(_))
-            | (Self::Blind, Verdict::Inconclusive(Cause::ShutDown | Cause::Skipped)) => None,
+            | (Self::Blind, Verdict::Inconclusive(Cause::ShutDown | Cause::Skipped))
+            | (Self::NoNetwork | Self::Unrecorded | Self::StateLost, _) => None,
             (Self::Failing, verdict) => Some(matches!(verdict, Verdict::Failed(_))),
             (Self::Degraded, verdict) => Some(matches!(verdict, Verdict::Degraded(_))),
             (Self::Blind, verdict) => Some(matches!(verdict, Verdict::Inconclusive(_))),
@@ -171,6 +189,9 @@ impl Aspect {
             Self::Failing => "failing",
             Self::Degraded => "degraded",
             Self::Blind => "blind",
+            Self::NoNetwork => "no_network",
+            Self::Unrecorded => "unrecorded",
+            Self::StateLost => "state_lost",
         }
     }
 }

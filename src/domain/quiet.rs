@@ -33,6 +33,11 @@ pub enum Reason {
         /// It is waited for no longer than that.
         until: Timestamp,
     },
+    /// It may be Roundsman that has no network, which other runs will say.
+    Network {
+        /// They are waited for no longer than that.
+        until: Timestamp,
+    },
     /// Somebody wants quiet.
     Silenced {
         /// The silence.
@@ -64,6 +69,7 @@ impl Reason {
         match self {
             Self::Needs(_) => None,
             Self::Looking { until, .. }
+            | Self::Network { until }
             | Self::Silenced { until, .. }
             | Self::Maintenance { until, .. }
             | Self::Held { until } => Some(*until),
@@ -76,6 +82,7 @@ impl fmt::Display for Reason {
         match self {
             Self::Needs(probe) => write!(f, "needs {probe}, which is failing"),
             Self::Looking { probe, .. } => write!(f, "first {probe}, which it needs, is looked at again"),
+            Self::Network { .. } => f.write_str("first it is seen whether it is Roundsman that has no network"),
             Self::Silenced { by, reason, until, .. } => write!(f, "silenced by {by} until {}: {reason}", clock(*until)),
             Self::Held { until } => write!(f, "it can wait until {}", clock(*until)),
             Self::Maintenance { name, until } => write!(f, "maintenance {name} until {}", clock(*until)),

@@ -143,7 +143,9 @@ impl Dispatcher {
                 }
                 () = self.clock.sleep_until(wake_at) => {}
             }
-            self.ledger.catch_up(self.clock.now(), &mut self.unrecorded);
+            let now = self.clock.now();
+            self.ledger.watch_store(self.held.trouble().as_ref(), now, &mut self.unrecorded);
+            self.ledger.catch_up(now, &mut self.unrecorded);
             self.commit(&mut outage).await;
             if let Some(answer) = answer {
                 answer(outage.is_none());
@@ -225,8 +227,9 @@ impl Dispatcher {
                 self.ledger.refused(&extra, refusal, now, &mut self.unrecorded);
             }
             if let Some(run) = ended.run {
-                told.extend(samples(&run));
                 self.ledger.take_run(*run, now, &mut self.unrecorded);
+                // As it was taken: what many runs say of one is known there.
+                told.extend(self.unrecorded.runs.last().map(samples).unwrap_or_default());
             }
         }
         let open = self.ledger.incidents_open() as f64;

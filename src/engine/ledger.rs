@@ -3,7 +3,7 @@
 //!
 //! Here runs move states and states move incidents. [`rechecks`] says what is looked at again before its next slot,
 //! [`telling`] whom an incident is told to and when again, [`quiet`] why nobody is told, [`looks`] which probes that are
-//! needed are looked at first, [`flapping`] what comes and goes too often to be told each time, [`open`] how incidents are
+//! needed are looked at first, [`network`] whether it is we who see nothing, [`ourselves`] and [`recording`] what is wrong with us, [`grading`] how grave it is, [`flapping`] what comes and goes too often to be told each time, [`open`] how incidents are
 //! found, [`silences`] what people want to be quiet, [`versions`] and [`changes`] what changed before it, [`diagnosis`] what
 //! is looked at because it opened, [`acts`] what people do about it, and [`post_mortems`] what is still to be done when it is
 //! over.
@@ -15,6 +15,7 @@ use std::time::Duration;
 use self::changes::Lately;
 use self::diagnosis::Waiting;
 use self::looks::Looks;
+use self::network::Sights;
 use self::open::Open;
 use self::rechecks::Rechecks;
 use super::plan::Plan;
@@ -23,6 +24,7 @@ use super::runner::new_id;
 use super::scheduler::extras::{ExtraRun, Refusal};
 use crate::domain::exchange::Bundle;
 use crate::domain::flapping::{Edge, Flap};
+use crate::domain::grading::Recent;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
 use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Rule, Transition, judge};
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
@@ -36,11 +38,15 @@ pub mod acts;
 pub mod changes;
 pub mod diagnosis;
 pub mod flapping;
+pub mod grading;
 pub mod looks;
+pub mod network;
 pub mod open;
+pub mod ourselves;
 pub mod post_mortems;
 pub mod quiet;
 pub mod rechecks;
+pub mod recording;
 pub mod silences;
 pub mod telling;
 pub mod versions;
@@ -54,6 +60,8 @@ pub struct Ledger {
     open: Open,
     /// What has come and gone lately, and what flaps.
     flaps: HashMap<AlertKey, Flap>,
+    /// Which of the last runs failed, where that says how grave it is.
+    recents: HashMap<(ScheduleName, ProbeName), Recent>,
     /// Those that are over, and of whose post-mortem somebody is still to be reminded.
     over: BTreeMap<IncidentId, Incident>,
     versions: BTreeMap<(ProbeName, StepName), Version>,
@@ -72,6 +80,7 @@ pub struct Ledger {
     #[cfg(test)]
     weighed: std::sync::atomic::AtomicUsize,
     looks: Looks,
+    network: Sights,
 }
 
 /// A process that starts has seen nothing yet, so nobody is told for this long of what was open before it,
@@ -102,6 +111,7 @@ impl Ledger {
             states: loaded.states.into_iter().collect(),
             open: open.collect(),
             flaps: loaded.flaps.into_iter().collect(),
+            recents: loaded.recents.into_iter().collect(),
             over: over.into_iter().map(|incident| (incident.id.clone(), incident)).collect(),
             versions: versions.collect(),
             lately,
@@ -114,7 +124,9 @@ impl Ledger {
             #[cfg(test)]
             weighed: std::sync::atomic::AtomicUsize::new(0),
             looks: Looks::default(),
+            network: Sights::default(),
         };
+        ledger.network = Sights::known(ledger.own(Aspect::NoNetwork).is_some());
         ledger.looked = Some(looked).filter(|_| !ledger.open.is_empty());
         ledger.take(plan, now, commit);
         ledger.diagnose_again(now);
@@ -138,6 +150,7 @@ impl Ledger {
         self.rounds = Rounds::of(&plan);
         self.plan = plan;
         self.looks.take(&self.plan);
+        self.network.take(&self.plan);
         let gone: BTreeSet<AlertKey> =
             self.states.keys().filter(|key| judged(&self.rounds, key).is_none()).cloned().collect();
         for key in gone {
@@ -145,8 +158,12 @@ impl Ledger {
             commit.forget(key);
         }
         self.forget_flaps(commit);
+        self.forget_recents(commit);
         let unheld: Vec<_> = self.open.iter().map(|(of, _)| of.clone()).collect();
         for of in unheld {
+            if of.1.is_own() {
+                continue;
+            }
             let Some(mut incident) = self.open.remove(&of) else { continue };
             incident.firing.retain(|schedule, _| {
                 let key = AlertKey { schedule: schedule.clone(), probe: of.0.clone(), aspect: of.1 };
@@ -164,6 +181,7 @@ impl Ledger {
                 self.open.insert(of, incident);
             }
         }
+        self.forget_network(now, commit);
         self.open.stir_quiet(|_| true);
         self.missed_at = None;
         self.reconsider_quiet(now, commit);
@@ -173,6 +191,7 @@ impl Ledger {
 
     /// Takes in one run: its verdict moves the states, the states move the incidents, the incidents are told.
     pub fn take_run(&mut self, mut run: Run, now: Timestamp, commit: &mut Commit) {
+        let is_cut_off = self.look_at_network(&mut run, now, commit);
         self.take_versions(&run, commit);
         let rounds = self.rounds.clone();
         let bundle = run.bundle.take();
@@ -183,7 +202,8 @@ impl Ledger {
         }
         // What only explains an incident of another probe is kept with that.
         let bundle = bundle.filter(|_| run.extra != Some(Extra::Diagnosis));
-        let watched = run.schedule.as_ref().and_then(|name| watched(&rounds, name, &run.probe));
+        // That nothing is seen is told once, and not of each probe.
+        let watched = run.schedule.as_ref().filter(|_| !is_cut_off).and_then(|name| watched(&rounds, name, &run.probe));
         let Some((schedule, policy)) = watched else {
             if !says_nothing {
                 self.saw(&run, now);
@@ -197,6 +217,7 @@ impl Ledger {
             let key = AlertKey { schedule: schedule.name.clone(), probe: run.probe.clone(), aspect };
             let before = self.states.get(&key).cloned().unwrap_or_default();
             let (after, transition) = judge(rule, aspect, &before, &run);
+            let severity = self.severity(&key, policy, rule, &run, commit);
             let firing = matches!(after, AlertState::Firing { .. });
             if after != before {
                 commit.remember(key.clone(), after.clone());
@@ -209,14 +230,14 @@ impl Ledger {
             }
             match self.edge(&key, &policy.flapping, transition, aspect.bad(&run.verdict), now, commit) {
                 Edge::Stands(Transition::Fired { since }) | Edge::Begins(Transition::Fired { since }) => {
-                    self.fired(&key, rule.severity, since, &run, now, commit);
+                    self.fired(&key, severity, since, &run, now, commit);
                 }
                 Edge::Stands(Transition::Recovered) | Edge::Begins(Transition::Recovered) | Edge::Over => {
                     self.recovered(&key, now, commit);
                 }
                 Edge::Steady => self.steady(&key, now, commit),
                 Edge::Swallowed | Edge::None if firing && aspect.bad(&run.verdict) == Some(true) => {
-                    self.still_bad(&key, &run, commit);
+                    self.still_bad(&key, severity, &run, now, commit);
                 }
                 Edge::Swallowed | Edge::None => {}
             }
@@ -267,22 +288,13 @@ impl Ledger {
         let of = (key.probe.clone(), key.aspect);
         let failures = run.verdict.failures().to_vec();
         if let Some(mut incident) = self.open.remove(&of) {
-            incident.firing.insert(key.schedule.clone(), severity);
             if !incident.schedules.contains(&key.schedule) {
                 incident.schedules.push(key.schedule.clone());
             }
             incident.latest_failures = failures;
             commit.moments.push(moment(&incident, now, "joined", format!("{} is firing too", key.schedule)));
             self.mark_flapping(&mut incident, key, now, commit);
-            if severity > incident.severity {
-                let before = incident.severity;
-                commit.moments.push(moment(&incident, now, "raised", format!("{before} becomes {severity}")));
-                if let Some(taken) = incident.rise(severity, self.is_stricter(severity, before)) {
-                    let text = format!("{} took it on as {before}", taken.by);
-                    commit.moments.push(moment(&incident, now, "unacknowledged", text));
-                }
-                self.tell_opened(&mut incident, now, commit);
-            }
+            self.grade(&mut incident, &key.schedule, severity, now, commit);
             self.set_due(&mut incident, now);
             commit.put_incident(incident.clone());
             self.open.insert(of, incident);
@@ -320,21 +332,21 @@ impl Ledger {
         self.open.insert(of, incident);
     }
 
-    /// Whether somebody is to take on what has the one severity sooner than what has the other: only then whoever has it asks
-    /// again, since they heard of the rise and are at it.
-    fn is_stricter(&self, severity: Severity, than: Severity) -> bool {
-        let within = |severity| self.plan.severities.get(&severity).and_then(|of_severity| of_severity.acknowledge);
-        within(severity).is_some_and(|within_now| within(than).is_none_or(|before| within_now < before))
-    }
-
-    fn still_bad(&mut self, key: &AlertKey, run: &Run, commit: &mut Commit) {
+    fn still_bad(&mut self, key: &AlertKey, severity: Severity, run: &Run, now: Timestamp, commit: &mut Commit) {
         let of = (key.probe.clone(), key.aspect);
         let failures = run.verdict.failures();
-        if self.open.get(&of).is_none_or(|incident| incident.latest_failures == failures) {
+        let is_known = |incident: &Incident| {
+            let held_at = incident.firing.get(&key.schedule);
+            incident.latest_failures == failures && held_at.is_none_or(|held_at| severity <= *held_at)
+        };
+        if self.open.get(&of).is_none_or(is_known) {
             return;
         }
-        let Some(incident) = self.open.remove(&of) else { return };
-        let incident = Incident { latest_failures: failures.to_vec(), ..incident };
+        let Some(mut incident) = self.open.remove(&of) else { return };
+        incident.latest_failures = failures.to_vec();
+        if self.grade(&mut incident, &key.schedule, severity, now, commit) {
+            self.set_due(&mut incident, now);
+        }
         commit.put_incident(incident.clone());
         self.open.insert(of, incident);
     }

@@ -54,6 +54,10 @@ struct Taping {
 }
 
 impl Prober for Taping {
+    fn host(&self) -> Option<String> {
+        self.action.host()
+    }
+
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
         Box::pin(async {
             let seen = self.action.probe(cx).await?;

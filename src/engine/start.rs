@@ -91,7 +91,10 @@ impl Engine {
         let last_alive = accounted.iter().map(|(.., through)| *through).max();
         pulses.open(Arc::clone(&store), std::mem::take(&mut loaded.pulses), last_alive, clock.now());
         let mut unrecorded = Commit::default();
-        let ledger = Ledger::open(Arc::clone(&plan), loaded, clock.now(), &mut unrecorded);
+        let mut ledger = Ledger::open(Arc::clone(&plan), loaded, clock.now(), &mut unrecorded);
+        if let Some(lost) = held.lost() {
+            ledger.take_loss(&lost, clock.now(), &mut unrecorded);
+        }
 
         let vitals = Arc::new(Vitals::new(Arc::clone(&clock)));
         let mut publishers = JoinSet::new();

@@ -248,6 +248,7 @@ pub fn policy(after: &str, severity: Severity) -> AlertPolicy {
     let blind = Rule { after: BLIND_AFTER, ..failing.clone() };
     AlertPolicy {
         failing,
+        grading: None,
         degraded: None,
         blind,
         recheck: None,

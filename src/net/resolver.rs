@@ -26,6 +26,8 @@ use crate::domain::outcome::{Failure, FailureKind};
 const ATTEMPT: Duration = Duration::from_secs(3);
 /// How often it is sent again. Together with [`ATTEMPT`] longer than any sensible step: it is the caller who ends a look-up.
 const RETRIES: usize = 99;
+/// How long a machine on which no name server listens may take to say so.
+const REFUSAL_MAX: Duration = Duration::from_millis(200);
 /// What hickory says when a name server ended the connection over TCP before it had answered this question.
 const CUT_OFF: &str = "receiver was canceled";
 /// How often is asked anew then: one that answers a single question on each connection (RFC 7766, section 6.2.1.1) does
@@ -138,11 +140,12 @@ impl Resolver {
         if is_localhost(&name) {
             return self.of_family(vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()], host);
         }
-        let (config, options) = self.config().map_err(|error| failure_of(&error, host, &[]))?;
+        let (config, options) = self.config().map_err(|error| self.failure_of(&error, host, &[]))?;
         let servers: Vec<IpAddr> = config.name_servers().iter().map(|server| server.ip).collect();
+        let places: Vec<SocketAddr> = config.name_servers().iter().filter_map(place).collect();
         let asker = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
-        let asker = asker.build().map_err(|error| failure_of(&error, host, &servers))?;
-        let (a, aaaa) = (ask(&asker, &name, RecordType::A), ask(&asker, &name, RecordType::AAAA));
+        let asker = asker.build().map_err(|error| self.failure_of(&error, host, &servers))?;
+        let (a, aaaa) = (ask(&asker, &name, RecordType::A, &places), ask(&asker, &name, RecordType::AAAA, &places));
         let answers = match self.family {
             Some(Family::Ipv4) => a.await,
             Some(Family::Ipv6) => aaaa.await,
@@ -154,10 +157,21 @@ impl Resolver {
         };
         match answers {
             Err(error) if lacks_records(&error) => {
-                self.of_family(Vec::new(), host).and(Err(failure_of(&error, host, &servers)))
+                self.of_family(Vec::new(), host).and(Err(self.failure_of(&error, host, &servers)))
             }
-            answers => answers.map_err(|error| failure_of(&error, host, &servers)),
+            answers => answers.map_err(|error| self.failure_of(&error, host, &servers)),
         }
+    }
+
+    /// What went wrong. That a name server of this machine is not there, or wants to hear nothing from us, is ours, and the
+    /// target has no part in it; a server that is named is somebody's.
+    fn failure_of(&self, error: &NetError, host: &str, servers: &[IpAddr]) -> Failure {
+        let failure = failure_of(error, host, servers);
+        let is_of_server = matches!(response_code(error), None | Some(ResponseCode::Refused));
+        if self.servers.is_none() && failure.kind == FailureKind::DnsServer && is_of_server {
+            return Failure { kind: FailureKind::LocalNetwork, ..failure };
+        }
+        failure
     }
 
     fn config(&self) -> Result<(ResolverConfig, ResolverOpts), NetError> {
@@ -200,12 +214,42 @@ async fn both(
     }
 }
 
-async fn ask(asker: &TokioResolver, name: &Name, family: RecordType) -> Result<Vec<IpAddr>, NetError> {
+/// Where a name server listens for datagrams.
+fn place(server: &NameServerConfig) -> Option<SocketAddr> {
+    server.connections.first().map(|connection| SocketAddr::new(server.ip, connection.port))
+}
+
+/// That nobody listens at any of these places, where the machines there say so. Who asks over a socket that hears from
+/// everybody, as hickory does, is not told.
+async fn refusal(places: &[SocketAddr]) -> Option<io::Error> {
+    let mut refused = None;
+    for place in places {
+        let any: IpAddr = if place.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = tokio::net::UdpSocket::bind((any, 0)).await.ok()?;
+        socket.connect(place).await.ok()?;
+        // No question, and too short to be taken for one.
+        socket.send(&[0]).await.ok()?;
+        let heard = tokio::time::timeout(REFUSAL_MAX, socket.recv(&mut [0; 1])).await.ok()?;
+        refused = Some(heard.err().filter(|error| error.kind() == io::ErrorKind::ConnectionRefused)?);
+    }
+    refused
+}
+
+async fn ask(
+    asker: &TokioResolver,
+    name: &Name,
+    family: RecordType,
+    places: &[SocketAddr],
+) -> Result<Vec<IpAddr>, NetError> {
     let mut answer = asker.lookup(name.clone(), family).await;
     let mut cut_off = 0;
     for _ in 0..RETRIES {
         match &answer {
-            Err(NetError::Timeout) => {}
+            Err(NetError::Timeout) => {
+                if let Some(refused) = refusal(places).await {
+                    return Err(refused.into());
+                }
+            }
             Err(error) if is_cut_off(error) && cut_off < CUT_OFF_RETRIES => cut_off += 1,
             _ => break,
         }
@@ -346,6 +390,17 @@ mod tests {
         assert_eq!(failure.kind, FailureKind::LocalNetwork, "{failure}");
     }
 
+    #[tokio::test]
+    async fn that_nobody_listens_is_known_where_the_machine_says_so_and_of_all_servers() {
+        let listening = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let silent = listening.local_addr().unwrap();
+        let gone = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        assert_eq!(refusal(&[gone]).await.unwrap().kind(), io::ErrorKind::ConnectionRefused);
+        for places in [&[silent][..], &[gone, silent], &[]] {
+            assert!(refusal(places).await.is_none(), "{places:?}");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn one_family_does_not_hold_up_the_other() {
         let address = IpAddr::from([192, 0, 2, 1]);
@@ -359,6 +414,26 @@ mod tests {
         assert_eq!(response_code(&told), Some(ResponseCode::ServFail));
         let told = both(none(ResponseCode::ServFail), async { none(ResponseCode::NoError) }).await.unwrap_err();
         assert_eq!(response_code(&told), Some(ResponseCode::ServFail));
+    }
+
+    #[test]
+    fn a_name_server_of_this_machine_that_refuses_us_is_ours_and_one_that_is_named_is_not() {
+        let (own, named) = (Resolver::system(), Resolver::of(&[SocketAddr::from(([192, 0, 2, 53], 53))]));
+        let code = |code| NetError::Dns(DnsError::ResponseCode(code));
+        let not_there = || NetError::from(io::Error::from(io::ErrorKind::ConnectionRefused));
+        for (error, kind) in [
+            (not_there(), FailureKind::LocalNetwork),
+            (code(ResponseCode::Refused), FailureKind::LocalNetwork),
+            (NetError::Message(CUT_OFF), FailureKind::LocalNetwork),
+            // Here it may be the name servers of the target that do not answer.
+            (code(ResponseCode::ServFail), FailureKind::DnsServer),
+            (code(ResponseCode::NXDomain), FailureKind::DnsNxdomain),
+        ] {
+            assert_eq!(own.failure_of(&error, "a.example", &[]).kind, kind, "{error}");
+        }
+        for error in [not_there(), code(ResponseCode::Refused), NetError::Message(CUT_OFF)] {
+            assert_eq!(named.failure_of(&error, "a.example", &[]).kind, FailureKind::DnsServer, "{error}");
+        }
     }
 
     #[test]

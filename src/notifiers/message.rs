@@ -103,10 +103,10 @@ impl Story {
         let is_over = matches!(notification.said(), Event::Resolved | Event::PostMortem);
         let failures = if is_over { &incident.first_failures } else { &incident.latest_failures };
         let heading = match (incident.aspect, is_over) {
-            (Aspect::Failing | Aspect::Blind, false) => "What failed:",
-            (Aspect::Failing | Aspect::Blind, true) => "What had failed:",
             (Aspect::Degraded, false) => "What should be and is not:",
             (Aspect::Degraded, true) => "What should have been and was not:",
+            (_, false) => "What failed:",
+            (_, true) => "What had failed:",
         };
         let facts = facts(notification, incident);
         Self {

@@ -129,6 +129,10 @@ struct IcmpProber {
 }
 
 impl Prober for IcmpProber {
+    fn host(&self) -> Option<String> {
+        self.host.as_literal().map(str::to_owned)
+    }
+
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
         Box::pin(async move {
             let text = cx.fill(&self.host, |value| Some(value.to_owned())).await?;

@@ -80,6 +80,10 @@ struct PageProber {
 }
 
 impl Prober for PageProber {
+    fn host(&self) -> Option<String> {
+        self.getter.host()
+    }
+
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
         Box::pin(async move {
             let watch = Stopwatch::start(cx.clock, cx.deadline);

@@ -120,6 +120,14 @@ impl Target {
         Some(if is_known { Self::Known(place) } else { Self::Later(written.value.clone()) })
     }
 
+    /// The host, where it is written.
+    pub fn host(&self) -> Option<String> {
+        match self {
+            Self::Known(place) => Some(place.host.clone()),
+            Self::Later(_) => None,
+        }
+    }
+
     /// The place for this run.
     pub async fn place(&self, cx: &StepContext<'_>) -> Result<Place, Failure> {
         match self {

@@ -159,6 +159,10 @@ struct Script {
 }
 
 impl Prober for RedisProber {
+    fn host(&self) -> Option<String> {
+        self.target.host()
+    }
+
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
         Box::pin(async move {
             let place = self.target.place(cx).await?;

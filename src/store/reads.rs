@@ -40,6 +40,8 @@ pub fn load(connection: &Connection) -> Result<Loaded> {
     let states = states.query_map([], |row| Ok((alert_key(row)?, from_json(row, "state")?)))?;
     let mut flaps = connection.prepare_cached("SELECT * FROM flaps")?;
     let flaps = flaps.query_map([], |row| Ok((alert_key(row)?, from_json(row, "flap")?)))?;
+    let mut recents = connection.prepare_cached("SELECT * FROM recents")?;
+    let recents = recents.query_map([], |row| Ok((pair(row)?, from_json(row, "recent")?)))?;
     let mut accounted = connection.prepare_cached("SELECT schedule, probe, through FROM slots")?;
     let accounted = accounted.query_map([], |row| {
         let (schedule, probe) = pair(row)?;
@@ -50,6 +52,7 @@ pub fn load(connection: &Connection) -> Result<Loaded> {
     Ok(Loaded {
         states: states.collect::<Result<_>>()?,
         flaps: flaps.collect::<Result<_>>()?,
+        recents: recents.collect::<Result<_>>()?,
         incidents: open_incidents(connection)?.into_iter().chain(owed_incidents(connection)?).collect(),
         accounted: accounted.collect::<Result<_>>()?,
         debts: journal::debts(connection)?,

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use super::columns::{count, json, length, micros};
 use super::{bundles, outbox};
 use crate::domain::flapping::Flap;
+use crate::domain::grading::Recent;
 use crate::domain::incident::{Incident, Moment, Version};
 use crate::domain::judge::{AlertKey, AlertState};
 use crate::domain::names::{ProbeName, ScheduleName};
@@ -33,6 +34,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
         silences,
         flaps,
         diagnoses,
+        recents,
     } = commit;
     versions.iter().try_for_each(|version| write_version(connection, version))?;
     runs.iter().try_for_each(|run| write_run(connection, run))?;
@@ -49,6 +51,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     bundles.iter().try_for_each(|bundle| bundles::write(connection, bundle))?;
     silences.iter().try_for_each(|silence| write_silence(connection, silence))?;
     flaps.iter().try_for_each(|(key, flap)| write_flap(connection, key, flap))?;
+    recents.iter().try_for_each(|(of, recent)| write_recent(connection, of, recent))?;
     diagnoses.iter().try_for_each(|diagnosis| super::diagnoses::write(connection, diagnosis))?;
     pulses.iter().try_for_each(|(token, pulse)| write_pulse(connection, *token, pulse))
 }
@@ -153,6 +156,20 @@ fn write_flap(connection: &Connection, key: &AlertKey, flap: &Flap) -> Result<()
     Ok(())
 }
 
+/// Where none of the last runs failed there is nothing to keep.
+fn write_recent(connection: &Connection, of: &(ScheduleName, ProbeName), recent: &Recent) -> Result<()> {
+    let of = (of.0.as_str(), of.1.as_str());
+    if recent.is_forgotten() {
+        let mut delete = connection.prepare_cached("DELETE FROM recents WHERE schedule = ?1 AND probe = ?2")?;
+        delete.execute(of)?;
+        return Ok(());
+    }
+    let mut replace =
+        connection.prepare_cached("INSERT OR REPLACE INTO recents (schedule, probe, recent) VALUES (?1, ?2, ?3)")?;
+    replace.execute(params![of.0, of.1, json(recent)?])?;
+    Ok(())
+}
+
 fn write_version(connection: &Connection, version: &Version) -> Result<()> {
     let mut replace = connection.prepare_cached(
         "INSERT OR REPLACE INTO versions (probe, step, version, since, before) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -222,6 +239,7 @@ fn write_pulse(connection: &Connection, token: TokenDigest, pulse: &Pulse) -> Re
 #[cfg(test)]
 mod tests {
     use crate::domain::flapping::Flap;
+    use crate::domain::grading::Recent;
     use crate::domain::incident::{Event, Severity, Version};
     use crate::domain::judge::AlertState;
     use crate::domain::names::StepName;
@@ -280,9 +298,22 @@ mod tests {
             bundles: Vec::new(),
             flaps: [(key("api"), flap()), (key("gone"), Flap::default())].into(),
             diagnoses: Vec::new(),
+            recents: [
+                ((schedule("tier"), probe("api")), recent()),
+                ((schedule("tier"), probe("gone")), Recent::default()),
+            ]
+            .into(),
             silences: vec![silence("S1", 900), silence("S2", 900), silence("S2", 60)],
             pulses: vec![(token(1), Pulse::since(second(0))), (token(2), Pulse::since(second(1)))],
         }
+    }
+
+    fn recent() -> Recent {
+        let mut recent = Recent::default();
+        for bad in [true, false, true] {
+            recent.take(bad, 9);
+        }
+        recent
     }
 
     fn flap() -> Flap {
@@ -330,6 +361,7 @@ mod tests {
         assert_eq!(loaded.versions, [version("1.1.0", Some("1.0.0"))], "the last that was seen");
         assert_eq!(loaded.silences, [silence("S2", 60), silence("S1", 900)], "S2 was ended sooner");
         assert_eq!(loaded.flaps, [(key("api"), flap())]);
+        assert_eq!(loaded.recents, [((schedule("tier"), probe("api")), recent())]);
         assert_eq!(loaded.accounted, [(schedule("tier"), probe("api"), second(60))]);
         let pulses: Vec<_> = loaded.pulses.iter().map(|(token, pulse)| (*token, pulse.pings)).collect();
         assert_eq!(pulses, [(token(1), 0), (token(2), 7)]);

@@ -6,6 +6,7 @@
 //! | `slots` | a probe of a schedule: through which slot all have their outcome, how many had which, and its last run | schedule, probe | never |
 //! | `alert_states` | what the judge remembers, where that is not "healthy" | schedule, probe, aspect | when it is healthy or no longer configured |
 //! | `flaps` | how a probe of a schedule has come and gone lately | schedule, probe, aspect | when it has not for long, or is no longer configured |
+//! | `recents` | which of the last runs of a probe of a schedule failed, where that says how grave it is | schedule, probe | when none did, or nobody asks any more |
 //! | `incidents` | an incident as it stands | its id | when it was resolved long ago and nothing of it waits |
 //! | `moments` | a line of an incident's time line | incident, place in it | with its incident |
 //! | `outbox` | a message to one channel, and what became of it | its id | with its incident |
@@ -36,6 +37,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
     include_str!("migrations/0009.sql"),
+    include_str!("migrations/0010.sql"),
 ];
 
 /// The version that this program works with.
@@ -79,7 +81,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [9, i64::from(super::APPLICATION_ID), 2, 14];
+        let expected = [10, i64::from(super::APPLICATION_ID), 2, 15];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);

@@ -116,6 +116,9 @@ fn resolved(view: &View<'_>, incident: &Incident) -> Markup {
                         Aspect::Failing => ", failing for ",
                         Aspect::Degraded => ", degraded for ",
                         Aspect::Blind => ", not seen for ",
+                        Aspect::NoNetwork => ", without a network for ",
+                        Aspect::Unrecorded => ", not written down for ",
+                        Aspect::StateLost => ", state lost, told for ",
                     }
                     (words(between(incident.since, over)))
                     @if let Some(why) = &incident.resolved_because { " · " (view.text(why, LINE_MAX)) }

@@ -9,6 +9,7 @@ mod channels;
 mod cloudwatch;
 mod command;
 mod commands;
+mod cut_off;
 mod demo;
 mod disturbed;
 mod dns;

@@ -167,6 +167,7 @@ pub(super) fn is_empty(commit: &Commit) -> bool {
         silences,
         flaps,
         diagnoses,
+        recents,
     } = commit;
     runs.is_empty()
         && accounts.is_empty()
@@ -181,4 +182,5 @@ pub(super) fn is_empty(commit: &Commit) -> bool {
         && silences.is_empty()
         && flaps.is_empty()
         && diagnoses.is_empty()
+        && recents.is_empty()
 }

@@ -22,6 +22,7 @@ impl Ledger {
         let grounds = Grounds { silences: &self.silences, windows: &plan.maintenance, needs, hold };
         let reason = why_quiet(&grounds, incident, now, |needed| self.is_unwell(needed, incident));
         let reason = reason.or_else(|| self.look_first(needs, incident, now));
+        let reason = reason.or_else(|| self.doubt_network(incident, now));
         match (&incident.quiet, &reason) {
             (before, Some(reason)) if before.as_ref() != Some(reason) => {
                 commit.moments.push(moment(incident, now, "muted", reason.to_string()));
@@ -49,7 +50,7 @@ impl Ledger {
         while let Some(of) = self.open.next_stirred() {
             // What waits for a look is new, or was about to be told: it does not wait for the first look as well, whose end
             // stirs all the others.
-            let waits_for_one = |reason: &Reason| matches!(reason, Reason::Looking { .. });
+            let waits_for_one = |reason: &Reason| matches!(reason, Reason::Looking { .. } | Reason::Network { .. });
             if self.looked.is_some()
                 && !self.open.get(&of).is_some_and(|at| at.quiet.as_ref().is_some_and(waits_for_one))
             {
@@ -96,7 +97,11 @@ impl Ledger {
 fn speaks_for_others(reason: &Reason) -> bool {
     match reason {
         // What is looked at first is told in a moment, or what it needs was.
-        Reason::Silenced { .. } | Reason::Maintenance { .. } | Reason::Needs(_) | Reason::Looking { .. } => true,
+        Reason::Silenced { .. }
+        | Reason::Maintenance { .. }
+        | Reason::Needs(_)
+        | Reason::Looking { .. }
+        | Reason::Network { .. } => true,
         Reason::Held { .. } => false,
     }
 }

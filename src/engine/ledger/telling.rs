@@ -143,7 +143,6 @@ impl Ledger {
             route.to.iter().cloned().partition(|channel| incident.told.contains(channel));
         let has_risen = incident.has_risen();
         incident.told.extend(new.iter().cloned());
-        incident.told_as = Some(incident.severity);
         if has_risen {
             // The time to take it on begins when it is told, also where it rose while it was quiet.
             (incident.remind_at, incident.escalate_at) = (None, None);
@@ -153,6 +152,8 @@ impl Ledger {
         if has_risen {
             self.tell(incident, Event::Reminder, &known, now, commit);
         }
+        // Last, so that these messages can say that it rose.
+        incident.told_as = Some(incident.severity);
     }
 
     pub(super) fn tell(

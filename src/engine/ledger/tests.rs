@@ -14,6 +14,9 @@ use crate::engine::scheduler::extras::Refusal;
 use crate::engine::testing::{at, plan_of, schedule_of};
 
 mod explaining;
+mod grading;
+mod network;
+mod recording;
 
 fn name(text: &str) -> ProbeName {
     ProbeName::parse(text).unwrap()
@@ -35,6 +38,10 @@ fn run(schedule: &str, probe: &str, second: i64, letter: char) -> Run {
         verdict: match letter {
             'd' => Verdict::Degraded(vec![Failure::new(FailureKind::Expect, "`total_ms` was 900")]),
             'x' => Verdict::Failed(vec![Failure::new(FailureKind::ConnectRefused, "nobody listens")]),
+            'e' => Verdict::Failed(vec![Failure::new(FailureKind::Expect, "`status` was 500")]),
+            'n' => Verdict::Failed(vec![Failure::new(FailureKind::TimeoutDns, "no name server answered")]),
+            'w' => Verdict::Failed(vec![Failure::new(FailureKind::TimeoutConnect, "no connection was made")]),
+            't' => Verdict::Failed(vec![Failure::new(FailureKind::TlsExpired, "expired yesterday")]),
             '?' => Verdict::Inconclusive(Cause::Ours(Failure::new(FailureKind::LocalNetwork, "no route"))),
             _ => Verdict::Passed,
         },
@@ -166,6 +173,7 @@ impl Story {
                 .collect(),
             silences: self.ledger.silences.clone(),
             flaps: self.ledger.flaps.clone().into_iter().collect(),
+            recents: self.ledger.recents.clone().into_iter().collect(),
             ..Loaded::default()
         };
         let (now, mut commit) = (self.now(), Commit::default());
@@ -588,7 +596,7 @@ fn what_rises_is_told_again_and_escalated_again() {
     story.runs("minor", "probe-0", "xx").minutes(15);
     assert_eq!(story.heard().len(), 3, "opened, and escalated to two");
     story.runs("tier", "probe-0", "xx");
-    assert_eq!(story.heard(), ["ops reminder P2 #3 probe-0 is still failing after 15 min 3 s"]);
+    assert_eq!(story.heard(), ["ops reminder P2 #3 raised to P2: probe-0 is still failing after 15 min 3 s"]);
     story.runs("minor", "probe-0", ".xx").minutes(14);
     assert_eq!(story.heard(), [] as [&str; 0], "once");
     story.minutes(1);
@@ -606,7 +614,11 @@ fn who_took_it_on_has_it_also_when_it_rises_unless_that_is_to_be_taken_on_sooner
         story.act("ann", &Act::Acknowledge { note: None }).unwrap();
         story.heard();
         story.runs("tier", "probe-0", "xx");
-        assert_eq!(story.heard(), ["ops reminder P2 #3 probe-0 is still failing after 3 s"], "the rise is told");
+        assert_eq!(
+            story.heard(),
+            ["ops reminder P2 #3 raised to P2: probe-0 is still failing after 3 s"],
+            "the rise is told"
+        );
         story
     };
     // What is P2 is to be taken on within 15 min.
@@ -634,7 +646,7 @@ fn what_rises_while_it_is_quiet_is_told_so_when_it_is_quiet_no_more() {
     story.runs("tier", "probe-0", "xx").restart().minutes(59);
     assert_eq!(story.heard(), [] as [&str; 0]);
     story.minutes(1);
-    assert_eq!(story.heard(), ["ops reminder P2 #2 probe-0 is still failing after 1 h"]);
+    assert_eq!(story.heard(), ["ops reminder P2 #2 raised to P2: probe-0 is still failing after 1 h"]);
 }
 
 #[test]

@@ -40,6 +40,10 @@ pub struct GrpcProber {
 }
 
 impl Prober for GrpcProber {
+    fn host(&self) -> Option<String> {
+        self.target.host()
+    }
+
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
         Box::pin(async move {
             let place = self.target.place(cx).await?;

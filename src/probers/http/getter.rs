@@ -24,6 +24,11 @@ use crate::settings::{Problems, Spanned};
 pub struct Getter(HttpProber);
 
 impl Getter {
+    /// The host of the first document, where it is written.
+    pub fn host(&self) -> Option<String> {
+        self.0.host()
+    }
+
     /// Reads the settings `url`, which is the first document, and `ca`.
     pub fn read(
         url: &Spanned<Template>,

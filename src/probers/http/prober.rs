@@ -34,6 +34,10 @@ pub struct HttpProber {
 }
 
 impl Prober for HttpProber {
+    fn host(&self) -> Option<String> {
+        self.draft.url.host().map(|host| host.to_string())
+    }
+
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
         Box::pin(self.step(cx))
     }

@@ -20,6 +20,10 @@ pub struct Repeated {
 }
 
 impl Prober for Repeated {
+    fn host(&self) -> Option<String> {
+        self.prober.host()
+    }
+
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
         Box::pin(async move {
             let (mut phases, mut requests) = (Phases::default(), 0);

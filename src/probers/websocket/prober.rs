@@ -52,6 +52,10 @@ pub struct WebSocketProber {
 }
 
 impl Prober for WebSocketProber {
+    fn host(&self) -> Option<String> {
+        self.url.host().map(|host| host.to_string())
+    }
+
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
         Box::pin(async move {
             let url = self.url.fill(cx).await?;

@@ -1,0 +1,144 @@
+//! Stories of a machine that has no network, and of targets that only look so.
+
+use futures::future::BoxFuture;
+
+use super::*;
+use crate::domain::outcome::Observation;
+use crate::ports::{Prober, StepContext};
+
+/// A step that looks at a host and is never run.
+struct Looks(String);
+
+impl Prober for Looks {
+    fn probe<'a>(&'a self, _: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
+        Box::pin(std::future::ready(Ok(Observation::default())))
+    }
+    fn host(&self) -> Option<String> {
+        Some(self.0.clone())
+    }
+}
+
+/// So many probes of P1 that one failure opens, each of a host of its own in one of these domains.
+fn over_the_network(count: usize, domains: &[&str]) -> Story {
+    let mut tier = schedule_of("tier", "30s", count);
+    let alert = tier.alert.as_mut().unwrap();
+    alert.failing.after = "1".parse().unwrap();
+    (alert.failing.severity, alert.blind.severity) = (Severity::P2, Severity::P1);
+    let mut plan = plan_of(vec![tier]);
+    for (n, probe) in plan.probes.values_mut().enumerate() {
+        let host = format!("host-{n}.{}", domains[n % domains.len()]);
+        Arc::make_mut(probe).steps[0].action = Arc::new(Looks(host));
+    }
+    Story::of(plan)
+}
+
+impl Story {
+    /// A run of each of these probes.
+    fn each(&mut self, probes: std::ops::Range<usize>, letter: char) -> &mut Self {
+        for n in probes {
+            self.runs("tier", &format!("probe-{n}"), &letter.to_string());
+        }
+        self
+    }
+
+    fn open(&self) -> Vec<String> {
+        self.ledger.open.iter().map(|(_, incident)| incident.what()).collect()
+    }
+}
+
+const TWO: &[&str] = &["shop.example", "bank.example.org"];
+
+#[test]
+fn where_nothing_is_seen_there_is_one_incident_until_it_is_seen_again() {
+    let mut story = over_the_network(8, TWO);
+    story.each(0..8, '.').each(0..4, 'n');
+    assert_eq!(story.heard(), [] as [&str; 0], "it may be us");
+    assert_eq!(story.open().len(), 4);
+    story.each(4..5, 'n');
+    assert_eq!(
+        story.heard(),
+        [
+            "ops opened P1 #1 Roundsman has no network: local.network: 5 of 5 hosts were out of reach within 4 s, the last by \
+          timeout.dns: no name server answered"
+        ]
+    );
+    assert_eq!(story.open(), ["Roundsman has no network"]);
+    assert_eq!(story.last.runs[0].verdict.word(), "inconclusive", "the target has no part in it");
+    let withdrawn: Vec<_> = story.last.incidents.iter().filter(|open| !open.is_open()).collect();
+    assert_eq!(withdrawn.len(), 4);
+    assert!(withdrawn.iter().all(|over| over.resolved_because.as_deref() == Some("Roundsman has no network")));
+    // Neither their failures nor that they cannot be seen is told, however long it lasts; nor does a restart change that.
+    for letter in ['n', '?', 'w', 'n'] {
+        story.each(0..8, letter).restart().minutes(2);
+    }
+    assert_eq!((story.heard(), story.open().len()), (Vec::<String>::new(), 1));
+    story.each(0..4, '.');
+    assert_eq!(story.heard(), [] as [&str; 0], "not enough was seen");
+    story.each(4..5, '.');
+    assert_eq!(story.heard(), ["ops resolved P1 #2 Roundsman has a network again after 8 min 41 s"]);
+    story.each(0..1, 'n').each(1..8, '.');
+    assert_eq!(story.heard().len(), 1, "what fails alone is the target's again");
+}
+
+#[test]
+fn what_fails_while_others_are_seen_is_told_when_the_first_of_them_is() {
+    let mut story = over_the_network(8, TWO);
+    story.each(0..2, 'n');
+    assert_eq!(story.lines().last().unwrap(), "muted: first it is seen whether it is Roundsman that has no network");
+    story.each(2..3, '.');
+    assert_eq!(story.heard().len(), 2);
+    // That nobody listens is an answer.
+    let mut story = over_the_network(8, TWO);
+    story.each(0..8, 'x');
+    assert_eq!(story.heard().len(), 8);
+}
+
+#[test]
+fn nobody_waits_for_longer_than_it_may_take_nor_where_it_cannot_be_known() {
+    let mut story = over_the_network(8, TWO);
+    story.each(0..1, 'n').minutes(1);
+    assert_eq!(story.heard().len(), 1);
+    for (count, domains) in [(4, TWO), (0, TWO)] {
+        let mut story = if count == 0 {
+            Story::of(plan_of(vec![schedule_of("tier", "30s", 8)]))
+        } else {
+            over_the_network(count, domains)
+        };
+        story.each(0..4, 'n').each(0..4, 'n');
+        assert_eq!(story.heard().len(), 4);
+    }
+}
+
+#[test]
+fn hosts_of_one_domain_may_fail_for_its_name_servers() {
+    let mut story = over_the_network(8, &["shop.example"]);
+    story.each(0..8, 'n').minutes(1);
+    assert_eq!(story.heard().len(), 8, "they are told");
+    let mut story = over_the_network(8, &["shop.example"]);
+    story.each(0..8, '?');
+    assert_eq!(story.open(), ["Roundsman has no network"], "the machine itself says so");
+}
+
+#[test]
+fn where_too_few_hosts_are_left_nobody_waits_for_them() {
+    let mut story = over_the_network(8, TWO);
+    story.each(0..8, 'n').heard();
+    let fewer = over_the_network(4, TWO);
+    let mut commit = Commit::default();
+    story.ledger.take(Arc::clone(&fewer.ledger.plan), story.now(), &mut commit);
+    story.note(commit);
+    let told = "ops resolved P1 #2 the incident of roundsman is closed after 7 s (removed from the configuration)";
+    assert_eq!(story.heard(), [told]);
+    story.each(0..1, 'n');
+    assert_eq!(story.heard().len(), 1);
+}
+
+#[test]
+fn where_nobody_watches_nobody_is_told_and_nothing_is_the_targets() {
+    let mut plan = (*over_the_network(8, TWO).ledger.plan).clone();
+    Arc::make_mut(plan.schedules.values_mut().next().unwrap()).alert = None;
+    let mut story = Story::of(plan);
+    story.each(0..8, 'n');
+    assert_eq!((story.heard().len(), story.open().len()), (0, 0));
+    assert_eq!(story.last.runs[0].verdict.word(), "inconclusive");
+}
