@@ -189,10 +189,10 @@ fn source(notification: &Notification) -> String {
     if site.is_empty() { notification.incident.probe.to_string() } else { site }
 }
 
-/// What is over already wakes nobody.
+/// What is over already wakes nobody, nor does a drill.
 fn severity(notification: &Notification) -> &'static str {
     match notification.incident.severity {
-        _ if notification.late => "info",
+        _ if notification.late || notification.incident.drill => "info",
         Severity::P1 => "critical",
         Severity::P2 => "error",
         Severity::P3 => "warning",

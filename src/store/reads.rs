@@ -12,11 +12,11 @@ use super::diagnoses;
 use super::journal;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::{AlertKey, Aspect};
-use crate::domain::names::{ProbeName, ScheduleName};
+use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
 use crate::domain::outcome::{Extra, Run, RunId, SlotOutcome};
 use crate::domain::quiet::Silence;
 use crate::domain::time::{Timestamp, clock, earlier, later};
-use crate::ports::{IncidentStory, Loaded, Overview, RunSummary, Told};
+use crate::ports::{Fate, IncidentStory, Loaded, Overview, RunSummary, Told};
 
 /// How close in time incidents open that may have one cause.
 const NEARBY: Duration = Duration::from_secs(600);
@@ -58,7 +58,18 @@ pub fn load(connection: &Connection) -> Result<Loaded> {
         versions: versions(connection)?,
         pulses: pulses.collect::<Result<_>>()?,
         silences: silences(connection, i64::MIN)?,
+        drilled: drilled(connection)?,
     })
+}
+
+/// When each channel was last drilled and every hop was well.
+fn drilled(connection: &Connection) -> Result<BTreeMap<ChannelName, Timestamp>> {
+    let mut select = connection.prepare_cached(
+        "SELECT json_extract(i.body, '$.told[0]') AS channel, max(m.at) AS at
+         FROM incidents i JOIN moments m ON m.incident = i.id
+         WHERE json_extract(i.body, '$.drill') AND m.what = 'drilled' GROUP BY channel",
+    )?;
+    select.query_map([], |row| Ok((parsed(row, "channel")?, instant(row, "at")?)))?.collect()
 }
 
 /// The silences that end later, by their end.
@@ -81,12 +92,14 @@ fn versions(connection: &Connection) -> Result<Vec<Version>> {
     versions.collect()
 }
 
-/// How things stand.
+/// How things stand; drills, in which nothing is wrong, are left out.
 pub fn overview(connection: &Connection, since: Timestamp) -> Result<Overview> {
     let mut open = open_incidents(connection)?;
+    open.retain(|incident| !incident.drill);
     open.sort_by(|one, other| other.severity.cmp(&one.severity).then(one.opened_at.cmp(&other.opened_at)));
     let mut resolved = connection.prepare_cached(
-        "SELECT body FROM incidents WHERE resolved_at IS NOT NULL ORDER BY resolved_at DESC, id DESC LIMIT ?1",
+        "SELECT body FROM incidents WHERE resolved_at IS NOT NULL AND json_extract(body, '$.drill') IS NULL
+         ORDER BY resolved_at DESC, id DESC LIMIT ?1",
     )?;
     let resolved = resolved.query_map([RESOLVED_MAX], |row| from_json(row, "body"))?;
     Ok(Overview {
@@ -212,7 +225,9 @@ pub fn incident(connection: &Connection, id: &IncidentId) -> Result<Option<Incid
 /// The incidents that opened closest to another within ten minutes, by their opening.
 fn nearby(connection: &Connection, of: &Incident) -> Result<Vec<Incident>> {
     let mut select = connection.prepare_cached(
-        "SELECT body FROM incidents WHERE opened_at BETWEEN ?1 AND ?2 AND id <> ?3 ORDER BY abs(opened_at - ?4), id LIMIT ?5",
+        "SELECT body FROM incidents
+         WHERE opened_at BETWEEN ?1 AND ?2 AND id <> ?3 AND json_extract(body, '$.drill') IS NULL
+         ORDER BY abs(opened_at - ?4), id LIMIT ?5",
     )?;
     let (from, to) = (micros(earlier(of.opened_at, NEARBY)), micros(later(of.opened_at, NEARBY)));
     let found = select
@@ -230,7 +245,18 @@ fn message(row: &Row<'_>) -> Result<Told> {
         event: read("event", event.ok_or("not an event"))?,
         committed_at: instant(row, "created_at")?,
         settled_at: row.get::<_, Option<i64>>("settled_at")?.and_then(to_instant),
+        fate: fate(row)?,
         became: became(row)?,
+    })
+}
+
+fn fate(row: &Row<'_>) -> Result<Fate> {
+    Ok(match row.get_ref("state")?.as_str()? {
+        "pending" if row.get::<_, Option<String>>("error")?.is_none() => Fate::Waits,
+        "pending" => Fate::Rests(instant(row, "next_attempt_at")?),
+        "delivered" => Fate::Delivered,
+        "merged" => Fate::Merged,
+        _ => Fate::GivenUp,
     })
 }
 

@@ -14,6 +14,7 @@ mod disturbed;
 mod dns;
 mod dns_flags;
 mod drill;
+mod drilling;
 mod email;
 mod explaining;
 mod faults;
