@@ -71,7 +71,7 @@ metrics! {
     /// Runs by verdict.
     Runs = "roundsman_runs", Counter, "Runs by verdict";
     /// Runs off the slots.
-    ExtraRuns = "roundsman_extra_runs", Counter, "Runs off the slots by why: recheck, parent, diagnosis or drill";
+    ExtraRuns = "roundsman_extra_runs", Counter, "Runs off the slots by why: recheck, parent or diagnosis";
     /// Failures by kind.
     Failures = "roundsman_failures", Counter, "Failures of runs by kind";
     /// Start minus due.

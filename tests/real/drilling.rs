@@ -1,7 +1,7 @@
 //! `roundsman drill`: a message of the daemon's own goes the way of every alert to a real topic and comes back out of a real
 //! queue; with each hop broken in turn, that hop is named. (That a run cannot be made or judged is for the engine's own tests.)
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::Method;
 use rusqlite::Connection;
@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::commands::configuration;
-use crate::operating::{ask, command};
+use crate::operating::command;
+use crate::probing::now;
 use crate::servers::moto::{ACCOUNT, Moto, REGION};
 use crate::servers::receiver::Receiver;
 use crate::servers::roundsman::Daemon;
@@ -83,6 +84,11 @@ fn drill(directory: &TempDir, daemon: &Daemon) -> (i32, Option<(String, String, 
     let broken = hops.iter().find(|hop| hop["outcome"] == "broken");
     let broken = broken.map(|hop| (text(hop, "event"), text(hop, "step"), text(hop, "said")));
     (code, broken, reports[0].clone())
+}
+
+/// Asks the API from within a test that is not blocked.
+fn ask(daemon: &Daemon, method: &Method, path: &str, headers: &[(&str, &str)], body: Option<String>) -> (u16, Value) {
+    tokio::task::block_in_place(|| crate::operating::ask(daemon, method, path, headers, body))
 }
 
 /// A text of the daemon's, without the times that differ.
@@ -266,10 +272,10 @@ fn every_channel_is_drilled_and_only_by_whoever_may() {
 fn a_receiver_that_is_away_is_told_of_at_once() {
     let directory = with("{ ops: { webhook: \"http://127.0.0.1:9/\" }, other: { webhook: \"http://127.0.0.1:9/\" } }");
     let daemon = Daemon::run(directory.path(), &[]);
-    let began = Instant::now();
+    let began = now();
     let (code, said, _) = command(&directory, &daemon, &["drill", "--channel", "ops"]);
     assert!(code == 1 && said.contains("BROKEN") && said.contains("Connection refused"), "{said}");
-    assert!(said.ends_with("ops: broken at opened, delivered\n"), "{said}");
-    assert!(began.elapsed() < Duration::from_secs(20));
+    assert!(said.ends_with("\n  broken at opened, delivered\n"), "{said}");
+    assert!(now().since(began) < Duration::from_secs(20));
     daemon.kill();
 }

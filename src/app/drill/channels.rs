@@ -52,19 +52,19 @@ fn chosen(wanted: &str, channels: Vec<ChannelName>) -> Result<ChannelName, Stop>
 
 /// Hop by hop, and what that comes to.
 fn text(report: &Report) -> String {
-    let channel = &report.channel;
-    let mut lines: Vec<_> =
-        report.hops.iter().enumerate().map(|(place, hop)| line(hop, &report.hops[..place])).collect();
-    let read_back = report.hops.iter().any(|hop| (hop.step, hop.outcome) == (Step::ReadBack, Outcome::Well));
-    lines.push(match report.broken() {
-        Some(Hop { event, step, .. }) => format!("{channel}: broken at {}, {step}", event.as_str()),
+    let hops = &report.hops;
+    let read_back = hops.iter().any(|hop| (hop.step, hop.outcome) == (Step::ReadBack, Outcome::Well));
+    let comes_to = match report.broken() {
+        Some(Hop { event, step, .. }) => format!("  broken at {}, {step}", event.as_str()),
         None => {
             let took = took(report.told_after_ms());
             let arrives = if read_back { "" } else { "; whether it arrives behind that cannot be seen from here" };
-            format!("{channel}: works, its receiver had the message after {took}{arrives}")
+            format!("  works: its receiver had the message after {took}{arrives}")
         }
-    });
-    lines.join("\n")
+    };
+    let lines = hops.iter().enumerate().map(|(place, hop)| line(hop, &hops[..place]));
+    let channel = std::iter::once(report.channel.to_string());
+    channel.chain(lines).chain([comes_to]).collect::<Vec<_>>().join("\n")
 }
 
 fn line(hop: &Hop, before: &[Hop]) -> String {

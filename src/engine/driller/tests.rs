@@ -30,11 +30,7 @@ impl Notifier for Channel {
     fn notify<'a>(&'a self, _: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(std::future::ready(Ok(Receipt::default())))
     }
-    fn read_back<'a>(
-        &'a self,
-        _: &'a IncidentId,
-        _: Event,
-    ) -> Option<BoxFuture<'a, Result<String, NotifyError>>> {
+    fn read_back<'a>(&'a self, _: &'a IncidentId, _: Event) -> Option<BoxFuture<'a, Result<String, NotifyError>>> {
         let seen = self.0;
         (seen != Seen::Cannot).then(|| -> BoxFuture<'a, _> {
             Box::pin(async move {
@@ -190,19 +186,26 @@ async fn a_drill_goes_the_whole_way_and_is_over() {
     assert!(report.hops.iter().map(|hop| (hop.event, hop.step)).eq(way), "{report:#?}");
     assert!(report.hops.iter().all(|hop| hop.outcome == Outcome::Well), "{report:#?}");
     let told = stage.told();
-    assert_eq!(told.iter().map(Notification::summary).collect::<Vec<_>>(), [
-        "[DRILL] drill is failing: this is a drill of the channel ops: nothing is wrong",
-        "[DRILL] drill is well again after 0 s",
-    ]);
-    assert_eq!(told.iter().map(Notification::key).collect::<Vec<_>>(), [1, 2].map(|n| {
-        format!("{}-{n}", report.incident.as_ref().unwrap())
-    }));
-    assert_eq!(stage.moments(), [
-        "failed: this is a drill of the channel ops: nothing is wrong",
-        "opened: a drill of the channel ops",
-        "resolved: after 0 s",
-        "drilled: every hop was well",
-    ]);
+    assert_eq!(
+        told.iter().map(Notification::summary).collect::<Vec<_>>(),
+        [
+            "[DRILL] drill is failing: this is a drill of the channel ops: nothing is wrong",
+            "[DRILL] drill is well again after 0 ms",
+        ]
+    );
+    assert_eq!(
+        told.iter().map(Notification::key).collect::<Vec<_>>(),
+        [1, 2].map(|n| { format!("{}-{n}", report.incident.as_ref().unwrap()) })
+    );
+    assert_eq!(
+        stage.moments(),
+        [
+            "failed: this is a drill of the channel ops: nothing is wrong",
+            "opened: a drill of the channel ops",
+            "resolved: after 0 ms",
+            "drilled: every hop was well",
+        ]
+    );
     let commits = stage.store.commits.lock().unwrap();
     assert!(commits[0].runs.len() == 1 && commits[0].deliveries.len() == 1, "one transaction");
     assert_eq!(commits[0].runs[0].extra, Some(Extra::Drill));

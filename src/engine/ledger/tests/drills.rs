@@ -95,11 +95,8 @@ fn what_a_process_that_ended_left_open_is_ended_at_the_next_start() {
     let left = Incident { drill: true, told: vec![team()], ..incident("D1", "drill", now) };
     let real = Incident { firing: [("tier".parse().unwrap(), Severity::P1)].into(), ..incident("I1", "probe-0", now) };
     let over = Incident { id: IncidentId(Arc::from("D0")), resolved_at: Some(now), ..left.clone() };
-    let key = AlertKey {
-        schedule: "tier".parse().unwrap(),
-        probe: "probe-0".parse().unwrap(),
-        aspect: Aspect::Failing,
-    };
+    let key =
+        AlertKey { schedule: "tier".parse().unwrap(), probe: "probe-0".parse().unwrap(), aspect: Aspect::Failing };
     let firing = AlertState::Firing { since: now, passes: 0 };
     let loaded = Loaded { incidents: vec![left, over, real], states: vec![(key, firing)], ..Loaded::default() };
     let mut commit = Commit::default();
