@@ -31,8 +31,8 @@ use crate::domain::text::harmless;
 use crate::domain::time::{Monotonic, Timestamp, milliseconds, words};
 use crate::ports::{Clock, Fate, Prober, StatusReader, StepContext};
 
-/// How long a drill may take in all: whoever asks by HTTP is answered within a minute.
-const DRILL_MAX: Duration = Duration::from_secs(50);
+/// How long a drill may take until it is put down how it came out: whoever asks by HTTP is answered within a minute.
+const DRILL_MAX: Duration = Duration::from_secs(45);
 
 /// How long the run may take; it has nothing to do.
 const RUN_MAX: Duration = Duration::from_secs(5);
@@ -208,11 +208,11 @@ impl Driller {
         for event in [Event::Opened, Event::Resolved] {
             way.event = event;
             let run = self.within(way, RUN_MAX, self.make(plan, channel, event)).await;
-            let run = run.ok_or_else(|| no_answer(RUN_MAX)).and_then(|made| made);
+            let run = run.map_err(no_answer).and_then(|made| made);
             let run = way.pass(Step::Ran, &*self.clock, run, |run| run.verdict.word().to_owned())?;
 
             let drilled = self.within(way, COMMIT_MAX, self.judge(run, channel)).await;
-            let drilled = drilled.ok_or_else(|| no_answer(COMMIT_MAX)).and_then(|drilled| drilled);
+            let drilled = drilled.map_err(no_answer).and_then(|drilled| drilled);
             let judged_at = drilled.as_ref().map_or(self.clock.monotonic(), |drilled| drilled.judged_at);
             let drilled = way.pass_at(Step::Judged, judged_at, drilled, |_| String::new())?;
             let Drilled { incident, recorded, .. } = drilled;
@@ -222,7 +222,7 @@ impl Driller {
             way.pass(Step::Committed, &*self.clock, committed, |()| String::new())?;
 
             let told = self.within(way, DELIVER_MAX, self.settled(&incident.id, event, channel)).await;
-            let told = told.ok_or_else(|| no_answer(DELIVER_MAX)).and_then(|told| told);
+            let told = told.map_err(no_answer).and_then(|told| told);
             way.pass(Step::Delivered, &*self.clock, told, Clone::clone)?;
 
             let Some(seen) = plan.channels.get(channel).and_then(|notifier| notifier.read_back(&incident.id, event))
@@ -233,9 +233,9 @@ impl Driller {
             };
             let seen = self.within(way, READ_BACK_MAX, AssertUnwindSafe(seen).catch_unwind()).await;
             let seen = match seen {
-                None => Err(format!("it has not arrived within {}", words(READ_BACK_MAX))),
-                Some(Ok(seen)) => seen.map_err(|error| error.to_string()),
-                Some(Err(panic)) => {
+                Err(waited) => Err(format!("it has not arrived within {}", words(waited))),
+                Ok(Ok(seen)) => seen.map_err(|error| error.to_string()),
+                Ok(Err(panic)) => {
                     tracing::error!(%channel, "a notifier panicked: {}", said(&*panic));
                     Err("a bug of Roundsman ended it".to_owned())
                 }
@@ -306,12 +306,14 @@ impl Driller {
         }
     }
 
-    async fn within<T>(&self, way: &Way, most: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let until = (self.clock.monotonic() + most).min(way.until);
+    /// What came of a hop, or for how long it was waited for.
+    async fn within<T>(&self, way: &Way, most: Duration, work: impl Future<Output = T>) -> Result<T, Duration> {
+        let begun = self.clock.monotonic();
+        let until = (begun + most).min(way.until);
         tokio::select! {
             biased;
-            done = work => Some(done),
-            () = self.clock.sleep_until(until) => None,
+            done = work => Ok(done),
+            () = self.clock.sleep_until(until) => Err(until.since(begun)),
         }
     }
 
@@ -372,8 +374,8 @@ impl Way {
     }
 }
 
-fn no_answer(most: Duration) -> String {
-    format!("no answer within {}", words(most))
+fn no_answer(waited: Duration) -> String {
+    format!("no answer within {}", words(waited))
 }
 
 fn seconds(at: Timestamp) -> f64 {

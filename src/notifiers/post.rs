@@ -69,10 +69,12 @@ impl Post {
 
     /// The value of a header with its secrets, which nothing prints.
     pub async fn header(&self, name: &str, value: &Template) -> Result<HeaderValue, NotifyError> {
-        let mut value = HeaderValue::try_from(self.fill(value).await?)
-            .map_err(|_| NotifyError::Unauthorized(format!("the header `{name}` holds what no header can hold")))?;
-        value.set_sensitive(true);
-        Ok(value)
+        sensitive(name, &self.fill(value).await?)
+    }
+
+    /// Lets time go by.
+    pub async fn rest(&self, length: Duration) {
+        self.clock.sleep_until(self.clock.monotonic() + length).await;
     }
 
     /// A text with its secrets, as they are now.
@@ -118,6 +120,14 @@ impl Post {
         };
         Some(length.min(REST_MAX))
     }
+}
+
+/// The value of a header, which nothing prints.
+pub fn sensitive(name: &str, value: &str) -> Result<HeaderValue, NotifyError> {
+    let mut value = HeaderValue::try_from(value)
+        .map_err(|_| NotifyError::Unauthorized(format!("the header `{name}` holds what no header can hold")))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// A text with its secrets, as they are now, and with values by name; `encode` makes each of them fit for its place.

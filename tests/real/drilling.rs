@@ -24,7 +24,7 @@ fn with(channels: &str) -> TempDir {
             "roundsman.yaml",
             &format!(
                 "web: {{ listen: \"${{env:ROUNDSMAN_LISTEN:-127.0.0.1:0}}\", token: \"${{secret:page}}\" }}\n\
-                 secrets: {{ page: {{ file: page }} }}\n\
+                 secrets: {{ page: {{ file: page }}, reading: {{ file: reading }} }}\n\
                  publish: {{ prometheus: {{}} }}\n\
                  channels: {channels}\n\
                  group: {{ by: [], wait: 5m, limit: 1, interval: 1h }}\n\
@@ -34,6 +34,7 @@ fn with(channels: &str) -> TempDir {
             ),
         ),
         ("page", TOKEN),
+        ("reading", "y_NbAkKc66ryYTWUXYEu"),
         ("probes/p.yaml", "me: { command: { run: [\"true\"] } }\n"),
         ("schedules/s.yaml", "rarely: { every: 1h, probes: [me], alert: { after: 1, severity: P4 } }\n"),
     ])
@@ -265,6 +266,35 @@ fn every_channel_is_drilled_and_only_by_whoever_may() {
     for (body, status) in [("{}", 400), ("{\"channel\":\"opps\"}", 404), ("{\"channel\":\"\",\"x\":1}", 400)] {
         assert_eq!(ask(&daemon, &Method::POST, "/api/v1/drill", &headers, Some(body.to_owned())).0, status, "{body}");
     }
+    daemon.kill();
+}
+
+#[test]
+fn pagerduty_is_asked_for_the_incident_that_the_event_became() {
+    let receiver = Receiver::start();
+    let channels = |token: &str| {
+        format!(
+            "{{ ops: {{ pagerduty: {{ routing_key: \"${{secret:page}}\", url: \"{0}v2/enqueue\", \
+             look_up: {{ token: \"${{secret:{token}}}\", url: \"{0}incidents\" }} }} }}, other: {{ webhook: \"{0}\" }} }}",
+            receiver.url
+        )
+    };
+    let directory = with(&channels("reading"));
+    let daemon = Daemon::run(directory.path(), &[]);
+    let (code, broken, report) = drill(&directory, &daemon);
+    assert_eq!((code, broken), (0, None));
+    assert_eq!(report["hops"][9]["said"], "in the incident Q1");
+    let taken = receiver.taken();
+    assert_eq!(taken[0].body["payload"]["severity"], "info");
+    assert!(taken[0].body["payload"]["summary"].as_str().unwrap().starts_with("[DRILL] "));
+    assert!(taken.iter().all(|taken| taken.body["dedup_key"] == report["incident"]), "one key of its own");
+    daemon.kill();
+
+    let directory = with(&channels("page"));
+    let daemon = Daemon::run(directory.path(), &[]);
+    let (code, broken, _) = drill(&directory, &daemon);
+    let (event, step, said) = broken.expect("it is broken");
+    assert_eq!((code, event.as_str(), step.as_str(), said.as_str()), (1, "opened", "read_back", "401 Unauthorized"));
     daemon.kill();
 }
 

@@ -1,3 +1,5 @@
+//! Drills on a stage of their own: a real dispatcher, a store in memory, and a channel that does as it is told.
+
 use super::*;
 use crate::domain::incident::Incident;
 use crate::domain::schedule::Cadence;
@@ -299,14 +301,15 @@ async fn what_cannot_be_read_back_is_not_said_to_be_well() {
 async fn one_drill_goes_on_at_a_time_and_a_stop_ends_it() {
     let mut stage = Stage::set(Seen::Never, true, None);
     let drills = stage.drills.clone();
-    let first = tokio::spawn(async move { drills.drill(ops()).await });
+    let mut first = JoinSet::new();
+    first.spawn(async move { drills.drill(ops()).await });
     while stage.told().is_empty() {
         stage.clock.sleep_until(stage.clock.monotonic() + POLL).await;
     }
     assert_eq!(stage.drills.drill(ops()).await, Err(DrillError::Busy));
     assert!(stage.incidents()[0].is_open());
     stage.stop.cancel();
-    assert_eq!(first.await.unwrap(), Err(DrillError::Closed));
+    assert_eq!(first.join_next().await.unwrap().unwrap(), Err(DrillError::Closed));
     stage.tasks.join_next().await.unwrap().unwrap();
     let [incident] = &stage.incidents()[..] else { panic!() };
     assert_eq!(incident.resolved_because.as_deref(), Some("Roundsman stops"));

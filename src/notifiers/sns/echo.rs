@@ -125,12 +125,12 @@ impl Echo {
         let signed = signer.sign(&Method::POST, &endpoint, &mut headers, body.as_bytes(), self.post.now());
         signed.map_err(|error| ours(&error))?;
         let request = self.post.to(endpoint).headers(headers).body(body);
-        read(self.post.send_up_to(request, ANSWER_BYTES_MAX).await?)
+        read(&self.post.send_up_to(request, ANSWER_BYTES_MAX).await?)
     }
 }
 
 /// What SQS says, or why it does not.
-fn read(answer: Answer) -> Result<Value, NotifyError> {
+fn read(answer: &Answer) -> Result<Value, NotifyError> {
     let said: Option<Value> = serde_json::from_str(&answer.text).ok();
     if answer.status.is_success() {
         // To a deletion it says nothing at all.
@@ -209,11 +209,11 @@ mod tests {
     fn what_sqs_refuses_is_named_as_it_names_it() {
         let answer = |status, text: &str| Answer { status, retry_after: None, text: text.to_owned() };
         let gone = r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no such\nqueue"}"#;
-        let error = read(answer(StatusCode::BAD_REQUEST, gone)).unwrap_err();
+        let error = read(&answer(StatusCode::BAD_REQUEST, gone)).unwrap_err();
         assert_eq!(error, NotifyError::Unauthorized("QueueDoesNotExist: no such␊queue".to_owned()));
-        let proxy = read(answer(StatusCode::BAD_GATEWAY, "<html>")).unwrap_err();
+        let proxy = read(&answer(StatusCode::BAD_GATEWAY, "<html>")).unwrap_err();
         assert!(matches!(proxy, NotifyError::Transient { .. }), "{proxy:?}");
-        assert!(matches!(read(answer(StatusCode::OK, "<html>")), Err(NotifyError::Transient { .. })));
-        assert_eq!(read(answer(StatusCode::OK, "")), Ok(Value::Null));
+        assert!(matches!(read(&answer(StatusCode::OK, "<html>")), Err(NotifyError::Transient { .. })));
+        assert_eq!(read(&answer(StatusCode::OK, "")), Ok(Value::Null));
     }
 }
