@@ -31,8 +31,8 @@ use crate::ports::{Clock, Commit, Store, StoreError};
 const BATCH_MAX: usize = 500;
 
 /// How long the dispatcher lets results gather after a commit that was not full. What comes after a quiet moment is committed
-/// at once; under load a sync serves tens of results and not one or two, which halves what the store costs.
-const GATHER: Duration = Duration::from_millis(50);
+/// at once; under load a commit serves hundreds of results and not one or two, which more than halves what the store costs.
+const GATHER: Duration = Duration::from_millis(200);
 
 /// How many runs are kept while the store does not take them; states, incidents and messages are kept whole.
 const UNRECORDED_RUNS_MAX: usize = 100_000;
