@@ -288,6 +288,15 @@ pub trait Notifier: Send + Sync {
     fn keeping(&self) -> Keeping {
         Keeping::default()
     }
+    /// Looks for a message that the channel took, about an incident and of an event, where it arrives, and says where it was
+    /// seen; nothing where that cannot be looked at. It goes on looking until it is dropped, or cannot look.
+    fn read_back<'a>(
+        &'a self,
+        _incident: &'a IncidentId,
+        _event: Event,
+    ) -> Option<BoxFuture<'a, Result<String, NotifyError>>> {
+        None
+    }
 }
 
 /// What a channel makes of something that came by the way of its receiver.
@@ -458,17 +467,18 @@ impl Notification {
                 let Incident { probe, since, resolved_at, .. } = &self.incident;
                 let words = words(resolved_at.map_or(Duration::ZERO, |at| between(*since, at)));
                 let late = if self.late { ", told late" } else { "" };
-                match (&self.incident.resolved_because, self.incident.aspect) {
-                    (Some(why), _) => format!("the incident of {probe} is closed after {words} ({why}){late}"),
-                    (None, Aspect::Failing) => format!("{probe} is well again after {words}{late}"),
+                let over = match (&self.incident.resolved_because, self.incident.aspect) {
+                    (Some(why), _) => format!("the incident of {probe} is closed after {words} ({why})"),
+                    (None, Aspect::Failing) => format!("{probe} is well again after {words}"),
                     // It may be failing by now, so it is not said to be well.
-                    (None, Aspect::Degraded) => format!("{probe} is degraded no more after {words}{late}"),
+                    (None, Aspect::Degraded) => format!("{probe} is degraded no more after {words}"),
                     // That we can look again says nothing of what there is to see.
-                    (None, Aspect::Blind) => format!("Roundsman sees {probe} again after {words}{late}"),
-                    (None, Aspect::NoNetwork) => format!("Roundsman has a network again after {words}{late}"),
-                    (None, Aspect::Unrecorded) => format!("Roundsman writes its state again after {words}{late}"),
-                    (None, Aspect::StateLost) => format!("Roundsman has kept its state since for {words}{late}"),
-                }
+                    (None, Aspect::Blind) => format!("Roundsman sees {probe} again after {words}"),
+                    (None, Aspect::NoNetwork) => format!("Roundsman has a network again after {words}"),
+                    (None, Aspect::Unrecorded) => format!("Roundsman writes its state again after {words}"),
+                    (None, Aspect::StateLost) => format!("Roundsman has kept its state since for {words}"),
+                };
+                format!("{}{over}{late}", self.incident.mark())
             }
         }
     }
@@ -734,6 +744,8 @@ pub struct Loaded {
     pub flaps: Vec<(AlertKey, Flap)>,
     /// Which of the last runs failed, where that says how grave it is.
     pub recents: Vec<((ScheduleName, ProbeName), Recent)>,
+    /// When each channel was last drilled and every hop was well.
+    pub drilled: BTreeMap<ChannelName, Timestamp>,
 }
 
 /// The longest that a delivery rests between two attempts, whatever its receiver asks for.
@@ -1024,8 +1036,25 @@ pub struct Told {
     pub committed_at: Timestamp,
     /// When its fate was settled; absent while it waits.
     pub settled_at: Option<Timestamp>,
-    /// What became of it, in words.
+    /// What became of it.
+    pub fate: Fate,
+    /// The same in words.
     pub became: String,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Nobody has tried it yet.
+    Waits,
+    /// It was not taken, and is tried again then.
+    Rests(Timestamp),
+    /// Its receiver has it.
+    Delivered,
+    /// Another message says it too.
+    Merged,
+    /// It is not tried any more.
+    GivenUp,
 }
 
 /// Gives secrets, late, and takes them out of every text.

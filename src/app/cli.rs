@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::sync::watch;
 
 use super::answer::{Answer, Stop};
+use super::daemon_client::DaemonArguments;
 use super::demo::shop::Breakage;
 use super::threads::block_on;
 use super::{
@@ -48,8 +49,9 @@ pub enum Command {
     },
     /// Send a test message to a channel, and say what the receiver answered. It opens and is resolved, under a key of its own.
     Notify(NotifyArguments),
-    /// Ask what would pass unnoticed: make otherwise what the probes see now, one thing at a time, and judge it. Exit 1 where
-    /// something passes that nobody has explained.
+    /// Ask whether each channel works: the daemon makes a probe fail and pass, and follows the message about it, marked as a
+    /// drill, to its receiver. Exit 1 where it ends on the way. With `--probes`, ask what would pass unnoticed: make otherwise
+    /// what the probes see now, one thing at a time, and judge it. Exit 1 where something passes that nobody has explained.
     Drill(DrillArguments),
     /// Print the JSON Schema of the files, for editors.
     Schema {
@@ -136,15 +138,21 @@ pub struct OnceArguments {
 /// What is drilled.
 #[derive(Clone, Debug, Args)]
 pub struct DrillArguments {
+    /// This channel only, by its name under `channels:`; by default every channel, one after another.
+    #[arg(long, value_name = "NAME")]
+    pub channel: Option<String>,
     /// The probes: each is run twice, and what it saw is made otherwise.
-    #[arg(long, required = true)]
+    #[arg(long, conflicts_with_all = ["channel", "url"])]
     pub probes: bool,
     /// Names of probes, or globs with `*`; by default every probe.
-    #[arg(value_name = "PROBE")]
+    #[arg(value_name = "PROBE", requires = "probes")]
     pub what: Vec<String>,
     /// How it is shown.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: DaemonArguments,
 }
 
 /// Which channel is tested.
@@ -224,7 +232,10 @@ impl Cli {
             ),
             Command::Demo(arguments) => block_on(demo::demo(self.config, surroundings, arguments)),
             Command::Once(arguments) => block_on(once::once(self.config, surroundings, arguments)),
-            Command::Drill(arguments) => block_on(drill::probes::probes(self.config, surroundings, arguments)),
+            Command::Drill(arguments) if arguments.probes => {
+                block_on(drill::probes::probes(self.config, surroundings, arguments))
+            }
+            Command::Drill(arguments) => block_on(drill::channels::channels(self.config, surroundings, arguments)),
             Command::Routes { what: RoutesCommand::Explain { probe, at } } => {
                 routes::explain(&self.config, &surroundings, &probe, at)
             }

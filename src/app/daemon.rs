@@ -131,6 +131,7 @@ impl Daemon {
             clock: Arc::clone(&clock),
             ticks: Box::new(ticks),
             store: Arc::clone(&store) as Arc<dyn Store>,
+            reader: Arc::clone(&store) as _,
             plan: plans,
             fanout,
             threads: threads.handles().to_vec(),
@@ -143,6 +144,7 @@ impl Daemon {
             outbox: Arc::clone(&store) as _,
             replies: Arc::clone(&store) as _,
             wake: engine.wake(),
+            drills: engine.drills(),
         });
         ready.send_replace(true);
         self.page.send_replace(Some(address));

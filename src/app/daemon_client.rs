@@ -2,6 +2,7 @@
 //! asked.
 
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -91,6 +92,16 @@ impl DaemonClient {
     /// Brings something below `/api/v1/`.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Stop> {
         self.ask(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// The same where the answer takes its time.
+    pub async fn post_within<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        most: Duration,
+    ) -> Result<T, Stop> {
+        self.ask(self.request(Method::POST, path).json(body).timeout(most)).await
     }
 
     /// Ends something below `/api/v1/`.

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 
 use super::destinations;
 use super::diagnosis;
+use super::drill::drill;
 use super::each::{Expanded, expand};
 use super::files::{Files, Folder, ROOT_FILE};
 use super::filled::Filled;
@@ -200,6 +201,7 @@ fn plan_of(
     let maintenance = windows::windows(&raw.maintenance, &known, problems);
     let publishers = destinations::publishers(&raw.publish, surroundings.kinds.publishers, &building, problems);
     let heartbeat = heartbeat(raw.heartbeat.take(), &surroundings.kinds, &building, problems);
+    let drill = drill(raw.drill.as_ref(), &declared, now, problems);
     let store = store(directory, &raw, problems);
     let web = web(&raw.web, problems);
 
@@ -224,6 +226,7 @@ fn plan_of(
         runbooks,
         maintenance,
         heartbeat,
+        drill,
         publishers,
         secrets,
         secrets_used,

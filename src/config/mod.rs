@@ -9,6 +9,7 @@
 pub mod alerts;
 pub mod destinations;
 mod diagnosis;
+mod drill;
 mod each;
 mod files;
 pub mod filled;

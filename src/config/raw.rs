@@ -60,6 +60,25 @@ pub struct RawRoot {
     pub maintenance: BTreeMap<Spanned<WindowName>, RawWindow>,
     /// Who is told that Roundsman lives, and makes noise when it is not told any more.
     pub heartbeat: Option<RawHeartbeat>,
+    /// When channels are drilled by themselves. Default: never.
+    pub drill: Option<RawDrill>,
+}
+
+/// When channels are drilled: a probe is made to fail and to pass, and the message about it is followed to its receiver.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Drill")]
+pub struct RawDrill {
+    /// A cron line of five fields, or six with the seconds first: `0 10 * * 1` is each Monday at ten. At least an hour apart.
+    #[schemars(with = "String")]
+    pub cron: Spanned<String>,
+    /// The time zone of the cron line. Default: UTC.
+    #[schemars(with = "Option<String>")]
+    pub timezone: Option<Spanned<String>>,
+    /// The channels, one after another. Default: all.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub channels: OneOrMany<Spanned<ChannelName>>,
 }
 
 /// Who is told that Roundsman lives.

@@ -50,9 +50,13 @@ pub enum Milestone {
 }
 
 /// The sample of a figure that has just become known. An incident in which we could not look says nothing of the target,
-/// and one that ended because its probe was removed was not repaired: neither has any.
+/// and one that ended because its probe was removed was not repaired: neither has any. Nor has a drill.
 pub fn sample(incident: &Incident, milestone: Milestone, at: Timestamp) -> Option<Sample> {
-    if incident.aspect == Aspect::Blind || incident.aspect.is_own() || incident.resolved_because.is_some() {
+    if incident.drill
+        || incident.aspect == Aspect::Blind
+        || incident.aspect.is_own()
+        || incident.resolved_because.is_some()
+    {
         return None;
     }
     let figures = Figures::of(incident);
@@ -110,8 +114,9 @@ mod tests {
         let mut blind = removed.clone();
         assert!(sample(&removed, Milestone::Resolved, removed.since).is_some());
         removed.resolved_because = Some("removed from the configuration".to_owned());
+        let drill = Incident { drill: true, ..blind.clone() };
         blind.aspect = Aspect::Blind;
-        for of in [removed, blind] {
+        for of in [removed, blind, drill] {
             assert_eq!(sample(&of, Milestone::Resolved, of.since), None);
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::drill;
 use super::judge::Aspect;
 use super::names::{ChannelName, ProbeName, ScheduleName, StepName, WindowName};
 use super::outcome::{Failure, FailureKind, RunId};
@@ -93,6 +94,9 @@ pub const OURSELVES: &str = "roundsman";
 pub struct Incident {
     /// Its id.
     pub id: IncidentId,
+    /// It is one that somebody wanted, to see whether a channel works: nothing is wrong, and it counts nowhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drill: bool,
     /// The probe.
     pub probe: ProbeName,
     /// Whether the target fails, is degraded, or cannot be seen.
@@ -174,6 +178,7 @@ impl Incident {
     ) -> Self {
         Self {
             id,
+            drill: false,
             probe,
             aspect,
             severity,
@@ -208,7 +213,7 @@ impl Incident {
     /// What is wrong, without why.
     pub fn what(&self) -> String {
         let probe = &self.probe;
-        match (self.aspect, self.is_flapping()) {
+        let what = match (self.aspect, self.is_flapping()) {
             (Aspect::Failing, false) => format!("{probe} is failing"),
             (Aspect::Failing, true) => format!("{probe} is flapping"),
             (Aspect::Degraded, false) => format!("{probe} is degraded"),
@@ -218,19 +223,26 @@ impl Incident {
             (Aspect::NoNetwork, _) => "Roundsman has no network".to_owned(),
             (Aspect::Unrecorded, _) => "Roundsman cannot write its state".to_owned(),
             (Aspect::StateLost, _) => "Roundsman has lost its state".to_owned(),
-        }
+        };
+        format!("{}{what}", self.mark())
+    }
+
+    /// What everything begins with that is said of it: nothing, unless it is a drill.
+    pub fn mark(&self) -> &'static str {
+        if self.drill { drill::MARK } else { "" }
     }
 
     /// What was wrong.
     pub fn what_was(&self) -> String {
-        match self.aspect {
+        let what = match self.aspect {
             Aspect::Failing => format!("{} was failing", self.probe),
             Aspect::Degraded => format!("{} was degraded", self.probe),
             Aspect::Blind => format!("Roundsman could not see {}", self.probe),
             Aspect::NoNetwork => "Roundsman had no network".to_owned(),
             Aspect::Unrecorded => "Roundsman could not write its state".to_owned(),
             Aspect::StateLost => "Roundsman had lost its state".to_owned(),
-        }
+        };
+        format!("{}{what}", self.mark())
     }
 
     /// One line for people: what is wrong.
@@ -434,7 +446,7 @@ pub struct Moment {
     pub at: Timestamp,
     /// What: `version`, `reload`, `nearby`, `failed`, `opened`, `joined`, `flapping`, `steady`, `raised`, `maintenance`,
     /// `muted`, `unmuted`, `told`, `diagnosed`, `undiagnosed`, `reminded`, `escalated`, `acknowledged`, `unacknowledged`,
-    /// `note`, `recovered`, `resolved`, `post_mortem`.
+    /// `note`, `recovered`, `resolved`, `post_mortem`, and of a drill `drilled` or `broken`.
     pub what: String,
     /// In words.
     pub text: String,

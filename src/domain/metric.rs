@@ -71,7 +71,7 @@ metrics! {
     /// Runs by verdict.
     Runs = "roundsman_runs", Counter, "Runs by verdict";
     /// Runs off the slots.
-    ExtraRuns = "roundsman_extra_runs", Counter, "Runs off the slots by why: recheck, parent, diagnosis or drill";
+    ExtraRuns = "roundsman_extra_runs", Counter, "Runs off the slots by why: recheck, parent or diagnosis";
     /// Failures by kind.
     Failures = "roundsman_failures", Counter, "Failures of runs by kind";
     /// Start minus due.
@@ -98,6 +98,10 @@ metrics! {
     Deliveries = "roundsman_deliveries", Counter, "Attempts to deliver a notification, by outcome";
     /// The age of what waits.
     OutboxOldest = "roundsman_outbox_oldest_seconds", Gauge, "Age of the oldest notification that waits for delivery";
+    /// Drills of channels.
+    Drills = "roundsman_drills", Counter, "Drills of a channel by outcome: passed or broken";
+    /// Whether a channel is known to work.
+    DrillLastSuccess = "roundsman_drill_last_success_timestamp_seconds", Gauge, "When a channel was last drilled and every hop was well, in Unix time";
     /// What publishers did with samples.
     Samples = "roundsman_samples", Counter, "Samples by publisher: delivered or dropped";
     /// One a minute, while every part goes on.

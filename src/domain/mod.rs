@@ -1,6 +1,7 @@
 //! Floor 0: nouns and rules. No async, no I/O, no clock reads, nothing of YAML.
 
 pub mod debt;
+pub mod drill;
 pub mod exchange;
 pub mod expression;
 pub mod fact_map;

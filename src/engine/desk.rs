@@ -6,8 +6,10 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::dispatcher::{Acted, Notice, Silenced};
+use super::driller::{DrillError, Drills};
 use super::ledger::acts::{Act, ActError};
 use super::ledger::silences::Silencing;
+use crate::domain::drill::Report;
 use crate::domain::incident::IncidentId;
 use crate::domain::names::ChannelName;
 use crate::domain::quiet::SilenceError;
@@ -29,6 +31,9 @@ pub enum DeskError {
     /// There can be no such silence.
     #[error(transparent)]
     Silence(#[from] SilenceError),
+    /// There can be no drill now.
+    #[error(transparent)]
+    Drill(#[from] DrillError),
     /// The store did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -48,6 +53,8 @@ pub struct Inside {
     pub replies: Arc<dyn Replies>,
     /// Wakes the deliverer.
     pub wake: Arc<Notify>,
+    /// The driller.
+    pub drills: Drills,
 }
 
 impl Desk {
@@ -68,6 +75,11 @@ impl Desk {
     pub async fn silence(&self, what: Silencing) -> Result<Silenced, DeskError> {
         let done = self.notify(|answer| Notice::Silence { what, answer }).await?;
         Ok(done?)
+    }
+
+    /// Drills a channel, which may take most of a minute.
+    pub async fn drill(&self, channel: ChannelName) -> Result<Report, DeskError> {
+        Ok(self.inside()?.drills.drill(channel).await?)
     }
 
     /// What channels have not taken.

@@ -11,6 +11,7 @@ use self::commits::{Outage, is_empty};
 use super::fanout::Fanout;
 use super::ledger::Ledger;
 use super::ledger::acts::{Act, ActError};
+use super::ledger::drills::{Ending, Undrilled};
 use super::ledger::silences::Silencing;
 use super::plan::Plan;
 use super::scheduler::{Command, Ended};
@@ -18,6 +19,8 @@ use super::unrecorded::Unrecorded;
 use super::vitals::{Part, Vitals};
 use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
+use crate::domain::names::ChannelName;
+use crate::domain::outcome::Run;
 use crate::domain::quiet::{Silence, SilenceError};
 use crate::domain::time::{Monotonic, between};
 use crate::ports::{Clock, Commit, Store, StoreError};
@@ -61,6 +64,33 @@ pub enum Notice {
         /// Is answered after the commit.
         answer: oneshot::Sender<Result<Silenced, SilenceError>>,
     },
+    /// A run of a drill has ended.
+    Drill {
+        /// The run.
+        run: Box<Run>,
+        /// The channel that is drilled.
+        channel: ChannelName,
+        /// Is answered after the commit.
+        answer: oneshot::Sender<Result<Drilled, Undrilled>>,
+    },
+    /// A drill has ended.
+    DrillEnded {
+        /// How.
+        ending: Ending,
+        /// Hears after the commit whether it was taken.
+        answer: oneshot::Sender<bool>,
+    },
+}
+
+/// What came of a run of a drill.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drilled {
+    /// The incident as it stands now.
+    pub incident: Incident,
+    /// When it was judged.
+    pub judged_at: Monotonic,
+    /// As for [`Acted::recorded`].
+    pub recorded: bool,
 }
 
 /// What came of an act.
@@ -209,6 +239,18 @@ impl Dispatcher {
             Notice::Silence { what, answer } => {
                 let done = self.ledger.silence(what, now, &mut self.unrecorded);
                 Some(Box::new(move |recorded| drop(answer.send(done.map(|silence| Silenced { silence, recorded })))))
+            }
+            Notice::Drill { run, channel, answer } => {
+                let done = self.ledger.drill(*run, &channel, now, &mut self.unrecorded);
+                let judged_at = self.clock.monotonic();
+                let drilled = move |recorded| done.map(|incident| Drilled { incident, judged_at, recorded });
+                Some(Box::new(move |recorded| drop(answer.send(drilled(recorded)))))
+            }
+            Notice::DrillEnded { ending, answer } => {
+                self.ledger.end_drill(ending, now, &mut self.unrecorded);
+                Some(Box::new(move |recorded| {
+                    let _ = answer.send(recorded);
+                }))
             }
         }
     }

@@ -5,8 +5,8 @@
 //! [`telling`] whom an incident is told to and when again, [`quiet`] why nobody is told, [`looks`] which probes that are
 //! needed are looked at first, [`network`] whether it is we who see nothing, [`ourselves`] and [`recording`] what is wrong with us, [`grading`] how grave it is, [`flapping`] what comes and goes too often to be told each time, [`open`] how incidents are
 //! found, [`silences`] what people want to be quiet, [`versions`] and [`changes`] what changed before it, [`diagnosis`] what
-//! is looked at because it opened, [`acts`] what people do about it, and [`post_mortems`] what is still to be done when it is
-//! over.
+//! is looked at because it opened, [`acts`] what people do about it, [`post_mortems`] what is still to be done when it is
+//! over, and [`drills`] the incidents that are none.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use self::changes::Lately;
 use self::diagnosis::Waiting;
+use self::drills::Drilling;
 use self::looks::Looks;
 use self::network::Sights;
 use self::open::Open;
@@ -37,6 +38,7 @@ use crate::ports::{Commit, KeptBundle, Loaded};
 pub mod acts;
 pub mod changes;
 pub mod diagnosis;
+pub mod drills;
 pub mod flapping;
 pub mod grading;
 pub mod looks;
@@ -81,6 +83,8 @@ pub struct Ledger {
     weighed: std::sync::atomic::AtomicUsize,
     looks: Looks,
     network: Sights,
+    /// The drill that goes on.
+    drilling: Option<Drilling>,
 }
 
 /// A process that starts has seen nothing yet, so nobody is told for this long of what was open before it,
@@ -91,8 +95,9 @@ impl Ledger {
     /// The ledger as the process before this one left it, under this plan: what is no longer configured is resolved.
     pub fn open(plan: Arc<Plan>, loaded: Loaded, now: Timestamp, commit: &mut Commit) -> Self {
         let looked = later(now, FIRST_LOOK);
-        let lately = Lately::of(loaded.incidents.iter());
-        let (open, over): (Vec<_>, Vec<_>) = loaded.incidents.into_iter().partition(Incident::is_open);
+        let (drills, incidents): (Vec<_>, Vec<_>) = loaded.incidents.into_iter().partition(|incident| incident.drill);
+        let lately = Lately::of(incidents.iter());
+        let (open, over): (Vec<_>, Vec<_>) = incidents.into_iter().partition(Incident::is_open);
         let open = open.into_iter().map(|incident| Incident {
             remind_at: incident.remind_at.map(|at| at.max(looked)),
             escalate_at: incident.escalate_at.map(|at| at.max(looked)),
@@ -125,11 +130,13 @@ impl Ledger {
             weighed: std::sync::atomic::AtomicUsize::new(0),
             looks: Looks::default(),
             network: Sights::default(),
+            drilling: None,
         };
         ledger.network = Sights::known(ledger.own(Aspect::NoNetwork).is_some());
         ledger.looked = Some(looked).filter(|_| !ledger.open.is_empty());
         ledger.take(plan, now, commit);
         ledger.diagnose_again(now);
+        ledger.end_drills_of_before(drills, now, commit);
         ledger
     }
 

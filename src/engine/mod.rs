@@ -7,6 +7,7 @@
 //! | [`dispatcher`] | alert states, incidents | ended runs, reloads, what people do, the clock | commits → store, samples → fanout, a wake → deliverer, wishes for runs off the slots → scheduler |
 //! | [`deliverer`] | nothing | the wake | asks the store what is due; attempts → notifiers |
 //! | [`janitor`] | debts: cleanups that are owed | debts of runs | cleanups, erased debts → store |
+//! | [`driller`] | the drill that goes on | who wants one, the clock | its runs → dispatcher; asks the store what became of its messages |
 //! | [`fanout`] | a publisher each | samples | publishers |
 //! | [`heart`] | nothing | how the loops stand | a sample each minute, pings → whoever looks after us |
 //!
@@ -22,6 +23,7 @@ pub mod cases;
 pub mod deliverer;
 pub mod desk;
 pub mod dispatcher;
+pub mod driller;
 pub mod facts;
 pub mod fanout;
 pub mod heart;

@@ -14,7 +14,7 @@ use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName, Ste
 use crate::domain::probe::{Probe, Step};
 use crate::domain::quiet::MaintenanceWindow;
 use crate::domain::route::{Route, Subject};
-use crate::domain::schedule::Schedule;
+use crate::domain::schedule::{Cadence, Schedule};
 use crate::domain::time::Timestamp;
 use crate::ports::{Known, Notifier, Pinger, Prober, PublisherFactory, Secrets, Token};
 
@@ -60,6 +60,8 @@ pub struct Plan {
     pub maintenance: Vec<MaintenanceWindow>,
     /// Who is told that we live, besides those who look at metrics.
     pub heartbeat: Option<HeartbeatPlan>,
+    /// When channels are drilled by themselves.
+    pub drill: Option<DrillPlan>,
     /// Where metrics go, by kind.
     pub publishers: BTreeMap<&'static str, Arc<dyn PublisherFactory>>,
     /// Where secrets come from.
@@ -96,6 +98,15 @@ pub struct HeartbeatPlan {
     pub ping: Arc<dyn Pinger>,
     /// How often.
     pub every: Duration,
+}
+
+/// When channels are drilled by themselves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DrillPlan {
+    /// When.
+    pub cadence: Cadence,
+    /// Which, one after another.
+    pub channels: Vec<ChannelName>,
 }
 
 /// What goes for a severity.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::deliverer::Deliverer;
 use super::dispatcher::{Dispatcher, Notice};
+use super::driller::{Driller, Drills};
 use super::fanout::{FLUSH_MAX, Fanout};
 use super::heart::Heart;
 use super::janitor::Janitor;
@@ -22,7 +23,7 @@ use super::scheduler::{Command, Ended, Scheduler, Wiring};
 use super::threads::Threads;
 use super::unrecorded::Unrecorded;
 use super::vitals::Vitals;
-use crate::ports::{Clock, Commit, Store, StoreError, TickSource};
+use crate::ports::{Clock, Commit, StatusReader, Store, StoreError, TickSource};
 
 /// How many ended runs wait for the dispatcher; beyond it the scheduler waits, which the lateness of runs then shows.
 const ENDED_WAITING_MAX: usize = 16_384;
@@ -39,6 +40,9 @@ const RUNS_END_MAX: Duration = Duration::from_millis(5_200);
 /// How long the last commit and the last attempts at deliveries have.
 const TELL_END_MAX: Duration = Duration::from_millis(700);
 
+/// How long a drill has to be put away.
+const DRILL_END_MAX: Duration = Duration::from_millis(300);
+
 /// What the engine needs of the rooms.
 pub struct Rooms {
     /// The clocks.
@@ -47,6 +51,8 @@ pub struct Rooms {
     pub ticks: Box<dyn TickSource>,
     /// What outlives the process.
     pub store: Arc<dyn Store>,
+    /// Knows what became of messages.
+    pub reader: Arc<dyn StatusReader>,
     /// The plan that is in force; a reload sends the next.
     pub plan: watch::Sender<Arc<Plan>>,
     /// Where samples go.
@@ -70,6 +76,9 @@ pub struct Engine {
     stop_runs: CancellationToken,
     stop_deliverer: CancellationToken,
     stop_janitor: CancellationToken,
+    stop_driller: CancellationToken,
+    drills: Drills,
+    driller: JoinSet<()>,
     janitor: JoinSet<()>,
     scheduler: JoinSet<()>,
     dispatcher: JoinSet<()>,
@@ -82,11 +91,12 @@ pub struct Engine {
 impl Engine {
     /// Loads the state and starts every task.
     pub async fn start(rooms: Rooms) -> Result<Self, StoreError> {
-        let Rooms { clock, ticks, store, plan: plans, fanout, threads, pulses, unrecorded: held } = rooms;
+        let Rooms { clock, ticks, store, reader, plan: plans, fanout, threads, pulses, unrecorded: held } = rooms;
         let plan = Arc::clone(&plans.borrow());
         let mut loaded = store.load().await?;
         let accounted = loaded.accounted.clone();
         let debts = loaded.debts.clone();
+        let drilled = std::mem::take(&mut loaded.drilled);
         // The last slot that was accounted for is the last sign of life of the process before this one.
         let last_alive = accounted.iter().map(|(.., through)| *through).max();
         pulses.open(Arc::clone(&store), std::mem::take(&mut loaded.pulses), last_alive, clock.now());
@@ -127,7 +137,7 @@ impl Engine {
             debts,
             owed,
             plan: plans.subscribe(),
-            threads,
+            threads: Arc::clone(&threads),
             fanout: fanout.clone(),
             stop: stop_janitor.clone(),
         };
@@ -155,11 +165,27 @@ impl Engine {
             plan: plans.subscribe(),
             fanout: fanout.clone(),
             wake: Arc::clone(&wake),
-            unrecorded: held,
+            unrecorded: Arc::clone(&held),
             stop: stop_deliverer.clone(),
             vitals: Arc::clone(&vitals),
         };
         deliverer.spawn(delivering.run());
+        let ((drills, asked), stop_driller) = (Drills::new(), CancellationToken::new());
+        let drilling = Driller {
+            clock: Arc::clone(&clock),
+            plan: plans.subscribe(),
+            threads,
+            notices: notices.clone(),
+            reader,
+            unrecorded: Arc::clone(&held),
+            fanout: fanout.clone(),
+            drills: drills.clone(),
+            asked,
+            drilled,
+            stop: stop_driller.clone(),
+        };
+        let mut driller = JoinSet::new();
+        driller.spawn(drilling.run());
         let beating = Heart {
             clock: Arc::clone(&clock),
             vitals: Arc::clone(&vitals),
@@ -179,6 +205,9 @@ impl Engine {
             stop_runs,
             stop_deliverer,
             stop_janitor,
+            stop_driller,
+            drills,
+            driller,
             janitor,
             scheduler,
             dispatcher,
@@ -197,6 +226,11 @@ impl Engine {
     /// Where those who serve people bring what they do about incidents.
     pub fn notices(&self) -> mpsc::Sender<Notice> {
         self.notices.clone()
+    }
+
+    /// Where those who serve people ask for drills.
+    pub fn drills(&self) -> Drills {
+        self.drills.clone()
     }
 
     /// Looks for what is due to be delivered at once.
@@ -242,6 +276,7 @@ impl Engine {
             _ = self.dispatcher.join_next() => "the dispatcher",
             _ = self.deliverer.join_next() => "the deliverer",
             _ = self.janitor.join_next() => "the janitor",
+            _ = self.driller.join_next() => "the driller",
             _ = self.heart.join_next() => "the heart",
             () = publisher_failed => "a publisher",
         }
@@ -252,6 +287,9 @@ impl Engine {
     pub async fn stop(mut self) {
         // Who stops goes on no more, and does not say so.
         self.heart.abort_all();
+        // First, so that whoever hears of a drill hears its end as well.
+        self.stop_driller.cancel();
+        end(&*self.clock, "the drill", DRILL_END_MAX, &mut self.driller).await;
         self.stop_runs.cancel();
         end(&*self.clock, "the runs", RUNS_END_MAX, &mut self.scheduler).await;
         // After the runs, since it takes in what they could not clean up.
@@ -311,6 +349,7 @@ mod tests {
             clock: Arc::clone(&clock) as _,
             ticks: Box::new(NoTicks),
             store: Arc::clone(&store) as _,
+            reader: Arc::clone(&store) as _,
             plan: watch::Sender::new(Arc::new(plan)),
             fanout: Fanout::default(),
             threads: vec![Handle::current()],

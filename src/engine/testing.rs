@@ -25,8 +25,8 @@ use crate::domain::route::Route;
 use crate::domain::schedule::{Cadence, Schedule};
 use crate::domain::time::{Length, Monotonic, Timestamp};
 use crate::ports::{
-    Clock, Commit, Delivery, Due, Loaded, Prober, SecretError, Secrets, Settlement, StepContext, Store, StoreError,
-    TickError, TickSource,
+    Clock, Commit, Delivery, Due, IncidentStory, Loaded, Overview, Prober, SecretError, Secrets, Settlement,
+    StatusReader, StepContext, Store, StoreError, TickError, TickSource,
 };
 
 /// This thread and no other, for runs.
@@ -158,6 +158,15 @@ impl Store for Debts {
     }
 }
 
+impl StatusReader for Debts {
+    fn overview(&self, _: Timestamp) -> BoxFuture<'_, Result<Overview, StoreError>> {
+        Box::pin(std::future::ready(Ok(Overview::default())))
+    }
+    fn incident(&self, _: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
 /// Secrets of a test: none.
 pub struct NoSecrets;
 
@@ -277,6 +286,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         runbooks: BTreeMap::new(),
         maintenance: Vec::new(),
         heartbeat: None,
+        drill: None,
         publishers: BTreeMap::new(),
         secrets: Arc::new(NoSecrets),
         secrets_used: std::collections::BTreeSet::new(),

@@ -1,9 +1,11 @@
-//! What publishers and notifiers share of AWS: where it is and who we are there (here), and what went wrong ([`mod@trouble`]).
+//! What publishers and notifiers share of AWS: where it is and who we are there (here), what is signed for
+//! ([`signature`]), and what went wrong ([`mod@trouble`]).
 //!
 //! The configuration of the SDK is loaded at the first use, since building a plan does no I/O. Whoever holds an [`Aws`] has
 //! a connection pool, time-outs and a retry budget of its own, so that metrics that hang never delay a page.
 
 mod known;
+pub mod signature;
 pub mod trouble;
 
 use std::sync::Arc;

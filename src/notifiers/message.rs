@@ -44,8 +44,11 @@ pub fn about(notification: &Notification) -> String {
 
 /// One line of ASCII, for the subject of a mail.
 pub fn subject(notification: &Notification) -> String {
-    let whole =
-        format!("{} {}: {}", notification.incident.severity, notification.event.as_str(), notification.summary());
+    let whole = match &notification.incident {
+        // The mark is the first that is read.
+        incident if incident.drill => notification.summary(),
+        incident => format!("{} {}: {}", incident.severity, notification.event.as_str(), notification.summary()),
+    };
     let plain: String = whole.chars().map(ascii).collect();
     if plain.chars().count() <= SUBJECT_MAX {
         return plain;

@@ -2,8 +2,9 @@
 //!
 //! The key under which PagerDuty knows an alert is the incident, or the message by which a storm of them was told; so however
 //! often an opening is sent there is one alert, and the resolve finds it. What people do there comes back by its webhooks,
-//! which `replies` reads.
+//! which `replies` reads; whether a drill's message arrived there, `look_up` finds out.
 
+mod look_up;
 mod replies;
 
 use std::sync::Arc;
@@ -15,10 +16,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use self::look_up::{LookUp, LookUpSettings};
 use super::message::{Story, Told, fit, links, piece};
 use super::post::{Answer, Post, check_secret, check_url};
 use crate::domain::grouping::Keeping;
-use crate::domain::incident::{Event, Severity};
+use crate::domain::incident::{Event, IncidentId, Severity};
 use crate::domain::template::Template;
 use crate::domain::time::rfc3339;
 use crate::ports::{Building, ChannelKind, Heard, Notification, Notifier, NotifyError, Receipt};
@@ -59,6 +61,10 @@ pub struct PagerDutySettings {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub webhook_secret: Option<Spanned<Template>>,
+    /// How `roundsman drill` sees in PagerDuty that a message arrived. Default: not, and a drill ends where PagerDuty has taken
+    /// the event.
+    #[serde(default)]
+    pub look_up: Option<LookUpSettings>,
 }
 
 fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Arc<dyn Notifier>> {
@@ -71,11 +77,15 @@ fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Ar
     if let Some(secret) = &settings.webhook_secret {
         check_secret(secret, "what signs a webhook", "webhook_secret", problems);
     }
+    if let Some(look_up) = &settings.look_up {
+        look_up.check(problems);
+    }
     (problems.len() == before).then(|| {
         Arc::new(PagerDuty {
             routing_key: settings.routing_key.value,
             url: settings.url.map_or_else(|| Template::literal(URL), |url| url.value),
             webhook_secret: settings.webhook_secret.map(|secret| secret.value),
+            look_up: settings.look_up.map(LookUp::from),
             post: Post::new(building),
         }) as Arc<dyn Notifier>
     })
@@ -86,6 +96,7 @@ struct PagerDuty {
     routing_key: Template,
     url: Template,
     webhook_secret: Option<Template>,
+    look_up: Option<LookUp>,
     post: Post,
 }
 
@@ -106,6 +117,14 @@ impl Notifier for PagerDuty {
 
     fn notify<'a>(&'a self, notification: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(self.tell(notification))
+    }
+    fn read_back<'a>(
+        &'a self,
+        incident: &'a IncidentId,
+        event: Event,
+    ) -> Option<BoxFuture<'a, Result<String, NotifyError>>> {
+        let look_up = self.look_up.as_ref()?;
+        Some(Box::pin(look_up.find(&self.post, incident, event)))
     }
     fn hear<'a>(&'a self, signature: &'a str, body: &'a [u8]) -> BoxFuture<'a, Heard> {
         Box::pin(async move {
@@ -189,10 +208,10 @@ fn source(notification: &Notification) -> String {
     if site.is_empty() { notification.incident.probe.to_string() } else { site }
 }
 
-/// What is over already wakes nobody.
+/// What is over already wakes nobody, nor does a drill.
 fn severity(notification: &Notification) -> &'static str {
     match notification.incident.severity {
-        _ if notification.late => "info",
+        _ if notification.late || notification.incident.drill => "info",
         Severity::P1 => "critical",
         Severity::P2 => "error",
         Severity::P3 => "warning",

@@ -69,10 +69,12 @@ impl Post {
 
     /// The value of a header with its secrets, which nothing prints.
     pub async fn header(&self, name: &str, value: &Template) -> Result<HeaderValue, NotifyError> {
-        let mut value = HeaderValue::try_from(self.fill(value).await?)
-            .map_err(|_| NotifyError::Unauthorized(format!("the header `{name}` holds what no header can hold")))?;
-        value.set_sensitive(true);
-        Ok(value)
+        sensitive(name, &self.fill(value).await?)
+    }
+
+    /// Lets time go by.
+    pub async fn rest(&self, length: Duration) {
+        self.clock.sleep_until(self.clock.monotonic() + length).await;
     }
 
     /// A text with its secrets, as they are now.
@@ -92,12 +94,17 @@ impl Post {
 
     /// Sends it. The error is that of the way; what was answered is for the caller to read.
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, NotifyError> {
+        self.send_up_to(request, ANSWER_BYTES_MAX).await
+    }
+
+    /// The same where the answer may have so many bytes.
+    pub async fn send_up_to(&self, request: RequestBuilder, most: usize) -> Result<Answer, NotifyError> {
         let answer = request.send().await.map_err(|error| NotifyError::Transient {
             message: self.secrets.redact(&reason(&error.without_url())),
             retry_after: None,
         })?;
         let (status, retry_after) = (answer.status(), self.retry_after(&answer));
-        let text = self.secrets.redact(&text_of(answer).await);
+        let text = self.secrets.redact(&text_of(answer, most).await);
         Ok(Answer { status, retry_after, text })
     }
 
@@ -113,6 +120,14 @@ impl Post {
         };
         Some(length.min(REST_MAX))
     }
+}
+
+/// The value of a header, which nothing prints.
+pub fn sensitive(name: &str, value: &str) -> Result<HeaderValue, NotifyError> {
+    let mut value = HeaderValue::try_from(value)
+        .map_err(|_| NotifyError::Unauthorized(format!("the header `{name}` holds what no header can hold")))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// A text with its secrets, as they are now, and with values by name; `encode` makes each of them fit for its place.
@@ -251,12 +266,12 @@ fn reason(error: &reqwest::Error) -> String {
 
 /// An answer as text. One that is too long is not repeated at all: its cut end could be a part of a secret, which nobody
 /// would recognise.
-async fn text_of(mut answer: Response) -> String {
+async fn text_of(mut answer: Response, most: usize) -> String {
     let mut bytes = Vec::new();
     loop {
         match answer.chunk().await {
-            Ok(Some(chunk)) if bytes.len() + chunk.len() <= ANSWER_BYTES_MAX => bytes.extend_from_slice(&chunk),
-            Ok(Some(_)) => return "(an answer of more than 64 KiB)".to_owned(),
+            Ok(Some(chunk)) if bytes.len() + chunk.len() <= most => bytes.extend_from_slice(&chunk),
+            Ok(Some(_)) => return format!("(an answer of more than {} KiB)", most / 1024),
             Ok(None) => return String::from_utf8_lossy(&bytes).into_owned(),
             Err(_) => return "(an answer without an end)".to_owned(),
         }

@@ -1,4 +1,6 @@
-//! Amazon SNS, standard and FIFO topics.
+//! Amazon SNS, standard and FIFO topics. `echo` reads the queue behind one.
+
+mod echo;
 
 use std::sync::Arc;
 
@@ -9,7 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
+use self::echo::{Echo, Queue};
 use super::message::{piece, subject, text};
+use super::post::Post;
+use crate::domain::incident::{Event, IncidentId};
 use crate::net::aws::{Access, Aws, AwsError, TroubleKind, is_region};
 use crate::ports::{Building, ChannelKind, Notification, Notifier, NotifyError, Receipt};
 use crate::settings::{Node, Problems, read};
@@ -33,6 +38,10 @@ pub struct SnsSettings {
     /// The topic's ARN, like `arn:aws:sns:us-east-1:123456789012:ops`; its region is where messages are sent. A name that
     /// ends in `.fifo` is a FIFO topic.
     pub topic: Topic,
+    /// The URL of an SQS queue that is subscribed to the topic, in which `roundsman drill` sees that messages arrive. Default:
+    /// none, and a drill ends where the topic has taken the message.
+    #[serde(default)]
+    pub echo: Option<Queue>,
 }
 
 /// The ARN of a topic.
@@ -81,9 +90,10 @@ impl From<Topic> for String {
     }
 }
 
-fn build(node: &Node, _: &Building, problems: &mut Problems) -> Option<Arc<dyn Notifier>> {
+fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<Arc<dyn Notifier>> {
     let settings: SnsSettings = read(node, problems)?;
-    Some(Arc::new(Sns::new(settings.topic, Access::default())))
+    let echo = settings.echo.map(|queue| Echo::new(queue, Post::new(building)));
+    Some(Arc::new(Sns { echo, ..Sns::new(settings.topic, Access::default()) }))
 }
 
 /// One topic.
@@ -93,13 +103,15 @@ pub struct Sns {
     aws: Aws,
     /// Made at the first message.
     client: OnceCell<Client>,
+    /// Where messages are seen to arrive.
+    echo: Option<Echo>,
 }
 
 impl Sns {
     /// A notifier that has done nothing yet. The region is the topic's, whatever `access` says.
     pub fn new(topic: Topic, access: Access) -> Self {
         let aws = Aws::new(Access { region: Some(topic.region.clone()), ..access });
-        Self { topic, aws, client: OnceCell::new() }
+        Self { topic, aws, client: OnceCell::new(), echo: None }
     }
 
     async fn publish(&self, notification: &Notification) -> Result<Receipt, NotifyError> {
@@ -138,6 +150,14 @@ impl Notifier for Sns {
     fn notify<'a>(&'a self, notification: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(self.publish(notification))
     }
+    fn read_back<'a>(
+        &'a self,
+        incident: &'a IncidentId,
+        event: Event,
+    ) -> Option<BoxFuture<'a, Result<String, NotifyError>>> {
+        let echo = self.echo.as_ref()?;
+        Some(Box::pin(echo.find(&self.aws, incident, event)))
+    }
 }
 
 fn of_machine(error: &AwsError) -> NotifyError {
@@ -160,6 +180,7 @@ fn attributes(notification: &Notification) -> Vec<(&'static str, String)> {
         ("incident", incident.id.to_string()),
     ];
     all.extend(notification.several().map(|group| ("incidents", group.size.to_string())));
+    all.extend(incident.drill.then(|| ("drill", "true".to_owned())));
     all.extend(incident.schedules.first().map(|schedule| ("schedule", schedule.to_string())));
     if !notification.plain && !notification.site.is_empty() {
         all.push(("site", piece(&notification.site)));
@@ -170,7 +191,6 @@ fn attributes(notification: &Notification) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::incident::Event;
     use crate::notifiers::message::tests::{opened, resolved, several};
 
     fn topic(arn: &str) -> Result<Topic, String> {

@@ -328,8 +328,10 @@ fn body(notification: &Notification) -> Value {
             fields.insert("group".to_owned(), group.members.iter().map(listed).collect());
         }
     }
-    if notification.unrecorded {
-        body["unrecorded"] = true.into();
+    for (name, is_so) in [("unrecorded", notification.unrecorded), ("drill", incident.drill)] {
+        if is_so {
+            body[name] = true.into();
+        }
     }
     body
 }

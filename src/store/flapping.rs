@@ -67,6 +67,7 @@ async fn comes_and_goes(flapping: FlappingPolicy, seconds: usize) -> (Vec<Vec<(T
         clock: Arc::clone(&clock) as _,
         ticks: Box::new(NoTicks),
         store: Arc::new(Waited(Arc::clone(&kept.store))),
+        reader: Arc::clone(&kept.store) as _,
         plan: watch::Sender::new(Arc::new(plan)),
         fanout: Fanout::default(),
         threads: vec![Handle::current()],

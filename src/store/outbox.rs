@@ -42,8 +42,8 @@ pub fn write(connection: &Connection, delivery: &Delivery) -> Result<()> {
 fn insert(connection: &Connection, delivery: &Delivery, channel: &str, fallback: Option<&str>) -> Result<()> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO outbox (id, channel, fallback, incident, event, transition, created_at, next_attempt_at, attempts,
-             plain, state, notification, together, severity)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'pending', ?11, ?12, ?13)
+             plain, state, notification, together, severity, message)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'pending', ?11, ?12, ?13, ?14)
          ON CONFLICT (id) DO NOTHING",
     )?;
     let notification = &delivery.notification;
@@ -61,6 +61,8 @@ fn insert(connection: &Connection, delivery: &Delivery, channel: &str, fallback:
         json(notification)?,
         delivery.together,
         notification.incident.severity.as_str(),
+        // A drill is gathered with nothing, and no part of a storm.
+        notification.incident.drill.then_some(&delivery.id),
     ])?;
     Ok(())
 }

@@ -12,11 +12,11 @@ use super::diagnoses;
 use super::journal;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::AlertKey;
-use crate::domain::names::{ProbeName, ScheduleName};
+use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
 use crate::domain::outcome::{Extra, Run, RunId, SlotOutcome};
 use crate::domain::quiet::Silence;
 use crate::domain::time::{Timestamp, clock, earlier, later};
-use crate::ports::{IncidentStory, Loaded, Overview, RunSummary, Told};
+use crate::ports::{Fate, IncidentStory, Loaded, Overview, RunSummary, Told};
 
 /// How close in time incidents open that may have one cause.
 const NEARBY: Duration = Duration::from_secs(600);
@@ -59,7 +59,18 @@ pub fn load(connection: &Connection) -> Result<Loaded> {
         versions: versions(connection)?,
         pulses: pulses.collect::<Result<_>>()?,
         silences: silences(connection, i64::MIN)?,
+        drilled: drilled(connection)?,
     })
+}
+
+/// When each channel was last drilled and every hop was well.
+fn drilled(connection: &Connection) -> Result<BTreeMap<ChannelName, Timestamp>> {
+    let mut select = connection.prepare_cached(
+        "SELECT json_extract(i.body, '$.told[0]') AS channel, max(m.at) AS at
+         FROM incidents i JOIN moments m ON m.incident = i.id
+         WHERE json_extract(i.body, '$.drill') AND m.what = 'drilled' GROUP BY channel",
+    )?;
+    select.query_map([], |row| Ok((parsed(row, "channel")?, instant(row, "at")?)))?.collect()
 }
 
 /// The silences that end later, by their end.
@@ -82,12 +93,14 @@ fn versions(connection: &Connection) -> Result<Vec<Version>> {
     versions.collect()
 }
 
-/// How things stand.
+/// How things stand; drills, in which nothing is wrong, are left out.
 pub fn overview(connection: &Connection, since: Timestamp) -> Result<Overview> {
     let mut open = open_incidents(connection)?;
+    open.retain(|incident| !incident.drill);
     open.sort_by(|one, other| other.severity.cmp(&one.severity).then(one.opened_at.cmp(&other.opened_at)));
     let mut resolved = connection.prepare_cached(
-        "SELECT body FROM incidents WHERE resolved_at IS NOT NULL ORDER BY resolved_at DESC, id DESC LIMIT ?1",
+        "SELECT body FROM incidents WHERE resolved_at IS NOT NULL AND json_extract(body, '$.drill') IS NULL
+         ORDER BY resolved_at DESC, id DESC LIMIT ?1",
     )?;
     let resolved = resolved.query_map([RESOLVED_MAX], |row| from_json(row, "body"))?;
     Ok(Overview {
@@ -213,7 +226,9 @@ pub fn incident(connection: &Connection, id: &IncidentId) -> Result<Option<Incid
 /// The incidents that opened closest to another within ten minutes, by their opening.
 fn nearby(connection: &Connection, of: &Incident) -> Result<Vec<Incident>> {
     let mut select = connection.prepare_cached(
-        "SELECT body FROM incidents WHERE opened_at BETWEEN ?1 AND ?2 AND id <> ?3 ORDER BY abs(opened_at - ?4), id LIMIT ?5",
+        "SELECT body FROM incidents
+         WHERE opened_at BETWEEN ?1 AND ?2 AND id <> ?3 AND json_extract(body, '$.drill') IS NULL
+         ORDER BY abs(opened_at - ?4), id LIMIT ?5",
     )?;
     let (from, to) = (micros(earlier(of.opened_at, NEARBY)), micros(later(of.opened_at, NEARBY)));
     let found = select
@@ -231,7 +246,18 @@ fn message(row: &Row<'_>) -> Result<Told> {
         event: read("event", event.ok_or("not an event"))?,
         committed_at: instant(row, "created_at")?,
         settled_at: row.get::<_, Option<i64>>("settled_at")?.and_then(to_instant),
+        fate: fate(row)?,
         became: became(row)?,
+    })
+}
+
+fn fate(row: &Row<'_>) -> Result<Fate> {
+    Ok(match row.get_ref("state")?.as_str()? {
+        "pending" if row.get::<_, Option<String>>("error")?.is_none() => Fate::Waits,
+        "pending" => Fate::Rests(instant(row, "next_attempt_at")?),
+        "delivered" => Fate::Delivered,
+        "merged" => Fate::Merged,
+        _ => Fate::GivenUp,
     })
 }
 
@@ -261,9 +287,10 @@ mod tests {
     use super::*;
     use crate::domain::incident::Severity;
     use crate::domain::outcome::{Cause, SlotAccount, Verdict};
-    use crate::ports::{Commit, Receipt, Settlement, StatusReader as _, Store as _};
+    use crate::ports::{Commit, Delivery, Receipt, Settlement, StatusReader as _, Store as _};
     use crate::store::testing::{
-        accounts, delivery, failure, incident, kept, moment, opening, probe, resolved, resolving, run, schedule, second,
+        accounts, channel, delivery, failure, incident, kept, moment, opening, probe, resolved, resolving, run,
+        schedule, second,
     };
 
     #[tokio::test]
@@ -321,6 +348,64 @@ mod tests {
         let ids = |incidents: &[Incident]| incidents.iter().map(|i| i.id.to_string()).collect::<Vec<_>>();
         assert_eq!(ids(&overview.open), ["grave", "grave-later", "mild"]);
         assert_eq!(ids(&overview.resolved), (2..12).rev().map(|n| format!("over-{n}")).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_drill_is_no_incident_and_is_told_at_once_in_the_middle_of_a_storm() {
+        let kept = kept();
+        let storm: Vec<_> = (0..20).map(|n| incident(&format!("I{n}"), Severity::P3, 0)).collect();
+        let drill = |id: &str, to: &str, opened| Incident {
+            drill: true,
+            told: vec![channel(to)],
+            ..incident(id, Severity::P4, opened)
+        };
+        for of in &storm {
+            let mut commit = opening(of, &["ops"], 0);
+            commit.deliveries[0].together = Some("service=".to_owned());
+            commit.deliveries[0].next_attempt_at = second(10);
+            kept.store.commit(commit.into()).await.unwrap();
+        }
+        kept.store.commit(opening(&drill("D", "ops", 1), &["ops"], 1).into()).await.unwrap();
+        let ids = |due: Vec<Delivery>| due.into_iter().map(|delivery| delivery.id).collect::<Vec<_>>();
+        assert_eq!(ids(kept.store.due_deliveries(second(1), 8).await.unwrap().now), ["D-1-ops"]);
+        kept.store.gather(second(10), &BTreeMap::new()).await.unwrap();
+        let due = kept.store.due_deliveries(second(10), 8).await.unwrap();
+        let (first, others) = due.now.split_last().unwrap();
+        let group = kept.store.group(&others[0]).await.unwrap().unwrap();
+        assert_eq!((first.id.as_str(), group.size), ("D-1-ops", 20), "it is no part of what is told together");
+        assert_eq!(due.grouped, [others[0].id.clone()].into());
+
+        let over = Incident { resolved_at: Some(second(2)), ..drill("D", "ops", 1) };
+        kept.store.commit(Commit { incidents: vec![over], ..Commit::default() }.into()).await.unwrap();
+        let overview = kept.store.overview(second(0)).await.unwrap();
+        assert!(overview.resolved.is_empty() && overview.open.iter().all(|incident| !incident.drill));
+        kept.store.commit(opening(&drill("E", "ops", 3), &[], 3).into()).await.unwrap();
+        assert_eq!(kept.store.overview(second(0)).await.unwrap().open.len(), 20);
+        let story = kept.store.incident(&storm[0].id).await.unwrap().unwrap();
+        assert!(story.nearby.iter().all(|incident| !incident.drill));
+        assert!(kept.store.load().await.unwrap().incidents.iter().any(|incident| incident.drill && incident.is_open()));
+    }
+
+    #[tokio::test]
+    async fn when_each_channel_was_last_drilled_well_is_known_at_the_next_start() {
+        let kept = kept();
+        let drill = |id: &str, to: &str| Incident {
+            drill: true,
+            told: vec![channel(to)],
+            ..resolved(&incident(id, Severity::P4, 0), 1)
+        };
+        let incidents =
+            vec![drill("D1", "ops"), drill("D2", "ops"), drill("D3", "ops"), drill("D4", "team"), drill("D5", "sms")];
+        let moments = vec![
+            moment("D1", 10, "drilled"),
+            moment("D2", 20, "drilled"),
+            moment("D3", 30, "broken"),
+            moment("D4", 40, "drilled"),
+            moment("D5", 50, "broken"),
+        ];
+        kept.store.commit(Commit { incidents, moments, ..Commit::default() }.into()).await.unwrap();
+        let known = kept.store.load().await.unwrap().drilled;
+        assert_eq!(known, [(channel("ops"), second(20)), (channel("team"), second(40))].into());
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ mod disturbed;
 mod dns;
 mod dns_flags;
 mod drill;
+mod drilling;
 mod email;
 mod explaining;
 mod faults;

@@ -167,21 +167,8 @@ impl Ledger {
         if channels.is_empty() {
             return;
         }
-        incident.transitions += 1;
-        let url = self.plan.web.page_of(&incident.id);
         let fallback = self.plan.route(&Subject::from(&*incident), now).and_then(|route| route.fallback.clone());
-        let notification = Notification {
-            event,
-            incident: incident.clone(),
-            transition: incident.transitions,
-            at: now,
-            site: self.plan.site.clone(),
-            url,
-            late: false,
-            plain: false,
-            group: None,
-            unrecorded: false,
-        };
+        let notification = self.notification(incident, event, now);
         commit.deliveries.extend(channels.iter().map(|channel| {
             let rules = self.plan.rules(channel);
             Delivery {
@@ -195,5 +182,22 @@ impl Ledger {
                 next_attempt_at: later(now, rules.wait(event, incident.severity)),
             }
         }));
+    }
+
+    /// The next message of an incident.
+    pub(super) fn notification(&self, incident: &mut Incident, event: Event, now: Timestamp) -> Notification {
+        incident.transitions += 1;
+        Notification {
+            event,
+            incident: incident.clone(),
+            transition: incident.transitions,
+            at: now,
+            site: self.plan.site.clone(),
+            url: self.plan.web.page_of(&incident.id),
+            late: false,
+            plain: false,
+            group: None,
+            unrecorded: false,
+        }
     }
 }

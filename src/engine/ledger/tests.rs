@@ -13,6 +13,7 @@ use crate::engine::plan::SeverityPlan;
 use crate::engine::scheduler::extras::Refusal;
 use crate::engine::testing::{at, plan_of, schedule_of};
 
+mod drills;
 mod explaining;
 mod grading;
 mod network;

@@ -11,10 +11,11 @@ use super::body::ENCODINGS;
 use super::content::Content;
 use super::credentials::Credentials;
 use super::headers::HeaderDraft;
-use super::sigv4::{SigV4, Signer};
+use super::sigv4::{SigV4, sign};
 use super::url::{UrlDraft, origin_form};
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::time::Timestamp;
+use crate::net::aws::signature::Signer;
 use crate::ports::StepContext;
 
 /// How we name ourselves to targets.
@@ -159,7 +160,7 @@ impl Request {
             headers.insert(COOKIE, HeaderValue::from_str(&all).map_err(|error| unfit(&error))?);
         }
         if let Some(signer) = &self.signer {
-            signer.sign(&self.method, &self.url, headers, &self.body, now)?;
+            sign(signer, &self.method, &self.url, headers, &self.body, now)?;
         }
         if is_http2 {
             let host = headers.remove(HOST);

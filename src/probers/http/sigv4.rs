@@ -1,23 +1,14 @@
 //! Requests that AWS signs for: Signature Version 4, with the credentials that publishers use too.
 
-use std::time::SystemTime;
-
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::ProvideCredentials as _;
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
-    sign,
-};
-use aws_sigv4::sign::v4;
-use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
 
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::time::Timestamp;
-use crate::net::aws::{Access, Aws, AwsError, is_region, trouble};
+use crate::net::aws::signature::Signer;
+use crate::net::aws::{Access, Aws, is_region};
 use crate::settings::{Problems, Spanned};
 
 /// Whose signature a request bears.
@@ -62,99 +53,22 @@ pub struct SigV4 {
 }
 
 impl SigV4 {
-    /// Who signs at present: credentials may be temporary, and their source keeps them as long as they are good.
+    /// Who signs at present.
     pub async fn signer(&self) -> Result<Signer, Failure> {
-        let ours = |error: &AwsError| Failure::new(FailureKind::LocalSecret, error.to_string());
-        let config = self.aws.config().await.map_err(|error| ours(&error))?;
-        let region = config.region().ok_or_else(|| ours(&AwsError::NoRegion))?.to_string();
-        let none = || AwsError::NoCredentials("no source of them is configured".to_owned());
-        let provider = config.credentials_provider().ok_or_else(|| ours(&none()))?;
-        let credentials = provider.provide_credentials().await;
-        let credentials = credentials.map_err(|error| ours(&AwsError::NoCredentials(trouble::credentials(&error))))?;
-        Ok(Signer { service: self.service.clone(), region, credentials })
+        let signer = self.aws.signer(&self.service, None).await;
+        signer.map_err(|error| Failure::new(FailureKind::LocalSecret, error.to_string()))
     }
 }
 
-/// Signs requests.
-#[derive(Clone)]
-pub struct Signer {
-    service: String,
-    region: String,
-    credentials: Credentials,
-}
-
-impl Signer {
-    /// Puts the signature into the headers. It is over the host, the type of the content and what is AWS's own, so that
-    /// nothing that a proxy changes breaks it.
-    pub fn sign(
-        &self,
-        method: &Method,
-        url: &Url,
-        headers: &mut HeaderMap,
-        body: &[u8],
-        now: Timestamp,
-    ) -> Result<(), Failure> {
-        let ours = |error: &dyn std::fmt::Display| {
-            Failure::new(FailureKind::Internal, format!("the request cannot be signed: {error}"))
-        };
-        let mut settings = SigningSettings::default();
-        // S3 wants the digest of the body named, and takes its paths as they are.
-        if self.service == "s3" {
-            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-            settings.percent_encoding_mode = PercentEncodingMode::Single;
-            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        }
-        let identity = self.credentials.clone().into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name(&self.service)
-            .time(SystemTime::from(now))
-            .settings(settings)
-            .build()
-            .map_err(|error| ours(&error))?
-            .into();
-        let signed = |name: &HeaderName| *name == HOST || *name == CONTENT_TYPE || name.as_str().starts_with("x-amz-");
-        let own: Vec<(&str, &str)> = headers
-            .iter()
-            .filter(|(name, _)| signed(name))
-            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-            .collect();
-        let request = SignableRequest::new(method.as_str(), url.as_str(), own.into_iter(), SignableBody::Bytes(body));
-        let output = sign(request.map_err(|error| ours(&error))?, &params).map_err(|error| ours(&error))?;
-        let (instructions, _) = output.into_parts();
-        for (name, value) in instructions.headers() {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| ours(&error))?;
-            let mut value = HeaderValue::from_str(value).map_err(|error| ours(&error))?;
-            value.set_sensitive(matches!(name.as_str(), "authorization" | "x-amz-security-token"));
-            headers.insert(name, value);
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_is_signed_as_in_aws_own_example() {
-        // "get-vanilla-query-order-key-case" of AWS's test suite for Signature Version 4.
-        let credentials =
-            Credentials::new("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", None, None, "test");
-        let signer = Signer { service: "service".to_owned(), region: "us-east-1".to_owned(), credentials };
-        let url = "https://example.amazonaws.com/?Param2=value2&Param1=value1".parse().unwrap();
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, HeaderValue::from_static("example.amazonaws.com"));
-        headers.insert("x-trace", HeaderValue::from_static("not signed"));
-        signer.sign(&Method::GET, &url, &mut headers, b"", "2015-08-30T12:36:00Z".parse().unwrap()).unwrap();
-        assert_eq!(
-            headers["authorization"],
-            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
-             SignedHeaders=host;x-amz-date, \
-             Signature=b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"
-        );
-        assert!(headers["authorization"].is_sensitive());
-        assert_eq!(headers["x-amz-date"], "20150830T123600Z");
-    }
+/// Puts the signature into the headers. That it cannot be made is a bug of ours.
+pub fn sign(
+    signer: &Signer,
+    method: &Method,
+    url: &Url,
+    headers: &mut HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let signed = signer.sign(method, url, headers, body, now);
+    signed.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))
 }

@@ -14,6 +14,7 @@ use crate::domain::quiet::SilenceError;
 use crate::domain::text::harmless;
 use crate::domain::time::words;
 use crate::engine::desk::DeskError;
+use crate::engine::driller::DrillError;
 use crate::engine::ledger::acts::ActError;
 use crate::ports::{Secrets, StoreError};
 use crate::web::routes::Room;
@@ -67,11 +68,13 @@ impl From<StoreError> for Trouble {
 impl From<DeskError> for Trouble {
     fn from(error: DeskError) -> Self {
         let status = match &error {
-            DeskError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+            DeskError::Closed | DeskError::Drill(DrillError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
             DeskError::Act(ActError::NotOpen(_)) | DeskError::Silence(SilenceError::Unknown(_)) => {
                 StatusCode::NOT_FOUND
             }
-            DeskError::Act(ActError::Taken(_)) | DeskError::Silence(SilenceError::Many(_)) => StatusCode::CONFLICT,
+            DeskError::Act(ActError::Taken(_))
+            | DeskError::Silence(SilenceError::Many(_))
+            | DeskError::Drill(DrillError::Busy) => StatusCode::CONFLICT,
             DeskError::Act(ActError::By | ActError::Note) | DeskError::Silence(_) => StatusCode::UNPROCESSABLE_ENTITY,
             DeskError::Store(_) => {
                 tracing::warn!(%error, "what somebody did was not done");

@@ -78,6 +78,21 @@ impl From<About> for Matchers {
     }
 }
 
+/// Somebody wants a channel drilled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drill {
+    /// Which.
+    pub channel: String,
+}
+
+/// What can be drilled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Channels {
+    /// The channels.
+    pub channels: Vec<ChannelName>,
+}
+
 /// Nothing more needs to be said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

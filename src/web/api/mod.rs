@@ -5,7 +5,7 @@
 //! | `routes` | which path gives what |
 //! | [`answers`] | how bodies are read, and how everything is answered: JSON, without secrets |
 //! | [`bodies`] | the shapes of what is read and answered, for whoever asks too |
-//! | `incidents`, `silences`, `deliveries` | what is asked of each |
+//! | `incidents`, `silences`, `deliveries`, `drill` | what is asked of each |
 //! | [`pagerduty`] | what PagerDuty says of its own accord |
 //!
 //! Whoever changes something is answered after the commit; where the store rests it holds all the same, and the answer is 202.
@@ -16,5 +16,6 @@ pub mod pagerduty;
 pub mod routes;
 
 mod deliveries;
+mod drill;
 mod incidents;
 mod silences;

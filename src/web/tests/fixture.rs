@@ -19,7 +19,8 @@ use crate::domain::time::{Timestamp, earlier};
 use crate::engine::plan::Plan;
 use crate::engine::testing::{at, plan_of, schedule_of, step};
 use crate::ports::{
-    Diagnosis, IncidentStory, KeptBundle, Overview, RunSummary, SecretError, Secrets, StatusReader, StoreError, Told,
+    Diagnosis, Fate, IncidentStory, KeptBundle, Overview, RunSummary, SecretError, Secrets, StatusReader, StoreError,
+    Told,
 };
 use crate::web::view::View;
 
@@ -192,6 +193,7 @@ pub fn story(incident: Incident) -> IncidentStory {
         event: Event::Opened,
         committed_at: at("2026-11-24T09:14:31.118Z"),
         settled_at: settled_at.map(at),
+        fate: if settled_at.is_some() { Fate::Delivered } else { Fate::Rests(at("2026-11-24T09:15:33.204Z")) },
         became: became.to_owned(),
     };
     let told = vec![

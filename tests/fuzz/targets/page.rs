@@ -168,6 +168,7 @@ fn pages(incident: &Incident) -> Vec<String> {
         event: Event::Opened,
         committed_at: at(),
         settled_at: None,
+        fate: roundsman::ports::Fate::Waits,
         became: said,
     }];
     let story = IncidentStory {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::any;
 use serde_json::{Value, json};
@@ -71,6 +71,7 @@ impl Receiver {
         let router = Router::new()
             .route("/", any(take))
             .route("/v2/enqueue", any(pagerduty))
+            .route("/incidents", any(pagerduty_incidents))
             .route("/services/{*place}", any(slack_webhook))
             .route("/api/{method}", any(slack_method))
             .fallback(anything)
@@ -177,6 +178,25 @@ async fn pagerduty(State(inbox): State<Arc<Inbox>>, uri: Uri, headers: HeaderMap
         json!({ "status": "invalid event", "message": "Event object is invalid", "errors": [] })
     };
     (status, answer.to_string())
+}
+
+/// The incidents that events of one key became: <https://developer.pagerduty.com/api-reference/9d0b4b12e36f9-list-incidents>.
+async fn pagerduty_incidents(
+    State(inbox): State<Arc<Inbox>>,
+    Query(asked): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+) -> (StatusCode, String) {
+    let is_known = headers.get("authorization").is_some_and(|value| value == "Token token=y_NbAkKc66ryYTWUXYEu");
+    let Some(key) = asked.get("incident_key").filter(|_| is_known) else {
+        return (StatusCode::UNAUTHORIZED, String::new());
+    };
+    let taken = inbox.taken.lock().expect("no reader panics");
+    let mut events =
+        taken.iter().filter(|taken| taken.status == StatusCode::ACCEPTED && taken.text("dedup_key") == key);
+    let status = |taken: &Taken| if taken.text("event_action") == "resolve" { "resolved" } else { "triggered" };
+    let incident = |last: &Taken| json!({ "id": "Q1", "incident_key": key, "status": status(last) });
+    let incidents: Vec<_> = events.next_back().map(incident).into_iter().collect();
+    (StatusCode::OK, json!({ "incidents": incidents, "limit": 25, "offset": 0, "more": false }).to_string())
 }
 
 /// <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>

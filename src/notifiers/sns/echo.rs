@@ -1,0 +1,219 @@
+//! The queue behind a topic, in which a drill sees that its messages arrive. It is asked by plain signed calls of JSON 1.0:
+//! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-making-api-requests-json.html>.
+
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderMap, HeaderValue, Method};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::domain::incident::{Event, IncidentId};
+use crate::domain::text::harmless;
+use crate::net::aws::{Aws, is_region};
+use crate::notifiers::post::{Answer, Post};
+use crate::ports::NotifyError;
+
+/// The type of what is sent and comes.
+const JSON: &str = "application/x-amz-json-1.0";
+
+/// The longest name of a queue, in characters.
+const QUEUE_NAME_MAX: usize = 80;
+
+/// How long SQS waits for a message before it says that there is none, in seconds.
+const WAIT_SECONDS: u32 = 2;
+
+/// How long others do not see a message that we have seen, in seconds: what is not ours is back after that, and until then we
+/// see what stands behind it.
+const HIDDEN_SECONDS: u32 = 5;
+
+/// How much of an answer is read, in bytes: one message, of which SNS sends 256 KiB at most, as JSON within JSON.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// The URL of a queue.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Queue {
+    url: Url,
+    /// The region that its host names.
+    region: Option<String>,
+}
+
+impl TryFrom<String> for Queue {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong =
+            |why: &str| format!("{why}: write it like `https://sqs.us-east-1.amazonaws.com/123456789012/ops-echo`");
+        let url: Url = text.parse().map_err(|_| wrong("this is not the URL of a queue"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(wrong(&format!("the URL of a queue does not begin with `{}:`", url.scheme())));
+        }
+        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("the URL of a queue is its host, the account and its name, and no more"));
+        }
+        let parts: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
+        let [.., account, name] = parts.as_slice() else {
+            return Err(wrong("this is not the URL of a queue"));
+        };
+        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(wrong(&format!("`{account}` is not an account of 12 digits")));
+        }
+        let stem = name.strip_suffix(".fifo").unwrap_or(name);
+        let is_safe = stem.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        if stem.is_empty() || name.len() > QUEUE_NAME_MAX || !is_safe {
+            return Err(wrong(&format!("`{name}` is not the name of a queue")));
+        }
+        let region = url.host_str().unwrap_or_default().split('.').find(|label| is_region(label)).map(str::to_owned);
+        Ok(Self { url, region })
+    }
+}
+
+impl From<Queue> for String {
+    fn from(queue: Queue) -> Self {
+        queue.url.into()
+    }
+}
+
+/// What reads the queue.
+pub struct Echo {
+    queue: Queue,
+    post: Post,
+}
+
+impl Echo {
+    /// Nothing is read until it is asked.
+    pub fn new(queue: Queue, post: Post) -> Self {
+        Self { queue, post }
+    }
+
+    /// Looks until the message of an event is there, and takes it away. Others stay where they are.
+    pub async fn find(&self, aws: &Aws, incident: &IncidentId, event: Event) -> Result<String, NotifyError> {
+        let ask = json!({
+            "QueueUrl": self.queue.url.as_str(),
+            "MaxNumberOfMessages": 1,
+            "MessageAttributeNames": ["incident", "state"],
+            "VisibilityTimeout": HIDDEN_SECONDS,
+            "WaitTimeSeconds": WAIT_SECONDS,
+        });
+        loop {
+            let answer = self.call(aws, "ReceiveMessage", &ask).await?;
+            let messages = answer["Messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let Some(message) = messages.iter().find(|message| is_about(message, incident, event)) else { continue };
+            let done = json!({ "QueueUrl": self.queue.url.as_str(), "ReceiptHandle": message["ReceiptHandle"] });
+            let seen = format!("in the queue {}", self.queue.url);
+            return Ok(match self.call(aws, "DeleteMessage", &done).await {
+                Ok(_) => seen,
+                Err(error) => format!("{seen}, where it stays: {error}"),
+            });
+        }
+    }
+
+    async fn call(&self, aws: &Aws, action: &str, body: &Value) -> Result<Value, NotifyError> {
+        let signer =
+            aws.signer("sqs", self.queue.region.as_deref()).await.map_err(|error| super::of_machine(&error))?;
+        let ours = |error: &dyn std::fmt::Display| NotifyError::Unauthorized(error.to_string());
+        let (mut endpoint, body) = (self.queue.url.clone(), body.to_string());
+        endpoint.set_path("/");
+        let port = endpoint.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let host = format!("{}{port}", endpoint.host_str().unwrap_or_default());
+        let target = format!("AmazonSQS.{action}");
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_str(&host).map_err(|error| ours(&error))?);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        headers.insert("x-amz-target", HeaderValue::from_str(&target).map_err(|error| ours(&error))?);
+        let signed = signer.sign(&Method::POST, &endpoint, &mut headers, body.as_bytes(), self.post.now());
+        signed.map_err(|error| ours(&error))?;
+        let request = self.post.to(endpoint).headers(headers).body(body);
+        read(&self.post.send_up_to(request, ANSWER_BYTES_MAX).await?)
+    }
+}
+
+/// What SQS says, or why it does not.
+fn read(answer: &Answer) -> Result<Value, NotifyError> {
+    let said: Option<Value> = serde_json::from_str(&answer.text).ok();
+    if answer.status.is_success() {
+        // To a deletion it says nothing at all.
+        return if answer.text.is_empty() { Ok(Value::Null) } else { said.ok_or_else(|| answer.strange("SQS")) };
+    }
+    let text = |name: &str| said.as_ref().and_then(|said| said[name].as_str());
+    match (text("__type"), text("message").or_else(|| text("Message"))) {
+        (Some(sort), message) => {
+            let sort = sort.rsplit(['#', '.']).next().unwrap_or(sort);
+            let message = format!("{sort}: {}", message.unwrap_or_default());
+            Err(NotifyError::Unauthorized(harmless(&message).into_owned()))
+        }
+        _ => Err(answer.refusal()),
+    }
+}
+
+/// Whether a message is the one. SNS puts its attributes into the body, or, with raw delivery, beside it.
+fn is_about(message: &Value, incident: &IncidentId, event: Event) -> bool {
+    let body: Value = message["Body"].as_str().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
+    let attribute = |name: &str| {
+        let beside = message["MessageAttributes"][name]["StringValue"].as_str();
+        beside.or_else(|| body["MessageAttributes"][name]["Value"].as_str())
+    };
+    attribute("incident") == Some(&*incident.0) && attribute("state") == Some(event.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::StatusCode;
+    use std::sync::Arc;
+
+    #[test]
+    fn the_url_of_a_queue_is_checked_at_load() {
+        let queue = |url: &str| Queue::try_from(url.to_owned());
+        for (url, region) in [
+            ("https://sqs.eu-west-1.amazonaws.com/123456789012/ops-echo", Some("eu-west-1")),
+            ("https://vpce-0a.sqs.us-gov-west-1.vpce.amazonaws.com/123456789012/ops.fifo", Some("us-gov-west-1")),
+            ("http://127.0.0.1:5000/123456789012/ops", None),
+        ] {
+            assert_eq!(queue(url).unwrap().region.as_deref(), region, "{url}");
+        }
+        for (url, why) in [
+            ("ops", "this is not the URL of a queue"),
+            ("arn:aws:sqs:us-east-1:123456789012:ops", "the URL of a queue does not begin with `arn:`"),
+            ("https://sqs.us-east-1.amazonaws.com/ops", "this is not the URL of a queue"),
+            ("https://sqs.us-east-1.amazonaws.com/1234/ops", "`1234` is not an account of 12 digits"),
+            ("https://sqs.us-east-1.amazonaws.com/123456789012/", "`` is not the name of a queue"),
+            ("https://sqs.us-east-1.amazonaws.com/123456789012/a+b", "`a+b` is not the name of a queue"),
+            (
+                "https://sqs.us-east-1.amazonaws.com/123456789012/ops?Action=x",
+                "the URL of a queue is its host, the account and its name, and no more",
+            ),
+        ] {
+            let form = "write it like `https://sqs.us-east-1.amazonaws.com/123456789012/ops-echo`";
+            assert_eq!(queue(url).unwrap_err(), format!("{why}: {form}"));
+        }
+    }
+
+    #[test]
+    fn a_message_is_known_in_both_forms_of_delivery() {
+        let id = IncidentId(Arc::from("I1"));
+        let of = |name: &str, incident: &str| json!({ "incident": { name: incident }, "state": { name: "opened" } });
+        let enveloped = json!({ "Body": json!({ "MessageAttributes": of("Value", "I1") }).to_string() });
+        let raw = json!({ "Body": "text", "MessageAttributes": of("StringValue", "I1") });
+        for message in [&enveloped, &raw] {
+            assert!(is_about(message, &id, Event::Opened) && !is_about(message, &id, Event::Resolved));
+        }
+        let other = json!({ "Body": "text", "MessageAttributes": of("StringValue", "I2") });
+        for message in [&other, &json!({ "Body": "[]" }), &json!({})] {
+            assert!(!is_about(message, &id, Event::Opened), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_sqs_refuses_is_named_as_it_names_it() {
+        let answer = |status, text: &str| Answer { status, retry_after: None, text: text.to_owned() };
+        let gone = r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no such\nqueue"}"#;
+        let error = read(&answer(StatusCode::BAD_REQUEST, gone)).unwrap_err();
+        assert_eq!(error, NotifyError::Unauthorized("QueueDoesNotExist: no such␊queue".to_owned()));
+        let proxy = read(&answer(StatusCode::BAD_GATEWAY, "<html>")).unwrap_err();
+        assert!(matches!(proxy, NotifyError::Transient { .. }), "{proxy:?}");
+        assert!(matches!(read(&answer(StatusCode::OK, "<html>")), Err(NotifyError::Transient { .. })));
+        assert_eq!(read(&answer(StatusCode::OK, "")), Ok(Value::Null));
+    }
+}
