@@ -181,7 +181,8 @@ impl Ledger {
         let bundle = bundle.filter(|_| run.extra != Some(Extra::Diagnosis));
         let watched = run.schedule.as_ref().and_then(|name| watched(&plan, name, &run.probe));
         let Some((schedule, policy)) = watched else {
-            if !says_nothing {
+            // A failure that nobody judges tells nobody that it is down, so it is no look.
+            if !says_nothing && !matches!(run.verdict, Verdict::Failed(_)) {
                 self.saw(&run, now);
             }
             self.keep(bundle, &run, commit);
@@ -211,6 +212,10 @@ impl Ledger {
                     self.recovered(&key, now, commit);
                 }
                 Edge::Steady => self.steady(&key, now, commit),
+                // What flaps has an open incident, and where that was lost it has one again.
+                Edge::Swallowed if self.is_unheld(&key, transition) => {
+                    self.fired(&key, rule.severity, run.started_at, &run, now, commit);
+                }
                 Edge::Swallowed | Edge::None if firing && aspect.bad(&run.verdict) == Some(true) => {
                     self.still_bad(&key, &run, commit);
                 }
