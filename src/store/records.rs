@@ -33,6 +33,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
         silences,
         flaps,
         diagnoses,
+        replies,
     } = commit;
     versions.iter().try_for_each(|version| write_version(connection, version))?;
     runs.iter().try_for_each(|run| write_run(connection, run))?;
@@ -50,6 +51,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     silences.iter().try_for_each(|silence| write_silence(connection, silence))?;
     flaps.iter().try_for_each(|(key, flap)| write_flap(connection, key, flap))?;
     diagnoses.iter().try_for_each(|diagnosis| super::diagnoses::write(connection, diagnosis))?;
+    replies.iter().try_for_each(|reply| super::replies::write(connection, reply))?;
     pulses.iter().try_for_each(|(token, pulse)| write_pulse(connection, *token, pulse))
 }
 
@@ -280,6 +282,7 @@ mod tests {
             bundles: Vec::new(),
             flaps: [(key("api"), flap()), (key("gone"), Flap::default())].into(),
             diagnoses: Vec::new(),
+            replies: Vec::new(),
             silences: vec![silence("S1", 900), silence("S2", 900), silence("S2", 60)],
             pulses: vec![(token(1), Pulse::since(second(0))), (token(2), Pulse::since(second(1)))],
         }
