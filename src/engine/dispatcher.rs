@@ -30,8 +30,8 @@ mod news;
 const BATCH_MAX: usize = 500;
 
 /// How long the dispatcher lets results gather after a commit that was not full. What comes after a quiet moment is committed
-/// at once; under load a sync serves tens of results and not one or two, which halves what the store costs.
-const GATHER: Duration = Duration::from_millis(50);
+/// at once; under load a commit serves hundreds of results and not one or two, which more than halves what the store costs.
+const GATHER: Duration = Duration::from_millis(200);
 
 /// How long the dispatcher sleeps when nothing comes: what is due is due by the wall clock, which may be set, and who looks
 /// after us wants to see it turn.

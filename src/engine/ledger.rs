@@ -18,6 +18,7 @@ use self::looks::Looks;
 use self::open::Open;
 use self::rechecks::Rechecks;
 use super::plan::Plan;
+use super::rounds::Rounds;
 use super::runner::new_id;
 use super::scheduler::extras::{ExtraRun, Refusal};
 use crate::domain::exchange::Bundle;
@@ -47,6 +48,7 @@ pub mod versions;
 /// The states and the open incidents.
 pub struct Ledger {
     plan: Arc<Plan>,
+    rounds: Rounds,
     /// Healthy states are not held.
     states: HashMap<AlertKey, AlertState>,
     open: Open,
@@ -96,6 +98,7 @@ impl Ledger {
             loaded.versions.into_iter().map(|version| ((version.probe.clone(), version.step.clone()), version));
         let mut ledger = Self {
             plan: Arc::clone(&plan),
+            rounds: Rounds::default(),
             states: loaded.states.into_iter().collect(),
             open: open.collect(),
             flaps: loaded.flaps.into_iter().collect(),
@@ -132,10 +135,11 @@ impl Ledger {
     /// holds open is resolved with that reason. The rest keeps its counts.
     pub fn take(&mut self, plan: Arc<Plan>, now: Timestamp, commit: &mut Commit) {
         self.take_reload(&plan, now, commit);
+        self.rounds = Rounds::of(&plan);
         self.plan = plan;
         self.looks.take(&self.plan);
         let gone: BTreeSet<AlertKey> =
-            self.states.keys().filter(|key| judged(&self.plan, key).is_none()).cloned().collect();
+            self.states.keys().filter(|key| judged(&self.rounds, key).is_none()).cloned().collect();
         for key in gone {
             self.states.remove(&key);
             commit.forget(key);
@@ -170,7 +174,7 @@ impl Ledger {
     /// Takes in one run: its verdict moves the states, the states move the incidents, the incidents are told.
     pub fn take_run(&mut self, mut run: Run, now: Timestamp, commit: &mut Commit) {
         self.take_versions(&run, commit);
-        let plan = Arc::clone(&self.plan);
+        let rounds = self.rounds.clone();
         let bundle = run.bundle.take();
         // Ended because we are told to stop, it saw nothing: what waits for it is asked for again by the next process.
         let says_nothing = matches!(run.verdict, Verdict::Inconclusive(Cause::ShutDown));
@@ -179,7 +183,7 @@ impl Ledger {
         }
         // What only explains an incident of another probe is kept with that.
         let bundle = bundle.filter(|_| run.extra != Some(Extra::Diagnosis));
-        let watched = run.schedule.as_ref().and_then(|name| watched(&plan, name, &run.probe));
+        let watched = run.schedule.as_ref().and_then(|name| watched(&rounds, name, &run.probe));
         let Some((schedule, policy)) = watched else {
             // A failure that nobody judges tells nobody that it is down, so it is no look.
             if !says_nothing && !matches!(run.verdict, Verdict::Failed(_)) {
@@ -376,14 +380,18 @@ impl Ledger {
 
 /// The schedule and the policy by which runs of a probe on it are judged; none where nothing watches them, as after a
 /// reload that came while a run was going on.
-fn watched<'a>(plan: &'a Plan, schedule: &ScheduleName, probe: &ProbeName) -> Option<(&'a Schedule, &'a AlertPolicy)> {
-    let schedule = plan.schedules.get(schedule).filter(|schedule| schedule.has(probe))?;
-    Some((schedule, plan.alert(schedule, plan.probes.get(probe)?)?))
+fn watched<'a>(
+    rounds: &'a Rounds,
+    schedule: &ScheduleName,
+    probe: &ProbeName,
+) -> Option<(&'a Schedule, &'a AlertPolicy)> {
+    let (schedule, probe) = rounds.get(schedule, probe)?;
+    Some((schedule, probe.alert_on(schedule)?))
 }
 
 /// The rule by which a state is judged; none where nothing feeds it any more.
-fn judged<'a>(plan: &'a Plan, key: &AlertKey) -> Option<&'a Rule> {
-    watched(plan, &key.schedule, &key.probe)?.1.rule(key.aspect)
+fn judged<'a>(rounds: &'a Rounds, key: &AlertKey) -> Option<&'a Rule> {
+    watched(rounds, &key.schedule, &key.probe)?.1.rule(key.aspect)
 }
 
 fn moment(incident: &Incident, at: Timestamp, what: &str, text: String) -> Moment {

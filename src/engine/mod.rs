@@ -33,6 +33,7 @@ pub mod playback;
 pub mod progress;
 pub mod pulses;
 pub mod records;
+pub mod rounds;
 pub mod runner;
 pub mod scheduler;
 pub mod slots;

@@ -112,11 +112,6 @@ pub struct SeverityPlan {
 }
 
 impl Plan {
-    /// The policy for a probe on a schedule: the probe's own, else the schedule's.
-    pub fn alert<'a>(&'a self, schedule: &'a Schedule, probe: &'a PlannedProbe) -> Option<&'a AlertPolicy> {
-        probe.alert.as_ref().or(schedule.alert.as_ref())
-    }
-
     /// The first route that takes something now.
     pub fn route(&self, subject: &Subject<'_>, now: Timestamp) -> Option<&Route> {
         self.routes.iter().find(|route| route.refuses(subject, now).is_none())
@@ -165,6 +160,11 @@ impl Plan {
 }
 
 impl PlannedProbe {
+    /// The policy for its runs on a schedule: its own, else the schedule's.
+    pub fn alert_on<'a>(&'a self, schedule: &'a Schedule) -> Option<&'a AlertPolicy> {
+        self.alert.as_ref().or(schedule.alert.as_ref())
+    }
+
     /// Whether a step of it does not look but waits to be told, which only a daemon is.
     pub fn waits_to_be_told(&self) -> bool {
         self.steps.iter().any(|step| step.action.token().is_some())

@@ -58,7 +58,7 @@ impl Ledger {
 
     /// Forgets what is no longer configured.
     pub(super) fn forget_flaps(&mut self, commit: &mut Commit) {
-        let is_gone = |key: &&AlertKey| judged(&self.plan, key).is_none();
+        let is_gone = |key: &&AlertKey| judged(&self.rounds, key).is_none();
         let gone: Vec<_> = self.flaps.keys().filter(is_gone).cloned().collect();
         for key in gone {
             self.put_flap(key, Flap::default(), commit);

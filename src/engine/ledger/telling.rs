@@ -97,7 +97,7 @@ impl Ledger {
     /// Sets when it is told again: the shortest `remind` of the schedules that hold it open, and what goes for its severity.
     pub(super) fn set_due(&self, incident: &mut Incident, now: Timestamp) {
         let Incident { probe, aspect, .. } = &*incident;
-        let of_schedule = |schedule| watched(&self.plan, schedule, probe)?.1.rule(*aspect)?.remind;
+        let of_schedule = |schedule| watched(&self.rounds, schedule, probe)?.1.rule(*aspect)?.remind;
         let remind: Option<Duration> = incident.firing.keys().filter_map(of_schedule).min();
         incident.set_reminder(remind, now);
         let severity = self.plan.severities.get(&incident.severity);
