@@ -30,7 +30,7 @@ impl Counted {
     fn most(self) -> f64 {
         match self {
             Self::Change => 120.0,
-            Self::WrongToken => 20.0,
+            Self::WrongToken => 60.0,
         }
     }
 
@@ -156,7 +156,7 @@ mod tests {
     fn a_peer_that_has_had_its_share_is_told_when_to_come_again_and_no_other_is() {
         let limits = Limits::default();
         let wrong = |address: &str, at: u64| limits.take(peer(address), Counted::WrongToken, second(at));
-        for _ in 0..20 {
+        for _ in 0..60 {
             assert_eq!(wrong("2001:db8::1", 0), Ok(()));
         }
         let refused = wrong("2001:db8::2", 0).unwrap_err();
