@@ -598,6 +598,8 @@ pub struct Commit {
     pub diagnoses: Vec<Diagnosis>,
     /// Which of the last runs failed, whole, where that says how grave it is.
     pub recents: BTreeMap<(ScheduleName, ProbeName), Recent>,
+    /// What receivers said.
+    pub replies: Vec<Heeded>,
 }
 
 /// What a run left for whoever looks for a cause.
@@ -637,6 +639,7 @@ impl Commit {
             flaps,
             diagnoses,
             recents,
+            replies,
         } = later;
         self.runs.extend(runs);
         for account in accounts.into_values() {
@@ -660,6 +663,7 @@ impl Commit {
         self.bundles.extend(bundles);
         self.diagnoses.extend(diagnoses);
         self.recents.extend(recents);
+        self.replies.extend(replies);
         for (key, flap) in flaps {
             self.put_flap(key, flap);
         }
@@ -776,6 +780,15 @@ pub trait Store: Send + Sync {
     fn stands_before<'a>(&'a self, _delivery: &'a Delivery) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
+    /// Puts down that a delivery left by itself while the store took nothing, or in one message with these, by their ids.
+    /// What the store has put it together with since is told apart. In a store without an outbox nothing is put down.
+    fn put_together<'a>(
+        &'a self,
+        _delivery: &'a Delivery,
+        _others: &'a [String],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
     /// Records what came of an attempt, of all that the message tells.
     fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Makes due what rests until another attempt: after a start or a reload the reason to rest may be gone.
@@ -830,8 +843,8 @@ pub struct Undelivered {
     pub given_up: u64,
 }
 
-/// A row of the outbox that its channel has not taken.
-#[derive(Clone, Debug, PartialEq)]
+/// A row of the outbox that its channel has not taken, as programs read it too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UndeliveredRow {
     /// Its id.
     pub id: String,
@@ -887,13 +900,6 @@ pub trait Replies: Send + Sync {
         channel: &'a ChannelName,
         reply: &'a Reply,
     ) -> BoxFuture<'a, Result<KnownReply, StoreError>>;
-    /// Remembers a reply until its incident is erased; of no incident that is known, it remembers nothing.
-    fn remember<'a>(
-        &'a self,
-        channel: &'a ChannelName,
-        reply: &'a Reply,
-        incident: &'a IncidentId,
-    ) -> BoxFuture<'a, Result<(), StoreError>>;
 }
 
 /// What is known of a reply.
@@ -901,8 +907,21 @@ pub trait Replies: Send + Sync {
 pub struct KnownReply {
     /// Whether it was remembered before.
     pub is_repeated: bool,
-    /// The incident that the receiver calls so.
-    pub incident: Option<IncidentId>,
+    /// The incidents that it is about: all that the receiver was told of by the message that it names.
+    pub incidents: Vec<IncidentId>,
+}
+
+/// A reply that is remembered until its incident is erased, together with what it changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heeded {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Its id there.
+    pub id: String,
+    /// How the receiver calls what it speaks of.
+    pub theirs: String,
+    /// The incident; of none that is known, nothing is remembered.
+    pub incident: IncidentId,
 }
 
 /// Our own fault: the store did not do what was asked.

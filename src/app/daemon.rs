@@ -36,6 +36,9 @@ const STORE_END_MAX: Duration = Duration::from_millis(400);
 /// How often what is older than the retention is erased.
 const PURGE_EVERY: Duration = Duration::from_secs(3_600);
 
+/// How the names of stores begin of which nothing stays.
+const KEPT_BY_NOBODY: &str = "demo-";
+
 /// What stays when the daemon ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keeping {
@@ -49,7 +52,7 @@ impl Keeping {
     fn path(self, plan: &Plan) -> PathBuf {
         match self {
             Self::Everything => plan.store.clone(),
-            Self::Nothing => plan.store.with_file_name(format!("demo-{}.db", std::process::id())),
+            Self::Nothing => plan.store.with_file_name(format!("{KEPT_BY_NOBODY}{}.db", std::process::id())),
         }
     }
 }
@@ -79,6 +82,9 @@ impl Daemon {
         }
         let listener = bind(&plan).await?;
         let path = self.keeping.path(&plan);
+        if let (Keeping::Nothing, Some(directory)) = (self.keeping, path.parent()) {
+            store::erase_left(directory, KEPT_BY_NOBODY);
+        }
         let store = store::open(&path).map_err(|error| Stop::Fault(error.to_string()))?;
         let clock = Arc::clone(&self.surroundings.clock);
         let answer = self.serve(plan, listener, Arc::clone(&store), signals).await;

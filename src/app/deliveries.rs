@@ -10,7 +10,8 @@ use super::daemon_client::{DaemonArguments, DaemonClient, meant, segment};
 use crate::config::load::Surroundings;
 use crate::domain::text::harmless;
 use crate::domain::time::{Timestamp, clock};
-use crate::web::api::bodies::{Deliveries, DeliveryBody, Nothing, RedriveDone};
+use crate::ports::UndeliveredRow;
+use crate::web::api::bodies::{Deliveries, Nothing, RedriveDone};
 
 /// Which messages.
 #[derive(Clone, Debug, Args)]
@@ -91,8 +92,8 @@ fn lines(known: &Deliveries) -> Vec<String> {
     lines
 }
 
-fn of_one(delivery: &DeliveryBody) -> [String; 3] {
-    let DeliveryBody { id, channel, incident, event, .. } = delivery;
+fn of_one(delivery: &UndeliveredRow) -> [String; 3] {
+    let UndeliveredRow { id, channel, incident, event, .. } = delivery;
     let error = delivery.error.as_ref().map(|error| format!(": {}", harmless(error))).unwrap_or_default();
     [
         format!("{channel} {} of {incident}", event.as_str()),
@@ -105,7 +106,7 @@ fn attempts(count: u32) -> String {
     if count == 1 { "1 attempt".to_owned() } else { format!("{count} attempts") }
 }
 
-fn standing(delivery: &DeliveryBody) -> String {
+fn standing(delivery: &UndeliveredRow) -> String {
     let attempts = attempts(delivery.attempts);
     let at = |at: Option<Timestamp>| at.map(clock).unwrap_or_default();
     match (delivery.given_up_at, delivery.attempts) {

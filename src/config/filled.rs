@@ -29,7 +29,10 @@ impl Filled {
 
     /// Notes that a text was filled in that may hold such values itself.
     pub fn pass_on(&self, at: &Span, text: &str) {
-        let within: Vec<Fill> = self.0.borrow().iter().filter(|fill| text.contains(&fill.value)).cloned().collect();
+        let mut within: Vec<Fill> = self.0.borrow().iter().filter(|fill| text.contains(&fill.value)).cloned().collect();
+        // Each value once: what is passed on is passed on again, and would double with every place.
+        within.sort_by(|a, b| (&a.reference, &a.value).cmp(&(&b.reference, &b.value)));
+        within.dedup_by(|a, b| a.reference == b.reference && a.value == b.value);
         self.0.borrow_mut().extend(within.into_iter().map(|fill| Fill { at: at.clone(), ..fill }));
     }
 

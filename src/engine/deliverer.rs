@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::attempts::{Attempt, keeps_alerts};
 use self::settlements::{BACK_OFF_MIN, log, next};
-use self::work::Work;
+use self::work::{Outcome, Work};
 use super::fanout::Fanout;
 use super::plan::Plan;
 use super::unrecorded::{Unrecorded, patiently};
@@ -65,7 +65,9 @@ impl Deliverer {
             self.record(&mut work).await;
             let now = self.clock.now();
             let due = patiently(&self.clock, self.store.due_deliveries(now, ATTEMPTS_MAX));
-            let mut due = match self.vitals.waiting(Part::Deliverer, due).await {
+            let read = self.vitals.waiting(Part::Deliverer, due).await;
+            let is_readable = read.is_ok();
+            let mut due = match read {
                 Ok(due) => {
                     if work.rest_until.is_none() {
                         self.vitals.turned(Part::Outbox);
@@ -82,13 +84,13 @@ impl Deliverer {
             let overtaken: Vec<_> = overtaken.into_iter().filter(|delivery| work.has_room(delivery)).collect();
             if !overtaken.is_empty() {
                 for delivery in overtaken {
-                    work.busy.insert(delivery.id.clone(), delivery.channel.clone());
-                    work.unrecorded.push_back((delivery, Settlement::Merged { at: now }));
+                    work.put(Outcome { delivery, settlement: Settlement::Merged { at: now }, with: None });
                 }
                 continue;
             }
-            // What leaves from memory leaves by itself, so nothing is put together with it meanwhile.
-            if due.ripe && self.unrecorded.is_empty() && self.gather(&mut work, now).await {
+            // Nothing is put together with what leaves from memory meanwhile.
+            let may_gather = self.unrecorded.is_empty() && work.rest_until.is_none() && !work.memory.is_under_way();
+            if due.ripe && may_gather && self.gather(&mut work, now).await {
                 continue;
             }
             for delivery in &due.now {
@@ -96,10 +98,19 @@ impl Deliverer {
                     self.begin(&due, delivery, &mut work).await;
                 }
             }
-            self.tell_unrecorded(&mut work, now).await;
-            let look = if self.unrecorded.is_empty() { LOOK } else { BACK_OFF_MIN };
+            let takes_nothing =
+                !is_readable || work.rest_until.is_some() || self.gather_rests(&work) && work.gather_fails;
+            let is_from_memory = !self.unrecorded.is_empty() || takes_nothing && !self.unrecorded.is_idle();
+            if is_from_memory {
+                self.tell_from_memory(&mut work, now).await;
+            } else if work.memory.is_under_way() && !takes_nothing {
+                self.return_to_store(&mut work, now);
+            } else if is_readable && !due.ripe {
+                self.unrecorded.gathered(now);
+            }
+            let look = if is_from_memory || work.memory.is_under_way() { BACK_OFF_MIN } else { LOOK };
             let wake_at = self.clock.monotonic() + due.next_at.map_or(look, |at| between(now, at).min(look));
-            let gather_at = work.gather_at.filter(|_| due.ripe);
+            let gather_at = work.gather_at.filter(|_| due.ripe && may_gather);
             let wake_at = work.rest_until.into_iter().chain(gather_at).fold(wake_at, Monotonic::min);
             tokio::select! {
                 biased;
@@ -120,27 +131,37 @@ impl Deliverer {
         }
         work.rest_until = None;
         self.record(&mut work).await;
-        if !work.unrecorded.is_empty() {
-            tracing::error!(messages = work.busy.len(), "the next process will send again what could not be recorded");
+        if work.unrecorded() > 0 {
+            tracing::error!(
+                messages = work.unrecorded(),
+                "the next process will send again what could not be recorded"
+            );
         }
     }
 
     /// Lets go what has waited for others, unless that was done a moment ago; says whether it was done.
     async fn gather(&self, work: &mut Work, now: Timestamp) -> bool {
-        let at = self.clock.monotonic();
-        if work.gather_at.is_some_and(|gather_at| at < gather_at) {
+        if self.gather_rests(work) {
             return false;
         }
+        let at = self.clock.monotonic();
         work.gather_at = Some(at + GATHER);
         let plan = Arc::clone(&self.plan.borrow());
         let rules = plan.channels.keys().map(|channel| (channel.clone(), plan.rules(channel))).collect();
         let gathered = patiently(&self.clock, self.store.gather(now, &rules));
-        if let Err(error) = self.vitals.waiting(Part::Deliverer, gathered).await {
-            tracing::error!("messages go on waiting for others: {error}");
+        let gathered = self.vitals.waiting(Part::Deliverer, gathered).await;
+        if let Err(error) = &gathered {
+            if !work.gather_fails {
+                tracing::error!("the store cannot let messages go, so they leave from memory: {error}");
+            }
             work.gather_at = Some(at + BACK_OFF_MIN);
-            return false;
         }
-        true
+        work.gather_fails = gathered.is_err();
+        gathered.is_ok()
+    }
+
+    fn gather_rests(&self, work: &Work) -> bool {
+        work.gather_at.is_some_and(|gather_at| self.clock.monotonic() < gather_at)
     }
 
     /// Begins an attempt at what is due. What it tells of others is looked up now, since it may be much.
@@ -160,9 +181,8 @@ impl Deliverer {
                 Err(error) => return tracing::error!("what a message tells cannot be read: {error}"),
             }
         }
-        work.busy.insert(delivery.id.clone(), delivery.channel.clone());
         let first = due.firsts.get(&delivery.id).cloned();
-        self.attempt(&mut work.attempts, notifier, delivery, resolve, first);
+        self.attempt(work, notifier, delivery, resolve, first);
     }
 
     /// A start or a reload may have mended what the messages wait for.
@@ -179,6 +199,7 @@ impl Deliverer {
             // What a notifier does is caught, so this is an end from outside; the next process tries again.
             Err(error) => return tracing::error!("an attempt at a delivery ended without a result: {error}"),
         };
+        work.end(&delivery.channel);
         let now = self.clock.now();
         let outcome = match &result {
             Ok(_) => "delivered",
@@ -189,20 +210,30 @@ impl Deliverer {
         self.count(&delivery, outcome, now);
         let settlement = next(&delivery, resolve.as_ref(), &result, now, rand::random());
         log(&delivery, &settlement);
+        let is_from_memory = delivery.notification.unrecorded;
+        let (with, ends) = work.memory.told_with(&delivery.id);
         match (settlement, resolve.filter(|_| !in_turn)) {
             // In this order a crash between the two repeats the resolve; in the other it would send the opening after
             // the end.
             (settlement @ Settlement::Delivered { .. }, Some(resolve)) => {
-                work.busy.insert(resolve.id.clone(), resolve.channel.clone());
-                work.unrecorded.push_back((delivery, Settlement::Merged { at: now }));
-                work.unrecorded.push_back((resolve, settlement));
+                work.put(Outcome { delivery, settlement: Settlement::Merged { at: now }, with });
+                work.put(Outcome { delivery: resolve, settlement, with: ends });
             }
             // Nothing is put down of a row that is not there yet.
-            (Settlement::Again { at, plain, .. }, _) if self.unrecorded.holds(&delivery.id) => {
-                self.unrecorded.again(&delivery.id, at, plain);
+            (Settlement::Again { at, plain, .. }, _)
+                if is_from_memory && self.unrecorded.again(&delivery.id, at, plain) =>
+            {
                 work.busy.remove(&delivery.id);
             }
-            (settlement, _) => work.unrecorded.push_back((delivery, settlement)),
+            (settlement, _) => {
+                if let Settlement::Dead { fallback: Some(fallback), .. } = &settlement
+                    && is_from_memory
+                {
+                    work.memory.hand_over(&delivery.id, fallback);
+                    self.unrecorded.hand_over((**fallback).clone(), &delivery.id);
+                }
+                work.put(Outcome { delivery, settlement, with });
+            }
         }
     }
 
@@ -212,18 +243,30 @@ impl Deliverer {
         if work.rest_until.is_some_and(|until| self.clock.monotonic() < until) {
             return;
         }
-        while let Some(index) = work.unrecorded.iter().position(|(delivery, _)| !self.unrecorded.holds(&delivery.id)) {
-            let (delivery, settlement) = &work.unrecorded[index];
-            let settled = patiently(&self.clock, self.store.settle(delivery, settlement.clone()));
-            if let Err(error) = self.vitals.waiting(Part::Deliverer, settled).await {
+        while let Some((place, outcome)) = work.next(|id| self.unrecorded.holds(id)) {
+            let Outcome { delivery, settlement, with } = outcome;
+            let recorded = async {
+                if let Some(with) = with {
+                    patiently(&self.clock, self.store.put_together(delivery, with)).await?;
+                }
+                patiently(&self.clock, self.store.settle(delivery, settlement.clone())).await
+            };
+            if let Err(error) = self.vitals.waiting(Part::Deliverer, recorded).await {
                 if work.rest_until.is_none() {
                     tracing::error!(channel = %delivery.channel, "what became of a message cannot be recorded: {error}");
+                }
+                // What is only to be tried again is tried from memory meanwhile.
+                if with.is_some() && matches!(settlement, Settlement::Again { .. }) {
+                    work.take(place);
                 }
                 work.rest_until = Some(self.clock.monotonic() + BACK_OFF_MIN);
                 return;
             }
-            if let Some((delivery, _)) = work.unrecorded.remove(index) {
-                work.busy.remove(&delivery.id);
+            if let Some(Outcome { delivery, with, .. }) = work.take(place) {
+                for id in with.iter().flatten().chain([&delivery.id]) {
+                    self.unrecorded.forget(id);
+                }
+                work.memory.forget(&delivery.id);
             }
         }
         work.rest_until = None;

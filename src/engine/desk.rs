@@ -103,9 +103,15 @@ impl Desk {
         Ok(self.inside()?.replies.look_up(channel, reply).await?)
     }
 
-    /// Remembers what a receiver said of an incident.
-    pub async fn remember(&self, channel: &ChannelName, reply: &Reply, incident: &IncidentId) -> Result<(), DeskError> {
-        Ok(self.inside()?.replies.remember(channel, reply, incident).await?)
+    /// Does what a receiver said of incidents, and remembers it by the same commit; says to how many it made a difference.
+    pub async fn heed(
+        &self,
+        channel: &ChannelName,
+        reply: &Reply,
+        incidents: Vec<IncidentId>,
+    ) -> Result<usize, DeskError> {
+        let (channel, reply) = (channel.clone(), Box::new(reply.clone()));
+        self.notify(|answer| Notice::Reply { channel, reply, incidents, answer }).await
     }
 
     fn inside(&self) -> Result<&Inside, DeskError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use self::commits::{Outage, is_empty};
+use self::commits::{Outage, answered, is_empty};
 use super::fanout::Fanout;
 use super::ledger::Ledger;
 use super::ledger::acts::{Act, ActError};
@@ -23,7 +23,7 @@ use crate::domain::names::ChannelName;
 use crate::domain::outcome::Run;
 use crate::domain::quiet::{Silence, SilenceError};
 use crate::domain::time::{Monotonic, between};
-use crate::ports::{Clock, Commit, Store, StoreError};
+use crate::ports::{Clock, Commit, Reply, Store, StoreError};
 
 mod commits;
 mod news;
@@ -56,6 +56,17 @@ pub enum Notice {
         act: Act,
         /// Is answered after the commit.
         answer: oneshot::Sender<Result<Acted, ActError>>,
+    },
+    /// A receiver said something of incidents.
+    Reply {
+        /// Its channel.
+        channel: ChannelName,
+        /// What it said.
+        reply: Box<Reply>,
+        /// Of what.
+        incidents: Vec<IncidentId>,
+        /// Is told after the commit to how many it made a difference.
+        answer: oneshot::Sender<usize>,
     },
     /// Somebody wants quiet, or wants it no more.
     Silence {
@@ -163,6 +174,8 @@ impl Dispatcher {
             let mut gathers = false;
             tokio::select! {
                 biased;
+                // A store that was slow may have taken it a moment later.
+                (commit, result) = answered(&mut self.committing) => self.finish(commit, result, &mut outage),
                 Some(notice) = self.notices.recv() => answer = self.hear(notice),
                 received = self.ended.recv_many(&mut batch, BATCH_MAX) => {
                     if received == 0 {
@@ -235,6 +248,12 @@ impl Dispatcher {
                 let done = self.ledger.act(&incident, &by, &act, now, &mut self.unrecorded);
                 // Whoever asked may have gone since.
                 Some(Box::new(move |recorded| drop(answer.send(done.map(|incident| Acted { incident, recorded })))))
+            }
+            Notice::Reply { channel, reply, incidents, answer } => {
+                let taken = self.ledger.heed(&channel, &reply, &incidents, now, &mut self.unrecorded);
+                Some(Box::new(move |_| {
+                    let _ = answer.send(taken);
+                }))
             }
             Notice::Silence { what, answer } => {
                 let done = self.ledger.silence(what, now, &mut self.unrecorded);

@@ -212,7 +212,8 @@ impl Ledger {
         // That nothing is seen is told once, and not of each probe.
         let watched = run.schedule.as_ref().filter(|_| !is_cut_off).and_then(|name| watched(&rounds, name, &run.probe));
         let Some((schedule, policy)) = watched else {
-            if !says_nothing {
+            // A failure that nobody judges tells nobody that it is down, so it is no look.
+            if !says_nothing && !matches!(run.verdict, Verdict::Failed(_)) {
                 self.saw(&run, now);
             }
             self.keep(bundle, &run, commit);
@@ -243,6 +244,10 @@ impl Ledger {
                     self.recovered(&key, now, commit);
                 }
                 Edge::Steady => self.steady(&key, now, commit),
+                // What flaps has an open incident, and where that was lost it has one again.
+                Edge::Swallowed if self.is_unheld(&key, transition) => {
+                    self.fired(&key, rule.severity, run.started_at, &run, now, commit);
+                }
                 Edge::Swallowed | Edge::None if firing && aspect.bad(&run.verdict) == Some(true) => {
                     self.still_bad(&key, severity, &run, now, commit);
                 }

@@ -100,6 +100,8 @@ pub struct Debts {
     pub full: AtomicBool,
     /// It does not even answer, as when its disk hangs.
     pub hangs: AtomicBool,
+    /// It takes a commit only after so long.
+    pub late: Mutex<Duration>,
 }
 
 impl Debts {
@@ -118,7 +120,11 @@ impl Debts {
 
 impl Store for Debts {
     fn commit(&self, commit: Arc<Commit>) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.take(|_| self.commits.lock().unwrap().push(commit))
+        let late = *self.late.lock().unwrap();
+        Box::pin(async move {
+            tokio::time::sleep(late).await;
+            self.take(|_| self.commits.lock().unwrap().push(commit)).await
+        })
     }
     fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {
         let debts = self.kept.lock().unwrap().values().cloned().collect();

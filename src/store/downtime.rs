@@ -82,7 +82,7 @@ async fn a_channel_that_was_down_for_an_hour_hears_all_of_it_within_a_minute() {
         };
         let (ops, sms) = (line(Some(fault), keeps_alerts), line(None, false));
         let kept = kept();
-        let store = Arc::new(Waited(Arc::clone(&kept.store)));
+        let store = Waited::of(&kept.store);
         let mut plan = plan_of(Vec::new());
         plan.channels =
             [(channel("ops"), Arc::clone(&ops) as Arc<dyn Notifier>), (channel("sms"), Arc::clone(&sms) as _)].into();

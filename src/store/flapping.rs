@@ -66,7 +66,7 @@ async fn comes_and_goes(flapping: FlappingPolicy, seconds: usize) -> (Vec<Vec<(T
     let rooms = Rooms {
         clock: Arc::clone(&clock) as _,
         ticks: Box::new(NoTicks),
-        store: Arc::new(Waited(Arc::clone(&kept.store))),
+        store: Waited::of(&kept.store),
         reader: Arc::clone(&kept.store) as _,
         plan: watch::Sender::new(Arc::new(plan)),
         fanout: Fanout::default(),

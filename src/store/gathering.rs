@@ -41,16 +41,21 @@ pub fn tells_several(connection: &Connection, message: &str) -> Result<bool> {
     select.exists([message])
 }
 
-/// Takes a row by itself that left so, whatever it was gathered with since: what came of it says nothing of the others.
-pub fn part(connection: &Connection, id: &str) -> Result<()> {
-    let mut others = connection.prepare_cached(
+/// Takes a row as it left from memory, by itself or with these: what came of it says nothing of what it was gathered with since.
+pub fn put_together(connection: &Connection, carrier: &str, others: &[String]) -> Result<()> {
+    let mut part = connection.prepare_cached(
         "UPDATE outbox SET message = NULL, gone_at = NULL WHERE message = ?1 AND id <> ?1 AND state = 'pending'",
     )?;
-    others.execute([id])?;
-    let mut own = connection.prepare_cached(
-        "UPDATE outbox SET message = ?1, gone_at = coalesce(gone_at, created_at) WHERE id = ?1 AND state = 'pending'",
+    let mut put = connection.prepare_cached(
+        "UPDATE outbox SET message = ?2, gone_at = iif(?1 = ?2, coalesce(gone_at, created_at), NULL)
+         WHERE id = ?1 AND state = 'pending'",
     )?;
-    own.execute([id])?;
+    for id in others.iter().map(String::as_str).chain([carrier]) {
+        part.execute([id])?;
+    }
+    for id in others.iter().map(String::as_str).chain([carrier]) {
+        put.execute([id, carrier])?;
+    }
     Ok(())
 }
 

@@ -37,6 +37,8 @@ mod journal;
 mod lock;
 mod opening;
 mod order;
+#[cfg(test)]
+mod outage;
 mod outbox;
 mod readers;
 mod reads;
@@ -52,4 +54,4 @@ mod testing;
 mod tests;
 mod writer;
 
-pub use sqlite::{Sqlite, erase, open};
+pub use sqlite::{Sqlite, erase, erase_left, open};

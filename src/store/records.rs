@@ -35,6 +35,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
         flaps,
         diagnoses,
         recents,
+        replies,
     } = commit;
     versions.iter().try_for_each(|version| write_version(connection, version))?;
     runs.iter().try_for_each(|run| write_run(connection, run))?;
@@ -53,6 +54,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     flaps.iter().try_for_each(|(key, flap)| write_flap(connection, key, flap))?;
     recents.iter().try_for_each(|(of, recent)| write_recent(connection, of, recent))?;
     diagnoses.iter().try_for_each(|diagnosis| super::diagnoses::write(connection, diagnosis))?;
+    replies.iter().try_for_each(|reply| super::replies::write(connection, reply))?;
     pulses.iter().try_for_each(|(token, pulse)| write_pulse(connection, *token, pulse))
 }
 
@@ -303,6 +305,7 @@ mod tests {
                 ((schedule("tier"), probe("gone")), Recent::default()),
             ]
             .into(),
+            replies: Vec::new(),
             silences: vec![silence("S1", 900), silence("S2", 900), silence("S2", 60)],
             pulses: vec![(token(1), Pulse::since(second(0))), (token(2), Pulse::since(second(1)))],
         }

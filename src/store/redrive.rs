@@ -238,13 +238,13 @@ mod tests {
             kept.store.commit(commit.into()).await.unwrap();
         }
         kept.store.gather(second(20), &std::collections::BTreeMap::new()).await.unwrap();
-        let mut carrier = kept.store.due_deliveries(second(20), 10).await.unwrap().now.remove(0);
-        carrier.notification.unrecorded = true;
+        let carrier = kept.store.due_deliveries(second(20), 10).await.unwrap().now.remove(0);
+        kept.store.put_together(&carrier, &[]).await.unwrap();
         settle(&kept, &carrier, taken(21)).await;
         assert_eq!(kept.store.undelivered(10).await.unwrap().waiting, 1);
         let other = if carrier.id == "I1-1-ops" { "I2" } else { "I1" };
-        kept.each_by_itself(second(30)).await;
-        let due = kept.store.due_deliveries(second(30), 10).await.unwrap().now;
+        kept.each_by_itself(second(90)).await;
+        let due = kept.store.due_deliveries(second(90), 10).await.unwrap().now;
         assert_eq!(due.iter().map(|row| &*row.notification.incident.id.0).collect::<Vec<_>>(), [other]);
     }
 

@@ -65,6 +65,20 @@ pub fn open(path: &Path) -> Result<Arc<Sqlite>, StoreError> {
     }))
 }
 
+/// Erases the stores in a directory whose names begin so and that nobody has open: a process that was killed left them.
+pub fn erase_left(directory: &Path, begins: &str) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if !name.to_str().is_some_and(|name| name.starts_with(begins) && name.ends_with(".db")) {
+            continue;
+        }
+        // Whoever lives holds its lock.
+        if let Ok(_lock) = Lock::take(&entry.path()) {
+            erase(&entry.path());
+        }
+    }
+}
+
 /// Erases a closed store with all that belongs to it. What is not there needs no erasing, and what cannot be erased hurts
 /// nobody.
 pub fn erase(path: &Path) {
@@ -167,6 +181,15 @@ impl Store for Sqlite {
         Box::pin(self.readers.read(move |connection| outbox::due::before(connection, &delivery)))
     }
 
+    fn put_together<'a>(
+        &'a self,
+        delivery: &'a Delivery,
+        others: &'a [String],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let put = Box::new((delivery.id.clone(), others.to_vec()));
+        Box::pin(async move { self.write(Work::PutTogether(put)).await.map(|_| ()) })
+    }
+
     fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {
         let settled = Box::new((delivery.clone(), settlement));
         Box::pin(async move { self.write(Work::Settle(settled)).await.map(|_| ()) })
@@ -232,15 +255,5 @@ impl Replies for Sqlite {
     ) -> BoxFuture<'a, Result<KnownReply, StoreError>> {
         let (channel, reply) = (channel.clone(), reply.clone());
         Box::pin(self.readers.read(move |connection| replies::look_up(connection, &channel, &reply)))
-    }
-
-    fn remember<'a>(
-        &'a self,
-        channel: &'a ChannelName,
-        reply: &'a Reply,
-        incident: &'a IncidentId,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        let remembered = Box::new(replies::Remembered::of(channel, reply, incident));
-        Box::pin(async move { self.write(Work::Reply(remembered)).await.map(|_| ()) })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -63,7 +64,27 @@ type Answer<T> = std::result::Result<T, StoreError>;
 
 /// Simulated time jumps when nothing is done on the runtime's own threads, so what the writer does is waited for on one of
 /// them.
-pub struct Waited(pub Arc<Sqlite>);
+pub struct Waited {
+    store: Arc<Sqlite>,
+    /// It takes nothing, as when its disk is full.
+    pub full: AtomicBool,
+}
+
+impl Waited {
+    pub fn of(store: &Arc<Sqlite>) -> Arc<Self> {
+        Arc::new(Self { store: Arc::clone(store), full: AtomicBool::new(false) })
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(Arc<Sqlite>, Handle) -> Answer<T> + Send + 'static,
+    ) -> BoxFuture<'static, Answer<T>> {
+        if self.full.load(SeqCst) {
+            return Box::pin(std::future::ready(Err(StoreError::Failed("database or disk is full".to_owned()))));
+        }
+        waited(&self.store, ask)
+    }
+}
 
 fn waited<T: Send + 'static>(
     store: &Arc<Sqlite>,
@@ -75,39 +96,43 @@ fn waited<T: Send + 'static>(
 
 impl Store for Waited {
     fn commit(&self, commit: Arc<Commit>) -> BoxFuture<'_, Answer<()>> {
-        waited(&self.0, |store, handle| handle.block_on(store.commit(commit)))
+        self.write(|store, handle| handle.block_on(store.commit(commit)))
     }
     fn load(&self) -> BoxFuture<'_, Answer<Loaded>> {
-        self.0.load()
+        self.store.load()
     }
     fn due_deliveries(&self, now: Timestamp, per_channel: usize) -> BoxFuture<'_, Answer<Due>> {
-        self.0.due_deliveries(now, per_channel)
+        self.store.due_deliveries(now, per_channel)
     }
     fn gather<'a>(&'a self, now: Timestamp, rules: &'a BTreeMap<ChannelName, Rules>) -> BoxFuture<'a, Answer<()>> {
         let rules = rules.clone();
-        waited(&self.0, move |store, handle| handle.block_on(store.gather(now, &rules)))
+        self.write(move |store, handle| handle.block_on(store.gather(now, &rules)))
     }
     fn group<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Answer<Option<Group>>> {
-        self.0.group(delivery)
+        self.store.group(delivery)
     }
     fn stands_before<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Answer<Vec<String>>> {
-        self.0.stands_before(delivery)
+        self.store.stands_before(delivery)
+    }
+    fn put_together<'a>(&'a self, delivery: &'a Delivery, others: &'a [String]) -> BoxFuture<'a, Answer<()>> {
+        let (delivery, others) = (delivery.clone(), others.to_vec());
+        self.write(move |store, handle| handle.block_on(store.put_together(&delivery, &others)))
     }
     fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Answer<()>> {
         let delivery = delivery.clone();
-        waited(&self.0, move |store, handle| handle.block_on(store.settle(&delivery, settlement)))
+        self.write(move |store, handle| handle.block_on(store.settle(&delivery, settlement)))
     }
     fn retry_deliveries(&self, now: Timestamp) -> BoxFuture<'_, Answer<()>> {
-        waited(&self.0, move |store, handle| handle.block_on(store.retry_deliveries(now)))
+        self.write(move |store, handle| handle.block_on(store.retry_deliveries(now)))
     }
     fn journal(&self, debt: Debt) -> BoxFuture<'_, Answer<()>> {
-        self.0.journal(debt)
+        self.store.journal(debt)
     }
     fn acquit<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Answer<()>> {
-        self.0.acquit(run)
+        self.store.acquit(run)
     }
     fn purge(&self, before: Timestamp) -> BoxFuture<'_, Answer<u64>> {
-        self.0.purge(before)
+        self.store.purge(before)
     }
 }
 

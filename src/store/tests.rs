@@ -21,6 +21,20 @@ fn crash_image(of: &Kept, to: &Path, log_length: usize) {
 }
 
 #[tokio::test]
+async fn what_a_killed_process_left_is_erased_and_what_somebody_has_open_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    for name in ["demo-1.db", "demo-2.db", "other.db"] {
+        open(&path(name)).unwrap().close().await;
+    }
+    let living = open(&path("demo-2.db")).unwrap();
+    crate::store::erase_left(directory.path(), "demo-");
+    let left = ["demo-1.db", "demo-1.db.lock", "demo-2.db", "other.db"].map(|name| path(name).exists());
+    assert_eq!(left, [false, false, true, true]);
+    living.close().await;
+}
+
+#[tokio::test]
 async fn a_crash_loses_nothing_that_was_answered() {
     let kept = kept();
     let log = kept.path.with_extension("db-wal");

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Error, ErrorCode, Result, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::lock::Lock;
-use super::{gathering, journal, opening, outbox, records, redrive, replies, retention};
+use super::{gathering, journal, opening, outbox, records, redrive, retention};
 use crate::domain::debt::Debt;
 use crate::domain::grouping::Rules;
 use crate::domain::names::ChannelName;
@@ -34,14 +34,14 @@ pub enum Work {
     Commit(Arc<Commit>),
     /// What has waited for others for long enough leaves, by the rules of its channel.
     Gather(Box<(Timestamp, BTreeMap<ChannelName, Rules>)>),
+    /// With what a message left from memory.
+    PutTogether(Box<(String, Vec<String>)>),
     /// What came of an attempt at a delivery.
     Settle(Box<(Delivery, Settlement)>),
     /// Deliveries that rest are due now.
     Retry(Timestamp),
     /// Deliveries that wait or were given up are due now, because somebody wants it.
     Redrive(Redrive, Timestamp),
-    /// What a receiver said.
-    Reply(Box<replies::Remembered>),
     /// What a run may leave behind.
     Journal(Box<Debt>),
     /// Nothing is left of a run.
@@ -175,6 +175,10 @@ impl Work {
                 let (now, rules) = &**asked;
                 gathering::gather(connection, *now, rules).map(|()| Done::default())
             }
+            Self::PutTogether(put) => {
+                let (carrier, others) = &**put;
+                gathering::put_together(connection, carrier, others).map(|()| Done::default())
+            }
             Self::Settle(settled) => {
                 let (delivery, settlement) = &**settled;
                 outbox::settling::settle(connection, delivery, settlement).map(|()| Done::default())
@@ -183,7 +187,6 @@ impl Work {
             Self::Redrive(what, now) => {
                 redrive::redrive(connection, what, *now).map(|came| Done { redriven: Some(came), ..Done::default() })
             }
-            Self::Reply(reply) => replies::write(connection, reply).map(|()| Done::default()),
             Self::Journal(debt) => journal::write(connection, debt).map(|()| Done::default()),
             Self::Acquit(run) => journal::erase(connection, run).map(|()| Done::default()),
             Self::Purge(before) => retention::purge(connection, *before),

@@ -102,6 +102,11 @@ impl Refusal {
     }
 }
 
+/// Whether a path is open to all, or asks for something else than the token of the pages.
+pub fn is_open(path: &str) -> bool {
+    OPEN.contains(&path) || path.starts_with(PINGS) || path == PAGERDUTY
+}
+
 /// Whether a request may be answered. `local` is where the listener really stands: a reload may change the plan's
 /// address, never the listener's.
 pub async fn admit(

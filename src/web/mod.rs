@@ -29,6 +29,7 @@ mod evidence;
 mod frame;
 mod headline;
 mod incident;
+mod limits;
 mod markdown;
 mod marks;
 mod paper;

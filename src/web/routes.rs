@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use maud::Markup;
 use tokio::sync::Mutex;
 
+use super::access::Refusal;
 use super::frame::Place;
+use super::limits::{Counted, Limits, Peer, TooMany};
 use super::ping::Door;
 use super::server::Web;
 use super::view::View;
@@ -63,6 +65,8 @@ pub struct Room {
     pub door: Door,
     /// What PagerDuty said lately.
     pub heard: api::pagerduty::Lately,
+    /// How often each peer may do what.
+    limits: Limits,
 }
 
 /// The routes, for a listener at `local`.
@@ -87,11 +91,10 @@ pub fn router(web: Web, local: SocketAddr) -> Router {
 }
 
 async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> Response {
-    let plan = room.plan();
-    let admitted = access::admit(&plan, room.local, request.method(), request.uri(), request.headers()).await;
-    let mut response = match admitted {
+    let peer = request.extensions().get::<Peer>().copied();
+    let mut response = match room.admit(request.method(), request.uri(), request.headers(), peer).await {
         Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.answer(request.uri().path()),
+        Err(refused) => refused,
     };
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, value);
@@ -157,15 +160,15 @@ async fn incident_page(State(room): State<Arc<Room>>, Path(id): Path<String>, ur
 }
 
 async fn war_room_text(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
-    text_of(room, id, uri, war_room::war_room).await
+    page_of_text(room, id, uri, war_room::war_room).await
 }
 
 async fn post_mortem_text(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
-    text_of(room, id, uri, post_mortem::post_mortem).await
+    page_of_text(room, id, uri, post_mortem::post_mortem).await
 }
 
 /// A text of an incident, to be pasted elsewhere.
-async fn text_of(
+async fn page_of_text(
     State(room): State<Arc<Room>>,
     Path(id): Path<String>,
     uri: Uri,
@@ -178,8 +181,8 @@ async fn text_of(
     if id.0.len() > incident::ID_LENGTH_MAX {
         return unknown();
     }
-    match room.patiently(room.web.reader.incident(&id)).await {
-        Ok(Some(story)) => answer(StatusCode::OK, write(&view, &story)),
+    match room.text_of(&id, &view, write).await {
+        Ok(Some(text)) => answer(StatusCode::OK, text),
         Ok(None) => unknown(),
         Err(error) => answer(StatusCode::SERVICE_UNAVAILABLE, format!("the store cannot be read: {error}\n")),
     }
@@ -197,7 +200,14 @@ fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
 impl Room {
     /// A room in which nothing has been read yet.
     fn of(web: Web, local: SocketAddr) -> Self {
-        Self { web, local, overview: Mutex::new(None), door: Door::default(), heard: api::pagerduty::Lately::default() }
+        Self {
+            web,
+            local,
+            overview: Mutex::new(None),
+            door: Door::default(),
+            heard: api::pagerduty::Lately::default(),
+            limits: Limits::default(),
+        }
     }
 
     /// What runs now.
@@ -208,6 +218,32 @@ impl Room {
     /// Whether the state is loaded.
     pub fn is_ready(&self) -> bool {
         *self.web.ready.borrow()
+    }
+
+    /// Lets a request in, or answers it. Who has been wrong about the token too often is not even looked at for a while, since
+    /// else it could go on guessing.
+    async fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap, peer: Option<Peer>) -> Result<(), Response> {
+        let now = self.web.clock.monotonic();
+        let is_open = access::is_open(uri.path());
+        let bounded = |counted, look: fn(&Limits, Peer, Counted, Monotonic) -> Result<(), TooMany>| {
+            peer.map_or(Ok(()), |peer| look(&self.limits, peer, counted, now)).map_err(|many| many.answer())
+        };
+        if !is_open {
+            bounded(Counted::WrongToken, Limits::allow)?;
+        }
+        let admitted = access::admit(&self.plan(), self.local, method, uri, headers).await;
+        let is_guess = headers.contains_key(header::AUTHORIZATION);
+        match admitted {
+            Err(refusal @ (Refusal::Token | Refusal::Bearer)) if is_guess => {
+                bounded(Counted::WrongToken, Limits::take)?;
+                Err(refusal.answer(uri.path()))
+            }
+            Err(refusal) => Err(refusal.answer(uri.path())),
+            Ok(()) if uri.path().starts_with(access::API) && (method == Method::POST || method == Method::DELETE) => {
+                bounded(Counted::Change, Limits::take)
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// What pages and texts are made with.
@@ -238,6 +274,17 @@ impl Room {
         let overview = Arc::new(self.patiently(self.web.reader.overview(since)).await?);
         *kept = Some((self.web.clock.monotonic(), Arc::clone(&overview)));
         Ok(overview)
+    }
+
+    /// A text of an incident; nothing where there is no such incident.
+    pub async fn text_of(
+        &self,
+        id: &IncidentId,
+        view: &View<'_>,
+        write: fn(&View<'_>, &IncidentStory) -> String,
+    ) -> Result<Option<String>, StoreError> {
+        let story = self.patiently(self.web.reader.incident(id)).await?;
+        Ok(story.map(|story| write(view, &story)))
     }
 
     /// A page of a store that hangs says so.

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::limits::Peer;
 use super::routes;
 use crate::engine::desk::Desk;
 use crate::engine::plan::Plan;
@@ -76,8 +77,9 @@ pub async fn serve(listener: TcpListener, web: Web, stop: CancellationToken) {
             () = stop.cancelled() => break,
             Some(ended) = connections.join_next() => note(ended),
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(converse(stream, router.clone(), Arc::clone(&clock), stop.clone()));
+                Ok((stream, peer)) => {
+                    let router = router.clone().layer(axum::Extension(Peer(peer.ip())));
+                    connections.spawn(converse(stream, router, Arc::clone(&clock), stop.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the page was not accepted");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio::task::JoinSet;
 
+use super::work::Work;
 use super::{ATTEMPT_MAX, Deliverer};
 use crate::domain::grouping::Keeping;
 use crate::engine::runner::said;
@@ -25,14 +25,15 @@ pub(super) struct Attempt {
 impl Deliverer {
     pub(super) fn attempt(
         &self,
-        attempts: &mut JoinSet<Attempt>,
+        work: &mut Work,
         notifier: Option<Arc<dyn Notifier>>,
         delivery: Delivery,
         resolve: Option<Delivery>,
         first: Option<Receipt>,
     ) {
+        work.begin(&delivery);
         let clock = Arc::clone(&self.clock);
-        attempts.spawn(async move {
+        work.attempts.spawn(async move {
             let Notification { plain, unrecorded, .. } = delivery.notification;
             // An incident that opened and closed while its channel was down is told by one message, unless a repetition of
             // that would open it again.

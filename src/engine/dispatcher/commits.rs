@@ -36,6 +36,14 @@ pub(super) struct Outage {
     told_at: Monotonic,
 }
 
+/// What came of the commit that is under way. It may be asked again and again until it says so.
+pub(super) async fn answered(committing: &mut Option<Committing>) -> (Arc<Commit>, Result<(), StoreError>) {
+    let Some(under_way) = committing else { return std::future::pending().await };
+    let answer = under_way.await;
+    *committing = None;
+    answer
+}
+
 impl Dispatcher {
     /// Commits everything that is not recorded. A store that fails is tried again with all that has come since: probing
     /// goes on, and no message is forgotten.
@@ -53,7 +61,7 @@ impl Dispatcher {
             return;
         }
         let commit = Arc::new(std::mem::take(&mut self.unrecorded));
-        let messages = commit.deliveries.clone();
+        let held = Arc::clone(&commit);
         let store = Arc::clone(&self.store);
         let mut committing: Committing = Box::pin(async move {
             let result = store.commit(Arc::clone(&commit)).await;
@@ -62,9 +70,13 @@ impl Dispatcher {
         let until = self.clock.monotonic() + STORE_PATIENCE;
         tokio::select! {
             biased;
-            (commit, result) = &mut committing => self.finish(commit, result, outage),
+            (commit, result) = &mut committing => {
+                drop(held);
+                self.finish(commit, result, outage);
+            }
             () = self.clock.sleep_until(until) => {
-                self.held.hold(&messages);
+                self.held.hold(&held.deliveries);
+                drop(held);
                 self.wait_on(committing, outage);
             }
         }
@@ -73,16 +85,17 @@ impl Dispatcher {
     /// Puts away what the store took, or keeps what it did not.
     pub(super) fn finish(&mut self, commit: Arc<Commit>, result: Result<(), StoreError>, outage: &mut Option<Outage>) {
         // Copied only while a store that failed still holds it.
-        let commit = Arc::unwrap_or_clone(commit);
+        let mut commit = Arc::unwrap_or_clone(commit);
         match result {
             Ok(()) => {
                 if outage.take().is_some() {
                     tracing::info!("the store takes commits again");
                 }
-                self.held.release(&self.unrecorded.deliveries);
-                if !commit.deliveries.is_empty() {
+                let committed = std::mem::take(&mut commit.deliveries);
+                if !committed.is_empty() {
                     self.wake.notify_one();
                 }
+                self.held.release(&self.unrecorded.deliveries, committed);
                 let now = self.clock.now();
                 log(&commit, now);
                 self.fanout.send(figures(&commit, now));
@@ -168,6 +181,7 @@ pub(super) fn is_empty(commit: &Commit) -> bool {
         flaps,
         diagnoses,
         recents,
+        replies,
     } = commit;
     runs.is_empty()
         && accounts.is_empty()
@@ -183,4 +197,5 @@ pub(super) fn is_empty(commit: &Commit) -> bool {
         && flaps.is_empty()
         && diagnoses.is_empty()
         && recents.is_empty()
+        && replies.is_empty()
 }

@@ -88,6 +88,41 @@ async fn what_is_due_comes_without_a_run_and_who_acts_is_answered_after_the_comm
     assert_eq!(told().len(), 5, "nobody is reminded of what somebody has taken on");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_late_is_heard_when_it_comes() {
+    let (clock, store) = (TestClock::starting("2026-11-24T10:00:00Z"), Arc::new(Debts::default()));
+    let (runs, ended) = mpsc::channel(8);
+    let (_tell, notices) = mpsc::channel(8);
+    let (mut unrecorded, held) = (Commit::default(), Arc::<Unrecorded>::default());
+    let plan = Arc::new(plan_of(vec![schedule_of("tier", "30s", 1)]));
+    let dispatcher = Dispatcher {
+        clock: Arc::clone(&clock) as _,
+        store: Arc::clone(&store) as _,
+        ledger: Ledger::open(plan, Loaded::default(), clock.now(), &mut unrecorded),
+        ended,
+        notices,
+        commands: mpsc::channel(8).0,
+        fanout: Fanout::default(),
+        wake: Arc::default(),
+        held: Arc::clone(&held),
+        committing: None,
+        unrecorded,
+        vitals: Arc::new(Vitals::new(Arc::clone(&clock) as _)),
+    };
+    let mut task = tokio::task::JoinSet::new();
+    task.spawn(dispatcher.run());
+    // Patience ends after 5 s; it looks after 1 s, 2 s, 4 s more.
+    *store.late.lock().unwrap() = Duration::from_millis(13_100);
+    runs.send(failed(&clock)).await.unwrap();
+    let after = async |millis| clock.sleep_until(Monotonic(Duration::from_millis(millis))).await;
+    after(13_000).await;
+    assert!(held.trouble().is_some());
+    after(13_200).await;
+    assert_eq!((held.trouble(), store.commits.lock().unwrap().len()), (None, 1));
+    drop(runs);
+    task.join_next().await.unwrap().unwrap();
+}
+
 #[test]
 fn what_people_wrote_is_logged_without_harm_and_an_ended_silence_as_that() {
     #[derive(Clone, Default)]

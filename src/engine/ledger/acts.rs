@@ -2,8 +2,9 @@
 
 use super::{Ledger, moment};
 use crate::domain::incident::{Acknowledgement, Event, Incident, IncidentId};
+use crate::domain::names::ChannelName;
 use crate::domain::time::{Timestamp, clock};
-use crate::ports::Commit;
+use crate::ports::{Commit, Heeded, Reply, Says};
 
 /// The longest note, in characters.
 pub const NOTE_MAX: usize = 2_000;
@@ -75,6 +76,29 @@ impl Ledger {
         }
         self.open.insert(of, incident.clone());
         done.map(|()| incident)
+    }
+
+    /// Does what a receiver says of incidents, and remembers that it was said; says to how many it made a difference.
+    pub fn heed(
+        &mut self,
+        channel: &ChannelName,
+        reply: &Reply,
+        incidents: &[IncidentId],
+        now: Timestamp,
+        commit: &mut Commit,
+    ) -> usize {
+        let act = match &reply.says {
+            Says::Acknowledged => Some(Act::Acknowledge { note: None }),
+            Says::Note(text) => Some(Act::Note(text.clone())),
+            Says::Nothing => None,
+        };
+        let taken = act
+            .map_or(0, |act| incidents.iter().filter(|id| self.act(id, &reply.by, &act, now, commit).is_ok()).count());
+        let Reply { id, theirs, .. } = reply.clone();
+        let heeded =
+            |incident: &IncidentId| Heeded { channel: channel.clone(), id, theirs, incident: incident.clone() };
+        commit.replies.extend(incidents.first().map(heeded));
+        taken
     }
 
     fn acknowledge(

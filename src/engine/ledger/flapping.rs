@@ -50,6 +50,12 @@ impl Ledger {
         self.flaps.get(key).is_some_and(Flap::is_flapping)
     }
 
+    /// Whether something fires that no incident is open for.
+    pub(super) fn is_unheld(&self, key: &AlertKey, transition: Option<Transition>) -> bool {
+        matches!(transition, Some(Transition::Fired { .. }))
+            && self.open.get(&(key.probe.clone(), key.aspect)).is_none()
+    }
+
     /// Forgets what is no longer configured.
     pub(super) fn forget_flaps(&mut self, commit: &mut Commit) {
         let is_gone = |key: &&AlertKey| judged(&self.rounds, key).is_none();

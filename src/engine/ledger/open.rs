@@ -103,10 +103,18 @@ impl Open {
         self.stirred.extend(quiet.map(|(of, _)| of.clone()));
     }
 
-    /// The reason of the quiet ones that are due is over.
-    pub fn stir_quiet_that_is_due(&mut self, now: Timestamp) {
-        let due = self.due(now);
+    /// The reason of the quiet ones that are due and fit is over.
+    pub fn stir_quiet_that_is_due(&mut self, now: Timestamp, fits: impl Fn(&Reason) -> bool) {
+        let due = self.due(now).into_iter();
+        let quiet = |of: &Of| self.incidents.get(of).and_then(|incident| incident.quiet.as_ref()).is_some_and(&fits);
+        let due: Vec<_> = due.filter(quiet).collect();
         self.stirred.extend(due);
+    }
+
+    /// Those of which something is due and of which people may be told.
+    pub fn due_and_told(&self, now: Timestamp) -> Vec<Of> {
+        let is_told = |of: &Of| self.incidents.get(of).is_some_and(|incident| incident.quiet.is_none());
+        self.due(now).into_iter().filter(is_told).collect()
     }
 
     /// The next quiet one whose reason may be gone; each is given once for each time that it was stirred.
@@ -160,6 +168,15 @@ mod tests {
         open.insert(api.clone(), told);
         open.stir(&gateway);
         assert_eq!((open.next_stirred(), open.due(now).len()), (None, 2));
+        let looking = Reason::Looking { probe: gateway.clone(), until: now };
+        let quiet = Incident { quiet: Some(looking), ..open.remove(&api).unwrap() };
+        open.insert(api.clone(), quiet);
+        assert_eq!(open.due_and_told(now).len(), 1, "nobody is told of the other");
+        while open.next_stirred().is_some() {}
+        open.stir_quiet_that_is_due(now, |reason| matches!(reason, Reason::Needs(_)));
+        assert_eq!(open.next_stirred(), None, "it is quiet for another reason");
+        open.stir_quiet_that_is_due(now, |_| true);
+        assert_eq!(open.next_stirred(), Some(api.clone()));
         open.remove(&api);
         assert_eq!((open.of_id(&IncidentId("I1".into())), open.due(now).len(), open.len()), (None, 1, 1));
     }

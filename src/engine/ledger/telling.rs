@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{FIRST_LOOK, Ledger, moment, watched};
 use crate::domain::incident::{Event, Incident};
 use crate::domain::names::ChannelName;
+use crate::domain::quiet::Reason;
 use crate::domain::route::Subject;
 use crate::domain::time::{Timestamp, between, later, words};
 use crate::engine::runner::new_id;
@@ -39,17 +40,15 @@ impl Ledger {
             self.open.stir_quiet(|_| true);
             self.missed_at = None;
         }
-        self.open.stir_quiet_that_is_due(now);
+        // Before the first look is over, only what waits for a look has a reason that may be gone.
+        let is_first_look = self.looked.is_some();
+        self.open.stir_quiet_that_is_due(now, |reason| !is_first_look || matches!(reason, Reason::Looking { .. }));
         self.ask_looks(now);
         self.reconsider_quiet(now, commit);
         self.tell_who_was_missed(now, commit);
         self.remind_of_post_mortems(now, commit);
-        for of in self.open.due(now) {
+        for of in self.open.due_and_told(now) {
             let Some(mut incident) = self.open.remove(&of) else { continue };
-            if incident.quiet.is_some() {
-                self.open.insert(of, incident);
-                continue;
-            }
             if !self.hush(&mut incident, now, commit) {
                 self.escalate(&mut incident, now, commit);
                 self.remind(&mut incident, now, commit);

@@ -324,6 +324,26 @@ fn whoever_takes_it_on_is_named_to_all_who_were_told_and_nobody_is_reminded_any_
 }
 
 #[test]
+fn what_a_receiver_says_of_many_is_done_to_each_and_remembered_by_the_same_commit() {
+    let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 2)]));
+    story.runs("tier", "probe-0", "xx").runs("tier", "probe-1", "xx");
+    let ids: Vec<_> = story.ledger.open.iter().map(|(_, incident)| incident.id.clone()).collect();
+    let reply = crate::ports::Reply {
+        id: "e1".to_owned(),
+        theirs: "PX".to_owned(),
+        incident: None,
+        by: "ann".to_owned(),
+        says: crate::ports::Says::Acknowledged,
+    };
+    let (pager, now) = ("pager".parse().unwrap(), story.now());
+    for taken in [2, 0] {
+        let mut commit = Commit::default();
+        assert_eq!(story.ledger.heed(&pager, &reply, &ids, now, &mut commit), taken);
+        assert_eq!((commit.incidents.len(), commit.replies.len()), (taken, 1));
+    }
+}
+
+#[test]
 fn who_acts_says_who_and_no_more_than_people_read() {
     let mut story = reminding();
     story.runs("tier", "probe-0", "xx").heard();
@@ -958,6 +978,32 @@ fn nobody_is_told_of_what_needs_another_before_that_was_looked_at() {
     story.runs("tier", "probe-1", "xx").runs("tier", "probe-0", ".").minutes(5).heard();
     story.runs("tier", "probe-1", ".");
     assert_eq!(story.heard().len(), 1, "the end");
+}
+
+#[test]
+fn a_failure_that_nobody_judges_is_no_look_at_what_is_needed() {
+    let mut story = Story::of(plan_with_need());
+    story.runs("tier", "probe-0", ".").minutes(5).runs("tier", "probe-1", "x");
+    let unjudged = Run { schedule: None, ..run("tier", "probe-0", story.second, 'x') };
+    let now = story.now();
+    story.ledger.take_run(unjudged, now, &mut Commit::default());
+    story.runs("tier", "probe-1", "x");
+    assert_eq!(story.wishes(1), ["0 tier probe-0 parent"]);
+    assert_eq!(story.heard(), [] as [&str; 0]);
+}
+
+#[test]
+fn what_flaps_and_has_lost_its_incident_has_one_again() {
+    let mut tier = schedule_of("tier", "30s", 1);
+    tier.alert.as_mut().unwrap().failing.after = "1".parse().unwrap();
+    let now = at("2026-11-24T10:00:00Z");
+    let key = AlertKey { schedule: "tier".parse().unwrap(), probe: name("probe-0"), aspect: Aspect::Failing };
+    let flap = Flap { openings: [now].into(), since: Some(now), changed_at: Some(now), failing: false };
+    let loaded = Loaded { flaps: vec![(key, flap)], ..Loaded::default() };
+    let mut story = Story::of(plan_of(vec![tier.clone()]));
+    story.ledger = Ledger::open(Arc::new(plan_of(vec![tier])), loaded, now, &mut Commit::default());
+    story.runs("tier", "probe-0", "x.x.x");
+    assert_eq!(story.heard(), ["ops opened P2 #1 probe-0 is flapping"]);
 }
 
 #[test]

@@ -150,16 +150,18 @@ fn resolve_of(connection: &Connection, opened: &Delivery) -> Result<Option<Deliv
     select.query_row(of, delivery).optional()
 }
 
-/// The ids of what stands before a delivery that is not in the outbox yet: the rows that wait, and a beginning that was given
-/// up on, whose fallback is to hear the rest; and what the channel heard with others.
+/// The ids of what stands before a delivery that is to leave from memory: the rows that wait before it, and a beginning that was
+/// given up on, whose fallback is to hear the rest; what the channel heard with others; and itself, where it is let go already.
 pub fn before(connection: &Connection, delivery: &Delivery) -> Result<Vec<String>> {
     let mut select = connection.prepare_cached(
         "SELECT id FROM outbox
-         WHERE incident = ?1 AND channel = ?2 AND id <> ?3
-           AND (state = 'pending' OR state = 'dead' AND event IN ('opened', 'escalated') AND fallback IS NOT NULL)",
+         WHERE incident = ?1 AND channel = ?2 AND iif(id = ?3, state <> 'pending' OR message IS NOT NULL,
+             (transition, created_at, id) < (?4, ?5, ?3)
+               AND (state = 'pending' OR state = 'dead' AND event IN ('opened', 'escalated') AND fallback IS NOT NULL))",
     )?;
     let (incident, channel) = (&*delivery.notification.incident.id.0, delivery.channel.as_str());
-    let ids = select.query_map(params![incident, channel, delivery.id], |row| row.get(0))?;
+    let of = params![incident, channel, delivery.id, delivery.notification.transition, micros(delivery.created_at)];
+    let ids = select.query_map(of, |row| row.get(0))?;
     let mut ids = ids.collect::<Result<Vec<_>>>()?;
     // Who heard of the beginning with others hears the rest by the key of that message, which the store alone knows.
     if delivery.notification.event != Event::Opened {

@@ -13,9 +13,6 @@ use crate::store::gathering;
 /// them. A row that is settled stays so, and nothing is put beside it.
 pub fn settle(connection: &Connection, delivery: &Delivery, settlement: &Settlement) -> Result<()> {
     let attempts = delivery.attempts.saturating_add(1);
-    if delivery.notification.unrecorded {
-        gathering::part(connection, &delivery.id)?;
-    }
     match settlement {
         Settlement::Delivered { at, receipt } => {
             let mut update = connection.prepare_cached(

@@ -310,44 +310,11 @@ pub struct SilenceDone {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deliveries {
     /// What waits, oldest first, then what was given up, the latest first; at most 500 of each.
-    pub deliveries: Vec<DeliveryBody>,
+    pub deliveries: Vec<UndeliveredRow>,
     /// How many wait in all.
     pub waiting: u64,
     /// How many were given up in all.
     pub given_up: u64,
-}
-
-/// A message that its channel has not taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeliveryBody {
-    /// Its id.
-    pub id: String,
-    /// Where to.
-    pub channel: ChannelName,
-    /// What takes it when the channel will not.
-    pub fallback: Option<ChannelName>,
-    /// The incident.
-    pub incident: IncidentId,
-    /// What happened.
-    pub event: Event,
-    /// When it was committed.
-    pub created_at: Timestamp,
-    /// Attempts so far.
-    pub attempts: u32,
-    /// Not to be tried before; absent where it was given up.
-    pub next_attempt_at: Option<Timestamp>,
-    /// When it was given up; absent while it waits.
-    pub given_up_at: Option<Timestamp>,
-    /// What went wrong last.
-    pub error: Option<String>,
-}
-
-impl From<UndeliveredRow> for DeliveryBody {
-    fn from(row: UndeliveredRow) -> Self {
-        let UndeliveredRow { id, channel, fallback, incident, event, created_at, attempts, .. } = row;
-        let UndeliveredRow { next_attempt_at, given_up_at, error, .. } = row;
-        Self { id, channel, fallback, incident, event, created_at, attempts, next_attempt_at, given_up_at, error }
-    }
 }
 
 /// What is due now.

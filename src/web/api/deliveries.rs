@@ -7,15 +7,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::answers::{Trouble, answer};
-use super::bodies::{Deliveries, DeliveryBody, Nothing, RedriveDone};
+use super::bodies::{Deliveries, Nothing, RedriveDone};
 use crate::ports::{Redrive, Redriven, Undelivered};
 use crate::web::routes::Room;
 
 /// What waits, rests or was given up.
 pub async fn all(State(room): State<Arc<Room>>) -> Result<Response, Trouble> {
     room.when_ready()?;
-    let Undelivered { rows, waiting, given_up } = room.done(room.web.desk.undelivered()).await?;
-    let deliveries = rows.into_iter().map(DeliveryBody::from).collect();
+    let Undelivered { rows: deliveries, waiting, given_up } = room.done(room.web.desk.undelivered()).await?;
     Ok(answer(&*room.plan().secrets, StatusCode::OK, &Deliveries { deliveries, waiting, given_up }))
 }
 

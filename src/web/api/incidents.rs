@@ -55,15 +55,15 @@ pub async fn one(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Resul
 
 /// The text of its war room.
 pub async fn war_room(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Result<Response, Trouble> {
-    text_of(room, id, uri, war_room::war_room).await
+    answer_with_text(room, id, uri, war_room::war_room).await
 }
 
 /// The beginning of its post-mortem.
 pub async fn post_mortem(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Result<Response, Trouble> {
-    text_of(room, id, uri, post_mortem::post_mortem).await
+    answer_with_text(room, id, uri, post_mortem::post_mortem).await
 }
 
-async fn text_of(
+async fn answer_with_text(
     State(room): State<Arc<Room>>,
     Path(id): Path<String>,
     uri: Uri,
@@ -71,8 +71,7 @@ async fn text_of(
 ) -> Result<Response, Trouble> {
     room.when_ready()?;
     let (plan, id) = (room.plan(), known_id(id)?);
-    let story = room.patiently(room.web.reader.incident(&id)).await?.ok_or_else(|| unknown(&id))?;
-    let text = write(&room.view(&plan, &uri), &story);
+    let text = room.text_of(&id, &room.view(&plan, &uri), write).await?.ok_or_else(|| unknown(&id))?;
     Ok(answer(&*plan.secrets, StatusCode::OK, &Text { text }))
 }
 

@@ -15,10 +15,7 @@ use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::answers::{Trouble, answer};
-use crate::domain::incident::IncidentId;
 use crate::domain::names::ChannelName;
-use crate::engine::desk::DeskError;
-use crate::engine::ledger::acts::Act;
 use crate::ports::{Heard, Reply, Says};
 use crate::web::routes::Room;
 
@@ -46,13 +43,18 @@ pub async fn hear(State(room): State<Arc<Room>>, request: Request) -> Result<Res
     if known.is_repeated || lately.contains(&key) {
         return Ok(said(&room, "ignored: it was said before"));
     }
-    let Some(incident) = reply.incident.clone().or(known.incident) else {
+    if known.incidents.is_empty() {
         return Ok(said(&room, "ignored: which incident it is about is not known here"));
-    };
-    let became = take(&room, &reply, &incident).await?;
-    if let Err(error) = room.done(room.web.desk.remember(&key.0, &reply, &incident)).await {
-        tracing::warn!(%error, "what PagerDuty said is remembered by this process only");
     }
+    let taken = room.done(room.web.desk.heed(&key.0, &reply, known.incidents)).await?;
+    if taken > 0 {
+        room.look_anew().await;
+    }
+    let became = match (&reply.says, taken) {
+        (Says::Nothing, _) => "ignored: it changes nothing here",
+        (_, 0) => "ignored: the incident is not open here, or somebody has taken it on",
+        _ => "taken",
+    };
     lately.push_back(key);
     if lately.len() > LATELY_MAX {
         lately.pop_front();
@@ -83,26 +85,6 @@ async fn listen(room: &Room, signature: &str, body: &[u8]) -> Result<(ChannelNam
     } else {
         Trouble::new(StatusCode::UNAUTHORIZED, "no channel has a `webhook_secret`, so nobody is heard here")
     })
-}
-
-/// Does what it says; says what became of it.
-async fn take(room: &Room, reply: &Reply, incident: &IncidentId) -> Result<&'static str, Trouble> {
-    let act = match &reply.says {
-        Says::Acknowledged => Act::Acknowledge { note: None },
-        Says::Note(text) => Act::Note(text.clone()),
-        Says::Nothing => return Ok("ignored: it changes nothing here"),
-    };
-    match room.done(room.web.desk.act(incident.clone(), reply.by.clone(), act)).await {
-        Ok(_) => {
-            room.look_anew().await;
-            Ok("taken")
-        }
-        Err(DeskError::Act(error)) => {
-            tracing::debug!(%incident, %error, "what PagerDuty says changes nothing");
-            Ok("ignored: the incident is not open here, or somebody has taken it on")
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn said(room: &Room, became: &str) -> Response {

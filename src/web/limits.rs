@@ -1,0 +1,179 @@
+//! How often a peer may change something, and how often it may be wrong about the token. Each has a bucket that fills again: a
+//! person never empties one, and a program that does is told when to come again.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::json;
+
+use crate::domain::time::Monotonic;
+
+/// Who asks, where that is known.
+#[derive(Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Counted {
+    /// Something is changed.
+    Change,
+    /// A token was given that is not the right one.
+    WrongToken,
+}
+
+impl Counted {
+    /// How many may come at once.
+    fn most(self) -> f64 {
+        match self {
+            Self::Change => 120.0,
+            Self::WrongToken => 60.0,
+        }
+    }
+
+    /// How long it takes until there is room for one more.
+    fn refill(self) -> Duration {
+        match self {
+            Self::Change => Duration::from_millis(500),
+            Self::WrongToken => Duration::from_secs(3),
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Change => "too much is changed from this address",
+            Self::WrongToken => "too many wrong tokens came from this address",
+        }
+    }
+}
+
+/// How many buckets there are at most; then those that are full again go, and the oldest if none is.
+const BUCKETS_MAX: usize = 4_096;
+
+/// What is left of a bucket.
+struct Bucket {
+    left: f64,
+    at: Monotonic,
+}
+
+impl Bucket {
+    fn fill(&mut self, counted: Counted, now: Monotonic) {
+        let more = now.since(self.at).as_secs_f64() / counted.refill().as_secs_f64();
+        (self.left, self.at) = ((self.left + more).min(counted.most()), now);
+    }
+}
+
+/// The buckets of all peers.
+#[derive(Default)]
+pub struct Limits(Mutex<HashMap<(IpAddr, Counted), Bucket>>);
+
+impl Limits {
+    /// Takes one out of a peer's bucket; nothing where it is empty.
+    pub fn take(&self, peer: Peer, counted: Counted, now: Monotonic) -> Result<(), TooMany> {
+        self.look(peer, counted, now, 1.0)
+    }
+
+    /// Whether a peer's bucket is empty.
+    pub fn allow(&self, peer: Peer, counted: Counted, now: Monotonic) -> Result<(), TooMany> {
+        self.look(peer, counted, now, 0.0)
+    }
+
+    fn look(&self, peer: Peer, counted: Counted, now: Monotonic, takes: f64) -> Result<(), TooMany> {
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = (network(peer.0), counted);
+        if !buckets.contains_key(&of) {
+            make_room(&mut buckets, now);
+        }
+        let bucket = buckets.entry(of).or_insert(Bucket { left: counted.most(), at: now });
+        bucket.fill(counted, now);
+        if bucket.left < 1.0 {
+            return Err(TooMany { counted, wait: counted.refill().mul_f64(1.0 - bucket.left) });
+        }
+        bucket.left -= takes;
+        Ok(())
+    }
+}
+
+fn make_room(buckets: &mut HashMap<(IpAddr, Counted), Bucket>, now: Monotonic) {
+    if buckets.len() < BUCKETS_MAX {
+        return;
+    }
+    buckets.retain(|(_, counted), bucket| {
+        bucket.fill(*counted, now);
+        bucket.left < counted.most()
+    });
+    if buckets.len() >= BUCKETS_MAX
+        && let Some(oldest) = buckets.iter().min_by_key(|(_, bucket)| bucket.at).map(|(of, _)| *of)
+    {
+        buckets.remove(&oldest);
+    }
+}
+
+/// One household has one address of the old sort and a whole network of the new one.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
+        address => address,
+    }
+}
+
+/// A bucket is empty.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooMany {
+    counted: Counted,
+    wait: Duration,
+}
+
+impl TooMany {
+    /// The answer, in the form of RFC 9457, which says when to come again.
+    pub fn answer(&self) -> Response {
+        let (seconds, detail) = (self.wait.as_secs() + 1, self.counted.words());
+        let body = json!({ "type": "about:blank", "title": "Too Many Requests", "status": 429, "detail": detail, "error": detail });
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
+            (header::RETRY_AFTER, HeaderValue::from(seconds)),
+        ];
+        (StatusCode::TOO_MANY_REQUESTS, headers, format!("{body}\n")).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(address: &str) -> Peer {
+        Peer(address.parse().unwrap())
+    }
+
+    fn second(second: u64) -> Monotonic {
+        Monotonic(Duration::from_secs(second))
+    }
+
+    #[test]
+    fn a_peer_that_has_had_its_share_is_told_when_to_come_again_and_no_other_is() {
+        let limits = Limits::default();
+        let wrong = |address: &str, at: u64| limits.take(peer(address), Counted::WrongToken, second(at));
+        for _ in 0..60 {
+            assert_eq!(wrong("2001:db8::1", 0), Ok(()));
+        }
+        let refused = wrong("2001:db8::2", 0).unwrap_err();
+        assert_eq!(refused.answer().headers()[header::RETRY_AFTER], "4", "it is of the same network");
+        assert!(limits.allow(peer("2001:db8::1"), Counted::WrongToken, second(2)).is_err());
+        assert_eq!(limits.take(peer("2001:db8::1"), Counted::Change, second(2)), Ok(()), "that is counted apart");
+        assert_eq!((wrong("192.0.2.1", 0), wrong("2001:db8::1", 3)), (Ok(()), Ok(())));
+        assert!(wrong("2001:db8::1", 3).is_err());
+    }
+
+    #[test]
+    fn there_are_no_more_buckets_than_are_needed() {
+        let limits = Limits::default();
+        for n in 0..10_000_u32 {
+            let peer = Peer(std::net::Ipv4Addr::from_bits(n).into());
+            limits.take(peer, Counted::WrongToken, second(u64::from(n / 5_000))).unwrap();
+        }
+        assert_eq!(limits.0.lock().unwrap().len(), BUCKETS_MAX);
+    }
+}
