@@ -221,6 +221,8 @@ pub struct Known {
     pub rounds: BTreeSet<(ScheduleName, ProbeName)>,
     /// The channels.
     pub channels: BTreeSet<ChannelName>,
+    /// Which objective is on which schedule, in words.
+    pub objectives: BTreeSet<(ScheduleName, Arc<str>)>,
 }
 
 impl Known {
@@ -236,7 +238,13 @@ impl Known {
             (Some(probe), Some(step)) => self.steps.contains(&(probe.clone(), step.clone())),
             _ => true,
         };
-        of_round && of_step && labels.channel.as_ref().is_none_or(|channel| self.channels.contains(channel))
+        let of_objective = match (&labels.schedule, &labels.objective) {
+            (Some(schedule), Some(objective)) => {
+                self.objectives.contains(&(schedule.clone(), Arc::clone(objective)))
+            }
+            _ => true,
+        };
+        of_round && of_step && of_objective && labels.channel.as_ref().is_none_or(|channel| self.channels.contains(channel))
     }
 }
 
@@ -457,6 +465,7 @@ impl Notification {
                     (None, Aspect::Degraded) => format!("{probe} is degraded no more after {words}{late}"),
                     // That we can look again says nothing of what there is to see.
                     (None, Aspect::Blind) => format!("Roundsman sees {probe} again after {words}{late}"),
+                    (None, Aspect::Burning) => format!("{probe} burns its error budget no more after {words}{late}"),
                 }
             }
         }

@@ -17,6 +17,7 @@ mod heartbeat;
 mod hours;
 mod kinds;
 pub mod load;
+pub mod objectives;
 pub mod probes;
 pub mod raw;
 pub mod resolve;

@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+use super::objectives::RawObjective;
 use super::unnoticed::RawUnnoticed;
 use crate::domain::incident::Severity;
 use crate::domain::judge::After;
@@ -261,6 +262,10 @@ pub struct RawSchedule {
     pub timeout: Option<Spanned<RawLength>>,
     /// When failing runs become a page; without it, no message.
     pub alert: Option<RawAlert>,
+    /// What is promised of each of its probes over a window, at most 16. Default: nothing.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<RawObjective>>")]
+    pub objectives: OneOrMany<Node>,
 }
 
 /// When failing runs become a page.

@@ -50,9 +50,10 @@ pub enum Milestone {
 }
 
 /// The sample of a figure that has just become known. An incident in which we could not look says nothing of the target,
-/// and one that ended because its probe was removed was not repaired: neither has any.
+/// one of a budget has incidents of its own behind it, and one that ended because its probe was removed was not repaired: none
+/// of them has any.
 pub fn sample(incident: &Incident, milestone: Milestone, at: Timestamp) -> Option<Sample> {
-    if incident.aspect == Aspect::Blind || incident.resolved_because.is_some() {
+    if matches!(incident.aspect, Aspect::Blind | Aspect::Burning) || incident.resolved_because.is_some() {
         return None;
     }
     let figures = Figures::of(incident);

@@ -212,6 +212,7 @@ impl Incident {
             (Aspect::Degraded, true) => format!("{probe} is degraded now and then"),
             (Aspect::Blind, false) => format!("Roundsman cannot see {probe}"),
             (Aspect::Blind, true) => format!("Roundsman sees {probe} only now and then"),
+            (Aspect::Burning, _) => format!("{probe} burns its error budget"),
         }
     }
 
@@ -221,6 +222,7 @@ impl Incident {
             Aspect::Failing => format!("{} was failing", self.probe),
             Aspect::Degraded => format!("{} was degraded", self.probe),
             Aspect::Blind => format!("Roundsman could not see {}", self.probe),
+            Aspect::Burning => format!("{} burned its error budget", self.probe),
         }
     }
 
@@ -241,6 +243,7 @@ impl Incident {
             (Aspect::Degraded, true) => format!("{probe} is still degraded now and then"),
             (Aspect::Blind, false) => format!("Roundsman still cannot see {probe}"),
             (Aspect::Blind, true) => format!("Roundsman still sees {probe} only now and then"),
+            (Aspect::Burning, _) => format!("{probe} still burns its error budget"),
         };
         format!("{what} after {}{}", words(between(self.since, now)), self.why())
     }

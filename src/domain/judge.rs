@@ -35,12 +35,13 @@ pub struct AlertPolicy {
 }
 
 impl AlertPolicy {
-    /// The rule for an aspect; none where nobody wants to hear of it.
+    /// The rule for an aspect; none where nobody wants to hear of it, nor for a budget, which objectives judge.
     pub fn rule(&self, aspect: Aspect) -> Option<&Rule> {
         match aspect {
             Aspect::Failing => Some(&self.failing),
             Aspect::Degraded => self.degraded.as_ref(),
             Aspect::Blind => Some(&self.blind),
+            Aspect::Burning => None,
         }
     }
 
@@ -145,11 +146,13 @@ pub enum Aspect {
     Degraded,
     /// We cannot look: "Roundsman cannot see X".
     Blind,
+    /// The error budget of an objective is used up too quickly. No single run says so.
+    Burning,
 }
 
 impl Aspect {
     /// Every aspect.
-    pub const ALL: [Self; 3] = [Self::Failing, Self::Degraded, Self::Blind];
+    pub const ALL: [Self; 4] = [Self::Failing, Self::Degraded, Self::Blind, Self::Burning];
 
     /// Whether a verdict is bad in this aspect; `None` when it says nothing about it. For failing, degraded counts as passed;
     /// for degraded, a failure says nothing, since warnings are not asked then. A run that we could not finish says nothing
@@ -158,7 +161,8 @@ impl Aspect {
         match (self, verdict) {
             (Self::Failing | Self::Degraded, Verdict::Inconclusive(_))
             | (Self::Degraded, Verdict::Failed(_))
-            | (Self::Blind, Verdict::Inconclusive(Cause::ShutDown | Cause::Skipped)) => None,
+            | (Self::Blind, Verdict::Inconclusive(Cause::ShutDown | Cause::Skipped))
+            | (Self::Burning, _) => None,
             (Self::Failing, verdict) => Some(matches!(verdict, Verdict::Failed(_))),
             (Self::Degraded, verdict) => Some(matches!(verdict, Verdict::Degraded(_))),
             (Self::Blind, verdict) => Some(matches!(verdict, Verdict::Inconclusive(_))),
@@ -171,6 +175,7 @@ impl Aspect {
             Self::Failing => "failing",
             Self::Degraded => "degraded",
             Self::Blind => "blind",
+            Self::Burning => "burning",
         }
     }
 }

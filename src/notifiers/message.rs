@@ -107,6 +107,8 @@ impl Story {
             (Aspect::Failing | Aspect::Blind, true) => "What had failed:",
             (Aspect::Degraded, false) => "What should be and is not:",
             (Aspect::Degraded, true) => "What should have been and was not:",
+            (Aspect::Burning, false) => "What is not kept at this rate:",
+            (Aspect::Burning, true) => "What was not kept at that rate:",
         };
         let facts = facts(notification, incident);
         Self {

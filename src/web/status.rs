@@ -116,6 +116,7 @@ fn resolved(view: &View<'_>, incident: &Incident) -> Markup {
                         Aspect::Failing => ", failing for ",
                         Aspect::Degraded => ", degraded for ",
                         Aspect::Blind => ", not seen for ",
+                        Aspect::Burning => ", burned its budget for ",
                     }
                     (words(between(incident.since, over)))
                     @if let Some(why) = &incident.resolved_because { " · " (view.text(why, LINE_MAX)) }
