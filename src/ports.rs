@@ -21,6 +21,7 @@ use crate::domain::judge::{AlertKey, AlertState, Aspect};
 use crate::domain::metric::{Sample, SampleLabels};
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Observation, Run, RunId, SlotAccount, SlotOutcome};
+use crate::domain::past::{PastRuns, Question};
 use crate::domain::pulse::{Ping, Pulse, TokenDigest};
 use crate::domain::quiet::Silence;
 use crate::domain::schedule::Schedule;
@@ -764,6 +765,11 @@ pub trait Store: Send + Sync {
     fn journal(&self, debt: Debt) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Erases what was put down of a run, because nothing is left of it.
     fn acquit<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// The runs that objectives ask about, from an instant on: some thousand, and where the rest begins. A store without runs
+    /// has none.
+    fn past(&self, _question: Arc<Question>, _from: Timestamp) -> BoxFuture<'_, Result<PastRuns, StoreError>> {
+        Box::pin(std::future::ready(Ok(PastRuns::default())))
+    }
     /// Erases what is older; open incidents and what waits for delivery stay. Says how many rows went.
     fn purge(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
 }

@@ -143,6 +143,7 @@ impl Daemon {
             outbox: Arc::clone(&store) as _,
             replies: Arc::clone(&store) as _,
             wake: engine.wake(),
+            standings: engine.standings(),
         });
         ready.send_replace(true);
         self.page.send_replace(Some(address));

@@ -25,6 +25,7 @@ pub mod report;
 pub mod routes;
 pub mod schema;
 pub mod silence;
+pub mod slo;
 pub mod threads;
 pub mod validate;
 pub mod wiring;

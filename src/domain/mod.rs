@@ -15,6 +15,7 @@ pub mod mutant;
 pub mod names;
 pub mod objective;
 pub mod outcome;
+pub mod past;
 pub mod privacy;
 pub mod probe;
 pub mod pulse;

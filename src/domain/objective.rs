@@ -13,10 +13,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::incident::Severity;
-use super::names::StepName;
+use super::metric::{MetricName, Sample, SampleLabels};
+use super::names::{ProbeName, ScheduleName, StepName};
 use super::outcome::{StepOutcome, Verdict};
 use super::tally::{Count, Counts};
-use super::time::Length;
+use super::time::{Length, Timestamp};
 
 /// The shortest window of an objective: the shortest stretch over which a burn rate is judged as a whole.
 pub const OVER_MIN: Duration = Duration::from_secs(3_600);
@@ -213,18 +214,17 @@ impl Objective {
         Self { goal, over, step, expected, alert, text }
     }
 
-    /// What a run says to it: bad or well, or nothing. Degraded counts as passed, and a run in which we could not look says
-    /// nothing. How long it took is known only of what passed: a refusal is quick, and no virtue. Where a run took too long only
+    /// What a run says to it: bad or well, or nothing. How long it took is known only of what passed: a refusal is quick, and no virtue. Where a run took too long only
     /// because we ourselves stood still, it says nothing either.
     pub fn weigh(&self, run: &Weighed<'_>) -> Option<bool> {
         match self.goal {
-            Goal::Success(_) | Goal::Errors(_) => run.failed,
+            Goal::Success(_) | Goal::Errors(_) => Some(run.failed),
             Goal::Within(_, limit) => {
                 let limit_ms = limit.as_secs_f64() * 1e3;
                 let (took_ms, stood_ms) = match &self.step {
                     None => {
                         let stood_ms = run.steps.iter().filter_map(|step| step.late_ms).sum();
-                        (run.failed.filter(|failed| !failed).map(|_| run.duration.as_secs_f64() * 1e3)?, stood_ms)
+                        ((!run.failed).then_some(run.duration.as_secs_f64() * 1e3)?, stood_ms)
                     }
                     Some(name) => {
                         let step = run.steps.iter().find(|step| step.name == *name && !step.cleanup)?;
@@ -292,11 +292,11 @@ impl fmt::Display for Objective {
     }
 }
 
-/// What an objective reads of a run.
+/// What an objective reads of a run in which we could look. Degraded counts as passed.
 #[derive(Clone, Copy, Debug)]
 pub struct Weighed<'a> {
-    /// Whether it failed; nothing where we could not look.
-    pub failed: Option<bool>,
+    /// Whether it failed.
+    pub failed: bool,
     /// How long its steps took.
     pub duration: Duration,
     /// The steps.
@@ -345,6 +345,82 @@ impl ErrorBudget {
     pub fn is_spent(&self) -> bool {
         self.spent as f64 > self.total
     }
+}
+
+/// How an objective stands for one probe.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// The schedule.
+    pub schedule: ScheduleName,
+    /// The probe.
+    pub probe: ProbeName,
+    /// The objective.
+    pub objective: Arc<Objective>,
+    /// What was counted over its window.
+    pub count: Count,
+    /// The burn rate over each of [`Self::STRETCHES`]; nothing where nothing was seen, or where the window is no longer.
+    pub burn: [Option<f64>; 3],
+    /// Whether all that the store has of the window is counted.
+    pub is_whole: bool,
+}
+
+impl Standing {
+    /// The stretches whose burn rates are told.
+    pub const STRETCHES: [Stretch; 3] = [Stretch::Hour1, Stretch::Hours6, Stretch::Days3];
+
+    /// How an objective stands.
+    pub fn of(
+        (schedule, probe): (&ScheduleName, &ProbeName),
+        objective: &Arc<Objective>,
+        counts: &Counts,
+        is_whole: bool,
+    ) -> Self {
+        let burn = Self::STRETCHES.map(|stretch| {
+            let is_part = stretch.length() < objective.over;
+            objective.burn_rate(counts.of(stretch)).filter(|_| is_part)
+        });
+        let (schedule, probe, objective) = (schedule.clone(), probe.clone(), Arc::clone(objective));
+        Self { schedule, probe, objective, count: counts.whole, burn, is_whole }
+    }
+
+    /// Whether it is met. While the store is still read, what more it has may only make it worse.
+    pub fn judgement(&self) -> Judgement {
+        match self.objective.judgement(self.count) {
+            Judgement::Met if !self.is_whole => Judgement::NotEnoughEvidence,
+            judgement => judgement,
+        }
+    }
+
+    /// Its metrics. What nobody saw has none.
+    pub fn samples(&self, at: Timestamp) -> Vec<Sample> {
+        let of_objective = SampleLabels {
+            probe: Some(self.probe.clone()),
+            schedule: Some(self.schedule.clone()),
+            step: self.objective.step.clone(),
+            objective: Some(Arc::clone(&self.objective.text)),
+            ..SampleLabels::default()
+        };
+        let sample = |name, value, also| {
+            let labels = SampleLabels { also, ..of_objective.clone() };
+            Sample { name, at, value, labels }
+        };
+        let Some(measured) = self.objective.goal.told(self.count) else { return Vec::new() };
+        let left = self.objective.budget(self.count).left();
+        let rates = Self::STRETCHES.into_iter().zip(self.burn).filter_map(|(stretch, rate)| {
+            Some(sample(MetricName::ObjectiveBurnRate, rate?, Some(("stretch", stretch.as_str()))))
+        });
+        let whole = [(MetricName::ObjectiveMeasured, measured), (MetricName::ObjectiveBudget, left)];
+        whole.into_iter().map(|(name, value)| sample(name, value, None)).chain(rates).collect()
+    }
+}
+
+/// How all objectives stood when they were last looked at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standings {
+    /// When; nothing before they were looked at.
+    pub at: Option<Timestamp>,
+    /// Each for each of its probes, by schedule and probe, as they are written.
+    pub standings: Vec<Standing>,
 }
 
 /// A stretch of time over which a burn rate is judged.
@@ -538,23 +614,22 @@ mod tests {
             version: None,
             cases: Vec::new(),
         };
-        let weigh = |objective: &Objective, failed: Option<bool>, ms: u64, steps: &[StepOutcome]| {
+        let weigh = |objective: &Objective, failed: bool, ms: u64, steps: &[StepOutcome]| {
             objective.weigh(&Weighed { failed, duration: Duration::from_millis(ms), steps })
         };
         let passed = |ms, late| step("b", Some(Verdict::Passed), ms, late);
-        assert_eq!(weigh(&whole, Some(false), 500, &[]), Some(false));
-        assert_eq!(weigh(&whole, Some(false), 501, &[]), Some(true));
-        assert_eq!(weigh(&whole, Some(true), 3, &[]), None, "that nobody answers is not quick");
-        assert_eq!(weigh(&whole, None, 900, &[]), None);
-        assert_eq!(weigh(&whole, Some(false), 700, &[passed(700.0, Some(300.0))]), None, "we stood still");
-        assert_eq!(weigh(&whole, Some(false), 900, &[passed(900.0, Some(300.0))]), Some(true), "it was slow without that too");
-        assert_eq!(weigh(&of_step, Some(true), 900, &[passed(400.0, None)]), Some(false), "another step failed");
-        assert_eq!(weigh(&of_step, Some(false), 900, &[passed(600.0, None)]), Some(true));
-        assert_eq!(weigh(&of_step, Some(false), 900, &[passed(600.0, Some(200.0))]), None);
-        assert_eq!(weigh(&of_step, Some(false), 900, &[step("b", None, 0.0, None)]), None, "it was skipped");
-        assert_eq!(weigh(&of_step, Some(false), 900, &[step("a", Some(Verdict::Passed), 600.0, None)]), None);
+        assert_eq!(weigh(&whole, false, 500, &[]), Some(false));
+        assert_eq!(weigh(&whole, false, 501, &[]), Some(true));
+        assert_eq!(weigh(&whole, true, 3, &[]), None, "that nobody answers is not quick");
+        assert_eq!(weigh(&whole, false, 700, &[passed(700.0, Some(300.0))]), None, "we stood still");
+        assert_eq!(weigh(&whole, false, 900, &[passed(900.0, Some(300.0))]), Some(true), "it was slow without that too");
+        assert_eq!(weigh(&of_step, true, 900, &[passed(400.0, None)]), Some(false), "another step failed");
+        assert_eq!(weigh(&of_step, false, 900, &[passed(600.0, None)]), Some(true));
+        assert_eq!(weigh(&of_step, false, 900, &[passed(600.0, Some(200.0))]), None);
+        assert_eq!(weigh(&of_step, false, 900, &[step("b", None, 0.0, None)]), None, "it was skipped");
+        assert_eq!(weigh(&of_step, false, 900, &[step("a", Some(Verdict::Passed), 600.0, None)]), None);
         let errors = objective(Goal::Errors("1%".parse().unwrap()), 0);
-        assert_eq!([Some(true), Some(false), None].map(|failed| weigh(&errors, failed, 1, &[])), [Some(true), Some(false), None]);
+        assert_eq!([true, false].map(|failed| weigh(&errors, failed, 1, &[])), [Some(true), Some(false)]);
     }
 
     #[test]

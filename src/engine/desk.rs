@@ -3,13 +3,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::dispatcher::{Acted, Notice, Silenced};
 use super::ledger::acts::{Act, ActError};
 use super::ledger::silences::Silencing;
 use crate::domain::incident::IncidentId;
 use crate::domain::names::ChannelName;
+use crate::domain::objective::Standings;
 use crate::domain::quiet::SilenceError;
 use crate::domain::time::Timestamp;
 use crate::ports::{KnownReply, Outbox, Redrive, Redriven, Replies, Reply, StoreError, Undelivered};
@@ -48,6 +49,8 @@ pub struct Inside {
     pub replies: Arc<dyn Replies>,
     /// Wakes the deliverer.
     pub wake: Arc<Notify>,
+    /// How objectives stand.
+    pub standings: watch::Receiver<Arc<Standings>>,
 }
 
 impl Desk {
@@ -94,6 +97,11 @@ impl Desk {
     /// Remembers what a receiver said of an incident.
     pub async fn remember(&self, channel: &ChannelName, reply: &Reply, incident: &IncidentId) -> Result<(), DeskError> {
         Ok(self.inside()?.replies.remember(channel, reply, incident).await?)
+    }
+
+    /// How objectives stood at the last look.
+    pub fn standings(&self) -> Result<Arc<Standings>, DeskError> {
+        Ok(Arc::clone(&self.inside()?.standings.borrow()))
     }
 
     fn inside(&self) -> Result<&Inside, DeskError> {

@@ -19,6 +19,7 @@ use super::vitals::{Part, Vitals};
 use crate::domain::figures::{self, Milestone};
 use crate::domain::incident::{Incident, IncidentId, Moment};
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
+use crate::domain::past::PastRuns;
 use crate::domain::quiet::{Silence, SilenceError};
 use crate::domain::text::harmless;
 use crate::domain::time::{Monotonic, Timestamp, between, clock};
@@ -74,6 +75,13 @@ pub enum Notice {
         what: Silencing,
         /// Is answered after the commit.
         answer: oneshot::Sender<Result<Silenced, SilenceError>>,
+    },
+    /// The store says what was before, of which objectives ask.
+    Past {
+        /// Which question it answers.
+        number: u64,
+        /// What was.
+        past: PastRuns,
     },
 }
 
@@ -168,6 +176,7 @@ impl Dispatcher {
                 () = self.clock.sleep_until(wake_at) => {}
             }
             self.ledger.catch_up(self.clock.now(), &mut self.unrecorded);
+            told.extend(self.ledger.take_samples());
             self.commit(&mut outage).await;
             if let Some(answer) = answer {
                 answer(outage.is_none());
@@ -231,6 +240,10 @@ impl Dispatcher {
             Notice::Silence { what, answer } => {
                 let done = self.ledger.silence(what, now, &mut self.unrecorded);
                 Some(Box::new(move |recorded| drop(answer.send(done.map(|silence| Silenced { silence, recorded })))))
+            }
+            Notice::Past { number, past } => {
+                self.ledger.take_past(number, &past);
+                None
             }
         }
     }

@@ -5,8 +5,8 @@
 //! [`telling`] whom an incident is told to and when again, [`quiet`] why nobody is told, [`looks`] which probes that are
 //! needed are looked at first, [`flapping`] what comes and goes too often to be told each time, [`open`] how incidents are
 //! found, [`silences`] what people want to be quiet, [`versions`] and [`changes`] what changed before it, [`diagnosis`] what
-//! is looked at because it opened, [`acts`] what people do about it, and [`post_mortems`] what is still to be done when it is
-//! over.
+//! is looked at because it opened, [`acts`] what people do about it, [`post_mortems`] what is still to be done when it is
+//! over, and [`objectives`] what is promised of many runs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use std::time::Duration;
 use self::changes::Lately;
 use self::diagnosis::Waiting;
 use self::looks::Looks;
+use self::objectives::Objectives;
 use self::open::Open;
 use self::rechecks::Rechecks;
 use super::plan::Plan;
@@ -25,7 +26,7 @@ use crate::domain::flapping::{Edge, Flap};
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
 use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Rule, Transition, judge};
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
-use crate::domain::outcome::{Cause, Extra, Run, Verdict};
+use crate::domain::outcome::{Cause, Extra, Run, RunId, Verdict};
 use crate::domain::quiet::{Reason, Silence};
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, between, clock, later, words};
@@ -36,6 +37,7 @@ pub mod changes;
 pub mod diagnosis;
 pub mod flapping;
 pub mod looks;
+pub mod objectives;
 pub mod open;
 pub mod post_mortems;
 pub mod quiet;
@@ -70,6 +72,7 @@ pub struct Ledger {
     #[cfg(test)]
     weighed: std::sync::atomic::AtomicUsize,
     looks: Looks,
+    objectives: Objectives,
 }
 
 /// A process that starts has seen nothing yet, so nobody is told for this long of what was open before it,
@@ -111,6 +114,7 @@ impl Ledger {
             #[cfg(test)]
             weighed: std::sync::atomic::AtomicUsize::new(0),
             looks: Looks::default(),
+            objectives: Objectives::default(),
         };
         ledger.looked = Some(looked).filter(|_| !ledger.open.is_empty());
         ledger.take(plan, now, commit);
@@ -134,8 +138,9 @@ impl Ledger {
         self.take_reload(&plan, now, commit);
         self.plan = plan;
         self.looks.take(&self.plan);
+        self.take_objectives(now);
         let gone: BTreeSet<AlertKey> =
-            self.states.keys().filter(|key| judged(&self.plan, key).is_none()).cloned().collect();
+            self.states.keys().filter(|key| !is_judged(&self.plan, key)).cloned().collect();
         for key in gone {
             self.states.remove(&key);
             commit.forget(key);
@@ -170,6 +175,7 @@ impl Ledger {
     /// Takes in one run: its verdict moves the states, the states move the incidents, the incidents are told.
     pub fn take_run(&mut self, mut run: Run, now: Timestamp, commit: &mut Commit) {
         self.take_versions(&run, commit);
+        self.objectives.take_run(&run);
         let plan = Arc::clone(&self.plan);
         let bundle = run.bundle.take();
         // Ended because we are told to stop, it saw nothing: what waits for it is asked for again by the next process.
@@ -205,7 +211,8 @@ impl Ledger {
             }
             match self.edge(&key, &policy.flapping, transition, aspect.bad(&run.verdict), now, commit) {
                 Edge::Stands(Transition::Fired { since }) | Edge::Begins(Transition::Fired { since }) => {
-                    self.fired(&key, rule.severity, since, &run, now, commit);
+                    let sight = Sight { run: &run.id, verdict: &run.verdict };
+                    self.fired(&key, rule.severity, since, sight, now, commit);
                 }
                 Edge::Stands(Transition::Recovered) | Edge::Begins(Transition::Recovered) | Edge::Over => {
                     self.recovered(&key, now, commit);
@@ -256,12 +263,13 @@ impl Ledger {
         key: &AlertKey,
         severity: Severity,
         since: Timestamp,
-        run: &Run,
+        sight: Sight<'_>,
         now: Timestamp,
         commit: &mut Commit,
     ) {
+        let Sight { run, verdict } = sight;
         let of = (key.probe.clone(), key.aspect);
-        let failures = run.verdict.failures().to_vec();
+        let failures = verdict.failures().to_vec();
         if let Some(mut incident) = self.open.remove(&of) {
             incident.firing.insert(key.schedule.clone(), severity);
             if !incident.schedules.contains(&key.schedule) {
@@ -271,13 +279,7 @@ impl Ledger {
             commit.moments.push(moment(&incident, now, "joined", format!("{} is firing too", key.schedule)));
             self.mark_flapping(&mut incident, key, now, commit);
             if severity > incident.severity {
-                let before = incident.severity;
-                commit.moments.push(moment(&incident, now, "raised", format!("{before} becomes {severity}")));
-                if let Some(taken) = incident.rise(severity, self.is_stricter(severity, before)) {
-                    let text = format!("{} took it on as {before}", taken.by);
-                    commit.moments.push(moment(&incident, now, "unacknowledged", text));
-                }
-                self.tell_opened(&mut incident, now, commit);
+                self.raise(&mut incident, severity, now, commit);
             }
             self.set_due(&mut incident, now);
             commit.put_incident(incident.clone());
@@ -298,7 +300,7 @@ impl Ledger {
                 key.probe.clone(),
                 key.aspect,
                 severity,
-                run.id.clone(),
+                run.clone(),
                 now,
             )
         };
@@ -306,7 +308,7 @@ impl Ledger {
         incident.changes = changes.iter().map(|(at, _, change)| format!("{change} at {}", clock(*at))).collect();
         commit.moments.extend(changes.into_iter().map(|(at, what, change)| moment(&incident, at, what, change)));
         self.lately.take_opening(&incident.probe, now);
-        commit.moments.push(moment(&incident, since, run.verdict.word(), first_words(&run.verdict)));
+        commit.moments.push(moment(&incident, since, verdict.word(), first_words(verdict)));
         commit.moments.push(moment(&incident, now, "opened", format!("{severity}, by {}", key.schedule)));
         self.mark_flapping(&mut incident, key, now, commit);
         self.mark(&mut incident, now, commit);
@@ -314,6 +316,17 @@ impl Ledger {
         self.diagnose(&incident, now);
         commit.put_incident(incident.clone());
         self.open.insert(of, incident);
+    }
+
+    /// Lets an incident rise, and tells it.
+    fn raise(&mut self, incident: &mut Incident, severity: Severity, now: Timestamp, commit: &mut Commit) {
+        let before = incident.severity;
+        commit.moments.push(moment(incident, now, "raised", format!("{before} becomes {severity}")));
+        if let Some(taken) = incident.rise(severity, self.is_stricter(severity, before)) {
+            let text = format!("{} took it on as {before}", taken.by);
+            commit.moments.push(moment(incident, now, "unacknowledged", text));
+        }
+        self.tell_opened(incident, now, commit);
     }
 
     /// Whether somebody is to take on what has the one severity sooner than what has the other: only then whoever has it asks
@@ -379,6 +392,21 @@ fn watched<'a>(plan: &'a Plan, schedule: &ScheduleName, probe: &ProbeName) -> Op
 /// The rule by which a state is judged; none where nothing feeds it any more.
 fn judged<'a>(plan: &'a Plan, key: &AlertKey) -> Option<&'a Rule> {
     watched(plan, &key.schedule, &key.probe)?.1.rule(key.aspect)
+}
+
+/// Whether something feeds a state: the runs that are judged, or an objective that somebody wants to hear of.
+fn is_judged(plan: &Plan, key: &AlertKey) -> bool {
+    if key.aspect != Aspect::Burning {
+        return judged(plan, key).is_some();
+    }
+    let schedule = plan.schedules.get(&key.schedule).filter(|schedule| schedule.has(&key.probe));
+    schedule.is_some_and(|schedule| plan.objectives(schedule, &key.probe).any(|objective| objective.alert.is_some()))
+}
+
+/// The run that made something fire, and what it says.
+struct Sight<'a> {
+    run: &'a RunId,
+    verdict: &'a Verdict,
 }
 
 fn moment(incident: &Incident, at: Timestamp, what: &str, text: String) -> Moment {

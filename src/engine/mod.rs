@@ -8,6 +8,7 @@
 //! | [`deliverer`] | nothing | the wake | asks the store what is due; attempts → notifiers |
 //! | [`janitor`] | debts: cleanups that are owed | debts of runs | cleanups, erased debts → store |
 //! | [`fanout`] | a publisher each | samples | publishers |
+//! | [`recall`] | nothing | what objectives ask about the past | asks the store; runs that were → dispatcher |
 //! | [`heart`] | nothing | how the loops stand | a sample each minute, pings → whoever looks after us |
 //!
 //! [`pulses`] has no task: the web brings it the pings of jobs elsewhere, and probers ask it. Nor has the [`desk`], to which
@@ -32,6 +33,7 @@ pub mod plan;
 pub mod playback;
 pub mod progress;
 pub mod pulses;
+pub mod recall;
 pub mod records;
 pub mod runner;
 pub mod scheduler;

@@ -36,6 +36,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
     include_str!("migrations/0009.sql"),
+    include_str!("migrations/0010.sql"),
 ];
 
 /// The version that this program works with.
@@ -79,7 +80,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [9, i64::from(super::APPLICATION_ID), 2, 14];
+        let expected = [10, i64::from(super::APPLICATION_ID), 2, 14];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);

@@ -42,6 +42,7 @@ impl Ledger {
         }
         self.open.stir_quiet_that_is_due(now);
         self.ask_looks(now);
+        self.look_at_objectives(now, commit);
         self.reconsider_quiet(now, commit);
         self.tell_who_was_missed(now, commit);
         self.remind_of_post_mortems(now, commit);

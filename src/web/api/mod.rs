@@ -12,6 +12,7 @@
 
 pub mod answers;
 pub mod bodies;
+pub mod objectives;
 pub mod pagerduty;
 pub mod routes;
 
