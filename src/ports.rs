@@ -240,12 +240,13 @@ impl Known {
             _ => true,
         };
         let of_objective = match (&labels.schedule, &labels.objective) {
-            (Some(schedule), Some(objective)) => {
-                self.objectives.contains(&(schedule.clone(), Arc::clone(objective)))
-            }
+            (Some(schedule), Some(objective)) => self.objectives.contains(&(schedule.clone(), Arc::clone(objective))),
             _ => true,
         };
-        of_round && of_step && of_objective && labels.channel.as_ref().is_none_or(|channel| self.channels.contains(channel))
+        of_round
+            && of_step
+            && of_objective
+            && labels.channel.as_ref().is_none_or(|channel| self.channels.contains(channel))
     }
 }
 

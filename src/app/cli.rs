@@ -10,8 +10,8 @@ use super::answer::{Answer, Stop};
 use super::demo::shop::Breakage;
 use super::threads::block_on;
 use super::{
-    ack, daemon, deliveries, demo, drill, health, incidents, logs, note, notify, once, routes, schema, silence,
-    slo, validate, wiring,
+    ack, daemon, deliveries, demo, drill, health, incidents, logs, note, notify, once, routes, schema, silence, slo,
+    validate, wiring,
 };
 use crate::domain::time::{Length, Timestamp};
 

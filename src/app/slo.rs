@@ -11,7 +11,7 @@ use crate::config::load::Surroundings;
 use crate::domain::names::glob;
 use crate::domain::objective::{Judgement, Standing};
 use crate::domain::text::{harmless, thousands};
-use crate::domain::time::{Length, clock};
+use crate::domain::time::clock;
 use crate::web::api::objectives::{ObjectiveBody, Objectives};
 
 /// Which objectives.
@@ -52,7 +52,9 @@ pub async fn slo(directory: PathBuf, surroundings: Surroundings, what: SloArgume
 
 fn lines(known: &Objectives) -> Vec<String> {
     if known.objectives.is_empty() {
-        return vec![if known.at.is_some() { "no schedule has an objective" } else { "nobody has looked yet" }.to_owned()];
+        return vec![
+            if known.at.is_some() { "no schedule has an objective" } else { "nobody has looked yet" }.to_owned(),
+        ];
     }
     let mut lines: Vec<String> = Vec::new();
     let mut of = None;
@@ -72,21 +74,19 @@ fn lines(known: &Objectives) -> Vec<String> {
     if known.objectives.iter().any(|objective| objective.limit_ms.is_some()) {
         lines.push("Of times it is measured which share of the runs was within the limit.".to_owned());
     }
-    let at = known.at.map(|at| format!(" At {}.", clock(at))).unwrap_or_default();
-    lines.push(format!("1h, 6h, 3d: how many times too quickly the error budget went.{at}"));
+    lines.push("1h, 6h, 3d: how many times too quickly the error budget went.".to_owned());
+    lines.extend(known.at.map(|at| format!("Looked at {}.", clock(at))));
     lines
 }
 
 /// A line of the table, of 79 characters where nothing in it is too long.
 fn row([objective, over, measured, left, hour, six, three, verdict]: [&str; 8]) -> String {
-    let line = format!(
-        "  {objective:<17} {over:<4} {measured:>9} {left:>6} {hour:>5} {six:>5} {three:>5}  {verdict}"
-    );
+    let line = format!("  {objective:<17} {over:<4} {measured:>9} {left:>6} {hour:>5} {six:>5} {three:>5}  {verdict}");
     line.trim_end().to_owned()
 }
 
 fn of_one(objective: &ObjectiveBody) -> Vec<String> {
-    let over = Length(std::time::Duration::from_secs(objective.over_seconds)).to_string();
+    let over = window(objective.over_seconds);
     let measured = objective.measured.map_or_else(|| "-".to_owned(), percent);
     let left = format!("{:.0} %", objective.budget_left * 100.0);
     let rate = |stretch: &str| objective.burn.get(stretch).map_or_else(|| "-".to_owned(), |rate| times(*rate));
@@ -122,10 +122,17 @@ fn percent(share: f64) -> String {
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     // What is not all must not look so.
     match text {
-        "100" if share < 1.0 => "> 99.999 %".to_owned(),
-        "0" if share > 0.0 => "< 0.001 %".to_owned(),
+        "100" if share < 1.0 => ">99.999 %".to_owned(),
+        "0" if share > 0.0 => "<0.001 %".to_owned(),
         text => format!("{text} %"),
     }
+}
+
+/// A window as people write it, in one unit.
+fn window(seconds: u64) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
+    let fitting = units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit));
+    fitting.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
 }
 
 fn times(rate: f64) -> String {
@@ -181,15 +188,16 @@ mod tests {
         for (share, text) in [
             (1.0, "100 %"),
             (0.999_884, "99.988 %"),
-            (0.999_999_9, "> 99.999 %"),
+            (0.999_999_9, ">99.999 %"),
             (0.5, "50 %"),
             (0.987_6, "98.8 %"),
             (0.000_45, "0.045 %"),
-            (0.000_001, "< 0.001 %"),
+            (0.000_001, "<0.001 %"),
             (0.0, "0 %"),
         ] {
             assert_eq!(percent(share), text);
         }
+        assert_eq!([2_592_000, 5_400, 7_200, 3_661].map(window), ["30d", "90m", "2h", "3661s"]);
         assert_eq!([0.0, 14.44, 166.7, 2_000.0].map(times), ["0.0", "14.4", "167", "2000"]);
     }
 

@@ -129,7 +129,8 @@ pub fn objectives(written: &[Node], known: &Known<'_>, problems: &mut Problems) 
             of(other) == of(&objective)
         };
         if let Some((_, first)) = made.iter().find(|(other, _)| is_same(other)) {
-            let message = format!("there are two objectives of `{}` over {}", objective.goal.key(), Length(objective.over));
+            let message =
+                format!("there are two objectives of `{}` over {}", objective.goal.key(), Length(objective.over));
             problems.push(Problem::error(node.span.clone(), message).with_also(first.clone(), "the first one"));
             continue;
         }
@@ -160,9 +161,12 @@ fn objective(raw: &RawObjective, node: &Node, known: &Known<'_>, problems: &mut 
     let objective = Objective::new(goal, over, step, expected, alert);
     if expected < objective.needed() {
         let (needed, expected, schedule) = (thousands(objective.needed()), thousands(expected), known.schedule);
-        let message =
-            format!("`{goal}` takes {needed} runs until it can be told, and `{schedule}` has {expected} in {}", Length(over));
-        problems.warning(at, message).help = Some("write a longer `over`, a milder goal, or run it more often".to_owned());
+        let message = format!(
+            "`{goal}` takes {needed} runs until it can be told, and `{schedule}` has {expected} in {}",
+            Length(over)
+        );
+        problems.warning(at, message).help =
+            Some("write a longer `over`, a milder goal, or run it more often".to_owned());
     } else if over > known.retention {
         let message = format!(
             "the objective looks back on {}, and runs are kept for {}: after a restart it knows no more",
@@ -188,7 +192,7 @@ fn goal(raw: &RawObjective, node: &Node, problems: &mut Problems) -> Option<(Goa
     let goals: Vec<_> = success.into_iter().chain(errors).chain(within).collect();
     let Some((goal, at)) = goals.first() else {
         // What is there and wrong was reported.
-        if !["success", "errors", "p50", "p95", "p99"].iter().any(|key| node.get(key).is_some()) {
+        if node.entries().iter().all(|entry| ["over", "step", "alert"].contains(&entry.key.text.as_str())) {
             problems.error(node.span.clone(), "the objective has no goal").help =
                 Some("write `success: 99.95%`, `errors: 0.1%`, `p50`, `p95` or `p99: 500ms` in it".to_owned());
         }

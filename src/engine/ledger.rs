@@ -139,8 +139,7 @@ impl Ledger {
         self.plan = plan;
         self.looks.take(&self.plan);
         self.take_objectives(now);
-        let gone: BTreeSet<AlertKey> =
-            self.states.keys().filter(|key| !is_judged(&self.plan, key)).cloned().collect();
+        let gone: BTreeSet<AlertKey> = self.states.keys().filter(|key| !is_judged(&self.plan, key)).cloned().collect();
         for key in gone {
             self.states.remove(&key);
             commit.forget(key);

@@ -119,7 +119,11 @@ impl Plan {
     }
 
     /// The objectives of a schedule for one of its probes: those of a step only where that step is.
-    pub fn objectives<'a>(&'a self, schedule: &'a Schedule, probe: &ProbeName) -> impl Iterator<Item = &'a Arc<Objective>> {
+    pub fn objectives<'a>(
+        &'a self,
+        schedule: &'a Schedule,
+        probe: &ProbeName,
+    ) -> impl Iterator<Item = &'a Arc<Objective>> {
         let probe = self.probes.get(probe);
         let has = move |step: &StepName| probe.is_some_and(|probe| probe.steps.iter().any(|own| own.name == *step));
         schedule.objectives.iter().filter(move |objective| objective.step.as_ref().is_none_or(has))

@@ -15,7 +15,6 @@ pub fn latency(milliseconds: f64) -> String {
     }
 }
 
-
 /// `1 probe`, `12 probes`.
 pub fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };

@@ -161,8 +161,7 @@ impl Objectives {
                 self.rounds.entry(schedule.name.clone()).or_default().insert(name.clone(), round);
             }
         }
-        let question =
-            Question { number: self.number, from: earlier(now, over), until: now, rounds: asked };
+        let question = Question { number: self.number, from: earlier(now, over), until: now, rounds: asked };
         self.question.send_replace((!question.rounds.is_empty()).then(|| Arc::new(question)));
         self.look_at = None;
         if self.rounds.is_empty() {

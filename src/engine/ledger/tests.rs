@@ -14,6 +14,7 @@ use crate::engine::scheduler::extras::Refusal;
 use crate::engine::testing::{at, plan_of, schedule_of};
 
 mod explaining;
+mod objectives;
 
 fn name(text: &str) -> ProbeName {
     ProbeName::parse(text).unwrap()

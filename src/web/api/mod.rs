@@ -6,6 +6,7 @@
 //! | [`answers`] | how bodies are read, and how everything is answered: JSON, without secrets |
 //! | [`bodies`] | the shapes of what is read and answered, for whoever asks too |
 //! | `incidents`, `silences`, `deliveries` | what is asked of each |
+//! | [`objectives`] | how they stand |
 //! | [`pagerduty`] | what PagerDuty says of its own accord |
 //!
 //! Whoever changes something is answered after the commit; where the store rests it holds all the same, and the answer is 202.
