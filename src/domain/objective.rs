@@ -239,6 +239,11 @@ impl Objective {
     }
 
     /// How many runs without a bad one it takes until they can tell: fewer leave more possible than is allowed.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is positive, and three millions at most"
+    )]
     pub fn needed(&self) -> u64 {
         let allowed = self.goal.allowed().fraction();
         ((1.0 - CONFIDENCE).ln() / (1.0 - allowed).ln()).ceil() as u64

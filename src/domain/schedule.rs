@@ -186,10 +186,12 @@ impl Cadence {
     /// How many slots there are in a length of time. Those of a cron line are counted over the last month of it at the most.
     pub fn runs_within(&self, length: Duration, now: Timestamp) -> u64 {
         let counted = length.min(Duration::from_secs(31 * DAY));
-        let slots = self.count(super::time::earlier(now, counted), now, u64::MAX);
         match self {
             Self::Every(period) => length.as_secs() / period.as_secs().max(1),
-            Self::Cron { .. } => (slots as f64 * (length.as_secs_f64() / counted.as_secs_f64())).round() as u64,
+            Self::Cron { .. } => {
+                let slots = self.count(super::time::earlier(now, counted), now, u64::MAX);
+                slots * length.as_secs() / counted.as_secs().max(1)
+            }
         }
     }
 

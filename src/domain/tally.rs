@@ -153,10 +153,11 @@ impl Ring {
         let last = now.div_euclid(self.slice);
         let slices = i64::try_from(length.as_secs()).unwrap_or(i64::MAX) / self.slice;
         let first = last.saturating_sub(slices.min(self.length() - 1)).max(self.newest - self.length() + 1);
-        for number in first..=last.min(self.newest) {
-            let (runs, bad) = self.slices[self.place(number)];
-            count.runs += u64::from(runs);
-            count.bad += u64::from(bad);
+        let wanted = usize::try_from(last.min(self.newest) - first + 1).unwrap_or(0);
+        let (before, after) = self.slices.split_at(self.place(first));
+        for (runs, bad) in after.iter().chain(before).take(wanted) {
+            count.runs += u64::from(*runs);
+            count.bad += u64::from(*bad);
         }
         count
     }

@@ -403,6 +403,7 @@ fn is_judged(plan: &Plan, key: &AlertKey) -> bool {
 }
 
 /// The run that made something fire, and what it says.
+#[derive(Clone, Copy)]
 struct Sight<'a> {
     run: &'a RunId,
     verdict: &'a Verdict,

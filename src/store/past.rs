@@ -10,6 +10,9 @@ use crate::domain::time::Timestamp;
 /// How many runs are looked at for one part; some 10 ms. Those that started in the same microsecond are in one part.
 const PART_MAX: usize = 10_000;
 
+/// For how many a run counts whose steps are read as well.
+const DETAIL_COST: usize = 20;
+
 const SELECT: &str = "SELECT rowid AS place, started_at, schedule, probe, duration, verdict FROM runs
      WHERE started_at >= ?1 AND started_at < ?2 AND schedule IS NOT NULL AND extra IS NULL
      ORDER BY started_at";
@@ -27,8 +30,10 @@ pub fn past(connection: &Connection, question: &Question, from: Timestamp) -> Re
             past.next = Some(instant(row, "started_at")?);
             break;
         }
-        (seen, last) = (seen + 1, Some(started_at));
-        past.runs.extend(run(row, question, &mut detail)?);
+        let run = run(row, question, &mut detail)?;
+        let has_detail = run.as_ref().is_some_and(|run| run.detail.is_some());
+        (seen, last) = (seen + if has_detail { DETAIL_COST } else { 1 }, Some(started_at));
+        past.runs.extend(run);
     }
     Ok(past)
 }

@@ -19,7 +19,7 @@ use crate::domain::objective::{BurnRule, Objective, Standing, Standings, Weighed
 use crate::domain::outcome::{Failure, FailureKind, Run, RunId, Verdict};
 use crate::domain::past::{Detail, PastRun, PastRuns, Question};
 use crate::domain::quiet::MaintenanceWindow;
-use crate::domain::tally::{Counts, Tally};
+use crate::domain::tally::{Count, Counts, Tally};
 use crate::domain::time::{Length, Timestamp, earlier, later};
 use crate::engine::plan::Plan;
 use crate::engine::runner::new_id;
@@ -30,6 +30,9 @@ const LOOK: Duration = Duration::from_secs(60);
 
 /// After so many looks a metric is told again though it is the same: a publisher may have had no room for it.
 const TOLD_AGAIN: u64 = 60;
+
+/// More metrics than this are not told at once: publishers have little room, and the rest goes with the next look.
+const TOLD_MAX: usize = 20_000;
 
 /// The objectives of the plan.
 pub struct Objectives {
@@ -70,8 +73,11 @@ struct Round {
     /// A process before this one, or a configuration before this one, knew which rules held.
     is_restored: bool,
     /// What was last said of what burns.
-    said: Vec<(Arc<str>, usize)>,
+    said: Said,
 }
+
+/// The objectives that burn, each with how much that matters.
+type Said = Vec<(Arc<str>, Severity)>;
 
 /// An objective with what it has counted.
 struct Kept {
@@ -83,8 +89,8 @@ struct Kept {
     awaited: Option<u64>,
     /// Which rules hold.
     burning: [bool; 3],
-    /// What its metrics were.
-    told: Option<Vec<f64>>,
+    /// What its metrics are made of, as they were last told.
+    told: Option<(Count, [Option<f64>; 3])>,
 }
 
 /// A maintenance window, and whether it is open in the stretch of time that was looked at last. Runs come in the order of
@@ -225,17 +231,18 @@ fn count(round: &mut Round, windows: &mut [Opening], heard: &Heard<'_>, wants: i
 struct Burning {
     severity: Severity,
     failures: Vec<Failure>,
-    /// Which objectives, each with the gravest rule that holds.
-    which: Vec<(Arc<str>, usize)>,
+    which: Said,
     last_bad: Option<RunId>,
 }
 
 impl Round {
-    /// What burns; nothing is known of it while the store is still read.
-    fn burning(&mut self, counts: &[Counts]) -> Option<Option<Burning>> {
-        if self.kept.iter().any(|kept| kept.awaited.is_some()) {
-            return None;
-        }
+    /// Whether all that was before is counted.
+    fn is_whole(&self) -> bool {
+        self.kept.iter().all(|kept| kept.awaited.is_none())
+    }
+
+    /// What burns.
+    fn burning(&mut self, counts: &[Counts]) -> Option<Burning> {
         let is_restored = std::mem::take(&mut self.is_restored);
         let mut found: Option<Burning> = None;
         for (kept, counts) in self.kept.iter_mut().zip(counts) {
@@ -248,19 +255,19 @@ impl Round {
                 let held = before[place] || (is_restored && could());
                 kept.burning[place] = objective.burns(rule, counts, alert.failures, held);
             }
-            let gravest = objective.rules().find(|(place, _)| kept.burning[*place]);
-            let Some((place, rule)) = gravest else { continue };
+            let Some((_, rule)) = objective.rules().find(|(place, _)| kept.burning[*place]) else { continue };
+            let severity = alert.severity(rule);
             let burning = found.get_or_insert_with(|| Burning {
-                severity: alert.severity(rule),
+                severity,
                 failures: Vec::new(),
                 which: Vec::new(),
                 last_bad: self.last_bad.clone(),
             });
-            burning.severity = burning.severity.max(alert.severity(rule));
+            burning.severity = burning.severity.max(severity);
             burning.failures.push(failure(&objective, rule, counts));
-            burning.which.push((Arc::clone(&objective.text), place));
+            burning.which.push((Arc::clone(&objective.text), severity));
         }
-        Some(found)
+        found
     }
 }
 
@@ -320,16 +327,17 @@ impl Ledger {
                     let standing = Standing::of((schedule, probe), &kept.objective, counts, is_whole);
                     // Each in its turn, so that not all are told again at once.
                     let is_again = (objectives.looks + standings.len() as u64).is_multiple_of(TOLD_AGAIN);
-                    let samples = standing.samples(now);
-                    let values: Vec<_> = samples.iter().map(|sample| sample.value).collect();
-                    if is_whole && (is_again || kept.told.as_ref() != Some(&values)) {
-                        objectives.samples.extend(samples);
-                        kept.told = Some(values);
+                    let telling = Some((standing.count, standing.burn));
+                    if is_whole && objectives.samples.len() < TOLD_MAX && (is_again || kept.told != telling) {
+                        objectives.samples.extend(standing.samples(now));
+                        kept.told = telling;
                     }
                     standings.push(standing);
                 }
                 let key = AlertKey { schedule: schedule.clone(), probe: probe.clone(), aspect: Aspect::Burning };
-                if let Some(burning) = round.burning(&counts) {
+                // Nobody is told of what may look otherwise in a moment.
+                if round.is_whole() {
+                    let burning = round.burning(&counts);
                     self.take_burning(&key, burning, &mut round.said, now, commit);
                 }
             }
@@ -344,11 +352,13 @@ impl Ledger {
         &mut self,
         key: &AlertKey,
         burning: Option<Burning>,
-        said: &mut Vec<(Arc<str>, usize)>,
+        said: &mut Said,
         now: Timestamp,
         commit: &mut Commit,
     ) {
         let was_firing = matches!(self.states.get(key), Some(AlertState::Firing { .. }));
+        let incident = self.open.get(&(key.probe.clone(), key.aspect));
+        let known = incident.and_then(|incident| incident.firing.get(&key.schedule)).copied();
         let Some(Burning { severity, failures, which, last_bad }) = burning else {
             if was_firing {
                 said.clear();
@@ -366,13 +376,14 @@ impl Ledger {
             let run = last_bad.unwrap_or_else(|| RunId(Arc::from(new_id(now).as_str())));
             let verdict = Verdict::Failed(failures);
             self.fired(key, severity, now, Sight { run: &run, verdict: &verdict }, now, commit);
-        } else if *said != which {
+        } else if *said != which && !(said.is_empty() && known == Some(severity)) {
+            // What a process before this one said is in the incident.
             self.burns_otherwise(key, severity, failures, now, commit);
         }
         *said = which;
     }
 
-    /// Another objective burns than before, or by another rule.
+    /// Another objective burns than before, or one burns more or less gravely.
     fn burns_otherwise(
         &mut self,
         key: &AlertKey,

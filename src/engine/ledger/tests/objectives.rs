@@ -8,8 +8,8 @@ use crate::domain::schedule::Cadence;
 use crate::domain::tally::Count;
 use crate::domain::time::earlier;
 
-fn alert() -> Option<BurnAlert> {
-    Some(BurnAlert { severity: Severity::P2, slow: Severity::P4, failures: FAILURES_MIN })
+fn alert() -> BurnAlert {
+    BurnAlert { severity: Severity::P2, slow: Severity::P4, failures: FAILURES_MIN }
 }
 
 fn success(share: &str, expected: u64, alert: Option<BurnAlert>) -> Arc<Objective> {
@@ -24,7 +24,7 @@ fn tier(every: &str, objectives: Vec<Arc<Objective>>) -> Plan {
 
 /// A month of five minutes is 8,640 runs, of which 4.3 may fail.
 fn promised() -> Story {
-    let mut story = Story::of(tier("5m", vec![success("99.95%", 8_640, alert())]));
+    let mut story = Story::of(tier("5m", vec![success("99.95%", 8_640, Some(alert()))]));
     story.remember(Vec::new());
     story
 }
@@ -116,7 +116,7 @@ fn it_is_over_when_the_short_stretch_is_well_and_what_burns_slowly_goes_on_milde
 #[test]
 fn what_burned_slowly_rises_when_it_burns_quickly() {
     // Of a hundred runs one may fail: one in fifty is twice as many, and neither of the fast rules.
-    let mut story = Story::of(tier("1m", vec![success("99%", 43_200, alert())]));
+    let mut story = Story::of(tier("1m", vec![success("99%", 43_200, Some(alert()))]));
     story.remember(Vec::new());
     story.every(1, &format!("x{}x{}x", ".".repeat(80), ".".repeat(80)));
     let told = story.heard();
@@ -134,9 +134,9 @@ fn two_objectives_that_burn_are_one_incident_that_names_both() {
         Duration::from_secs(7 * 86_400),
         None,
         2_016,
-        alert(),
+        Some(alert()),
     ));
-    let mut story = Story::of(tier("5m", vec![success("99.95%", 8_640, alert()), errors]));
+    let mut story = Story::of(tier("5m", vec![success("99.95%", 8_640, Some(alert())), errors]));
     story.remember(Vec::new()).every(5, "xxx");
     assert_eq!(story.heard().len(), 1);
     let texts = |story: &Story| -> Vec<_> {
@@ -183,7 +183,7 @@ fn what_is_planned_off_the_slots_or_not_seen_is_no_evidence() {
 fn the_store_is_asked_once_and_nothing_is_counted_twice() {
     let limit = Goal::Within(Percentile::P99, Duration::from_millis(500));
     let slow = Arc::new(Objective::new(limit, Duration::from_secs(7_200), None, 24, None));
-    let mut story = Story::of(tier("5m", vec![success("99.95%", 8_640, alert()), slow]));
+    let mut story = Story::of(tier("5m", vec![success("99.95%", 8_640, Some(alert())), slow]));
     let question = story.ledger.question().borrow().clone().unwrap();
     assert_eq!((question.until, question.from), (story.now(), earlier(story.now(), Duration::from_secs(30 * 86_400))));
     let detail = question.rounds[&"tier".parse::<ScheduleName>().unwrap()][&name("probe-0")];
@@ -236,8 +236,12 @@ fn a_restart_neither_tells_again_nor_forgets_to_end_it() {
     assert_eq!(story.ledger.incidents_open(), 1);
     let shift = story.now() - at("2026-11-24T10:00:00Z") - chrono::TimeDelta::minutes(4);
     let mut runs = past("xxx");
-    runs.iter_mut().for_each(|run| run.started_at += shift);
-    story.remember(runs).minutes(2);
+    for run in &mut runs {
+        run.started_at += shift;
+    }
+    story.remember(runs).minutes(1);
+    assert_eq!(story.lines(), [] as [&str; 0], "it is in the time line already");
+    story.minutes(1);
     assert_eq!((story.heard().len(), story.ledger.incidents_open()), (0, 1));
     story.every(5, &".".repeat(6 * 12 + 3));
     let told = story.heard();
@@ -307,7 +311,7 @@ fn metrics_are_told_when_they_change() {
 /// Many probes cost each run and each look little: ten thousand are looked at within a moment.
 #[test]
 fn ten_thousand_probes_are_looked_at_once_a_minute() {
-    let objectives = vec![success("99.95%", 86_400, alert())];
+    let objectives = vec![success("99.95%", 86_400, Some(alert()))];
     let tier = Schedule { alert: None, objectives, ..schedule_of("tier", "30s", 10_000) };
     let mut story = Story::of(plan_of(vec![tier]));
     story.remember(Vec::new());
