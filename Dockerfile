@@ -14,6 +14,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
 # The dependencies are a layer of their own: they change seldom and take most of the time.
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs && cargo build --release --locked
 COPY src src

@@ -47,7 +47,7 @@ pub fn explain(
 /// The lines for a probe on a schedule, the gravest alert first, and whether somebody would be told of each.
 fn story(plan: &Plan, schedule: &Schedule, probe: &PlannedProbe, now: Timestamp) -> (Vec<String>, bool) {
     let of = format!("{} on {}", probe.name, schedule.name);
-    let Some(alert) = plan.alert(schedule, probe) else {
+    let Some(alert) = probe.alert_on(schedule) else {
         return (vec![format!("{of} has no alert, so nobody is told")], false);
     };
     let (mut lines, mut told) = (Vec::new(), true);

@@ -46,6 +46,10 @@ pub fn expand(entry: &Entry, references: &mut References<'_>, problems: &mut Pro
     if entries.is_empty() {
         problems.error(each.span.clone(), "`each` is empty, so this makes no probe");
     }
+    // What all have: without `each`, which would cost each of them a look at all.
+    let Value::Map(mut shared) = entry.value.value.clone() else { return Vec::new() };
+    shared.retain(|field| field.key.text != "each");
+    let shared = Node { span: entry.value.span.clone(), value: Value::Map(shared) };
     let mut made = Vec::new();
     for one in entries {
         let Some(fields) = fields(one, problems) else { continue };
@@ -53,15 +57,8 @@ pub fn expand(entry: &Entry, references: &mut References<'_>, problems: &mut Pro
         let facts = fields.iter().map(|(name, text)| (name.clone(), serde_json::Value::String(text.clone())));
         let facts = serde_json::Value::Object(facts.collect());
         references.each = Some(fields);
-        let node = references.resolve(&entry.value, problems);
-        let Value::Map(mut rest) = node.value else { continue };
-        rest.retain(|entry| entry.key.text != "each");
-        made.push(Expanded {
-            name,
-            key: one.key.clone(),
-            node: Node { span: node.span, value: Value::Map(rest) },
-            each: facts,
-        });
+        let node = references.resolve(&shared, problems);
+        made.push(Expanded { name, key: one.key.clone(), node, each: facts });
     }
     references.each = None;
     made
@@ -96,4 +93,42 @@ fn fields(one: &Entry, problems: &mut Problems) -> Option<BTreeMap<String, Strin
         }
     }
     Some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::filled::Filled;
+    use crate::settings::{Source, parse};
+    use std::cell::Cell;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    #[test]
+    fn what_many_entries_cost_grows_with_them_and_not_with_their_square() {
+        const ENTRIES: usize = 500;
+        let entries: Vec<_> = (0..ENTRIES).map(|n| format!("e{n}: \"${{env:PLACE}}/{n}\"")).collect();
+        let text = format!("shop: {{ each: {{ {} }}, http: \"${{each:value}}\" }}\n", entries.join(", "));
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let environment = |_: &str| {
+            ASKED.fetch_add(1, Relaxed);
+            Some("https://a.example".to_owned())
+        };
+        let mut problems = Problems::new();
+        let tree = parse(Source::new("probes/p.yaml", text), &mut problems).unwrap();
+        let mut references = References {
+            environment: &environment,
+            directory: PathBuf::new(),
+            vars: BTreeMap::new(),
+            secrets: std::collections::BTreeSet::new(),
+            each: None,
+            filled: Filled::default(),
+            root_lost: false,
+            lost: Cell::new(false),
+        };
+        let made = expand(&tree.entries()[0], &mut references, &mut problems);
+        assert_eq!((made.len(), problems.len()), (ENTRIES, 0));
+        assert_eq!(ASKED.load(Relaxed), ENTRIES, "each is looked at once");
+        assert_eq!(made[7].each["value"], "https://a.example/7");
+    }
 }

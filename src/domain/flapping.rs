@@ -70,11 +70,6 @@ impl Flap {
         self.since.is_none() && self.openings.is_empty()
     }
 
-    /// When it last opened.
-    pub fn last_opening(&self) -> Option<Timestamp> {
-        self.openings.back().copied()
-    }
-
     /// One step: what the judge made of a run, at an instant. A clock that is set back makes the quiet begin anew.
     pub fn step(&mut self, policy: &FlappingPolicy, transition: Option<Transition>, now: Timestamp) -> Edge {
         while self.openings.front().is_some_and(|at| *at > now || between(*at, now) > policy.within) {

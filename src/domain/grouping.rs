@@ -101,10 +101,21 @@ pub struct Waiting {
     pub together: Option<String>,
     /// The channel has heard of the incident before.
     pub follows: bool,
+    /// What begins with it, where something does.
+    pub begins: Option<Beginning>,
     /// When it was committed.
     pub since: Timestamp,
     /// When it need not wait any longer.
     pub ripe_at: Timestamp,
+}
+
+/// What begins, which may have begun a moment ago as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beginning {
+    /// The probe, and in which way it is bad. What is of the same begins again.
+    pub of: (ProbeName, Aspect),
+    /// When the channel was last told that it began before this, where that was within the last interval.
+    pub told_at: Option<Timestamp>,
 }
 
 /// A message that has left within the last interval.
@@ -125,8 +136,10 @@ pub struct Left {
 pub struct Departure {
     /// The messages, each with all that it tells.
     pub messages: Vec<Vec<usize>>,
-    /// What is ripe and waits all the same, until then.
+    /// What waits until another instant than it was to.
     pub held: Vec<(usize, Timestamp)>,
+    /// What is over and began again since: word of the last stands for it.
+    pub stood_for: Vec<usize>,
 }
 
 /// What is told in one breath: other things that happened, and what another channel would have to take, are other messages.
@@ -135,24 +148,58 @@ type Lane<'a> = (&'static str, bool, Option<&'a str>);
 /// Decides for one channel. Each of what waits is in at most one message, each message is of one event, and whatever is ripe
 /// is let go or is held for no longer than `interval` or `wait`.
 pub fn depart(rules: &Rules, waiting: &[Waiting], left: &[Left], now: Timestamp) -> Departure {
+    let mut departure = Departure::default();
+    let ripe_at = repetitions(rules, waiting, now, &mut departure);
+    let stood_for: BTreeSet<_> = departure.stood_for.iter().copied().collect();
     let mut lanes: BTreeMap<Lane<'_>, Vec<usize>> = BTreeMap::new();
-    for (place, one) in waiting.iter().enumerate() {
+    for (place, one) in waiting.iter().enumerate().filter(|(place, _)| !stood_for.contains(place)) {
         lanes.entry((one.event.as_str(), one.over, one.fallback.as_deref())).or_default().push(place);
     }
-    let mut departure = Departure::default();
-    for places in lanes.into_values().filter(|places| places.iter().any(|place| waiting[*place].ripe_at <= now)) {
+    for places in lanes.into_values().filter(|places| places.iter().any(|place| ripe_at[*place] <= now)) {
         let event = waiting[places[0]].event;
         let left: Vec<_> = left.iter().filter(|message| message.event == event).collect();
-        let lane = Channel { rules, waiting, left, now };
+        let lane = Channel { rules, waiting, ripe_at: &ripe_at, left, now };
         lane.depart(places, &mut departure);
     }
     departure
+}
+
+/// When each is ripe. What comes and goes is told once in an interval, P1 or not, since whoever was told is at it: what begins
+/// again waits until the interval is over, and the last of what began meanwhile stands for those that are over. Who wants no
+/// wait wants to hear each.
+fn repetitions(rules: &Rules, waiting: &[Waiting], now: Timestamp, departure: &mut Departure) -> Vec<Timestamp> {
+    let mut ripe_at: Vec<_> = waiting.iter().map(|one| one.ripe_at).collect();
+    if rules.grouping.wait.is_zero() {
+        return ripe_at;
+    }
+    let mut all: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    for (place, one) in waiting.iter().enumerate() {
+        if let Some(begins) = &one.begins {
+            all.entry(&begins.of).or_default().push(place);
+        }
+    }
+    for places in all.values_mut() {
+        places.sort_by_key(|place| waiting[*place].since);
+        let Some(last) = places.pop() else { continue };
+        places.retain(|place| waiting[*place].over);
+        // The first of them has waited for longest.
+        let first = places.iter().map(|place| ripe_at[*place]).fold(ripe_at[last], Timestamp::min);
+        departure.stood_for.append(places);
+        let told_at = waiting[last].begins.as_ref().and_then(|begins| begins.told_at);
+        let again_at = told_at.map(|at| later(at.min(now), rules.grouping.interval));
+        ripe_at[last] = again_at.map_or(first, |at| at.max(first));
+        if ripe_at[last] != waiting[last].ripe_at && ripe_at[last] > now {
+            departure.held.push((last, ripe_at[last]));
+        }
+    }
+    ripe_at
 }
 
 /// What goes for one event.
 struct Channel<'a> {
     rules: &'a Rules,
     waiting: &'a [Waiting],
+    ripe_at: &'a [Timestamp],
     left: Vec<&'a Left>,
     now: Timestamp,
 }
@@ -193,7 +240,7 @@ impl Channel<'_> {
         let mut done = BTreeSet::new();
         for &place in places {
             let one = &self.waiting[place];
-            if one.ripe_at > self.now {
+            if self.ripe_at[place] > self.now {
                 continue;
             }
             let Some(key) = &one.together else {
@@ -218,7 +265,7 @@ impl Channel<'_> {
     }
 
     fn hold(&self, places: &[usize], until: Timestamp, departure: &mut Departure) {
-        let ripe = places.iter().filter(|place| self.waiting[**place].ripe_at <= self.now);
+        let ripe = places.iter().filter(|place| self.ripe_at[**place] <= self.now);
         departure.held.extend(ripe.map(|place| (*place, until)));
     }
 }
@@ -338,9 +385,16 @@ mod tests {
             fallback: None,
             together: Some(format!("service={service}")),
             follows: false,
+            begins: None,
             since: second(at),
             ripe_at: second(if grave { at } else { at + 10 }),
         }
+    }
+
+    /// One of the same probe as the others, which may be over a second later.
+    fn again(at: i64, grave: bool, over: bool) -> Waiting {
+        let begins = Beginning { of: ("api".parse().unwrap(), Aspect::Failing), told_at: None };
+        Waiting { over, begins: Some(begins), ..began(at, grave, "a") }
     }
 
     /// The end of one that began with others, or by itself.
@@ -360,11 +414,14 @@ mod tests {
 
     /// Looks each second, and writes down when how many leave together: `10:3` is three in one message ten seconds in.
     fn trace(rules: &Rules, mut all: Vec<Waiting>) -> String {
-        let (mut left, mut told) = (Vec::<Left>::new(), Vec::new());
+        let (mut left, mut told, mut begun) = (Vec::<Left>::new(), Vec::new(), None);
         for at in 0..400 {
             let now = second(at);
             left.retain(|message| later(message.at, rules.grouping.interval) > now);
             let (mut here, later): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| one.since <= now);
+            for begins in here.iter_mut().filter_map(|one| one.begins.as_mut()) {
+                begins.told_at = begun.filter(|told_at| *told_at + rules.grouping.interval > now);
+            }
             let departure = depart(rules, &here, &left, now);
             for (place, until) in &departure.held {
                 here[*place].ripe_at = *until;
@@ -375,8 +432,9 @@ mod tests {
                 let same = message.iter().all(|place| here[*place].together == first.together);
                 let together = first.together.clone().filter(|_| same);
                 left.push(Left { event: first.event, together, at: now, size: message.len() as u64 });
+                begun = message.iter().any(|place| here[*place].begins.is_some()).then_some(now).or(begun);
             }
-            let gone: BTreeSet<_> = departure.messages.concat().into_iter().collect();
+            let gone: BTreeSet<_> = departure.messages.concat().into_iter().chain(departure.stood_for).collect();
             let stays = here.into_iter().enumerate().filter(|(place, _)| !gone.contains(place));
             all = stays.map(|(_, one)| one).chain(later).collect();
         }
@@ -413,6 +471,27 @@ mod tests {
                 many(5).chain([began(20, true, "x"), began(21, false, "y")]).collect(),
                 "10:1 10:1 10:1 10:1 10:1 30:2",
             ),
+            (
+                "P1 that begins again waits for an interval",
+                vec![again(0, true, true), again(2, true, false)],
+                "0:1 60:1",
+            ),
+            (
+                "and its last word stands for all that is over",
+                vec![again(0, true, true), again(2, true, true), again(4, true, true), again(6, true, false)],
+                "0:1 60:1",
+            ),
+            (
+                "also before the first word",
+                vec![again(0, false, true), again(2, false, true), again(9, false, false)],
+                "10:1",
+            ),
+            (
+                "what comes and goes for long",
+                (0..75).map(|n| again(n * 2, n % 2 == 0, true)).collect(),
+                "0:1 60:1 120:1 180:1",
+            ),
+            ("but no other", vec![again(0, true, true), began(1, true, "b"), again(2, true, false)], "0:1 1:1 60:1"),
             ("ends that began apart", vec![ended(0, None), ended(1, None)], "0:1 1:1"),
             (
                 "ends that began together",
@@ -428,6 +507,9 @@ mod tests {
             one
         };
         let alerts = rules(Keeping::Alerts);
+        let each = Rules { grouping: Grouping { wait: Duration::ZERO, ..Grouping::default() }, ..Rules::default() };
+        let apart_again = (0..3).map(|n| apart(again(n, true, true))).collect();
+        assert_eq!(trace(&each, apart_again), "0:1 1:1 2:1", "who wants no wait hears each");
         assert_eq!(trace(&alerts, many(3).map(apart).collect()), "10:1 10:1 10:1", "alerts stay apart");
         assert_eq!(trace(&alerts, many(6).map(apart).collect()), "10:6", "but in a storm");
         let ends = (0..7).map(|_| ended(0, None)).chain((0..100).map(|_| ended(0, Some("m")))).collect();

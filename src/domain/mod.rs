@@ -20,6 +20,7 @@ pub mod privacy;
 pub mod probe;
 pub mod pulse;
 pub mod quiet;
+pub mod reading;
 pub mod redaction;
 pub mod route;
 pub mod schedule;

@@ -1,13 +1,15 @@
 //! Takes secrets out of texts, in the forms in which they travel.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
 use std::sync::{PoisonError, RwLock};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use memchr::memmem::Finder;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
+
+use super::reading::{Reading, readings};
 
 /// What stands where a secret stood.
 pub const MARK: &str = "•••";
@@ -15,72 +17,45 @@ pub const MARK: &str = "•••";
 /// A secret shorter than this is not looked for: it would be found everywhere, and hides nothing.
 const LENGTH_MIN: usize = 4;
 
-/// A piece of base64 shorter than this is not looked for, for the same reason.
-const BASE64_LENGTH_MIN: usize = 6;
+/// A line of a secret of several lines is looked for by itself if it has as many bytes.
+const LINE_LENGTH_MIN: usize = 8;
 
 /// What stands where a text was cut.
 const CUT: char = '…';
 
-/// Knows secrets, and the forms in which they may come back: as they are, percent-encoded, as hex, in the four alphabets of
-/// base64, escaped for JSON and for HTML.
+/// So many bytes before and behind a cut may be what it left of an escape.
+const REMNANT_MAX: usize = 5;
+
+/// Knows secrets, and finds them in whatever a text says: as they are, percent-encoded, as hexadecimal digits, in base64,
+/// escaped for JSON, HTML and shells, one within the other, in letters of either case.
 #[derive(Default)]
 pub struct Redactor {
-    /// The longest first, so that a part of a form never hides the whole.
-    forms: RwLock<BTreeSet<Form>>,
+    /// As [`folded`] has them.
+    secrets: RwLock<BTreeMap<Vec<u8>, Finder<'static>>>,
 }
 
-/// What programs leave as it is when they encode for a URL: nothing, what forms leave, what RFC 3986 reserves for nothing,
-/// with the slash of a path, what JavaScript's `encodeURIComponent` leaves, and what browsers leave in a path and in a query.
-const PERCENT: [&AsciiSet; 7] = [
-    NON_ALPHANUMERIC,
-    &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_'),
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~'),
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/'),
-    &NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'.')
-        .remove(b'_')
-        .remove(b'~')
-        .remove(b'!')
-        .remove(b'*')
-        .remove(b'\'')
-        .remove(b'(')
-        .remove(b')'),
-    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}').add(b'^'),
-    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'\''),
-];
-
-#[derive(PartialEq, Eq)]
-struct Form(String);
-
-impl PartialOrd for Form {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Form {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        other.0.len().cmp(&self.0.len()).then_with(|| self.0.cmp(&other.0))
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor")
     }
 }
 
 impl Redactor {
-    /// From now on this secret is taken out.
+    /// From now on this secret is taken out. Of one with several lines each is a secret by itself: whatever repeats it may
+    /// end its lines otherwise, or begin them with something.
     pub fn learn(&self, secret: &str) {
-        if secret.len() < LENGTH_MIN || self.knows(secret) {
+        let lines = secret.lines().map(str::trim).filter(|line| line.len() >= LINE_LENGTH_MIN && !is_frame(line));
+        let lines = lines.filter(|line| line.len() < secret.len());
+        let all: Vec<_> = std::iter::once(secret).filter(|secret| secret.len() >= LENGTH_MIN).chain(lines).collect();
+        if all.iter().all(|secret| self.knows(secret)) {
             return;
         }
-        let mut forms = self.forms.write().unwrap_or_else(PoisonError::into_inner);
-        forms.extend(
-            std::iter::once(secret.to_owned())
-                .chain(percent_encoded(secret))
-                .chain(escaped(secret))
-                .chain([hex(secret), hex(secret).to_uppercase()])
-                .chain([STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].map(|alphabet| alphabet.encode(secret)))
-                .chain(inside_base64(secret.as_bytes()))
-                .map(Form),
-        );
+        let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
+        for reading in all.into_iter().flat_map(plainer) {
+            let secret = folded(&reading);
+            let finder = Finder::new(&secret).into_owned();
+            secrets.insert(secret, finder);
+        }
     }
 
     /// The same for a value that was found in a text, where it may stand escaped for JSON or for a URL.
@@ -95,113 +70,133 @@ impl Redactor {
     }
 
     fn knows(&self, secret: &str) -> bool {
-        let forms = self.forms.read().unwrap_or_else(PoisonError::into_inner);
-        forms.iter().any(|form| form.0 == secret)
+        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        secrets.contains_key(&folded(secret.as_bytes()))
     }
 
-    /// The text without them. Where a text was cut, as `…` says, the beginning of a secret before the cut goes too.
+    /// The text without them. Where a text was cut, as `…` says, what is left of a secret before and behind the cut goes too.
     pub fn redact(&self, text: &str) -> String {
-        let forms = self.forms.read().unwrap_or_else(PoisonError::into_inner);
-        let whole =
-            forms.iter().fold(
-                text.to_owned(),
-                |text, form| if text.contains(&form.0) { text.replace(&form.0, MARK) } else { text },
-            );
-        if !whole.contains(CUT) {
-            return whole;
+        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        if secrets.is_empty() || text.len() < LENGTH_MIN {
+            return text.to_owned();
         }
-        let parts: Vec<_> = whole.split(CUT).collect();
-        let last = parts.len() - 1;
-        let before_cut = |part: &str| {
-            let beginning = forms.iter().filter_map(|form| beginning_at_end(part, &form.0)).max();
-            beginning.map_or_else(|| part.to_owned(), |length| format!("{}{MARK}", &part[..part.len() - length]))
+        let cuts: Vec<_> = text.match_indices(CUT).map(|(at, cut)| at..at + cut.len()).collect();
+        let mut places = Vec::new();
+        for reading in readings(text) {
+            let said = folded(&reading.bytes);
+            for (secret, finder) in &*secrets {
+                let found = finder.find_iter(&said).filter_map(|at| reading.place(at..at + secret.len()));
+                places.extend(found);
+            }
+            let known = Known { secrets: &secrets, reading: &reading, said: &said };
+            places.extend(known.at_cuts(&cuts, text.len()));
+        }
+        without(text, places)
+    }
+}
+
+/// In lower case, as names of hosts are, and with the space as forms have it.
+fn folded(bytes: &[u8]) -> Vec<u8> {
+    let fold = |byte: &u8| if *byte == b'+' { b' ' } else { byte.to_ascii_lowercase() };
+    bytes.iter().map(fold).collect()
+}
+
+/// A secret, and what it says where somebody takes it for a text with escapes, as whoever undoes those around it does.
+fn plainer(secret: &str) -> impl Iterator<Item = Vec<u8>> {
+    let first = Reading::of(secret);
+    std::iter::successors(Some(first), Reading::without_escapes).take(3).map(|reading| reading.bytes)
+}
+
+/// A line that frames a key in PEM, and is in every other as well.
+fn is_frame(line: &str) -> bool {
+    line.starts_with("-----")
+}
+
+/// The secrets in one reading of a text.
+struct Known<'a> {
+    secrets: &'a BTreeMap<Vec<u8>, Finder<'static>>,
+    reading: &'a Reading,
+    /// What it says, as [`folded`] has it.
+    said: &'a [u8],
+}
+
+impl Known<'_> {
+    /// What cuts have left of secrets.
+    fn at_cuts(&self, cuts: &[Range<usize>], length: usize) -> Vec<Range<usize>> {
+        let mut places = Vec::new();
+        for (n, cut) in cuts.iter().enumerate() {
+            let before = self.reading.first_from(n.checked_sub(1).map_or(0, |n| cuts[n].end));
+            let behind = self.reading.first_from(cuts.get(n + 1).map_or(length, |next| next.start));
+            let [from, upto] = [cut.start, cut.end].map(|place| self.reading.first_from(place));
+            let begun =
+                (0..=REMNANT_MAX).filter_map(|remnant| self.beginning(before..from.checked_sub(remnant)?, from));
+            if let Some(place) = begun.min().and_then(|begin| self.reading.place(begin..from))
+                && cut.start.saturating_sub(place.end) <= REMNANT_MAX
+            {
+                places.push(place.start..cut.start);
+            }
+            let ended = (0..=REMNANT_MAX).filter_map(|remnant| self.end(upto, upto + remnant..behind));
+            if let Some(place) = ended.max().and_then(|end| self.reading.place(upto..end))
+                && place.start.saturating_sub(cut.end) <= REMNANT_MAX
+            {
+                places.push(cut.end..place.end);
+            }
+        }
+        places
+    }
+
+    /// Where the longest beginning of a secret begins with which a part ends. Between it and the cut may be the beginning of
+    /// an escape.
+    fn beginning(&self, within: Range<usize>, cut: usize) -> Option<usize> {
+        let (part, remnant) = (self.said.get(within.clone())?, self.said.get(within.end..cut)?);
+        if !remnant.first().is_none_or(|first| b"%\\&'".contains(first)) {
+            return None;
+        }
+        let longest = |secret: &Vec<u8>| {
+            // No longer than the part: a target may cut its text to pieces, and then each costs only what is in it.
+            let lengths = LENGTH_MIN..=part.len().min(secret.len().saturating_sub(1));
+            lengths.rev().find(|length| part.ends_with(&secret[..*length]))
         };
-        let parts =
-            parts.iter().enumerate().map(|(n, part)| if n < last { before_cut(part) } else { (*part).to_owned() });
-        parts.collect::<Vec<_>>().join(&CUT.to_string())
+        self.secrets.keys().filter_map(longest).max().map(|length| within.end - length)
+    }
+
+    /// Where the longest end of a secret ends with which a part begins. Between the cut and it may be the end of an escape.
+    fn end(&self, cut: usize, within: Range<usize>) -> Option<usize> {
+        let (part, remnant) = (self.said.get(within.clone())?, self.said.get(cut..within.start)?);
+        if !remnant.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b';') {
+            return None;
+        }
+        let longest = |secret: &Vec<u8>| {
+            let lengths = LENGTH_MIN..=part.len().min(secret.len().saturating_sub(1));
+            lengths.rev().find(|length| part.starts_with(&secret[secret.len() - length..]))
+        };
+        self.secrets.keys().filter_map(longest).max().map(|length| within.start + length)
     }
 }
 
-/// As URLs and forms have it, with digits of both cases.
-fn percent_encoded(secret: &str) -> Vec<String> {
-    let mut forms = Vec::new();
-    for set in PERCENT {
-        let upper = utf8_percent_encode(secret, set).to_string();
-        let lower = with_lower_digits(&upper);
-        forms.extend([upper.replace("%20", "+"), lower.replace("%20", "+"), upper, lower]);
+/// The text with a mark in place of all that stands at these places.
+fn without(text: &str, mut places: Vec<Range<usize>>) -> String {
+    places.sort_unstable_by_key(|place| (place.start, place.end));
+    let (mut clean, mut at) = (String::with_capacity(text.len()), 0);
+    let mut rest = places.into_iter().peekable();
+    while let Some(first) = rest.next() {
+        let mut end = first.end;
+        while let Some(next) = rest.next_if(|next| next.start < end) {
+            end = end.max(next.end);
+        }
+        clean.push_str(&text[at..text.floor_char_boundary(first.start).max(at)]);
+        clean.push_str(MARK);
+        at = text.ceil_char_boundary(end);
     }
-    forms
-}
-
-/// `%2F` as `%2f`; the letters of the text stay as they are.
-fn with_lower_digits(encoded: &str) -> String {
-    let mut digits = 0_u8;
-    let lower = |c: char| {
-        let is_digit = digits > 0;
-        digits = if c == '%' { 2 } else { digits.saturating_sub(1) };
-        if is_digit { c.to_ascii_lowercase() } else { c }
-    };
-    encoded.chars().map(lower).collect()
-}
-
-/// As JSON has it, with and without characters beyond ASCII and with the slash escaped or not, also when that JSON is a
-/// string within another; and as HTML has it.
-fn escaped(secret: &str) -> Vec<String> {
-    let quoted = Value::from(secret).to_string();
-    let json = quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned();
-    let ascii = json.chars().fold(String::new(), |mut text, c| {
-        if c.is_ascii() {
-            text.push(c);
-            return text;
-        }
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            // Writing to a String cannot fail, here and below.
-            let _ = write!(text, "\\u{unit:04x}");
-        }
-        text
-    });
-    let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
-    let apostrophes = ["&#39;", "&#x27;", "&apos;"].map(|escaped| html.replace('\'', escaped));
-    let mut forms = vec![json.replace('/', "\\/"), ascii.replace('/', "\\/"), json, ascii];
-    let within = |form: &String| form.replace('\\', "\\\\").replace('"', "\\\"");
-    forms.extend(forms.iter().map(within).collect::<Vec<_>>());
-    forms.push(html);
-    forms.extend(apostrophes);
-    forms
-}
-
-fn hex(secret: &str) -> String {
-    secret.bytes().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// How many bytes at the end of a text are the beginning of a form, if they are enough to tell something.
-fn beginning_at_end(text: &str, form: &str) -> Option<usize> {
-    // No longer than the text: a target may cut its text to pieces, and then each costs only what is in it.
-    let lengths = LENGTH_MIN..=text.len().min(form.len().saturating_sub(1));
-    lengths.rev().find(|length| form.is_char_boundary(*length) && text.ends_with(&form[..*length]))
-}
-
-/// What base64 makes of a secret somewhere within a longer text, as in `user:password`: the characters that the secret alone
-/// decides, for each of the three ways in which it can lie across them.
-fn inside_base64(secret: &[u8]) -> Vec<String> {
-    let mut forms = Vec::new();
-    for (before, first) in [(0_usize, 0_usize), (1, 2), (2, 3)] {
-        let padded: Vec<u8> = std::iter::repeat_n(0, before).chain(secret.iter().copied()).collect();
-        let last = padded.len() * 8 / 6;
-        for alphabet in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
-            let inner = alphabet.encode(&padded).get(first..last).map(str::to_owned);
-            forms.extend(inner.filter(|inner| inner.len() >= BASE64_LENGTH_MIN));
-        }
-    }
-    forms
+    clean.push_str(&text[at..]);
+    clean
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
     use proptest::prelude::*;
 
     #[test]
@@ -227,6 +222,65 @@ mod tests {
         assert_eq!(redactor.redact("nothing here"), "nothing here");
         redactor.learn("a-b_c.d~/");
         assert_eq!(redactor.redact("/a-b_c.d~%2F/ a-b_c.d%7E%2F"), "/•••/ •••");
+    }
+
+    #[test]
+    fn a_secret_is_found_in_one_form_within_another() {
+        let redactor = Redactor::default();
+        redactor.learn("p@ss \"w0rd\"/ü");
+        let form = "p%40ss+%22w0rd%22%2F%C3%BC";
+        for (text, clean) in [
+            (format!("{{\"a\":\"{}\"}}", STANDARD.encode(form)), "{\"a\":\"•••\"}"),
+            (format!("Basic {}", STANDARD_NO_PAD.encode(form)), "Basic •••"),
+            (form.replace('%', "%25"), "•••"),
+            ("P@SS \"W0RD\"/ü".to_owned(), "•••"),
+            (format!("{:?}", "p@ss \"w0rd\"/ü".as_bytes()), "[•••]"),
+            ("-H 'x: p@ss \"w0rd\"/ü'".to_owned(), "-H 'x: •••'"),
+            (hex_of("p@ss \"w0rd\"/ü"), "•••"),
+            (hex_of("p@ss \"w0rd\"/ü").to_uppercase(), "•••"),
+        ] {
+            assert_eq!(redactor.redact(&text), clean, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_wherever_it_stands_again() {
+        let redactor = Redactor::default();
+        redactor.learn("s3cret%2Fkey\"\\n+x");
+        let plain = "s3cret%2Fkey\"\\n+x";
+        for form in [plain.to_owned(), STANDARD.encode(plain), hex_of(plain), Value::from(plain).to_string()] {
+            let clean = redactor.redact(&format!("{form} and {form}, {}", Value::from(form.as_str())));
+            assert_eq!(clean.replace(['"', '\\'], ""), "••• and •••, •••", "{form}");
+        }
+    }
+
+    fn hex_of(text: &str) -> String {
+        text.bytes().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn each_line_of_a_secret_is_one() {
+        let redactor = Redactor::default();
+        redactor.learn("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2Vw\r\nBCIEINTuctv5\n-----END PRIVATE KEY-----\n");
+        let text = "> MC4CAQAwBQYDK2Vw\n> BCIEINTuctv5, and -----BEGIN CERTIFICATE-----";
+        assert_eq!(redactor.redact(text), "> •••\n> •••, and -----BEGIN CERTIFICATE-----");
+    }
+
+    #[test]
+    fn what_a_cut_has_left_goes_too_in_whatever_form() {
+        let redactor = Redactor::default();
+        redactor.learn("secret/key/0123456789");
+        for (text, clean) in [
+            ("a secret%2Fkey%2F0…", "a •••…"),
+            ("a secret%2Fkey%2…", "a •••…"),
+            ("a secret\\u002fkey\\u00…", "a •••…"),
+            ("…y/0123456789, b", "…•••, b"),
+            ("…2Fkey%2F0123456789, b", "…•••, b"),
+            ("abc … 0123456789", "abc … 0123456789"),
+            ("c2VjcmV0L2tleS8w…", "•••…"),
+        ] {
+            assert_eq!(redactor.redact(text), clean, "{text}");
+        }
     }
 
     #[test]

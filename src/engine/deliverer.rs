@@ -1,47 +1,33 @@
 //! Takes messages from the outbox to their channels. It has no input: it asks the store what is due, so that a restart
 //! needs no code of its own. Serial for each channel and incident, at least once, for as long as it takes.
 
-use std::collections::{HashMap, VecDeque};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::attempts::{Attempt, keeps_alerts};
+use self::settlements::{BACK_OFF_MIN, log, next};
+use self::work::Work;
 use super::fanout::Fanout;
 use super::plan::Plan;
-use super::runner::{new_id, said};
 use super::unrecorded::{Unrecorded, patiently};
 use super::vitals::{Part, Vitals};
-use crate::domain::grouping::Keeping;
-use crate::domain::incident::Event;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
-use crate::domain::names::ChannelName;
-use crate::domain::time::{Monotonic, Timestamp, between, clock, later};
-use crate::ports::{Clock, Delivery, Due, Notification, Notifier, NotifyError, REST_MAX, Receipt, Settlement, Store};
+use crate::domain::time::{Monotonic, Timestamp, between};
+use crate::ports::{Clock, Delivery, Due, NotifyError, Settlement, Store};
+
+mod attempts;
+mod memory;
+mod settlements;
+mod work;
 
 /// How many attempts go on at once for one channel: one that hangs takes no place from the others.
 const ATTEMPTS_MAX: usize = 8;
 
 /// How long one attempt may take, whatever the notifier thinks of it.
 pub const ATTEMPT_MAX: Duration = Duration::from_secs(15);
-
-/// The back-off grows from here, doubling, with full jitter …
-const BACK_OFF_MIN: Duration = Duration::from_secs(1);
-
-/// … to here, so that together with an attempt that still hangs the outbox is empty within a minute after a receiver is well
-/// again.
-const BACK_OFF_MAX: Duration = Duration::from_secs(45);
-
-/// How long a channel rests that says that we may not, or that it is gone: it needs a person.
-const UNAUTHORIZED_REST: Duration = Duration::from_secs(300);
-
-/// When an incident has been over for this long its messages are given up on.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(86_400);
 
 /// The outbox is looked at least this often, should a wake be missed, and because who looks after us wants to see it turn.
 const LOOK: Duration = Duration::from_secs(5);
@@ -67,41 +53,6 @@ pub struct Deliverer {
     pub stop: CancellationToken,
     /// Is told of every turn.
     pub vitals: Arc<Vitals>,
-}
-
-struct Attempt {
-    delivery: Delivery,
-    /// The resolve that was told too, or that is to be told next.
-    resolve: Option<Delivery>,
-    /// The resolve is to be told next.
-    in_turn: bool,
-    result: Result<Receipt, NotifyError>,
-}
-
-/// What is under way.
-#[derive(Default)]
-struct Work {
-    attempts: JoinSet<Attempt>,
-    /// Deliveries that are not to be tried now, with their channel.
-    busy: HashMap<String, ChannelName>,
-    /// What came of attempts and could not be recorded: it is kept, since to try again would be to send again.
-    unrecorded: VecDeque<(Delivery, Settlement)>,
-    /// The store is left alone until then.
-    rest_until: Option<Monotonic>,
-    /// Nothing is gathered until then.
-    gather_at: Option<Monotonic>,
-}
-
-impl Work {
-    fn has_room(&self, delivery: &Delivery) -> bool {
-        let of_channel = self.busy.values().filter(|channel| **channel == delivery.channel).count();
-        !self.busy.contains_key(&delivery.id) && of_channel < ATTEMPTS_MAX
-    }
-
-    /// Whether something came of a message that only has to be recorded.
-    fn is_settled(&self, id: &str) -> bool {
-        self.unrecorded.iter().any(|(delivery, settlement)| delivery.id == id && is_final(settlement))
-    }
 }
 
 impl Deliverer {
@@ -222,78 +173,6 @@ impl Deliverer {
         }
     }
 
-    /// What the store does not take leaves from memory, unless the store has something that is to be told before it. Where it
-    /// cannot even be read, what began there waits for it.
-    async fn tell_unrecorded(&self, work: &mut Work, now: Timestamp) {
-        let mut is_readable = true;
-        for (mut delivery, mut resolve) in self.unrecorded.due(now, |id| work.is_settled(id)) {
-            if !work.has_room(&delivery) {
-                continue;
-            }
-            let before = if is_readable {
-                let before = patiently(&self.clock, self.store.stands_before(&delivery));
-                self.vitals.waiting(Part::Deliverer, before).await.ok()
-            } else {
-                None
-            };
-            is_readable = before.is_some();
-            let goes = before.map_or_else(
-                || delivery.notification.event == Event::Opened || self.unrecorded.holds_beginning_of(&delivery),
-                |before| before.iter().all(|id| work.is_settled(id)),
-            );
-            if goes {
-                delivery.notification.unrecorded = true;
-                if let Some(resolve) = &mut resolve {
-                    resolve.notification.unrecorded = true;
-                }
-                work.busy.insert(delivery.id.clone(), delivery.channel.clone());
-                let notifier = self.plan.borrow().channels.get(&delivery.channel).cloned();
-                self.attempt(&mut work.attempts, notifier, delivery, resolve, None);
-            }
-        }
-    }
-
-    fn attempt(
-        &self,
-        attempts: &mut JoinSet<Attempt>,
-        notifier: Option<Arc<dyn Notifier>>,
-        delivery: Delivery,
-        resolve: Option<Delivery>,
-        first: Option<Receipt>,
-    ) {
-        let clock = Arc::clone(&self.clock);
-        attempts.spawn(async move {
-            let Notification { plain, unrecorded, .. } = delivery.notification;
-            // An incident that opened and closed while its channel was down is told by one message, unless a repetition of
-            // that would open it again.
-            let in_turn = notifier.as_deref().is_some_and(keeps_alerts);
-            let told = resolve.as_ref().map_or_else(
-                || delivery.notification.clone(),
-                |resolve| {
-                    let Notification { event, transition, group, .. } =
-                        if in_turn { &delivery.notification } else { &resolve.notification };
-                    let (event, transition, group) = (*event, *transition, group.clone());
-                    let late = true;
-                    Notification { event, transition, late, plain, group, unrecorded, ..resolve.notification.clone() }
-                },
-            );
-            let again = |message: &str| NotifyError::Transient { message: message.to_owned(), retry_after: None };
-            let result = match notifier {
-                None => {
-                    Err(NotifyError::Rejected(format!("the channel {} is not configured any more", delivery.channel)))
-                }
-                Some(notifier) => tokio::select! {
-                    result = AssertUnwindSafe(sent(&*notifier, &told, first.as_ref())).catch_unwind() => result.unwrap_or_else(|panic| {
-                        tracing::error!(channel = %delivery.channel, "a notifier panicked: {}", said(&*panic));
-                        Err(again("a bug of Roundsman ended the attempt"))
-                    }),
-                    () = clock.sleep_until(clock.monotonic() + ATTEMPT_MAX) => Err(again("no answer in time")),
-                },
-            };
-            Attempt { delivery, resolve, in_turn, result }
-        });
-    }
-
     fn settle(&self, ended: Result<Attempt, tokio::task::JoinError>, work: &mut Work) {
         let Attempt { delivery, resolve, in_turn, result } = match ended {
             Ok(attempt) => attempt,
@@ -366,358 +245,5 @@ impl Deliverer {
     }
 }
 
-/// Whether the receiver keeps an alert of its own for what it is told, which word of its beginning opens anew once it has
-/// ended. It is told the beginning and the end of what is over one after the other, each settled by itself; any other takes
-/// one message for both.
-fn keeps_alerts(notifier: &dyn Notifier) -> bool {
-    notifier.keeping() == Keeping::Alerts
-}
-
-/// Whether a message is done with: another attempt is none, and what a fallback takes over is told there first.
-fn is_final(settlement: &Settlement) -> bool {
-    !matches!(settlement, Settlement::Again { .. } | Settlement::Dead { fallback: Some(_), .. })
-}
-
-fn sent<'a>(
-    notifier: &'a dyn Notifier,
-    told: &'a Notification,
-    first: Option<&'a Receipt>,
-) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
-    match first {
-        Some(first) => notifier.follow(told, first),
-        None => notifier.notify(told),
-    }
-}
-
-/// What becomes of a delivery after an attempt. `chance` is uniform in [0, 1).
-fn next(
-    delivery: &Delivery,
-    resolve: Option<&Delivery>,
-    result: &Result<Receipt, NotifyError>,
-    now: Timestamp,
-    chance: f64,
-) -> Settlement {
-    let error = match result {
-        Ok(receipt) => return Settlement::Delivered { at: now, receipt: receipt.clone() },
-        Err(error) => error,
-    };
-    let over_since = match delivery.notification.event {
-        Event::Resolved | Event::PostMortem => Some(delivery.created_at),
-        Event::Opened | Event::Escalated => resolve.map(|resolve| resolve.created_at),
-        // One that its incident has outlived is not sent any more.
-        Event::Reminder | Event::Acknowledged => None,
-    };
-    let too_late = over_since.is_some_and(|since| between(since, now) >= GIVE_UP_AFTER);
-    let plain = delivery.notification.plain;
-    let again = |rest: Duration, plain| Settlement::Again { at: later(now, rest), error: error.to_string(), plain };
-    match error {
-        _ if too_late => dead(delivery, error, now),
-        NotifyError::Rejected(_) if !plain => again(Duration::ZERO, true),
-        NotifyError::Rejected(_) => dead(delivery, error, now),
-        NotifyError::Unauthorized(_) => again(UNAUTHORIZED_REST, plain),
-        NotifyError::Transient { retry_after, .. } => {
-            let ceiling = BACK_OFF_MIN.saturating_mul(1 << delivery.attempts.min(16)).min(BACK_OFF_MAX);
-            again(ceiling.mul_f64(chance).max(retry_after.unwrap_or_default()).min(REST_MAX), plain)
-        }
-    }
-}
-
-/// What is given up on goes to the fallback, and what waits behind a beginning goes with it.
-fn dead(delivery: &Delivery, error: &NotifyError, now: Timestamp) -> Settlement {
-    // Of what goes on a channel hears that has heard of the beginning, and is to hear of the end.
-    let is_handed_over =
-        !matches!(delivery.notification.event, Event::Reminder | Event::Acknowledged | Event::PostMortem);
-    let fallback = delivery.fallback.clone().filter(|_| is_handed_over).map(|channel| {
-        Box::new(Delivery {
-            id: new_id(now),
-            channel,
-            fallback: None,
-            notification: Notification {
-                plain: false,
-                group: None,
-                unrecorded: false,
-                ..delivery.notification.clone()
-            },
-            together: None,
-            created_at: now,
-            attempts: 0,
-            next_attempt_at: now,
-        })
-    });
-    Settlement::Dead { at: now, error: error.to_string(), fallback }
-}
-
-fn log(delivery: &Delivery, settlement: &Settlement) {
-    let (channel, incident) = (&delivery.channel, &delivery.notification.incident.id);
-    let event = delivery.notification.event.as_str();
-    match settlement {
-        Settlement::Delivered { .. } | Settlement::Merged { .. } => {
-            tracing::info!(%channel, %incident, event, attempts = delivery.attempts + 1, "delivered");
-        }
-        Settlement::Again { error, at, .. } => {
-            tracing::warn!(%channel, %incident, event, attempts = delivery.attempts + 1, again_at = clock(*at), "not delivered: {error}");
-        }
-        Settlement::Dead { error, fallback, .. } => {
-            let fallback = fallback.as_ref().map(|delivery| delivery.channel.to_string());
-            tracing::error!(%channel, %incident, event, fallback, "given up: {error}");
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::testing::{TestClock, at, incident, plan_of};
-    use crate::ports::{Commit, Loaded, StoreError};
-    use std::sync::Mutex;
-    use std::sync::atomic::AtomicUsize;
-    use std::sync::atomic::Ordering::SeqCst;
-
-    fn delivery(event: Event, attempts: u32) -> Delivery {
-        let now = at("2026-11-24T10:00:00Z");
-        Delivery {
-            id: "d".to_owned(),
-            channel: ChannelName::parse("ops").unwrap(),
-            fallback: Some(ChannelName::parse("team").unwrap()),
-            notification: Notification {
-                event,
-                incident: incident("I1", "p", now),
-                transition: 1,
-                at: now,
-                site: "s".to_owned(),
-                url: None,
-                late: false,
-                plain: false,
-                group: None,
-                unrecorded: false,
-            },
-            together: None,
-            created_at: now,
-            attempts,
-            next_attempt_at: now,
-        }
-    }
-
-    fn transient(retry_after: Option<u64>) -> Result<Receipt, NotifyError> {
-        Err(NotifyError::Transient { message: "down".to_owned(), retry_after: retry_after.map(Duration::from_secs) })
-    }
-
-    fn rest(settlement: Settlement, now: Timestamp) -> Duration {
-        match settlement {
-            Settlement::Again { at, .. } => between(now, at),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn back_off_doubles_up_to_its_end_and_heeds_the_receiver() {
-        let now = at("2026-11-24T10:00:00Z");
-        for (attempts, retry_after, seconds) in
-            [(0, None, 1), (3, None, 8), (9, None, 45), (60, None, 45), (0, Some(90), 90), (0, Some(u64::MAX), 3_600)]
-        {
-            let settlement = next(&delivery(Event::Opened, attempts), None, &transient(retry_after), now, 1.0);
-            assert_eq!(rest(settlement, now), Duration::from_secs(seconds));
-        }
-        let jittered = next(&delivery(Event::Opened, 9), None, &transient(None), now, 0.25);
-        assert_eq!(rest(jittered, now), Duration::from_millis(11_250));
-    }
-
-    #[test]
-    fn what_is_refused_is_sent_once_more_plain_then_to_the_fallback() {
-        let now = at("2026-11-24T10:00:00Z");
-        let refused = Err(NotifyError::Rejected("400".to_owned()));
-        let mut message = delivery(Event::Opened, 0);
-        assert!(
-            matches!(next(&message, None, &refused, now, 0.5), Settlement::Again { plain: true, at, .. } if at == now)
-        );
-        message.notification.plain = true;
-        let Settlement::Dead { fallback: Some(fallback), .. } = next(&message, None, &refused, now, 0.5) else {
-            panic!()
-        };
-        assert_eq!((fallback.channel.as_str(), fallback.notification.plain, fallback.fallback), ("team", false, None));
-    }
-
-    #[test]
-    fn who_heard_no_beginning_hears_not_how_it_goes_on() {
-        let now = at("2026-11-24T10:00:00Z");
-        let refused = Err(NotifyError::Rejected("400".to_owned()));
-        for event in [Event::Reminder, Event::Acknowledged, Event::Escalated] {
-            let mut message = delivery(event, 0);
-            message.notification.plain = true;
-            let Settlement::Dead { fallback, .. } = next(&message, None, &refused, now, 0.5) else { panic!() };
-            assert_eq!(fallback.is_some(), event == Event::Escalated, "{event:?}");
-        }
-    }
-
-    #[test]
-    fn an_open_incident_is_never_given_up_on_and_a_closed_one_after_a_day() {
-        let late = at("2026-12-24T10:00:00Z");
-        let unauthorized = Err(NotifyError::Unauthorized("403".to_owned()));
-        assert_eq!(rest(next(&delivery(Event::Opened, 900), None, &unauthorized, late, 0.5), late), UNAUTHORIZED_REST);
-        assert!(matches!(
-            next(&delivery(Event::Resolved, 900), None, &transient(None), late, 0.5),
-            Settlement::Dead { .. }
-        ));
-        let resolve = delivery(Event::Resolved, 0);
-        let merged = next(&delivery(Event::Opened, 900), Some(&resolve), &transient(None), late, 0.5);
-        let Settlement::Dead { fallback: Some(fallback), .. } = merged else { panic!() };
-        assert_eq!(fallback.notification.event, Event::Opened, "the end goes with it");
-    }
-
-    /// A channel that does as it is told: hangs, panics, or takes everything.
-    enum Channel {
-        Hangs,
-        Panics,
-        Takes,
-        Counts(Arc<AtomicUsize>),
-    }
-
-    impl Notifier for Channel {
-        fn notify<'a>(&'a self, _: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
-            Box::pin(async move {
-                match self {
-                    Self::Hangs => std::future::pending().await,
-                    Self::Panics => panic!("a bug"),
-                    Self::Takes => Ok(Receipt::default()),
-                    Self::Counts(sent) => {
-                        sent.fetch_add(1, SeqCst);
-                        Ok(Receipt::default())
-                    }
-                }
-            })
-        }
-    }
-
-    /// An outbox in memory, whose settlements can be made to fail.
-    #[derive(Default)]
-    struct Outbox {
-        pending: Mutex<Vec<Delivery>>,
-        settled: Mutex<Vec<(String, &'static str)>>,
-        failures: AtomicUsize,
-    }
-
-    impl Store for Outbox {
-        fn commit(&self, _: Arc<Commit>) -> BoxFuture<'_, Result<(), StoreError>> {
-            Box::pin(std::future::ready(Ok(())))
-        }
-        fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {
-            Box::pin(std::future::ready(Ok(Loaded::default())))
-        }
-        fn due_deliveries(&self, now: Timestamp, per_channel: usize) -> BoxFuture<'_, Result<Due, StoreError>> {
-            let mut found: Vec<Delivery> = Vec::new();
-            for delivery in self.pending.lock().unwrap().iter().filter(|delivery| delivery.next_attempt_at <= now) {
-                if found.iter().filter(|other| other.channel == delivery.channel).count() < per_channel {
-                    found.push(delivery.clone());
-                }
-            }
-            Box::pin(std::future::ready(Ok(Due { now: found, ..Due::default() })))
-        }
-        fn gather<'a>(
-            &'a self,
-            _: Timestamp,
-            _: &'a std::collections::BTreeMap<ChannelName, crate::domain::grouping::Rules>,
-        ) -> BoxFuture<'a, Result<(), StoreError>> {
-            Box::pin(std::future::ready(Ok(())))
-        }
-        fn group<'a>(
-            &'a self,
-            _: &'a Delivery,
-        ) -> BoxFuture<'a, Result<Option<crate::domain::grouping::Group>, StoreError>> {
-            Box::pin(std::future::ready(Ok(None)))
-        }
-        fn settle<'a>(&'a self, of: &'a Delivery, with: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {
-            let fails = self.failures.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
-            let word = match with {
-                _ if fails => return Box::pin(std::future::ready(Err(StoreError::Failed("disk full".to_owned())))),
-                Settlement::Delivered { .. } => "delivered",
-                Settlement::Again { at, .. } => {
-                    let mut pending = self.pending.lock().unwrap();
-                    pending.iter_mut().filter(|row| row.id == of.id).for_each(|row| row.next_attempt_at = at);
-                    "again"
-                }
-                Settlement::Dead { .. } => "dead",
-                Settlement::Merged { .. } => "merged",
-            };
-            if word != "again" {
-                self.pending.lock().unwrap().retain(|row| row.id != of.id);
-            }
-            self.settled.lock().unwrap().push((of.id.clone(), word));
-            Box::pin(std::future::ready(Ok(())))
-        }
-        fn retry_deliveries(&self, _: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
-            Box::pin(std::future::ready(Ok(())))
-        }
-        fn journal(&self, _: crate::domain::debt::Debt) -> BoxFuture<'_, Result<(), StoreError>> {
-            Box::pin(std::future::ready(Ok(())))
-        }
-        fn acquit<'a>(&'a self, _: &'a crate::domain::outcome::RunId) -> BoxFuture<'a, Result<(), StoreError>> {
-            Box::pin(std::future::ready(Ok(())))
-        }
-        fn purge(&self, _: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
-            Box::pin(std::future::ready(Ok(0)))
-        }
-    }
-
-    /// Delivers for a minute, and says what came of it.
-    async fn deliver(outbox: Outbox, channels: Vec<(&str, Channel)>) -> Vec<(String, &'static str)> {
-        let clock = TestClock::starting("2026-11-24T10:00:00Z");
-        let mut plan = plan_of(Vec::new());
-        let named = channels
-            .into_iter()
-            .map(|(name, channel)| (ChannelName::parse(name).unwrap(), Arc::new(channel) as Arc<dyn Notifier>));
-        plan.channels = named.collect();
-        let (outbox, (_plan, plan)) = (Arc::new(outbox), watch::channel(Arc::new(plan)));
-        let stop = CancellationToken::new();
-        let deliverer = Deliverer {
-            clock: clock.clone(),
-            store: outbox.clone(),
-            plan,
-            fanout: Fanout::default(),
-            wake: Arc::default(),
-            unrecorded: Arc::default(),
-            stop: stop.clone(),
-            vitals: Arc::new(Vitals::new(clock.clone())),
-        };
-        let mut task = JoinSet::new();
-        task.spawn(deliverer.run());
-        clock.sleep_until(clock.monotonic() + Duration::from_secs(60)).await;
-        stop.cancel();
-        task.join_next().await.unwrap().unwrap();
-        let settled = outbox.settled.lock().unwrap();
-        settled.clone()
-    }
-
-    fn to(channel: &str, id: &str) -> Delivery {
-        let channel = ChannelName::parse(channel).unwrap();
-        Delivery { id: id.to_owned(), channel, ..delivery(Event::Opened, 0) }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_channel_that_hangs_holds_up_no_other() {
-        let hanging = (0..100).map(|n| to("hangs", &format!("h{n:03}")));
-        let others = (0..40).map(|n| to("takes", &format!("t{n:03}")));
-        let outbox = Outbox { pending: Mutex::new(hanging.chain(others).collect()), ..Outbox::default() };
-        let settled = deliver(outbox, vec![("hangs", Channel::Hangs), ("takes", Channel::Takes)]).await;
-        // The first hanging attempts end after fifteen seconds; by then the other channel has everything.
-        let first: Vec<_> = settled.iter().take(40).map(|(id, word)| (&id[..1], *word)).collect();
-        assert_eq!(first, [("t", "delivered"); 40]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_notifier_that_panics_costs_its_own_message_an_attempt() {
-        let outbox = Outbox { pending: Mutex::new(vec![to("panics", "p"), to("takes", "t")]), ..Outbox::default() };
-        let settled = deliver(outbox, vec![("panics", Channel::Panics), ("takes", Channel::Takes)]).await;
-        assert_eq!(settled.iter().filter(|(id, _)| id == "t").count(), 1, "{settled:?}");
-        let again = settled.iter().filter(|(id, word)| id == "p" && *word == "again").count();
-        assert!((3..40).contains(&again), "with back-off: {settled:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_success_that_cannot_be_recorded_is_not_sent_again() {
-        let outbox =
-            Outbox { pending: Mutex::new(vec![to("takes", "t")]), failures: AtomicUsize::new(20), ..Outbox::default() };
-        let sent = Arc::new(AtomicUsize::new(0));
-        let settled = deliver(outbox, vec![("takes", Channel::Counts(Arc::clone(&sent)))]).await;
-        assert_eq!((sent.load(SeqCst), settled), (1, vec![("t".to_owned(), "delivered")]));
-    }
-}
+mod tests;

@@ -5,9 +5,9 @@
 //! A store that does not take it never keeps a run from going on: then the logs say that a crash would leave something, and
 //! it is offered again beside each further step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::{Either, select};
@@ -23,6 +23,9 @@ use crate::ports::{Clock, Store, StoreError};
 /// How long a run waits for the store; it goes on without it then.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
+/// How many clean runs are remembered that the store did not erase.
+const CLEAN_MAX: usize = 10_000;
+
 /// How often it is said that the store does not take it.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
@@ -36,12 +39,14 @@ pub struct Journal {
     counts: Mutex<BTreeMap<ProbeName, u64>>,
     /// When it was last said that the store does not take it.
     told_at: Mutex<Option<Monotonic>>,
+    /// What is to be erased, and is not yet.
+    clean: Mutex<BTreeSet<RunId>>,
 }
 
 impl Journal {
     /// A journal in this store, whose debts go to whoever receives them.
     pub fn new(clock: Arc<dyn Clock>, store: Arc<dyn Store>, owed: mpsc::Sender<Debt>) -> Self {
-        Self { clock, store, owed, counts: Mutex::default(), told_at: Mutex::default() }
+        Self { clock, store, owed, counts: Mutex::default(), told_at: Mutex::default(), clean: Mutex::default() }
     }
 
     /// Puts down a run that is about to begin.
@@ -73,9 +78,26 @@ impl Journal {
         self.within(self.store.journal(debt.clone())).await
     }
 
-    /// Erases a run that has left nothing behind.
+    /// Erases a run that has left nothing behind, and those before it that the store did not erase. What it does not erase
+    /// now is cleaned up once more by the next process at worst.
     pub async fn acquit(&self, run: &RunId) {
-        self.within(self.store.acquit(run)).await;
+        self.clean().insert(run.clone());
+        while let Some(run) = { self.clean().pop_first() } {
+            if self.within(self.store.acquit(&run)).await {
+                continue;
+            }
+            let mut clean = self.clean();
+            clean.insert(run);
+            // Of too many the oldest go, whose ids sort first.
+            while clean.len() > CLEAN_MAX {
+                clean.pop_first();
+            }
+            return;
+        }
+    }
+
+    fn clean(&self) -> MutexGuard<'_, BTreeSet<RunId>> {
+        self.clean.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn within(&self, work: impl Future<Output = Result<(), StoreError>>) -> bool {
@@ -149,6 +171,29 @@ impl Drop for Entry<'_> {
         // A janitor that has ended needs none: it is the next start that tries this one.
         if let Err(TrySendError::Full(debt)) = self.journal.owed.try_send(debt) {
             tracing::error!(probe = %debt.probe, "too many cleanups wait to be tried again; the next start tries this one");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::{Debts, TestClock};
+    use std::sync::atomic::Ordering::SeqCst;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_erased_is_erased_with_the_next() {
+        let (clock, store) = (TestClock::starting("2026-11-24T10:00:00Z"), Arc::new(Debts::default()));
+        let journal = Journal::new(clock, Arc::clone(&store) as _, mpsc::channel(8).0);
+        let probe = ProbeName::parse("order").unwrap();
+        let runs = ["r1", "r2"].map(|id| RunId(Arc::from(id)));
+        for run in &runs {
+            let entry = journal.begin(&probe, run).await;
+            store.full.store(*run == runs[0], SeqCst);
+            entry.clean().await;
+            store.full.store(false, SeqCst);
+            let left: Vec<_> = store.kept.lock().unwrap().keys().cloned().collect();
+            assert_eq!(left, if *run == runs[0] { vec![run.clone()] } else { Vec::new() });
         }
     }
 }

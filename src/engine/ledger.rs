@@ -19,6 +19,7 @@ use self::objectives::Objectives;
 use self::open::Open;
 use self::rechecks::Rechecks;
 use super::plan::Plan;
+use super::rounds::Rounds;
 use super::runner::new_id;
 use super::scheduler::extras::{ExtraRun, Refusal};
 use crate::domain::exchange::Bundle;
@@ -49,6 +50,7 @@ pub mod versions;
 /// The states and the open incidents.
 pub struct Ledger {
     plan: Arc<Plan>,
+    rounds: Rounds,
     /// Healthy states are not held.
     states: HashMap<AlertKey, AlertState>,
     open: Open,
@@ -99,6 +101,7 @@ impl Ledger {
             loaded.versions.into_iter().map(|version| ((version.probe.clone(), version.step.clone()), version));
         let mut ledger = Self {
             plan: Arc::clone(&plan),
+            rounds: Rounds::default(),
             states: loaded.states.into_iter().collect(),
             open: open.collect(),
             flaps: loaded.flaps.into_iter().collect(),
@@ -136,10 +139,11 @@ impl Ledger {
     /// holds open is resolved with that reason. The rest keeps its counts.
     pub fn take(&mut self, plan: Arc<Plan>, now: Timestamp, commit: &mut Commit) {
         self.take_reload(&plan, now, commit);
+        self.rounds = Rounds::of(&plan);
         self.plan = plan;
         self.looks.take(&self.plan);
         self.take_objectives(now);
-        let gone: BTreeSet<AlertKey> = self.states.keys().filter(|key| !is_judged(&self.plan, key)).cloned().collect();
+        let gone: BTreeSet<AlertKey> = self.states.keys().filter(|key| !self.is_fed(key)).cloned().collect();
         for key in gone {
             self.states.remove(&key);
             commit.forget(key);
@@ -175,7 +179,7 @@ impl Ledger {
     pub fn take_run(&mut self, mut run: Run, now: Timestamp, commit: &mut Commit) {
         self.take_versions(&run, commit);
         self.objectives.take_run(&run);
-        let plan = Arc::clone(&self.plan);
+        let rounds = self.rounds.clone();
         let bundle = run.bundle.take();
         // Ended because we are told to stop, it saw nothing: what waits for it is asked for again by the next process.
         let says_nothing = matches!(run.verdict, Verdict::Inconclusive(Cause::ShutDown));
@@ -184,7 +188,7 @@ impl Ledger {
         }
         // What only explains an incident of another probe is kept with that.
         let bundle = bundle.filter(|_| run.extra != Some(Extra::Diagnosis));
-        let watched = run.schedule.as_ref().and_then(|name| watched(&plan, name, &run.probe));
+        let watched = run.schedule.as_ref().and_then(|name| watched(&rounds, name, &run.probe));
         let Some((schedule, policy)) = watched else {
             if !says_nothing {
                 self.saw(&run, now);
@@ -328,6 +332,16 @@ impl Ledger {
         self.tell_opened(incident, now, commit);
     }
 
+    /// Whether something feeds a state: the runs that are judged, or an objective that somebody wants to hear of.
+    fn is_fed(&self, key: &AlertKey) -> bool {
+        if key.aspect != Aspect::Burning {
+            return judged(&self.rounds, key).is_some();
+        }
+        let schedule = self.plan.schedules.get(&key.schedule).filter(|schedule| schedule.has(&key.probe));
+        let mut objectives = schedule.into_iter().flat_map(|schedule| self.plan.objectives(schedule, &key.probe));
+        objectives.any(|objective| objective.alert.is_some())
+    }
+
     /// Whether somebody is to take on what has the one severity sooner than what has the other: only then whoever has it asks
     /// again, since they heard of the rise and are at it.
     fn is_stricter(&self, severity: Severity, than: Severity) -> bool {
@@ -383,23 +397,18 @@ impl Ledger {
 
 /// The schedule and the policy by which runs of a probe on it are judged; none where nothing watches them, as after a
 /// reload that came while a run was going on.
-fn watched<'a>(plan: &'a Plan, schedule: &ScheduleName, probe: &ProbeName) -> Option<(&'a Schedule, &'a AlertPolicy)> {
-    let schedule = plan.schedules.get(schedule).filter(|schedule| schedule.has(probe))?;
-    Some((schedule, plan.alert(schedule, plan.probes.get(probe)?)?))
+fn watched<'a>(
+    rounds: &'a Rounds,
+    schedule: &ScheduleName,
+    probe: &ProbeName,
+) -> Option<(&'a Schedule, &'a AlertPolicy)> {
+    let (schedule, probe) = rounds.get(schedule, probe)?;
+    Some((schedule, probe.alert_on(schedule)?))
 }
 
 /// The rule by which a state is judged; none where nothing feeds it any more.
-fn judged<'a>(plan: &'a Plan, key: &AlertKey) -> Option<&'a Rule> {
-    watched(plan, &key.schedule, &key.probe)?.1.rule(key.aspect)
-}
-
-/// Whether something feeds a state: the runs that are judged, or an objective that somebody wants to hear of.
-fn is_judged(plan: &Plan, key: &AlertKey) -> bool {
-    if key.aspect != Aspect::Burning {
-        return judged(plan, key).is_some();
-    }
-    let schedule = plan.schedules.get(&key.schedule).filter(|schedule| schedule.has(&key.probe));
-    schedule.is_some_and(|schedule| plan.objectives(schedule, &key.probe).any(|objective| objective.alert.is_some()))
+fn judged<'a>(rounds: &'a Rounds, key: &AlertKey) -> Option<&'a Rule> {
+    watched(rounds, &key.schedule, &key.probe)?.1.rule(key.aspect)
 }
 
 /// The run that made something fire, and what it says.

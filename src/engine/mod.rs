@@ -35,6 +35,7 @@ pub mod progress;
 pub mod pulses;
 pub mod recall;
 pub mod records;
+pub mod rounds;
 pub mod runner;
 pub mod scheduler;
 pub mod slots;

@@ -113,11 +113,6 @@ pub struct SeverityPlan {
 }
 
 impl Plan {
-    /// The policy for a probe on a schedule: the probe's own, else the schedule's.
-    pub fn alert<'a>(&'a self, schedule: &'a Schedule, probe: &'a PlannedProbe) -> Option<&'a AlertPolicy> {
-        probe.alert.as_ref().or(schedule.alert.as_ref())
-    }
-
     /// The objectives of a schedule for one of its probes: those of a step only where that step is.
     pub fn objectives<'a>(
         &'a self,
@@ -178,6 +173,11 @@ impl Plan {
 }
 
 impl PlannedProbe {
+    /// The policy for its runs on a schedule: its own, else the schedule's.
+    pub fn alert_on<'a>(&'a self, schedule: &'a Schedule) -> Option<&'a AlertPolicy> {
+        self.alert.as_ref().or(schedule.alert.as_ref())
+    }
+
     /// Whether a step of it does not look but waits to be told, which only a daemon is.
     pub fn waits_to_be_told(&self) -> bool {
         self.steps.iter().any(|step| step.action.token().is_some())

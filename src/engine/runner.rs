@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,7 +144,7 @@ impl Runner {
         for step in &probe.steps {
             if progress.goes_on() {
                 let deadline = progress.begun + budget;
-                offering(&mut entry, self.perform(&making, &mut progress, step, deadline, Part::Step)).await;
+                offering(&mut entry, pin!(self.perform(&making, &mut progress, step, deadline, Part::Step))).await;
                 if let Some(entry) = &mut entry {
                     let before = self.clock.monotonic();
                     entry.keep(&progress.captures, &probe.owing).await;
@@ -160,7 +161,8 @@ impl Runner {
         }
         let cleanup_deadline = self.clock.monotonic() + probe.cleanup_timeout;
         for step in &probe.cleanup {
-            offering(&mut entry, self.perform(&making, &mut progress, step, cleanup_deadline, Part::Cleanup)).await;
+            offering(&mut entry, pin!(self.perform(&making, &mut progress, step, cleanup_deadline, Part::Cleanup)))
+                .await;
         }
         match entry {
             Some(entry) if progress.uncleaned().is_none() => entry.clean().await,
@@ -311,7 +313,8 @@ struct Making<'a> {
     session: &'a Session,
 }
 
-/// Does the work of a step, and meanwhile what is to be done for the journal, where there is one.
+/// Does the work of a step, and meanwhile what is to be done for the journal, where there is one. It is pinned first, since
+/// what is handed over by value has its room twice.
 async fn offering(entry: &mut Option<Entry<'_>>, work: impl Future<Output = ()>) {
     match entry {
         Some(entry) => entry.offering(work).await,

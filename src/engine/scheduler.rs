@@ -14,6 +14,7 @@ use self::extras::{ExtraRun, InFlight, PERMIT_WAIT_MAX, PERMITS_OF_NO_SCHEDULE, 
 use super::calendar::{Calendar, Come, Entry, GRACE};
 use super::fanout::Fanout;
 use super::plan::Plan;
+use super::rounds::Rounds;
 use super::runner::Order;
 use super::slots::{SlotBook, SlotKey};
 use super::threads::{Thread, Threads};
@@ -143,6 +144,7 @@ pub struct Scheduler {
     fanout: Fanout,
     stop: CancellationToken,
     plan: Arc<Plan>,
+    rounds: Rounds,
     calendar: Calendar,
     queue: BinaryHeap<Reverse<Queued>>,
     /// Which probes are being run.
@@ -173,6 +175,7 @@ impl Scheduler {
             fanout,
             stop,
             plan: Arc::clone(plan),
+            rounds: Rounds::of(plan),
             calendar: Calendar::default(),
             queue: BinaryHeap::new(),
             in_flight: InFlight::default(),
@@ -293,6 +296,7 @@ impl Scheduler {
     async fn obey(&mut self, command: Command) -> Come {
         match command {
             Command::Reload(plan) => {
+                self.rounds = Rounds::of(&plan);
                 self.plan = plan;
                 self.watch().await;
                 // Nothing is accounted for what is new in this process: its first slot is the next one.
@@ -311,8 +315,7 @@ impl Scheduler {
     async fn start_due(&mut self) {
         while let Some(Reverse(Queued { due, entry })) = self.pop_due() {
             let key = (entry.schedule.clone(), entry.probe.clone());
-            let (schedule, probe) = (self.plan.schedules.get(&key.0), self.plan.probes.get(&key.1));
-            let planned = schedule.zip(probe).filter(|(schedule, _)| schedule.has(&key.1));
+            let planned = self.rounds.get(&key.0, &key.1);
             let overdue = self.clock.monotonic().since(due) > GRACE;
             let outcome = match planned {
                 // What a reload removed has no slots any more; for what the process could not get to in time it is too late.

@@ -31,8 +31,13 @@ impl SlotBook {
 
     /// A slot, or several that end at it, have their outcome. Gives what may be committed now.
     pub fn settle(&mut self, key: &SlotKey, slot: Timestamp, outcome: SlotOutcome, count: u64) -> Option<SlotAccount> {
+        let account = |through, counts| SlotAccount { schedule: key.0.clone(), probe: key.1.clone(), through, counts };
         let open = self.open.entry(key.clone()).or_default();
         open.unresolved.remove(&slot);
+        if open.unresolved.is_empty() && open.resolved.is_empty() {
+            self.open.remove(key);
+            return Some(account(slot, vec![(outcome, count)]));
+        }
         open.resolved.push((slot, outcome, count));
         let barrier = open.unresolved.first().copied();
         let (ready, held): (Vec<_>, Vec<_>) =
@@ -46,12 +51,7 @@ impl SlotBook {
         for (_, outcome, count) in ready {
             *counts.entry(outcome).or_insert(0) += count;
         }
-        Some(SlotAccount {
-            schedule: key.0.clone(),
-            probe: key.1.clone(),
-            through,
-            counts: counts.into_iter().collect(),
-        })
+        Some(account(through, counts.into_iter().collect()))
     }
 }
 

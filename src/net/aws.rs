@@ -3,15 +3,21 @@
 //! The configuration of the SDK is loaded at the first use, since building a plan does no I/O. Whoever holds an [`Aws`] has
 //! a connection pool, time-outs and a retry budget of its own, so that metrics that hang never delay a page.
 
+mod known;
 pub mod trouble;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
+use aws_sdk_sns::config::http::HttpResponse;
+use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use tokio::sync::OnceCell;
+
+use crate::domain::redaction::Redactor;
 
 pub use trouble::{Trouble, TroubleKind, trouble};
 
@@ -70,12 +76,14 @@ pub enum AwsError {
 pub struct Aws {
     access: Access,
     config: OnceCell<SdkConfig>,
+    /// The credentials that were ever used, since a service, or whatever answers in its place, may repeat them.
+    known: Arc<Redactor>,
 }
 
 impl Aws {
     /// Nothing is read until it is needed.
     pub fn new(access: Access) -> Self {
-        Self { access, config: OnceCell::new() }
+        Self { access, config: OnceCell::new(), known: Arc::default() }
     }
 
     /// The configuration from which clients are built; what failed is tried again at the next call.
@@ -109,7 +117,22 @@ impl Aws {
         if config.region().is_none() {
             return Err(AwsError::NoRegion);
         }
-        Ok(config)
+        Ok(match config.credentials_provider() {
+            Some(source) => {
+                let known = known::Known::new(source, Arc::clone(&self.known));
+                config.into_builder().credentials_provider(SharedCredentialsProvider::new(known)).build()
+            }
+            None => config,
+        })
+    }
+
+    /// What an error of the SDK means, without credentials.
+    pub fn trouble<E>(&self, error: &SdkError<E, HttpResponse>) -> Trouble
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let trouble = trouble(error);
+        Trouble { message: self.known.redact(&trouble.message), ..trouble }
     }
 
     fn loader(&self) -> ConfigLoader {

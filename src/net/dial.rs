@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::{Either, select};
@@ -45,13 +46,11 @@ pub async fn dial(
     let allowed = allowed(host, &found)?;
     let clock = watch.clock();
     let began = clock.monotonic();
-    let result = watch.bound(|| Part::Connect, connect_any(clock, allowed, port)).await;
+    let result = watch.bound(|| Part::Connect, pin!(connect_any(clock, allowed, port))).await;
     let ended = clock.monotonic();
     let Connected { stream: tcp, remote, began: began_last } = result.inspect_err(|_| {
         watch.add(Part::Connect, ended.since(began));
     })?;
-    // A request is one write; waiting to fill a segment would be measured as the target's time.
-    tcp.set_nodelay(true).map_err(|error| failure_of(&error, remote))?;
     let (stream, handshake) = Stream::new(tcp);
     let ours = ended.since(began_last);
     let (took, error) = match handshake.filter(|handshake| *handshake <= ours) {

@@ -71,6 +71,7 @@ impl<'a> Stopwatch<'a> {
     }
 
     /// Ends what is measured elsewhere at the deadline; `part` is asked then, because an answer may have begun meanwhile.
+    /// What is handed over by value has its room in the caller and here: whoever is often called pins it first.
     pub async fn bound<T>(
         &self,
         part: impl FnOnce() -> Part,

@@ -19,6 +19,17 @@ pub struct Stream {
     stamp: Option<Timestamp>,
     /// How much is asked for next: room must be wiped before the kernel may write to it, and most answers need little.
     asks: usize,
+    writes: Writes,
+}
+
+/// What was written so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writes {
+    None,
+    /// One write, as most requests are: it leaves at once, since nothing is under way before it.
+    One,
+    /// More than one, and the kernel was told to hold none of them back.
+    More,
 }
 
 /// How much is asked for at first; more as long as all of it comes.
@@ -29,7 +40,21 @@ impl Stream {
     pub fn new(tcp: TcpStream) -> (Self, Option<Duration>) {
         let handshake = kernel::handshake(&tcp);
         kernel::stamp(&tcp);
-        (Self { tcp, room: StampRoom::default(), stamp: None, asks: ASKS_MIN }, handshake)
+        (Self { tcp, room: StampRoom::default(), stamp: None, asks: ASKS_MIN, writes: Writes::None }, handshake)
+    }
+
+    /// Is told before each write. The kernel would hold a second one back until the first is acknowledged, which would be
+    /// measured as the target's time.
+    fn writes(&mut self) -> io::Result<()> {
+        self.writes = match self.writes {
+            Writes::None => Writes::One,
+            Writes::One => {
+                self.tcp.set_nodelay(true)?;
+                Writes::More
+            }
+            Writes::More => Writes::More,
+        };
+        Ok(())
     }
 
     /// When the kernel received what the last read gave, by the wall clock.
@@ -40,7 +65,7 @@ impl Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { tcp, room, stamp, asks } = self.get_mut();
+        let Self { tcp, room, stamp, asks, writes: _ } = self.get_mut();
         loop {
             ready!(tcp.poll_read_ready(cx))?;
             let free = buffer.initialize_unfilled_to(buffer.remaining().min(*asks));
@@ -73,6 +98,7 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.writes()?;
         Pin::new(&mut self.tcp).poll_write(cx, bytes)
     }
 
@@ -81,6 +107,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.writes()?;
         Pin::new(&mut self.tcp).poll_write_vectored(cx, slices)
     }
 

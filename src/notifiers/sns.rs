@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use super::message::{piece, subject, text};
-use crate::net::aws::{Access, Aws, AwsError, TroubleKind, is_region, trouble};
+use crate::net::aws::{Access, Aws, AwsError, TroubleKind, is_region};
 use crate::ports::{Building, ChannelKind, Notification, Notifier, NotifyError, Receipt};
 use crate::settings::{Node, Problems, read};
 
@@ -121,7 +121,7 @@ impl Sns {
             request = request.message_group_id(notification.alert()).message_deduplication_id(notification.key());
         }
         let answer = request.send().await.map_err(|error| {
-            let trouble = trouble(&error);
+            let trouble = self.aws.trouble(&error);
             match trouble.kind {
                 TroubleKind::Transient | TroubleKind::Throttled => {
                     NotifyError::Transient { message: trouble.message, retry_after: trouble.retry_after }

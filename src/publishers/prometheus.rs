@@ -213,12 +213,14 @@ fn take_known(
     account: &mut PublisherAccount,
 ) -> usize {
     let mut refused = 0;
-    for Sample { name, value, labels, .. } in samples {
+    for (place, Sample { name, value, labels, .. }) in samples.iter().enumerate() {
         let Some(family) = families.get(name).filter(|family| family.can_show(*value)) else {
             refused += 1;
             continue;
         };
-        match shown.iter().find(|known| (known.name, known.also) == (*name, labels.also)) {
+        let is_it = |known: &&Shown| (known.name, known.also) == (*name, labels.also);
+        // What comes again comes mostly in the same order.
+        match shown.get(place).filter(is_it).or_else(|| shown.iter().find(is_it)) {
             Some(known) => known.value.take(*value),
             None => {
                 let new = family.add(&page_labels(labels));

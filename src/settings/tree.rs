@@ -389,8 +389,16 @@ impl Builder<'_> {
                 self.problems.push(problem);
                 Value::Text(Scalar::plain(text))
             }
-            Within::List(items) => Value::List(items),
-            Within::Map { entries, .. } => Value::Map(entries),
+            // Most hold one or two and nothing is ever added, but a vector that grows begins with room for four, which over
+            // a large file is more than all that it holds.
+            Within::List(mut items) => {
+                items.shrink_to_fit();
+                Value::List(items)
+            }
+            Within::Map { mut entries, .. } => {
+                entries.shrink_to_fit();
+                Value::Map(entries)
+            }
         };
         let node = self.node(bytes, value);
         self.keep(frame.anchor, &node)?;

@@ -9,6 +9,7 @@ use rusqlite::{Error, Result, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::domain::judge::Aspect;
 use crate::domain::time::Timestamp;
 
 /// A value in a column that is not what this program puts there.
@@ -69,6 +70,12 @@ pub fn to_length(row: &Row<'_>, column: &'static str) -> Result<Duration> {
 pub fn parsed<T: std::str::FromStr<Err: ToString>>(row: &Row<'_>, column: &'static str) -> Result<T> {
     let text: String = row.get(column)?;
     read(column, text.parse())
+}
+
+/// In which way a probe is bad, from the column `aspect`.
+pub fn aspect(row: &Row<'_>) -> Result<Aspect> {
+    let word: String = row.get("aspect")?;
+    read("aspect", Aspect::ALL.into_iter().find(|known| known.as_str() == word).ok_or("not an aspect"))
 }
 
 /// A value from a column of JSON.

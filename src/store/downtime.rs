@@ -1,87 +1,27 @@
 //! A channel that is down for an hour, with the real store and the real deliverer under simulated time: when it is back all is
 //! told within a minute, what is over by then too, and no other channel has noticed.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::sqlite::Sqlite;
-use super::testing::{channel, incident, kept, opening, resolving, second};
-use crate::domain::debt::Debt;
-use crate::domain::grouping::{Group, Keeping, Rules};
+use super::testing::{Waited, channel, incident, kept, opening, resolving, second};
+use crate::domain::grouping::Keeping;
 use crate::domain::incident::{Event, Severity};
-use crate::domain::names::ChannelName;
-use crate::domain::outcome::RunId;
 use crate::domain::time::{Monotonic, Timestamp, between};
 use crate::engine::deliverer::Deliverer;
 use crate::engine::fanout::Fanout;
 use crate::engine::testing::{TestClock, plan_of};
 use crate::engine::vitals::Vitals;
-use crate::ports::{
-    Clock as _, Commit, Delivery, Due, Loaded, Notification, Notifier, NotifyError, Receipt, Settlement, Store,
-    StoreError,
-};
+use crate::ports::{Clock as _, Notification, Notifier, NotifyError, Receipt, Store as _};
 
 /// So many incidents open during the hour; the first half of them are over before it ends.
 const INCIDENTS: i64 = 40;
-
-/// Simulated time jumps when nothing is done on the runtime's own threads, so what the writer does is waited for on one of
-/// them.
-struct Waited(Arc<Sqlite>);
-
-fn waited<T: Send + 'static>(
-    store: &Arc<Sqlite>,
-    ask: impl FnOnce(Arc<Sqlite>, Handle) -> Result<T, StoreError> + Send + 'static,
-) -> BoxFuture<'static, Result<T, StoreError>> {
-    let (store, handle) = (Arc::clone(store), Handle::current());
-    Box::pin(async move { spawn_blocking(move || ask(store, handle)).await.unwrap() })
-}
-
-impl Store for Waited {
-    fn commit(&self, commit: Arc<Commit>) -> BoxFuture<'_, Result<(), StoreError>> {
-        waited(&self.0, |store, handle| handle.block_on(store.commit(commit)))
-    }
-    fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {
-        self.0.load()
-    }
-    fn due_deliveries(&self, now: Timestamp, per_channel: usize) -> BoxFuture<'_, Result<Due, StoreError>> {
-        self.0.due_deliveries(now, per_channel)
-    }
-    fn gather<'a>(
-        &'a self,
-        now: Timestamp,
-        rules: &'a BTreeMap<ChannelName, Rules>,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        let rules = rules.clone();
-        waited(&self.0, move |store, handle| handle.block_on(store.gather(now, &rules)))
-    }
-    fn group<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Option<Group>, StoreError>> {
-        self.0.group(delivery)
-    }
-    fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {
-        let delivery = delivery.clone();
-        waited(&self.0, move |store, handle| handle.block_on(store.settle(&delivery, settlement)))
-    }
-    fn retry_deliveries(&self, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
-        waited(&self.0, move |store, handle| handle.block_on(store.retry_deliveries(now)))
-    }
-    fn journal(&self, debt: Debt) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.0.journal(debt)
-    }
-    fn acquit<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.0.acquit(run)
-    }
-    fn purge(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.0.purge(before)
-    }
-}
 
 /// What is wrong with a receiver.
 #[derive(Clone, Copy, Debug)]

@@ -4,16 +4,17 @@
 //! A message is known by the row that carries it, the gravest of those that it tells. What becomes of the carrier becomes
 //! of all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
-use super::columns::{count, from_json, instant, length, micros, read, to_instant};
+use super::columns::{aspect, count, from_json, instant, length, micros, parsed, read, to_instant};
 use super::order::first;
 use super::outbox::delivery;
-use crate::domain::grouping::{Group, LISTED_MAX, Left, Member, Rules, Waiting, depart};
+use crate::domain::grouping::{Beginning, Group, LISTED_MAX, Left, Member, Rules, Waiting, depart};
 use crate::domain::incident::Event;
-use crate::domain::names::ChannelName;
+use crate::domain::judge::Aspect;
+use crate::domain::names::{ChannelName, ProbeName};
 use crate::domain::time::{Timestamp, later};
 use crate::ports::{Delivery, Notification, REST_MAX};
 
@@ -46,7 +47,9 @@ pub fn part(connection: &Connection, id: &str) -> Result<()> {
         "UPDATE outbox SET message = NULL, gone_at = NULL WHERE message = ?1 AND id <> ?1 AND state = 'pending'",
     )?;
     others.execute([id])?;
-    let mut own = connection.prepare_cached("UPDATE outbox SET message = ?1 WHERE id = ?1 AND state = 'pending'")?;
+    let mut own = connection.prepare_cached(
+        "UPDATE outbox SET message = ?1, gone_at = coalesce(gone_at, created_at) WHERE id = ?1 AND state = 'pending'",
+    )?;
     own.execute([id])?;
     Ok(())
 }
@@ -109,6 +112,15 @@ struct Candidate {
     waiting: Waiting,
 }
 
+/// What an incident is of.
+type Of = (ProbeName, Aspect);
+
+/// That a channel was told that something began.
+struct Begun {
+    incident: String,
+    told_at: Timestamp,
+}
+
 /// Lets go what has waited for long enough.
 pub fn gather(connection: &Connection, now: Timestamp, rules: &BTreeMap<ChannelName, Rules>) -> Result<()> {
     let default = Rules::default();
@@ -116,13 +128,16 @@ pub fn gather(connection: &Connection, now: Timestamp, rules: &BTreeMap<ChannelN
     let channels: Vec<String> = channels.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
     for channel in channels {
         let rules = rules.iter().find(|(name, _)| name.as_str() == channel).map_or(&default, |(_, rules)| rules);
-        let candidates = candidates(connection, &channel, now)?;
+        let candidates = candidates(connection, &channel, rules, now)?;
         let waiting: Vec<_> = candidates.iter().map(|candidate| candidate.waiting.clone()).collect();
         let left = left(connection, &channel, now, rules)?;
         let departure = depart(rules, &waiting, &left, now);
         for (place, until) in &departure.held {
             let mut update = connection.prepare_cached("UPDATE outbox SET next_attempt_at = ?2 WHERE id = ?1")?;
             update.execute(params![candidates[*place].id, micros(*until)])?;
+        }
+        for place in &departure.stood_for {
+            stand_for(connection, &candidates[*place].id, now)?;
         }
         for message in &departure.messages {
             let told: Vec<_> = message.iter().map(|place| &candidates[*place]).collect();
@@ -144,6 +159,17 @@ fn send_off(connection: &Connection, told: &[&Candidate], now: Timestamp) -> Res
     let mut update = connection
         .prepare_cached("UPDATE outbox SET together = ?2, next_attempt_at = min(next_attempt_at, ?3) WHERE id = ?1")?;
     update.execute(params![carrier.id, common.cloned().flatten(), micros(now)])?;
+    Ok(())
+}
+
+/// Another message says it too: what began and is over, with its end and all between.
+fn stand_for(connection: &Connection, id: &str, now: Timestamp) -> Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE outbox SET state = 'merged', settled_at = ?2
+         WHERE (incident, channel) = (SELECT incident, channel FROM outbox WHERE id = ?1)
+           AND state = 'pending' AND event <> 'post_mortem'",
+    )?;
+    update.execute(params![id, micros(now)])?;
     Ok(())
 }
 
@@ -172,12 +198,14 @@ fn ends_of_what_is_over(connection: &Connection, channel: &str, now: Timestamp) 
 }
 
 /// What waits for a channel and comes next of its incident, the gravest first.
-fn candidates(connection: &Connection, channel: &str, now: Timestamp) -> Result<Vec<Candidate>> {
+fn candidates(connection: &Connection, channel: &str, rules: &Rules, now: Timestamp) -> Result<Vec<Candidate>> {
+    let begun = begun(connection, channel, rules, now)?;
     let mut select = connection.prepare_cached(concat!(
-        "SELECT id, incident, event, fallback, together, created_at, next_attempt_at FROM outbox o
+        "SELECT o.id, incident, event, fallback, together, created_at, next_attempt_at, probe, aspect
+         FROM outbox o JOIN incidents i ON i.id = o.incident
          WHERE state = 'pending' AND message IS NULL AND channel = ?1 AND ",
         first!(),
-        " ORDER BY severity, created_at, id"
+        " ORDER BY severity, created_at, o.id"
     ))?;
     let mut is_over = connection.prepare_cached(
         "SELECT 1 FROM outbox WHERE incident = ?1 AND channel = ?2 AND event = 'resolved' AND state = 'pending'",
@@ -192,8 +220,12 @@ fn candidates(connection: &Connection, channel: &str, now: Timestamp) -> Result<
         let heard = event != Event::Opened && origin(connection, &incident, channel, &id)?.is_some();
         let together = if heard { common_origin(connection, &incident, channel, &id)? } else { row.get("together")? };
         let ripe_at = instant(row, "next_attempt_at")?;
+        let of = (parsed(row, "probe")?, aspect(row)?);
+        // An incident of which a channel is told twice does not begin again.
+        let told_at = begun.get(&of).filter(|begun| begun.incident != incident).map(|begun| begun.told_at);
         let waiting = Waiting {
             event,
+            begins: (event == Event::Opened).then_some(Beginning { of, told_at }),
             over: event.begins() && !heard && is_over.exists(params![incident, channel])?,
             fallback: row.get("fallback")?,
             together,
@@ -205,6 +237,22 @@ fn candidates(connection: &Connection, channel: &str, now: Timestamp) -> Result<
         candidates.push(Candidate { id, waiting });
     }
     Ok(candidates)
+}
+
+/// What a channel was told within the last interval to have begun, and by which incident it was told last and when.
+fn begun(connection: &Connection, channel: &str, rules: &Rules, now: Timestamp) -> Result<HashMap<Of, Begun>> {
+    let mut select = connection.prepare_cached(
+        "SELECT i.probe, i.aspect, i.id, max(c.gone_at) AS told_at
+         FROM outbox c JOIN outbox m ON m.message = c.id JOIN incidents i ON i.id = m.incident
+         WHERE c.channel = ?1 AND c.gone_at > ?2 AND c.gone_at <= ?3 AND m.event = 'opened' AND m.state <> 'dead'
+         GROUP BY i.probe, i.aspect",
+    )?;
+    let since = micros(now).saturating_sub(length(rules.grouping.interval));
+    let begun = |row: &Row<'_>| {
+        let (incident, told_at) = (row.get("id")?, instant(row, "told_at")?);
+        Ok(((parsed(row, "probe")?, aspect(row)?), Begun { incident, told_at }))
+    };
+    select.query_map(params![channel, since, micros(now)], begun)?.collect()
 }
 
 /// What a channel was told of within the last interval.
@@ -276,7 +324,9 @@ mod tests {
     use crate::domain::grouping::{Grouping, Keeping};
     use crate::domain::incident::{Incident, Severity};
     use crate::ports::{Commit, Due, Receipt, Settlement, Store as _};
-    use crate::store::testing::{Kept, channel, delivery as message, incident, kept, resolved, second};
+    use crate::store::testing::{
+        Kept, channel, delivery as message, incident, kept, opening, resolved, resolving, second,
+    };
 
     fn rules(keeping: Keeping) -> BTreeMap<ChannelName, Rules> {
         let rules = Rules { keeping, grouping: Grouping::default() };
@@ -389,6 +439,33 @@ mod tests {
         let group = kept.store.group(reminder).await.unwrap().unwrap();
         assert_eq!((group.size, group.left, group.origin.as_deref()), (1, 5, Some("S0-1-ops")));
         assert!(due.grouped.contains("S3-2-ops"));
+    }
+
+    #[tokio::test]
+    async fn what_begins_again_waits_where_it_was_told_and_where_it_was_not_it_leaves() {
+        let kept = kept();
+        let began = |n: i64| incident(&format!("I{n}"), Severity::P1, n);
+        let opens = async |n: i64, channels: &[&str]| {
+            kept.store.commit(opening(&began(n), channels, n).into()).await.unwrap();
+        };
+        opens(0, &["ops"]).await;
+        settle(&kept, &look(&kept, Keeping::Alerts, 0).await.now[0], 0).await;
+        let over = Commit { deliveries: vec![message(&began(0), 2, Event::Resolved, "ops", 1)], ..Commit::default() };
+        kept.store.commit(over.into()).await.unwrap();
+        settle(&kept, &look(&kept, Keeping::Alerts, 1).await.now[0], 1).await;
+        // The other channel has heard nothing yet, so it hears of P1 at once.
+        opens(2, &["ops", "team"]).await;
+        let due = look(&kept, Keeping::Alerts, 2).await;
+        assert_eq!((ids(&due), due.next_at), (vec!["I2-1-team"], Some(second(60))));
+        settle(&kept, &due.now[0], 2).await;
+        kept.store.commit(resolving(&began(2), &["ops", "team"], 3).into()).await.unwrap();
+        settle(&kept, &look(&kept, Keeping::Alerts, 3).await.now[0], 3).await;
+        opens(4, &["ops", "team"]).await;
+        // The last of what began meanwhile stands for the one before it, which is over.
+        let due = look(&kept, Keeping::Alerts, 60).await;
+        assert_eq!((ids(&due), due.resolves.len(), due.next_at), (vec!["I4-1-ops"], 0, Some(second(62))));
+        assert_eq!(kept.number("SELECT count(*) FROM outbox WHERE incident = 'I2' AND state = 'merged'"), 2);
+        assert_eq!(ids(&look(&kept, Keeping::Alerts, 62).await), ["I4-1-ops", "I4-1-team"]);
     }
 
     #[tokio::test]

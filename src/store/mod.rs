@@ -31,6 +31,8 @@ mod damage;
 mod diagnoses;
 #[cfg(test)]
 mod downtime;
+#[cfg(test)]
+mod flapping;
 mod gathering;
 mod journal;
 mod lock;

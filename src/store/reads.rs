@@ -7,11 +7,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
 use super::bundles;
-use super::columns::{from_json, instant, micros, parsed, read, to_instant, to_length};
+use super::columns::{aspect, from_json, instant, micros, parsed, read, to_instant, to_length};
 use super::diagnoses;
 use super::journal;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
-use crate::domain::judge::{AlertKey, Aspect};
+use crate::domain::judge::AlertKey;
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::{Extra, Run, RunId, SlotOutcome};
 use crate::domain::quiet::Silence;
@@ -31,9 +31,7 @@ type Pair = (ScheduleName, ProbeName);
 
 fn alert_key(row: &Row<'_>) -> Result<AlertKey> {
     let (schedule, probe) = pair(row)?;
-    let aspect: String = row.get("aspect")?;
-    let aspect = Aspect::ALL.into_iter().find(|known| known.as_str() == aspect).ok_or("not an aspect");
-    Ok(AlertKey { schedule, probe, aspect: read("aspect", aspect)? })
+    Ok(AlertKey { schedule, probe, aspect: aspect(row)? })
 }
 
 /// The state at start.

@@ -146,7 +146,7 @@ impl Store for Sqlite {
     }
 
     fn due_deliveries(&self, now: Timestamp, per_channel: usize) -> BoxFuture<'_, Result<Due, StoreError>> {
-        Box::pin(self.readers.read(move |connection| outbox::due(connection, now, per_channel)))
+        Box::pin(self.readers.read(move |connection| outbox::due::due(connection, now, per_channel)))
     }
 
     fn gather<'a>(
@@ -165,7 +165,7 @@ impl Store for Sqlite {
 
     fn stands_before<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
         let delivery = delivery.clone();
-        Box::pin(self.readers.read(move |connection| outbox::before(connection, &delivery)))
+        Box::pin(self.readers.read(move |connection| outbox::due::before(connection, &delivery)))
     }
 
     fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Result<(), StoreError>> {

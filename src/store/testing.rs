@@ -5,17 +5,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use rusqlite::{Connection, Result};
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 
 use super::sqlite::{Sqlite, open};
 use super::writer::Work;
-use crate::domain::grouping::{Grouping, Rules};
+use crate::domain::debt::Debt;
+use crate::domain::grouping::{Group, Grouping, Rules};
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity};
 use crate::domain::judge::{AlertKey, Aspect};
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
 use crate::domain::outcome::{Failure, FailureKind, Run, RunId, SlotAccount, Verdict};
 use crate::domain::time::Timestamp;
-use crate::ports::{Commit, Delivery, Notification, Store as _, StoreError};
+use crate::ports::{Commit, Delivery, Due, Loaded, Notification, Settlement, Store, StoreError};
 
 /// A store, and the directory that goes when the test ends.
 pub struct Kept {
@@ -51,6 +55,59 @@ impl Kept {
     pub fn integrity(&self) -> String {
         let connection = Connection::open(&self.path).unwrap();
         connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap()
+    }
+}
+
+/// What the store answers.
+type Answer<T> = std::result::Result<T, StoreError>;
+
+/// Simulated time jumps when nothing is done on the runtime's own threads, so what the writer does is waited for on one of
+/// them.
+pub struct Waited(pub Arc<Sqlite>);
+
+fn waited<T: Send + 'static>(
+    store: &Arc<Sqlite>,
+    ask: impl FnOnce(Arc<Sqlite>, Handle) -> Answer<T> + Send + 'static,
+) -> BoxFuture<'static, Answer<T>> {
+    let (store, handle) = (Arc::clone(store), Handle::current());
+    Box::pin(async move { spawn_blocking(move || ask(store, handle)).await.unwrap() })
+}
+
+impl Store for Waited {
+    fn commit(&self, commit: Arc<Commit>) -> BoxFuture<'_, Answer<()>> {
+        waited(&self.0, |store, handle| handle.block_on(store.commit(commit)))
+    }
+    fn load(&self) -> BoxFuture<'_, Answer<Loaded>> {
+        self.0.load()
+    }
+    fn due_deliveries(&self, now: Timestamp, per_channel: usize) -> BoxFuture<'_, Answer<Due>> {
+        self.0.due_deliveries(now, per_channel)
+    }
+    fn gather<'a>(&'a self, now: Timestamp, rules: &'a BTreeMap<ChannelName, Rules>) -> BoxFuture<'a, Answer<()>> {
+        let rules = rules.clone();
+        waited(&self.0, move |store, handle| handle.block_on(store.gather(now, &rules)))
+    }
+    fn group<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Answer<Option<Group>>> {
+        self.0.group(delivery)
+    }
+    fn stands_before<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Answer<Vec<String>>> {
+        self.0.stands_before(delivery)
+    }
+    fn settle<'a>(&'a self, delivery: &'a Delivery, settlement: Settlement) -> BoxFuture<'a, Answer<()>> {
+        let delivery = delivery.clone();
+        waited(&self.0, move |store, handle| handle.block_on(store.settle(&delivery, settlement)))
+    }
+    fn retry_deliveries(&self, now: Timestamp) -> BoxFuture<'_, Answer<()>> {
+        waited(&self.0, move |store, handle| handle.block_on(store.retry_deliveries(now)))
+    }
+    fn journal(&self, debt: Debt) -> BoxFuture<'_, Answer<()>> {
+        self.0.journal(debt)
+    }
+    fn acquit<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Answer<()>> {
+        self.0.acquit(run)
+    }
+    fn purge(&self, before: Timestamp) -> BoxFuture<'_, Answer<u64>> {
+        self.0.purge(before)
     }
 }
 

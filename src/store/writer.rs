@@ -177,7 +177,7 @@ impl Work {
             }
             Self::Settle(settled) => {
                 let (delivery, settlement) = &**settled;
-                outbox::settle(connection, delivery, settlement).map(|()| Done::default())
+                outbox::settling::settle(connection, delivery, settlement).map(|()| Done::default())
             }
             Self::Retry(now) => outbox::retry(connection, *now).map(|()| Done::default()),
             Self::Redrive(what, now) => {

@@ -20,6 +20,7 @@ use crate::domain::pulse::{Beat, Ping, TokenDigest};
 use crate::domain::text::harmless;
 use crate::domain::time::Monotonic;
 use crate::engine::plan::Plan;
+use crate::ports::Secrets;
 
 /// How much of a body is kept, in bytes; the rest is not read.
 const TEXT_BYTES_MAX: usize = 1_024;
@@ -137,6 +138,7 @@ async fn ping(room: &Room, token: &str, beat: Beat, request: Request) -> Respons
         },
         _ => None,
     };
+    let text = text.map(|text| without_secrets(&*room.plan().secrets, &text));
     let ping = Ping { at: room.web.clock.now(), beat, text };
     match room.patiently(room.web.pings.take(job, ping)).await {
         Ok(()) => (StatusCode::OK, "ok\n").into_response(),
@@ -145,6 +147,13 @@ async fn ping(room: &Room, token: &str, beat: Beat, request: Request) -> Respons
             later("heard and not recorded: ping again\n")
         }
     }
+}
+
+/// What a job says is kept for long, and jobs write their environment into it. The text may have been cut within a secret.
+fn without_secrets(secrets: &dyn Secrets, text: &str) -> String {
+    const CUT: char = '…';
+    let clean = secrets.redact(&format!("{text}{CUT}"));
+    clean.strip_suffix(CUT).map(str::to_owned).unwrap_or(clean)
 }
 
 fn too_many(again: [(HeaderName, HeaderValue); 1]) -> Response {

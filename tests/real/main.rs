@@ -51,6 +51,8 @@ mod tcp;
 mod telling;
 mod timing;
 mod tls;
+#[cfg(all(feature = "grpc", feature = "postgres", feature = "websocket"))]
+mod unseen;
 mod watching;
 mod webhook;
 #[cfg(feature = "websocket")]

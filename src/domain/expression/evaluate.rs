@@ -100,7 +100,7 @@ impl<'a> Walk<'a> {
             NodeKind::Map(entries) => self.object(entries),
             NodeKind::Call(function, arguments) => {
                 let values = arguments.iter().map(|argument| self.value(argument)).collect::<Result<Vec<_>, _>>()?;
-                self.spend_texts(&values)?;
+                self.spend_texts(values.iter())?;
                 function.apply(&values, self.scope.now()).map_err(|reason| self.fault_of(arguments, &values, &reason))
             }
             NodeKind::Matches(operand, regex) => match self.value(operand)? {
@@ -130,8 +130,12 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn spend_texts(&mut self, values: &[Value<'_>]) -> Result<(), Fault> {
-        let bytes: usize = values.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 }).sum();
+    fn spend_texts<'v>(&mut self, values: impl IntoIterator<Item = &'v Value<'a>>) -> Result<(), Fault>
+    where
+        'a: 'v,
+    {
+        let length = |value: &Value<'_>| if let Value::Text(text) = value { text.len() } else { 0 };
+        let bytes: usize = values.into_iter().map(length).sum();
         self.spend(bytes / 1024)
     }
 
@@ -233,7 +237,7 @@ impl<'a> Walk<'a> {
             Operator::NotEqual => self.equal(node, left, &a, right, &b).map(|equal| Value::Bool(!equal)),
             Operator::In => self.contained(node, left, &a, right, &b).map(Value::Bool),
             Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
-                self.spend_texts(&[a.clone(), b.clone()])?;
+                self.spend_texts([&a, &b])?;
                 let Some(ordering) = a.compare(&b) else {
                     return Err(self.unfit(sides, "are not a pair of numbers or of strings", operator));
                 };

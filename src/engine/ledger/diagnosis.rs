@@ -74,7 +74,7 @@ impl Ledger {
         }
         let plan = Arc::clone(&self.plan);
         let of_probe = plan.probes.get(&incident.probe).map(|probe| probe.diagnose.as_slice()).unwrap_or_default();
-        let of_alerts = incident.firing.keys().filter_map(|schedule| watched(&plan, schedule, &incident.probe));
+        let of_alerts = incident.firing.keys().filter_map(|schedule| watched(&self.rounds, schedule, &incident.probe));
         for probe in of_probe.iter().chain(of_alerts.flat_map(|(_, policy)| &policy.diagnose)) {
             let is_known = incident.findings.iter().any(|finding| finding.probe == *probe);
             if !is_known && self.waiting.add(probe, &incident.id, now) {

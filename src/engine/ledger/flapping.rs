@@ -52,7 +52,7 @@ impl Ledger {
 
     /// Forgets what is no longer configured.
     pub(super) fn forget_flaps(&mut self, commit: &mut Commit) {
-        let is_gone = |key: &&AlertKey| judged(&self.plan, key).is_none();
+        let is_gone = |key: &&AlertKey| judged(&self.rounds, key).is_none();
         let gone: Vec<_> = self.flaps.keys().filter(is_gone).cloned().collect();
         for key in gone {
             self.put_flap(key, Flap::default(), commit);
@@ -82,15 +82,5 @@ impl Ledger {
         ));
         commit.put_incident(incident.clone());
         self.open.insert(of, incident);
-    }
-
-    /// When an incident of the same probe began before this one, where that is known.
-    pub(super) fn began_before(&self, incident: &Incident) -> Option<Timestamp> {
-        let of_schedule = |schedule: &_| {
-            let (probe, aspect) = (incident.probe.clone(), incident.aspect);
-            let key = AlertKey { schedule: Clone::clone(schedule), probe, aspect };
-            self.flaps.get(&key)?.openings.iter().rev().nth(1).copied()
-        };
-        incident.firing.keys().filter_map(of_schedule).max()
     }
 }

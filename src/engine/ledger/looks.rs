@@ -98,7 +98,7 @@ impl Ledger {
     fn judged_on(&self, probe: &ProbeName, dependant: &Incident) -> Option<(ScheduleName, Duration)> {
         let planned = self.plan.probes.get(probe)?;
         let judged =
-            self.plan.schedules.values().filter(|schedule| watched(&self.plan, &schedule.name, probe).is_some());
+            self.plan.schedules.values().filter(|schedule| watched(&self.rounds, &schedule.name, probe).is_some());
         let schedule = judged.max_by_key(|schedule| dependant.firing.contains_key(&schedule.name))?;
         Some((schedule.name.clone(), planned.longest(timeout(schedule, planned))))
     }

@@ -70,7 +70,7 @@ impl Ledger {
 
     /// How soon a probe is looked at again; nothing where the alert asks for none, or nothing is in doubt.
     fn recheck_of(&self, schedule: &ScheduleName, probe: &ProbeName) -> Option<Duration> {
-        let recheck = watched(&self.plan, schedule, probe)?.1.recheck?;
+        let recheck = watched(&self.rounds, schedule, probe)?.1.recheck?;
         let is_in_doubt = |aspect| {
             let key = AlertKey { schedule: schedule.clone(), probe: probe.clone(), aspect };
             self.states.get(&key).is_some_and(AlertState::is_in_doubt)

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{FIRST_LOOK, Ledger, moment, watched};
-use crate::domain::grouping::Rules;
 use crate::domain::incident::{Event, Incident};
 use crate::domain::names::ChannelName;
 use crate::domain::route::Subject;
@@ -100,7 +99,7 @@ impl Ledger {
     /// Sets when it is told again: the shortest `remind` of the schedules that hold it open, and what goes for its severity.
     pub(super) fn set_due(&self, incident: &mut Incident, now: Timestamp) {
         let Incident { probe, aspect, .. } = &*incident;
-        let of_schedule = |schedule| watched(&self.plan, schedule, probe)?.1.rule(*aspect)?.remind;
+        let of_schedule = |schedule| watched(&self.rounds, schedule, probe)?.1.rule(*aspect)?.remind;
         let remind: Option<Duration> = incident.firing.keys().filter_map(of_schedule).min();
         incident.set_reminder(remind, now);
         let severity = self.plan.severities.get(&incident.severity);
@@ -193,19 +192,8 @@ impl Ledger {
                 together: rules.key(&incident.labels),
                 created_at: now,
                 attempts: 0,
-                next_attempt_at: self.leaves_at(incident, event, &rules, now),
+                next_attempt_at: later(now, rules.wait(event, incident.severity)),
             }
         }));
-    }
-
-    /// Until when a message waits for others. What begins again within an interval waits until that is over, whoever it is:
-    /// those who were told of it are at it.
-    fn leaves_at(&self, incident: &Incident, event: Event, rules: &Rules, now: Timestamp) -> Timestamp {
-        let gathered = later(now, rules.wait(event, incident.severity));
-        let again = self.began_before(incident).filter(|_| event == Event::Opened);
-        again
-            .map(|at| later(at, rules.grouping.interval))
-            .filter(|_| !rules.grouping.wait.is_zero())
-            .map_or(gathered, |at| gathered.max(at))
     }
 }

@@ -141,7 +141,7 @@ impl Connection {
             opened.map_err(|error| Failure::new(FailureKind::ProtocolClosed, format!("HTTP could not begin: {error}")))
         };
         // The beginning of HTTP/2 is written here, and nobody may ever take it.
-        let (sender, driver) = watch.bound(|| Part::FirstByte, opening).await?;
+        let (sender, driver) = watch.bound(|| Part::FirstByte, pin!(opening)).await?;
         Ok(Self { key: Arc::clone(key), sender, driver, log, ration, peer: peer.clone() })
     }
 
@@ -242,6 +242,7 @@ impl Driver {
     }
 
     /// Moves the bytes while `work` waits for them, and no longer: once an answer is whole nobody asks the kernel for more.
+    /// Large work is pinned first, since what is handed over by value has its room twice.
     pub async fn with<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         poll_fn(|cx| {

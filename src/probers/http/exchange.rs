@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -59,7 +60,7 @@ pub async fn exchange(
         log.begin(is_http2);
         ration.begin();
         ready.map_err(told)?;
-        let response = driver.with(sender.send(request)).await.map_err(told)?;
+        let response = driver.with(pin!(sender.send(request))).await.map_err(told)?;
         log.head_is_over();
         ration.begin_body(body_bytes_max);
         if log.marks().bare_line_feed {
@@ -86,7 +87,7 @@ pub async fn exchange(
         })?;
         Ok(head)
     };
-    let result = watch.bound(part, work).await;
+    let result = watch.bound(part, pin!(work)).await;
     let ended = clock.monotonic();
     // Before its answer an HTTP/2 server says much that is none.
     let marks = log.marks();

@@ -48,17 +48,19 @@ impl HttpProber {
             Some(identity) => &Way { identity: Some(identity.fill(cx).await?), ..self.way.clone() },
             None => &self.way,
         };
-        let Some(Credentials::OAuth2(oauth2)) = &self.draft.credentials else {
-            return self.follow(cx, way, &shared, None).await;
-        };
-        let token = Box::pin(oauth2.token(cx, &shared, None)).await?;
-        let seen = self.follow(cx, way, &shared, Some(&token)).await;
-        let refused = matches!(&seen, Ok(seen) if seen.facts.get("status") == Some(&UNAUTHORIZED.into()));
-        if !(refused && token.was_kept) {
-            return seen;
+        let mut refused = None;
+        loop {
+            let token = match &self.draft.credentials {
+                Some(Credentials::OAuth2(oauth2)) => Some(Box::pin(oauth2.token(cx, &shared, refused.as_ref())).await?),
+                _ => None,
+            };
+            let seen = self.follow(cx, way, &shared, token.as_ref()).await;
+            let is_refused = matches!(&seen, Ok(seen) if seen.facts.get("status") == Some(&UNAUTHORIZED.into()));
+            match token {
+                Some(token) if is_refused && token.was_kept && refused.is_none() => refused = Some(token),
+                _ => return seen,
+            }
         }
-        let token = Box::pin(oauth2.token(cx, &shared, Some(&token))).await?;
-        self.follow(cx, way, &shared, Some(&token)).await
     }
 
     async fn follow(
@@ -73,7 +75,7 @@ impl HttpProber {
             request.private.insert(AUTHORIZATION, token.header()?);
         }
         let mut watch = Stopwatch::start(cx.clock, cx.deadline);
-        let seen = self.exchanges(cx, way, shared, request, &mut watch).await;
+        let seen = self.exchanges(cx, way, shared, Arc::new(request), &mut watch).await;
         seen.map_err(|failure| failure.after(watch.phases()))
     }
 
@@ -83,10 +85,9 @@ impl HttpProber {
         cx: &StepContext<'_>,
         way: &Way,
         shared: &Shared,
-        request: Request,
+        mut request: Arc<Request>,
         watch: &mut Stopwatch<'_>,
     ) -> Result<Observation, Failure> {
-        let mut request = Arc::new(request);
         let mut hops = Vec::new();
         loop {
             let before = watch.phases();

@@ -63,28 +63,41 @@ impl Way {
     ) -> Result<(Connection, Answer), Failure> {
         let key = Arc::new(self.key(request));
         let cookies: Arc<str> = shared.cookies(&request.url).into();
-        let before = watch.phases();
-        if let Some(mut connection) = shared.take(&key)
-            && connection.is_open()
-        {
+        let mut kept = shared.take(&key);
+        drop(kept.take_if(|connection| !connection.is_open()));
+        loop {
+            let before = watch.phases();
+            let was_kept = kept.is_some();
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                // Making the connection is a part of this exchange.
+                None => self.open(cx, request, &cookies, &key, before, watch).await?,
+            };
             match self.exchange(cx, &mut connection, request, &cookies, before, watch).await {
-                Err(failure) if failure.kind == FailureKind::ProtocolClosed && may_repeat(request, &connection) => {}
+                Err(failure)
+                    if was_kept && failure.kind == FailureKind::ProtocolClosed && may_repeat(request, &connection) => {}
                 result => return result.map(|answer| (connection, answer)),
             }
         }
-        // Making the connection is a part of this exchange.
-        let before = watch.phases();
+    }
+
+    async fn open(
+        &self,
+        cx: &StepContext<'_>,
+        request: &Arc<Request>,
+        cookies: &Arc<str>,
+        key: &Arc<Key>,
+        before: Phases,
+        watch: &mut Stopwatch<'_>,
+    ) -> Result<Connection, Failure> {
         let mut peer = Peer::default();
-        let opened = Connection::open(&key, &self.clock, watch, &mut peer).await;
-        let mut connection = opened.map_err(|failure| {
+        Connection::open(key, &self.clock, watch, &mut peer).await.map_err(|failure| {
             let failure = peer.failed(failure);
             let phases = watch.phases().since(&before);
-            let told = Told { peer, phases, ..Told::of(request, &cookies, &key, cx.clock.now()) };
+            let told = Told { peer, phases, ..Told::of(request, cookies, key, cx.clock.now()) };
             cx.recorder.add(move || told.exchange());
             failure
-        })?;
-        let answer = self.exchange(cx, &mut connection, request, &cookies, before, watch).await?;
-        Ok((connection, answer))
+        })
     }
 
     async fn exchange(

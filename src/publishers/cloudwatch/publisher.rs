@@ -15,7 +15,7 @@ use super::settings::Namespace;
 use crate::domain::metric::Sample;
 use crate::domain::names::ProbeName;
 use crate::domain::time::Monotonic;
-use crate::net::aws::{Aws, Trouble, TroubleKind, trouble};
+use crate::net::aws::{Aws, Trouble, TroubleKind};
 use crate::ports::{Clock, PublishError, Publisher, PublisherAccount};
 
 /// How many requests one tick sends; between ticks new samples are taken in.
@@ -92,7 +92,7 @@ impl CloudWatch {
             retry_after: None,
         })?;
         let request = client.put_metric_data().namespace(self.namespace.as_str()).set_metric_data(Some(data));
-        let answer = request.send().await.map_err(|error| trouble(&error))?;
+        let answer = request.send().await.map_err(|error| self.aws.trouble(&error))?;
         // The SDK takes any 200 for a success. Every answer of the service has an id; a login page on the way has none.
         if answer.request_id().is_none() {
             let message = "an answer that is not from AWS, with status 200".to_owned();

@@ -32,6 +32,8 @@ pub fn target(data: &[u8]) -> Taken {
             let quoted = Value::from(secret.as_str()).to_string();
             (quoted[1..quoted.len() - 1].to_owned(), before)
         }
+        b'o' => (STANDARD.encode(utf8_percent_encode(&secret, NON_ALPHANUMERIC).to_string()), before),
+        b'b' => (format!("{:?}", secret.as_bytes()), before),
         b'h' => (hex(&secret), before),
         b'H' => (hex(&secret).to_uppercase(), before),
         b's' => (STANDARD.encode(&secret), before),

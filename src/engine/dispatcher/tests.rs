@@ -1,0 +1,148 @@
+//! What is committed, said and answered, and when.
+
+use super::commits::{Shed, shed};
+use super::news::log;
+use super::*;
+use crate::domain::incident::{Event, Moment};
+use crate::domain::names::ProbeName;
+use crate::domain::outcome::{Failure, FailureKind, Run, RunId, Verdict};
+use crate::domain::quiet::{Matchers, SilenceId};
+use crate::engine::testing::{Debts, TestClock, at, plan_of, schedule_of};
+use crate::ports::{KeptBundle, Loaded};
+use std::sync::atomic::Ordering::SeqCst;
+
+fn failed(clock: &TestClock) -> Ended {
+    let now = clock.now();
+    let run = Run {
+        id: RunId(Arc::from(now.to_string())),
+        location: Arc::from("here"),
+        probe: ProbeName::parse("probe-0").unwrap(),
+        schedule: Some("tier".parse().unwrap()),
+        extra: None,
+        slot: now,
+        due_at: now,
+        started_at: now,
+        duration: Duration::ZERO,
+        lateness: Duration::ZERO,
+        verdict: Verdict::Failed(vec![Failure::new(FailureKind::ConnectRefused, "nobody listens")]),
+        steps: Vec::new(),
+        bundle: None,
+    };
+    Ended { run: Some(Box::new(run)), ..Ended::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_due_comes_without_a_run_and_who_acts_is_answered_after_the_commit() {
+    let (clock, store) = (TestClock::starting("2026-11-24T10:00:00Z"), Arc::new(Debts::default()));
+    let mut tier = schedule_of("tier", "30s", 1);
+    tier.alert.as_mut().unwrap().failing.remind = Some(Duration::from_secs(1_800));
+    let (runs, ended) = mpsc::channel(8);
+    let (tell, notices) = mpsc::channel(8);
+    let mut unrecorded = Commit::default();
+    let dispatcher = Dispatcher {
+        clock: Arc::clone(&clock) as _,
+        store: Arc::clone(&store) as _,
+        ledger: Ledger::open(Arc::new(plan_of(vec![tier])), Loaded::default(), clock.now(), &mut unrecorded),
+        ended,
+        notices,
+        commands: mpsc::channel(8).0,
+        fanout: Fanout::default(),
+        wake: Arc::default(),
+        held: Arc::default(),
+        committing: None,
+        unrecorded,
+        vitals: Arc::new(Vitals::new(Arc::clone(&clock) as _)),
+    };
+    let mut task = tokio::task::JoinSet::new();
+    task.spawn(dispatcher.run());
+    let told = || -> Vec<_> {
+        let commits = store.commits.lock().unwrap();
+        let all = commits.iter().flat_map(|commit| &commit.deliveries);
+        all.map(|delivery| (delivery.notification.event, delivery.notification.incident.id.clone())).collect()
+    };
+    for _ in 0..2 {
+        runs.send(failed(&clock)).await.unwrap();
+    }
+    // No run ends in these hours: 30 min, and an hour after that.
+    clock.sleep_until(clock.monotonic() + Duration::from_secs(2 * 3_600)).await;
+    let events: Vec<_> = told().into_iter().map(|(event, _)| event).collect();
+    assert_eq!(events, [Event::Opened, Event::Reminder, Event::Reminder]);
+    // A wall clock that was set shows within a minute.
+    clock.step(3 * 3_600);
+    clock.sleep_until(clock.monotonic() + Duration::from_secs(61)).await;
+    assert_eq!(told().len(), 4);
+    let id = told()[0].1.clone();
+    let act = async |act: Act| {
+        let (answer, answered) = oneshot::channel();
+        tell.send(Notice::Act { incident: id.clone(), by: "ann".to_owned(), act, answer }).await.ok().unwrap();
+        answered.await.unwrap()
+    };
+    let done = act(Act::Acknowledge { note: None }).await.unwrap();
+    assert_eq!((done.recorded, done.incident.acknowledged.unwrap().by.as_str()), (true, "ann"));
+    assert_eq!(told()[4].0, Event::Acknowledged, "it was committed before the answer");
+    assert!(matches!(act(Act::Acknowledge { note: None }).await, Err(ActError::Taken(_))));
+    store.full.store(true, SeqCst);
+    assert!(!act(Act::Note("the disk is full".to_owned())).await.unwrap().recorded);
+    drop(runs);
+    task.join_next().await.unwrap().unwrap();
+    assert_eq!(told().len(), 5, "nobody is reminded of what somebody has taken on");
+}
+
+#[test]
+fn what_people_wrote_is_logged_without_harm_and_an_ended_silence_as_that() {
+    #[derive(Clone, Default)]
+    struct Sink(Arc<std::sync::Mutex<Vec<u8>>>);
+    impl std::io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let (sink, now) = (Sink::default(), at("2026-11-24T10:00:00Z"));
+    let incident = crate::engine::testing::incident("I1", "api", now);
+    let silence = |until: &str| Silence {
+        id: SilenceId(Arc::from("S1")),
+        matchers: Matchers { probes: vec!["api\n*".to_owned()], ..Matchers::default() },
+        by: "ann".to_owned(),
+        reason: "a new\ndisk".to_owned(),
+        from: at("2026-11-24T09:00:00Z"),
+        until: at(until),
+    };
+    let muted = Moment {
+        incident: incident.id.clone(),
+        at: now,
+        what: "muted".to_owned(),
+        text: "silenced by ann\nopened".to_owned(),
+    };
+    let silences = vec![silence("2026-11-24T11:00:00Z"), silence("2026-11-24T10:00:00Z")];
+    let commit = Commit { silences, moments: vec![muted], incidents: vec![incident], ..Commit::default() };
+    let writer = sink.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || log(&commit, now));
+    let logged = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<_> = logged.lines().collect();
+    assert_eq!(lines.len(), 3, "{logged}");
+    assert!(
+        lines[0].contains("ann wants quiet about api") && lines[0].contains("until 2026-11-24 11:00:00 UTC: a new")
+    );
+    assert!(lines[1].contains("quiet about api") && lines[1].contains("is over: a new"), "{logged}");
+    assert!(lines[2].contains("is told of") && lines[2].contains("opened"), "{logged}");
+}
+
+#[test]
+fn while_the_store_rests_the_latest_bundles_wait_and_no_more() {
+    let bundle = |n: usize| KeptBundle {
+        run: RunId(Arc::from(n.to_string())),
+        probe: ProbeName::parse("api").unwrap(),
+        started_at: at("2026-11-24T10:00:00Z"),
+        incident: None,
+        bundle: Arc::default(),
+    };
+    let mut waiting = Commit { bundles: (0..1_200).map(bundle).collect(), ..Commit::default() };
+    assert!(!is_empty(&waiting));
+    assert_eq!(shed(&mut waiting), Shed { runs: 0, bundles: 200 });
+    assert_eq!((waiting.bundles.len(), &*waiting.bundles[0].run.0), (1_000, "200"));
+}
