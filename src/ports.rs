@@ -22,6 +22,7 @@ use crate::domain::judge::{AlertKey, AlertState, Aspect};
 use crate::domain::metric::{Sample, SampleLabels};
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Observation, Run, RunId, SlotAccount, SlotOutcome};
+use crate::domain::past::{PastRuns, Question};
 use crate::domain::pulse::{Ping, Pulse, TokenDigest};
 use crate::domain::quiet::Silence;
 use crate::domain::schedule::Schedule;
@@ -226,6 +227,8 @@ pub struct Known {
     pub rounds: BTreeSet<(ScheduleName, ProbeName)>,
     /// The channels.
     pub channels: BTreeSet<ChannelName>,
+    /// Which objective is on which schedule, in words.
+    pub objectives: BTreeSet<(ScheduleName, Arc<str>)>,
 }
 
 impl Known {
@@ -241,7 +244,14 @@ impl Known {
             (Some(probe), Some(step)) => self.steps.contains(&(probe.clone(), step.clone())),
             _ => true,
         };
-        of_round && of_step && labels.channel.as_ref().is_none_or(|channel| self.channels.contains(channel))
+        let of_objective = match (&labels.schedule, &labels.objective) {
+            (Some(schedule), Some(objective)) => self.objectives.contains(&(schedule.clone(), Arc::clone(objective))),
+            _ => true,
+        };
+        of_round
+            && of_step
+            && of_objective
+            && labels.channel.as_ref().is_none_or(|channel| self.channels.contains(channel))
     }
 }
 
@@ -474,6 +484,7 @@ impl Notification {
                     (None, Aspect::Degraded) => format!("{probe} is degraded no more after {words}"),
                     // That we can look again says nothing of what there is to see.
                     (None, Aspect::Blind) => format!("Roundsman sees {probe} again after {words}"),
+                    (None, Aspect::Burning) => format!("{probe} burns its error budget no more after {words}"),
                     (None, Aspect::NoNetwork) => format!("Roundsman has a network again after {words}"),
                     (None, Aspect::Unrecorded) => format!("Roundsman writes its state again after {words}"),
                     (None, Aspect::StateLost) => format!("Roundsman has kept its state since for {words}"),
@@ -797,6 +808,11 @@ pub trait Store: Send + Sync {
     fn journal(&self, debt: Debt) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Erases what was put down of a run, because nothing is left of it.
     fn acquit<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// The runs that objectives ask about, from an instant on: some thousand, and where the rest begins. A store without runs
+    /// has none.
+    fn past(&self, _question: Arc<Question>, _from: Timestamp) -> BoxFuture<'_, Result<PastRuns, StoreError>> {
+        Box::pin(std::future::ready(Ok(PastRuns::default())))
+    }
     /// Erases what is older; open incidents and what waits for delivery stay. Says how many rows went.
     fn purge(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
 }

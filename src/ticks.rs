@@ -129,6 +129,7 @@ mod tests {
             probes: Vec::new(),
             timeout: Duration::from_secs(1),
             alert: None,
+            objectives: Vec::new(),
         });
         let mut ticks = CronTicks::start().await.unwrap();
         ticks.watch(&[Arc::clone(&schedule)]).await.unwrap();

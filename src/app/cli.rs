@@ -11,7 +11,7 @@ use super::daemon_client::DaemonArguments;
 use super::demo::shop::Breakage;
 use super::threads::block_on;
 use super::{
-    ack, daemon, deliveries, demo, drill, health, incidents, logs, note, notify, once, routes, schema, silence,
+    ack, daemon, deliveries, demo, drill, health, incidents, logs, note, notify, once, routes, schema, silence, slo,
     validate, wiring,
 };
 use crate::domain::time::{Length, Timestamp};
@@ -76,6 +76,9 @@ pub enum Command {
     /// Show the messages that their channels have not taken, or have them tried again. Exit 1 where one was given up, or waits
     /// after an attempt that failed.
     Deliveries(deliveries::DeliveriesArguments),
+    /// Show how objectives stand: what was measured, what is left of their error budgets and how quickly it goes. Exit 1 where
+    /// one is missed.
+    Slo(slo::SloArguments),
     /// Ask the daemon whether it is alive: for HEALTHCHECK.
     Health {
         /// Where it listens; by default what the configuration says.
@@ -245,6 +248,7 @@ impl Cli {
             Command::Note(arguments) => block_on(note::note(self.config, surroundings, arguments)),
             Command::Silence(arguments) => block_on(silence::silence(self.config, surroundings, arguments)),
             Command::Deliveries(arguments) => block_on(deliveries::deliveries(self.config, surroundings, arguments)),
+            Command::Slo(arguments) => block_on(slo::slo(self.config, surroundings, arguments)),
             Command::Health { url } => block_on(health::health(self.config, surroundings, url)),
         }
     }

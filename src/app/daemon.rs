@@ -151,6 +151,7 @@ impl Daemon {
             replies: Arc::clone(&store) as _,
             wake: engine.wake(),
             drills: engine.drills(),
+            standings: engine.standings(),
         });
         ready.send_replace(true);
         self.page.send_replace(Some(address));

@@ -28,6 +28,7 @@ use super::severities;
 use super::unnoticed;
 use super::uses;
 use super::windows;
+use crate::domain::judge::AlertPolicy;
 use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
 use crate::domain::route::{Route, Subject};
 use crate::domain::template::{Piece, canonical};
@@ -162,7 +163,8 @@ fn plan_of(
     let (probes, broken) = probes(files, &maker, &mut references, problems);
     let timeout = raw.defaults.timeout.as_ref().map_or(TIMEOUT, |limit| limit.value.0.0);
     let lost = files.probes.lost;
-    let all = Scheduling { probes: &probes, broken: &broken, lost, timeout, now };
+    let retention = raw.retention.as_ref().map_or(RETENTION, |kept| kept.value.0.0);
+    let all = Scheduling { probes: &probes, broken: &broken, lost, timeout, retention, now };
     let schedules = schedules(files, &all, &references, problems);
     let runbooks = runbooks(probes.values().filter_map(|probe| probe.runbook.as_ref()), directory, problems);
     check_probes(&probes, &broken, &schedules, files, problems);
@@ -177,6 +179,7 @@ fn plan_of(
         labels,
         schedules: schedules.iter().map(|(schedule, ..)| &schedule.name).collect(),
         lost: lost || !broken.is_empty() || files.schedules.lost,
+        looked_back: schedules.iter().flat_map(|(schedule, ..)| &schedule.objectives).map(|of| of.over).max(),
         now,
     };
     let mut of_routes = Problems::new();
@@ -214,7 +217,7 @@ fn plan_of(
         site,
         location,
         store,
-        retention: raw.retention.as_ref().map_or(RETENTION, |kept| kept.value.0.0),
+        retention,
         timeout,
         web,
         schedules: schedules::by_name(schedules.into_iter().map(|(schedule, ..)| schedule).collect()),
@@ -427,6 +430,17 @@ fn check_severities(
             let lost = speaks.iter().filter(|(_, probe)| !is_taken(probe, &schedule.name, severity));
             let lost: Vec<_> = lost.map(|(name, _)| name.as_str()).collect();
             warn(key, schedule.name.as_str(), &lost, speaks.len(), severity);
+        }
+    }
+    for (schedule, key, _) in schedules {
+        let known = schedule.alert.as_ref().map(AlertPolicy::severities).unwrap_or_default();
+        let alerts = schedule.objectives.iter().filter_map(|objective| objective.alert.as_ref());
+        let severities: BTreeSet<_> = alerts.flat_map(|alert| [alert.severity, alert.slow]).collect();
+        let on: Vec<_> = schedule.probes.iter().filter_map(|name| Some((name, probes.get(name)?))).collect();
+        for severity in severities.difference(&known) {
+            let lost = on.iter().filter(|(_, probe)| !is_taken(probe, &schedule.name, *severity));
+            let lost: Vec<_> = lost.map(|(name, _)| name.as_str()).collect();
+            warn(key, schedule.name.as_str(), &lost, on.len(), *severity);
         }
     }
     for (name, probe) in probes {

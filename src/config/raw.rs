@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use super::grades::SeverityForms;
+use super::objectives::RawObjective;
 use super::unnoticed::RawUnnoticed;
 use crate::domain::grading::Share;
 use crate::domain::incident::Severity;
@@ -282,6 +283,10 @@ pub struct RawSchedule {
     pub timeout: Option<Spanned<RawLength>>,
     /// When failing runs become a page; without it, no message.
     pub alert: Option<RawAlert>,
+    /// What is promised of each of its probes over a window, at most 16. Default: nothing.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<RawObjective>>")]
+    pub objectives: OneOrMany<Node>,
 }
 
 /// When failing runs become a page.

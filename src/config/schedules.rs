@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 
 use super::alerts::{policy, recheck};
 use super::diagnosis;
+use super::objectives;
 use super::probes::WrittenProbe;
 use super::raw::RawSchedule;
 use crate::domain::names::{ProbeName, ScheduleName, glob};
@@ -41,6 +42,8 @@ pub struct Scheduling<'a> {
     pub lost: bool,
     /// The budget of a run where neither schedule nor probe names one, as far as the cadence leaves room for it.
     pub timeout: Duration,
+    /// How long runs are kept.
+    pub retention: Duration,
     /// When the search for the next occurrence of a cron line begins.
     pub now: Timestamp,
 }
@@ -82,7 +85,16 @@ pub fn make(written: &WrittenSchedule, all: &Scheduling<'_>, problems: &mut Prob
         period,
         problems,
     );
-    Some(Schedule { name: name.clone(), cadence, probes: members, timeout, alert: alert.flatten() })
+    let known = objectives::Known {
+        schedule: name.as_str(),
+        cadence: &cadence,
+        probes: &members.iter().filter_map(|name| probes.get(name)).collect::<Vec<_>>(),
+        lost: all.lost || !all.broken.is_empty(),
+        retention: all.retention,
+        now,
+    };
+    let objectives = objectives::objectives(&raw.objectives, &known, problems);
+    Some(Schedule { name: name.clone(), cadence, probes: members, timeout, alert: alert.flatten(), objectives })
 }
 
 /// What comes after the next slot is no recheck, and one that may still be going on when the slot comes is not made.

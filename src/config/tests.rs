@@ -29,6 +29,7 @@ use crate::ports::{
 use crate::settings::{Level, Node, Problems, Spanned, read};
 
 mod journeys;
+mod objectives;
 
 /// A kind with the shape of `http` that answers with what it was given.
 static ECHO: &[Kind] = &[Kind {

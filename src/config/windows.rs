@@ -12,7 +12,7 @@ use crate::domain::names::{ProbeName, ScheduleName, WindowName, glob};
 use crate::domain::probe::Labels;
 use crate::domain::quiet::{MaintenanceWindow, Matchers, Mode, Occurrence};
 use crate::domain::schedule::{Cadence, CadenceError};
-use crate::domain::time::{Length, Timestamp};
+use crate::domain::time::{Length, Timestamp, earlier};
 use crate::settings::{Node, OneOrMany, Problem, Problems, Spanned, suggest};
 
 /// The shortest window.
@@ -43,6 +43,8 @@ pub struct Known<'a> {
     pub schedules: BTreeSet<&'a ScheduleName>,
     /// Whether some of them could not be read, so that one that is not there may be among those.
     pub lost: bool,
+    /// How far objectives look back, which do without what was in a window.
+    pub looked_back: Option<Duration>,
     /// The time.
     pub now: Timestamp,
 }
@@ -93,7 +95,7 @@ pub fn windows(
     for (name, raw) in written {
         let matchers = matchers(raw, known, problems);
         let node = known.node.and_then(|windows| windows.get(name.value.as_str()));
-        if let Some(when) = occurrence(name, raw, node, known.now, problems) {
+        if let Some(when) = occurrence(name, raw, node, known, problems) {
             let mode = match raw.mode {
                 RawMode::Mute => Mode::Mute,
                 RawMode::Mark => Mode::Mark,
@@ -128,13 +130,17 @@ fn occurrence(
     name: &Spanned<WindowName>,
     raw: &RawWindow,
     node: Option<&Node>,
-    now: Timestamp,
+    known: &Known<'_>,
     problems: &mut Problems,
 ) -> Option<Occurrence> {
     let timezone = raw.timezone.as_ref().map_or(Some(Tz::UTC), |written| zone(written, problems))?;
     match (&raw.cron, &raw.length, &raw.from, &raw.until) {
-        (Some(line), Some(length), None, None) => again(line, length, timezone, now, problems),
-        (None, None, Some(from), Some(until)) => once(from, until, timezone, now, problems),
+        (Some(line), Some(length), None, None) => again(line, length, timezone, known.now, problems),
+        (None, None, Some(from), Some(until)) => {
+            // What an objective looks back on still counts.
+            let over_since = earlier(known.now, known.looked_back.unwrap_or_default());
+            once(from, until, timezone, over_since, problems)
+        }
         // What is there and wrong was reported.
         (cron, length, from, until)
             if [
@@ -210,7 +216,7 @@ fn once(
     from: &Spanned<String>,
     until: &Spanned<String>,
     timezone: Tz,
-    now: Timestamp,
+    over_since: Timestamp,
     problems: &mut Problems,
 ) -> Option<Occurrence> {
     let begin = instant(from, timezone, Hour::First, problems);
@@ -221,7 +227,7 @@ fn once(
         problems.push(problem.with_also(from.span.clone(), "it begins here"));
         return None;
     }
-    if end <= now {
+    if end <= over_since {
         problems.warning(until.span.clone(), "the window is over").help = Some("remove it".to_owned());
     }
     Some(Occurrence::Once(begin, end))

@@ -50,13 +50,11 @@ pub enum Milestone {
 }
 
 /// The sample of a figure that has just become known. An incident in which we could not look says nothing of the target,
-/// and one that ended because its probe was removed was not repaired: neither has any. Nor has a drill.
+/// one of a budget has incidents of its own behind it, and one that ended because its probe was removed was not repaired: none
+/// of them has any. Nor has a drill.
 pub fn sample(incident: &Incident, milestone: Milestone, at: Timestamp) -> Option<Sample> {
-    if incident.drill
-        || incident.aspect == Aspect::Blind
-        || incident.aspect.is_own()
-        || incident.resolved_because.is_some()
-    {
+    let has_none = matches!(incident.aspect, Aspect::Blind | Aspect::Burning) || incident.aspect.is_own();
+    if incident.drill || has_none || incident.resolved_because.is_some() {
         return None;
     }
     let figures = Figures::of(incident);

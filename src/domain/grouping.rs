@@ -315,13 +315,19 @@ impl Group {
             [Aspect::Failing] => format!("{size} probes are {still}failing: {}", self.probes()),
             [Aspect::Blind] => format!("Roundsman {still}cannot see {size} probes: {}", self.probes()),
             [Aspect::Degraded] => format!("{size} probes are {still}degraded: {}", self.probes()),
+            [Aspect::Burning] => format!("{size} probes {still}burn their error budget: {}", self.probes()),
             [Aspect::Failing, Aspect::Degraded] => {
                 format!("{size} probes are {still}failing or degraded: {}", self.probes())
             }
             [Aspect::Failing, Aspect::Blind] => {
                 format!("{size} probes {still}fail or cannot be seen: {}", self.probes())
             }
-            [.., last] if last.is_own() => format!("{size} incidents are {still}open: {}", self.probes()),
+            [Aspect::Failing, Aspect::Burning] => {
+                format!("{size} probes {still}fail or burn their error budget: {}", self.probes())
+            }
+            [.., last] if last.is_own() || last == Aspect::Burning => {
+                format!("{size} incidents are {still}open: {}", self.probes())
+            }
             _ => format!("{size} probes {still}fail, are degraded or cannot be seen: {}", self.probes()),
         }
     }

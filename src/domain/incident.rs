@@ -220,6 +220,7 @@ impl Incident {
             (Aspect::Degraded, true) => format!("{probe} is degraded now and then"),
             (Aspect::Blind, false) => format!("Roundsman cannot see {probe}"),
             (Aspect::Blind, true) => format!("Roundsman sees {probe} only now and then"),
+            (Aspect::Burning, _) => format!("{probe} burns its error budget"),
             (Aspect::NoNetwork, _) => "Roundsman has no network".to_owned(),
             (Aspect::Unrecorded, _) => "Roundsman cannot write its state".to_owned(),
             (Aspect::StateLost, _) => "Roundsman has lost its state".to_owned(),
@@ -238,6 +239,7 @@ impl Incident {
             Aspect::Failing => format!("{} was failing", self.probe),
             Aspect::Degraded => format!("{} was degraded", self.probe),
             Aspect::Blind => format!("Roundsman could not see {}", self.probe),
+            Aspect::Burning => format!("{} burned its error budget", self.probe),
             Aspect::NoNetwork => "Roundsman had no network".to_owned(),
             Aspect::Unrecorded => "Roundsman could not write its state".to_owned(),
             Aspect::StateLost => "Roundsman had lost its state".to_owned(),
@@ -265,6 +267,7 @@ impl Incident {
             (Aspect::NoNetwork, _) => "Roundsman still has no network".to_owned(),
             (Aspect::Unrecorded, _) => "Roundsman still cannot write its state".to_owned(),
             (Aspect::StateLost, _) => "Roundsman has lost its state".to_owned(),
+            (Aspect::Burning, _) => format!("{probe} still burns its error budget"),
         };
         format!("{what} after {}{}", words(between(self.since, now)), self.why())
     }

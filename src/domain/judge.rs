@@ -38,13 +38,14 @@ pub struct AlertPolicy {
 }
 
 impl AlertPolicy {
-    /// The rule for an aspect; none where nobody wants to hear of it, nor for what is of Roundsman itself.
+    /// The rule for an aspect; none where nobody wants to hear of it, nor for a budget, which objectives judge, nor for what is of
+    /// Roundsman itself.
     pub fn rule(&self, aspect: Aspect) -> Option<&Rule> {
         match aspect {
             Aspect::Failing => Some(&self.failing),
             Aspect::Degraded => self.degraded.as_ref(),
             Aspect::Blind => Some(&self.blind),
-            Aspect::NoNetwork | Aspect::Unrecorded | Aspect::StateLost => None,
+            Aspect::Burning | Aspect::NoNetwork | Aspect::Unrecorded | Aspect::StateLost => None,
         }
     }
 
@@ -150,6 +151,8 @@ pub enum Aspect {
     Degraded,
     /// We cannot look: "Roundsman cannot see X".
     Blind,
+    /// The error budget of an objective is used up too quickly. No single run says so.
+    Burning,
     /// Roundsman itself has no network. No single run says so.
     NoNetwork,
     /// Roundsman cannot write down what happens.
@@ -160,8 +163,8 @@ pub enum Aspect {
 
 impl Aspect {
     /// Every aspect.
-    pub const ALL: [Self; 6] =
-        [Self::Failing, Self::Degraded, Self::Blind, Self::NoNetwork, Self::Unrecorded, Self::StateLost];
+    pub const ALL: [Self; 7] =
+        [Self::Failing, Self::Degraded, Self::Blind, Self::Burning, Self::NoNetwork, Self::Unrecorded, Self::StateLost];
 
     /// Whether it is of Roundsman itself, and of no probe.
     pub fn is_own(self) -> bool {
@@ -176,7 +179,7 @@ impl Aspect {
             (Self::Failing | Self::Degraded, Verdict::Inconclusive(_))
             | (Self::Degraded, Verdict::Failed(_))
             | (Self::Blind, Verdict::Inconclusive(Cause::ShutDown | Cause::Skipped))
-            | (Self::NoNetwork | Self::Unrecorded | Self::StateLost, _) => None,
+            | (Self::Burning | Self::NoNetwork | Self::Unrecorded | Self::StateLost, _) => None,
             (Self::Failing, verdict) => Some(matches!(verdict, Verdict::Failed(_))),
             (Self::Degraded, verdict) => Some(matches!(verdict, Verdict::Degraded(_))),
             (Self::Blind, verdict) => Some(matches!(verdict, Verdict::Inconclusive(_))),
@@ -189,6 +192,7 @@ impl Aspect {
             Self::Failing => "failing",
             Self::Degraded => "degraded",
             Self::Blind => "blind",
+            Self::Burning => "burning",
             Self::NoNetwork => "no_network",
             Self::Unrecorded => "unrecorded",
             Self::StateLost => "state_lost",

@@ -1,5 +1,7 @@
 //! What is measured, under which names: the only place where metric names exist. Their number is bounded by the
-//! configuration, since every label is a name from it or one of a closed set.
+//! configuration, since every label is a name or an objective from it, or one of a closed set.
+
+use std::sync::Arc;
 
 use super::names::{ChannelName, ProbeName, ScheduleName, StepName};
 use super::outcome::{Run, SlotAccount, Verdict};
@@ -94,6 +96,12 @@ metrics! {
     IncidentAcknowledge = "roundsman_incident_acknowledge_seconds", LongHistogram, "From the opening of an incident until somebody took it on, by severity";
     /// How soon it is over: its mean is the MTTR.
     IncidentResolve = "roundsman_incident_resolve_seconds", LongHistogram, "From the first bad run until an incident was over, by severity";
+    /// What is kept of an objective.
+    ObjectiveMeasured = "roundsman_objective_measured_ratio", Gauge, "Share of runs over the window of an objective: of those that were well, or of failures where the objective is of errors";
+    /// What is left for failures.
+    ObjectiveBudget = "roundsman_objective_error_budget_remaining_ratio", Gauge, "Share of an objective's error budget that is left; negative where more was spent";
+    /// How quickly it goes.
+    ObjectiveBurnRate = "roundsman_objective_burn_rate", Gauge, "How many times as quickly as its window can bear an objective's error budget is used up, by stretch: 1h, 6h or 3d";
     /// Attempts of deliveries.
     Deliveries = "roundsman_deliveries", Counter, "Attempts to deliver a notification, by outcome";
     /// The age of what waits.
@@ -142,7 +150,9 @@ pub struct SampleLabels {
     pub channel: Option<ChannelName>,
     /// The kind of publisher.
     pub publisher: Option<&'static str>,
-    /// One more with a value from a closed set: `phase`, `verdict`, `why`, `kind`, `outcome` or `severity`.
+    /// The objective, in words.
+    pub objective: Option<Arc<str>>,
+    /// One more with a value from a closed set: `phase`, `verdict`, `why`, `kind`, `outcome`, `severity` or `stretch`.
     pub also: Option<(&'static str, &'static str)>,
 }
 

@@ -230,6 +230,8 @@ failure_kinds! {
     HeartbeatUnfinished = "heartbeat.unfinished",
     /// A job elsewhere did not ping in time.
     HeartbeatSilent = "heartbeat.silent",
+    /// The error budget of an objective is used up too quickly. No run fails for this: it is what an incident of it says.
+    BudgetBurning = "budget.burning",
     /// No route or no network on our side.
     LocalNetwork = "local.network",
     /// Our own limits: file descriptors, ports, buffers.

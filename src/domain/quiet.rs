@@ -120,11 +120,19 @@ impl Matchers {
 
     /// Whether they take an incident as it stands.
     pub fn take(&self, incident: &Incident) -> bool {
-        let name = incident.probe.as_str();
-        (self.probes.is_empty() || self.probes.iter().any(|pattern| glob(pattern, name)))
+        self.take_probe(&incident.probe, &incident.labels)
             && (self.schedules.is_empty() || incident.firing.keys().all(|schedule| self.schedules.contains(schedule)))
-            && self.labels.iter().all(|(key, value)| incident.labels.get(key) == Some(value))
             && (self.severities.is_empty() || self.severities.contains(&incident.severity))
+    }
+
+    /// Whether they take what a probe does on a schedule. That has no severity.
+    pub fn take_round(&self, schedule: &ScheduleName, probe: &ProbeName, labels: &Labels) -> bool {
+        self.take_probe(probe, labels) && (self.schedules.is_empty() || self.schedules.contains(schedule))
+    }
+
+    fn take_probe(&self, probe: &ProbeName, labels: &Labels) -> bool {
+        (self.probes.is_empty() || self.probes.iter().any(|pattern| glob(pattern, probe.as_str())))
+            && self.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
     }
 }
 
@@ -255,6 +263,14 @@ impl MaintenanceWindow {
                 cadence.slots(earlier(now, *length), now).last().map(|slot| later(slot, *length))
             }
             Occurrence::Once(from, until) => (*from..*until).contains(&now).then_some(*until),
+        }
+    }
+
+    /// When it opens next.
+    pub fn opens_after(&self, now: Timestamp) -> Option<Timestamp> {
+        match &self.when {
+            Occurrence::Each(cadence, _) => cadence.next_after(now),
+            Occurrence::Once(from, _) => Some(*from).filter(|from| *from > now),
         }
     }
 

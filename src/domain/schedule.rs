@@ -12,6 +12,7 @@ use croner::parser::{CronParser, Seconds, Year};
 
 use super::judge::AlertPolicy;
 use super::names::{ProbeName, ScheduleName};
+use super::objective::Objective;
 use super::time::{Length, Timestamp};
 
 /// How long after its slot a round starts: tokio-cron-scheduler ticks up to half a second late, and the lead hides it.
@@ -34,6 +35,8 @@ pub struct Schedule {
     pub timeout: Duration,
     /// When failing runs become a page; without it, no message.
     pub alert: Option<AlertPolicy>,
+    /// What it promises of each of its probes.
+    pub objectives: Vec<Arc<Objective>>,
 }
 
 impl Schedule {
@@ -176,6 +179,18 @@ impl Cadence {
             Self::Cron { .. } => {
                 let most = usize::try_from(most).unwrap_or(usize::MAX).min(CRON_SLOTS_WALKED_MAX);
                 self.slots(after, through).take(most).count() as u64
+            }
+        }
+    }
+
+    /// How many slots there are in a length of time. Those of a cron line are counted over the last month of it at the most.
+    pub fn runs_within(&self, length: Duration, now: Timestamp) -> u64 {
+        let counted = length.min(Duration::from_secs(31 * DAY));
+        match self {
+            Self::Every(period) => length.as_secs() / period.as_secs().max(1),
+            Self::Cron { .. } => {
+                let slots = self.count(super::time::earlier(now, counted), now, u64::MAX);
+                slots * length.as_secs() / counted.as_secs().max(1)
             }
         }
     }

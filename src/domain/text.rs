@@ -23,6 +23,19 @@ pub fn shell_word(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A count with its thousands apart: `2,880`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 fn shown(c: char) -> char {
     match c {
         '\t' => c,

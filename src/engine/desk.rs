@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::dispatcher::{Acted, Notice, Silenced};
 use super::driller::{DrillError, Drills};
@@ -12,6 +12,7 @@ use super::ledger::silences::Silencing;
 use crate::domain::drill::Report;
 use crate::domain::incident::IncidentId;
 use crate::domain::names::ChannelName;
+use crate::domain::objective::Standings;
 use crate::domain::quiet::SilenceError;
 use crate::domain::time::Timestamp;
 use crate::ports::{KnownReply, Outbox, Redrive, Redriven, Replies, Reply, StoreError, Undelivered};
@@ -55,6 +56,8 @@ pub struct Inside {
     pub wake: Arc<Notify>,
     /// The driller.
     pub drills: Drills,
+    /// How objectives stand.
+    pub standings: watch::Receiver<Arc<Standings>>,
 }
 
 impl Desk {
@@ -112,6 +115,11 @@ impl Desk {
     ) -> Result<usize, DeskError> {
         let (channel, reply) = (channel.clone(), Box::new(reply.clone()));
         self.notify(|answer| Notice::Reply { channel, reply, incidents, answer }).await
+    }
+
+    /// How objectives stood at the last look.
+    pub fn standings(&self) -> Result<Arc<Standings>, DeskError> {
+        Ok(Arc::clone(&self.inside()?.standings.borrow()))
     }
 
     fn inside(&self) -> Result<&Inside, DeskError> {

@@ -21,6 +21,7 @@ use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
 use crate::domain::names::ChannelName;
 use crate::domain::outcome::Run;
+use crate::domain::past::PastRuns;
 use crate::domain::quiet::{Silence, SilenceError};
 use crate::domain::time::{Monotonic, between};
 use crate::ports::{Clock, Commit, Reply, Store, StoreError};
@@ -90,6 +91,13 @@ pub enum Notice {
         ending: Ending,
         /// Hears after the commit whether it was taken.
         answer: oneshot::Sender<bool>,
+    },
+    /// The store says what was before, of which objectives ask.
+    Past {
+        /// Which question it answers.
+        number: u64,
+        /// What was.
+        past: PastRuns,
     },
 }
 
@@ -189,6 +197,7 @@ impl Dispatcher {
             let now = self.clock.now();
             self.ledger.watch_store(self.held.trouble().as_ref(), now, &mut self.unrecorded);
             self.ledger.catch_up(now, &mut self.unrecorded);
+            told.extend(self.ledger.take_samples());
             self.commit(&mut outage).await;
             if let Some(answer) = answer {
                 answer(outage.is_none());
@@ -270,6 +279,10 @@ impl Dispatcher {
                 Some(Box::new(move |recorded| {
                     let _ = answer.send(recorded);
                 }))
+            }
+            Notice::Past { number, past } => {
+                self.ledger.take_past(number, &past);
+                None
             }
         }
     }

@@ -6,7 +6,7 @@
 //! needed are looked at first, [`network`] whether it is we who see nothing, [`ourselves`] and [`recording`] what is wrong with us, [`grading`] how grave it is, [`flapping`] what comes and goes too often to be told each time, [`open`] how incidents are
 //! found, [`silences`] what people want to be quiet, [`versions`] and [`changes`] what changed before it, [`diagnosis`] what
 //! is looked at because it opened, [`acts`] what people do about it, [`post_mortems`] what is still to be done when it is
-//! over, and [`drills`] the incidents that are none.
+//! over, [`objectives`] what is promised of many runs, and [`drills`] the incidents that are none.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use self::diagnosis::Waiting;
 use self::drills::Drilling;
 use self::looks::Looks;
 use self::network::Sights;
+use self::objectives::Objectives;
 use self::open::Open;
 use self::rechecks::Rechecks;
 use super::plan::Plan;
@@ -29,7 +30,7 @@ use crate::domain::grading::Recent;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
 use crate::domain::judge::{AlertKey, AlertPolicy, AlertState, Aspect, Rule, Transition, judge};
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
-use crate::domain::outcome::{Cause, Extra, Run, Verdict};
+use crate::domain::outcome::{Cause, Extra, Run, RunId, Verdict};
 use crate::domain::quiet::{Reason, Silence};
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, between, clock, later, words};
@@ -43,6 +44,7 @@ pub mod flapping;
 pub mod grading;
 pub mod looks;
 pub mod network;
+pub mod objectives;
 pub mod open;
 pub mod ourselves;
 pub mod post_mortems;
@@ -85,6 +87,7 @@ pub struct Ledger {
     network: Sights,
     /// The drill that goes on.
     drilling: Option<Drilling>,
+    objectives: Objectives,
 }
 
 /// A process that starts has seen nothing yet, so nobody is told for this long of what was open before it,
@@ -131,6 +134,7 @@ impl Ledger {
             looks: Looks::default(),
             network: Sights::default(),
             drilling: None,
+            objectives: Objectives::default(),
         };
         ledger.network = Sights::known(ledger.own(Aspect::NoNetwork).is_some());
         ledger.looked = Some(looked).filter(|_| !ledger.open.is_empty());
@@ -158,8 +162,8 @@ impl Ledger {
         self.plan = plan;
         self.looks.take(&self.plan);
         self.network.take(&self.plan);
-        let gone: BTreeSet<AlertKey> =
-            self.states.keys().filter(|key| judged(&self.rounds, key).is_none()).cloned().collect();
+        self.take_objectives(now);
+        let gone: BTreeSet<AlertKey> = self.states.keys().filter(|key| !self.is_fed(key)).cloned().collect();
         for key in gone {
             self.states.remove(&key);
             commit.forget(key);
@@ -200,6 +204,7 @@ impl Ledger {
     pub fn take_run(&mut self, mut run: Run, now: Timestamp, commit: &mut Commit) {
         let is_cut_off = self.look_at_network(&mut run, now, commit);
         self.take_versions(&run, commit);
+        self.objectives.take_run(&run);
         let rounds = self.rounds.clone();
         let bundle = run.bundle.take();
         // Ended because we are told to stop, it saw nothing: what waits for it is asked for again by the next process.
@@ -238,7 +243,8 @@ impl Ledger {
             }
             match self.edge(&key, &policy.flapping, transition, aspect.bad(&run.verdict), now, commit) {
                 Edge::Stands(Transition::Fired { since }) | Edge::Begins(Transition::Fired { since }) => {
-                    self.fired(&key, severity, since, &run, now, commit);
+                    let sight = Sight { run: &run.id, verdict: &run.verdict };
+                    self.fired(&key, severity, since, sight, now, commit);
                 }
                 Edge::Stands(Transition::Recovered) | Edge::Begins(Transition::Recovered) | Edge::Over => {
                     self.recovered(&key, now, commit);
@@ -246,7 +252,8 @@ impl Ledger {
                 Edge::Steady => self.steady(&key, now, commit),
                 // What flaps has an open incident, and where that was lost it has one again.
                 Edge::Swallowed if self.is_unheld(&key, transition) => {
-                    self.fired(&key, rule.severity, run.started_at, &run, now, commit);
+                    let sight = Sight { run: &run.id, verdict: &run.verdict };
+                    self.fired(&key, severity, run.started_at, sight, now, commit);
                 }
                 Edge::Swallowed | Edge::None if firing && aspect.bad(&run.verdict) == Some(true) => {
                     self.still_bad(&key, severity, &run, now, commit);
@@ -293,12 +300,13 @@ impl Ledger {
         key: &AlertKey,
         severity: Severity,
         since: Timestamp,
-        run: &Run,
+        sight: Sight<'_>,
         now: Timestamp,
         commit: &mut Commit,
     ) {
+        let Sight { run, verdict } = sight;
         let of = (key.probe.clone(), key.aspect);
-        let failures = run.verdict.failures().to_vec();
+        let failures = verdict.failures().to_vec();
         if let Some(mut incident) = self.open.remove(&of) {
             if !incident.schedules.contains(&key.schedule) {
                 incident.schedules.push(key.schedule.clone());
@@ -326,7 +334,7 @@ impl Ledger {
                 key.probe.clone(),
                 key.aspect,
                 severity,
-                run.id.clone(),
+                run.clone(),
                 now,
             )
         };
@@ -334,7 +342,7 @@ impl Ledger {
         incident.changes = changes.iter().map(|(at, _, change)| format!("{change} at {}", clock(*at))).collect();
         commit.moments.extend(changes.into_iter().map(|(at, what, change)| moment(&incident, at, what, change)));
         self.lately.take_opening(&incident.probe, now);
-        commit.moments.push(moment(&incident, since, run.verdict.word(), first_words(&run.verdict)));
+        commit.moments.push(moment(&incident, since, verdict.word(), first_words(verdict)));
         commit.moments.push(moment(&incident, now, "opened", format!("{severity}, by {}", key.schedule)));
         self.mark_flapping(&mut incident, key, now, commit);
         self.mark(&mut incident, now, commit);
@@ -342,6 +350,16 @@ impl Ledger {
         self.diagnose(&incident, now);
         commit.put_incident(incident.clone());
         self.open.insert(of, incident);
+    }
+
+    /// Whether something feeds a state: the runs that are judged, or an objective that somebody wants to hear of.
+    fn is_fed(&self, key: &AlertKey) -> bool {
+        if key.aspect != Aspect::Burning {
+            return judged(&self.rounds, key).is_some();
+        }
+        let schedule = self.plan.schedules.get(&key.schedule).filter(|schedule| schedule.has(&key.probe));
+        let mut objectives = schedule.into_iter().flat_map(|schedule| self.plan.objectives(schedule, &key.probe));
+        objectives.any(|objective| objective.alert.is_some())
     }
 
     fn still_bad(&mut self, key: &AlertKey, severity: Severity, run: &Run, now: Timestamp, commit: &mut Commit) {
@@ -411,6 +429,13 @@ fn watched<'a>(
 /// The rule by which a state is judged; none where nothing feeds it any more.
 fn judged<'a>(rounds: &'a Rounds, key: &AlertKey) -> Option<&'a Rule> {
     watched(rounds, &key.schedule, &key.probe)?.1.rule(key.aspect)
+}
+
+/// The run that made something fire, and what it says.
+#[derive(Clone, Copy)]
+struct Sight<'a> {
+    run: &'a RunId,
+    verdict: &'a Verdict,
 }
 
 fn moment(incident: &Incident, at: Timestamp, what: &str, text: String) -> Moment {

@@ -9,6 +9,7 @@
 //! | [`janitor`] | debts: cleanups that are owed | debts of runs | cleanups, erased debts → store |
 //! | [`driller`] | the drill that goes on | who wants one, the clock | its runs → dispatcher; asks the store what became of its messages |
 //! | [`fanout`] | a publisher each | samples | publishers |
+//! | [`recall`] | nothing | what objectives ask about the past | asks the store; runs that were → dispatcher |
 //! | [`heart`] | nothing | how the loops stand | a sample each minute, pings → whoever looks after us |
 //!
 //! [`pulses`] has no task: the web brings it the pings of jobs elsewhere, and probers ask it. Nor has the [`desk`], to which
@@ -34,6 +35,7 @@ pub mod plan;
 pub mod playback;
 pub mod progress;
 pub mod pulses;
+pub mod recall;
 pub mod records;
 pub mod rounds;
 pub mod runner;

@@ -11,6 +11,7 @@ use crate::domain::hours::Hours;
 use crate::domain::incident::{IncidentId, Severity};
 use crate::domain::judge::AlertPolicy;
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName, SecretName, StepName};
+use crate::domain::objective::Objective;
 use crate::domain::probe::{Probe, Step};
 use crate::domain::quiet::MaintenanceWindow;
 use crate::domain::route::{Route, Subject};
@@ -123,6 +124,17 @@ pub struct SeverityPlan {
 }
 
 impl Plan {
+    /// The objectives of a schedule for one of its probes: those of a step only where that step is.
+    pub fn objectives<'a>(
+        &'a self,
+        schedule: &'a Schedule,
+        probe: &ProbeName,
+    ) -> impl Iterator<Item = &'a Arc<Objective>> {
+        let probe = self.probes.get(probe);
+        let has = move |step: &StepName| probe.is_some_and(|probe| probe.steps.iter().any(|own| own.name == *step));
+        schedule.objectives.iter().filter(move |objective| objective.step.as_ref().is_none_or(has))
+    }
+
     /// The first route that takes something now.
     pub fn route(&self, subject: &Subject<'_>, now: Timestamp) -> Option<&Route> {
         self.routes.iter().find(|route| route.refuses(subject, now).is_none())
@@ -154,6 +166,7 @@ impl Plan {
             schedules: self.schedules.keys().cloned().collect(),
             rounds: self.schedules.values().flat_map(of_schedule).collect(),
             channels: self.channels.keys().cloned().collect(),
+            objectives: self.schedules.values().flat_map(|schedule| of_objectives(schedule)).collect(),
         }
     }
 
@@ -180,6 +193,10 @@ impl PlannedProbe {
     pub fn waits_to_be_told(&self) -> bool {
         self.steps.iter().any(|step| step.action.token().is_some())
     }
+}
+
+fn of_objectives(schedule: &Schedule) -> impl Iterator<Item = (ScheduleName, Arc<str>)> {
+    schedule.objectives.iter().map(|objective| (schedule.name.clone(), Arc::clone(&objective.text)))
 }
 
 fn steps_of(probe: &PlannedProbe) -> Vec<(ProbeName, StepName)> {

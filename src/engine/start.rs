@@ -18,11 +18,13 @@ use super::journal::Journal;
 use super::ledger::Ledger;
 use super::plan::Plan;
 use super::pulses::Pulses;
+use super::recall::Recall;
 use super::runner::Runner;
 use super::scheduler::{Command, Ended, Scheduler, Wiring};
 use super::threads::Threads;
 use super::unrecorded::Unrecorded;
 use super::vitals::Vitals;
+use crate::domain::objective::Standings;
 use crate::ports::{Clock, Commit, StatusReader, Store, StoreError, TickSource};
 
 /// How many ended runs wait for the dispatcher; beyond it the scheduler waits, which the lateness of runs then shows.
@@ -85,6 +87,8 @@ pub struct Engine {
     deliverer: JoinSet<()>,
     publishers: JoinSet<()>,
     heart: JoinSet<()>,
+    recall: JoinSet<()>,
+    standings: watch::Receiver<Arc<Standings>>,
     vitals: Arc<Vitals>,
 }
 
@@ -144,6 +148,15 @@ impl Engine {
         let mut janitor = JoinSet::new();
         janitor.spawn(cleaning.run());
         scheduler.spawn(Scheduler::new(&plan, accounted, wiring).run());
+        let recalling = Recall {
+            clock: Arc::clone(&clock),
+            store: Arc::clone(&store),
+            question: ledger.question(),
+            notices: notices.clone(),
+        };
+        let mut recall = JoinSet::new();
+        recall.spawn(recalling.run());
+        let standings = ledger.standings();
         let dispatching = Dispatcher {
             clock: Arc::clone(&clock),
             store: Arc::clone(&store),
@@ -214,6 +227,8 @@ impl Engine {
             deliverer,
             publishers,
             heart,
+            recall,
+            standings,
             vitals,
         })
     }
@@ -231,6 +246,11 @@ impl Engine {
     /// Where those who serve people ask for drills.
     pub fn drills(&self) -> Drills {
         self.drills.clone()
+    }
+
+    /// How objectives stand, anew each minute.
+    pub fn standings(&self) -> watch::Receiver<Arc<Standings>> {
+        self.standings.clone()
     }
 
     /// Looks for what is due to be delivered at once.
@@ -278,6 +298,7 @@ impl Engine {
             _ = self.janitor.join_next() => "the janitor",
             _ = self.driller.join_next() => "the driller",
             _ = self.heart.join_next() => "the heart",
+            _ = self.recall.join_next() => "the reading of the past",
             () = publisher_failed => "a publisher",
         }
     }
@@ -290,6 +311,7 @@ impl Engine {
         // First, so that whoever hears of a drill hears its end as well.
         self.stop_driller.cancel();
         end(&*self.clock, "the drill", DRILL_END_MAX, &mut self.driller).await;
+        self.recall.abort_all();
         self.stop_runs.cancel();
         end(&*self.clock, "the runs", RUNS_END_MAX, &mut self.scheduler).await;
         // After the runs, since it takes in what they could not clean up.

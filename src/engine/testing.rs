@@ -254,6 +254,7 @@ pub fn schedule_of(name: &str, every: &str, count: usize) -> Schedule {
         probes,
         timeout: Duration::from_secs(10).min(every.mul_f64(0.8)),
         alert: Some(policy("2", Severity::P2)),
+        objectives: Vec::new(),
     }
 }
 

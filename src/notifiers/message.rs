@@ -108,6 +108,8 @@ impl Story {
         let heading = match (incident.aspect, is_over) {
             (Aspect::Degraded, false) => "What should be and is not:",
             (Aspect::Degraded, true) => "What should have been and was not:",
+            (Aspect::Burning, false) => "What is not kept at this rate:",
+            (Aspect::Burning, true) => "What was not kept at that rate:",
             (_, false) => "What failed:",
             (_, true) => "What had failed:",
         };

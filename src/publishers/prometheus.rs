@@ -236,10 +236,10 @@ fn take_known(
 
 /// Whether two samples have the same labels but the last.
 fn of_the_same(one: &Sample, other: &Sample) -> bool {
-    let SampleLabels { probe, schedule, step, channel, publisher, also: _ } = &one.labels;
+    let SampleLabels { probe, schedule, step, channel, publisher, objective, also: _ } = &one.labels;
     let other = &other.labels;
-    (probe, schedule, step, channel, publisher)
-        == (&other.probe, &other.schedule, &other.step, &other.channel, &other.publisher)
+    (probe, schedule, step, channel, publisher, objective)
+        == (&other.probe, &other.schedule, &other.step, &other.channel, &other.publisher, &other.objective)
 }
 
 fn page_labels(of: &SampleLabels) -> Labels {
@@ -249,6 +249,7 @@ fn page_labels(of: &SampleLabels) -> Labels {
         ("step", of.step.as_ref().map(ToString::to_string)),
         ("channel", of.channel.as_ref().map(ToString::to_string)),
         ("publisher", of.publisher.map(ToOwned::to_owned)),
+        ("objective", of.objective.as_ref().map(ToString::to_string)),
     ];
     let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
     named.chain(of.also.map(|(name, value)| (name, value.to_owned()))).collect()

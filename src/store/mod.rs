@@ -12,6 +12,7 @@
 //! | `bundles` | what runs that failed left, and which of it stays |
 //! | `journal` | what runs may have left in their targets |
 //! | `outbox` | which deliveries are due, and what became of them |
+//! | `past` | what objectives ask about runs that were |
 //! | `redrive` | what channels have not taken, and how it is tried again |
 //! | `replies` | what receivers said of their own accord |
 //! | `order` | the order in which a channel is told of an incident |
@@ -40,6 +41,7 @@ mod order;
 #[cfg(test)]
 mod outage;
 mod outbox;
+mod past;
 mod readers;
 mod reads;
 mod records;

@@ -38,6 +38,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0008.sql"),
     include_str!("migrations/0009.sql"),
     include_str!("migrations/0010.sql"),
+    include_str!("migrations/0011.sql"),
 ];
 
 /// The version that this program works with.
@@ -81,7 +82,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [10, i64::from(super::APPLICATION_ID), 2, 15];
+        let expected = [11, i64::from(super::APPLICATION_ID), 2, 15];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);

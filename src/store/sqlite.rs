@@ -13,12 +13,13 @@ use super::lock::{self, Lock};
 use super::opening::{self, refused};
 use super::readers::Readers;
 use super::writer::{Done, QUEUE_MAX, Task, Work, Writer};
-use super::{damage, gathering, outbox, reads, redrive, replies};
+use super::{damage, gathering, outbox, past, reads, redrive, replies};
 use crate::domain::debt::Debt;
 use crate::domain::grouping::{Group, Rules};
 use crate::domain::incident::IncidentId;
 use crate::domain::names::ChannelName;
 use crate::domain::outcome::RunId;
+use crate::domain::past::{PastRuns, Question};
 use crate::domain::time::Timestamp;
 use crate::ports::{
     Commit, Delivery, Due, IncidentStory, KnownReply, Loaded, Outbox, Overview, Redrive, Redriven, Replies, Reply,
@@ -205,6 +206,10 @@ impl Store for Sqlite {
 
     fn acquit<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move { self.write(Work::Acquit(run.clone())).await.map(|_| ()) })
+    }
+
+    fn past(&self, question: Arc<Question>, from: Timestamp) -> BoxFuture<'_, Result<PastRuns, StoreError>> {
+        Box::pin(self.readers.read(move |connection| past::past(connection, &question, from)))
     }
 
     fn purge(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {

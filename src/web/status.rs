@@ -119,6 +119,7 @@ fn resolved(view: &View<'_>, incident: &Incident) -> Markup {
                         Aspect::NoNetwork => ", without a network for ",
                         Aspect::Unrecorded => ", not written down for ",
                         Aspect::StateLost => ", state lost, told for ",
+                        Aspect::Burning => ", burned its budget for ",
                     }
                     (words(between(incident.since, over)))
                     @if let Some(why) = &incident.resolved_because { " · " (view.text(why, LINE_MAX)) }

@@ -1,5 +1,7 @@
 //! Numbers with their units, as pages write them.
 
+pub use crate::domain::text::thousands as count;
+
 /// Milliseconds with at most three digits that mean something: `4.1 ms`, `391 ms`, `2.6 s`, `2 min 5 s`.
 pub fn latency(milliseconds: f64) -> String {
     if milliseconds < 9.95 {
@@ -11,19 +13,6 @@ pub fn latency(milliseconds: f64) -> String {
     } else {
         crate::domain::time::words(std::time::Duration::from_secs_f64((milliseconds / 1e3).min(1e9)))
     }
-}
-
-/// A count with its thousands apart: `2,880`.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `1 probe`, `12 probes`.

@@ -32,6 +32,7 @@ mod icmp;
 mod journal;
 mod kill;
 mod notification;
+mod objectives;
 mod operating;
 mod oracle;
 mod packing;

@@ -44,6 +44,7 @@ impl Ledger {
         let is_first_look = self.looked.is_some();
         self.open.stir_quiet_that_is_due(now, |reason| !is_first_look || matches!(reason, Reason::Looking { .. }));
         self.ask_looks(now);
+        self.look_at_objectives(now, commit);
         self.reconsider_quiet(now, commit);
         self.tell_who_was_missed(now, commit);
         self.remind_of_post_mortems(now, commit);

@@ -17,6 +17,7 @@ mod drills;
 mod explaining;
 mod grading;
 mod network;
+mod objectives;
 mod recording;
 
 fn name(text: &str) -> ProbeName {

@@ -6,12 +6,14 @@
 //! | [`answers`] | how bodies are read, and how everything is answered: JSON, without secrets |
 //! | [`bodies`] | the shapes of what is read and answered, for whoever asks too |
 //! | `incidents`, `silences`, `deliveries`, `drill` | what is asked of each |
+//! | [`objectives`] | how they stand |
 //! | [`pagerduty`] | what PagerDuty says of its own accord |
 //!
 //! Whoever changes something is answered after the commit; where the store rests it holds all the same, and the answer is 202.
 
 pub mod answers;
 pub mod bodies;
+pub mod objectives;
 pub mod pagerduty;
 pub mod routes;
 

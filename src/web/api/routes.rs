@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 
 use super::answers::Trouble;
-use super::{deliveries, drill, incidents, pagerduty, silences};
+use super::{deliveries, drill, incidents, objectives, pagerduty, silences};
 use crate::web::routes::Room;
 
 /// The routes.
@@ -25,6 +25,7 @@ pub fn routes() -> Router<Arc<Room>> {
         .route("/deliveries/redrive", post(deliveries::redrive_all))
         .route("/deliveries/{id}/redrive", post(deliveries::redrive))
         .route("/drill", get(drill::channels).post(drill::drill))
+        .route("/objectives", get(objectives::all))
         .route("/pagerduty", post(pagerduty::hear))
         .method_not_allowed_fallback(async || {
             Trouble::new(StatusCode::METHOD_NOT_ALLOWED, "this is not asked in that way")
