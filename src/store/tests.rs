@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::open;
-use super::testing::{Kept, apart, channel, incident, kept, opening, resolving, run, second};
-use crate::domain::incident::{Event, Severity};
+use super::testing::{Kept, apart, channel, incident, kept, opening, probe, resolving, run, second};
+use crate::domain::incident::{Event, Incident, Severity};
 use crate::ports::{Commit, Delivery, Due, Notification, Receipt, Settlement, Store as _};
 
 /// The files as a crash leaves them: the log was not put into the database and may end anywhere.
@@ -142,10 +142,10 @@ impl World {
     async fn act(&mut self, act: Act) -> Result<(), TestCaseError> {
         match act {
             Act::Open(n) if self.opened.insert(n) => {
-                self.commit(opening(&incident(&format!("I{n}"), Severity::P1, 0), &CHANNELS, self.now)).await;
+                self.commit(opening(&of_probe(n), &CHANNELS, self.now)).await;
             }
             Act::Resolve(n) if self.opened.contains(&n) && self.resolved.insert(n) => {
-                self.commit(resolving(&incident(&format!("I{n}"), Severity::P1, 0), &CHANNELS, self.now)).await;
+                self.commit(resolving(&of_probe(n), &CHANNELS, self.now)).await;
             }
             Act::Attempt(index, outcome) => {
                 let due = self.due().await?;
@@ -261,6 +261,11 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Each of a probe of its own: what begins again stands for what is over.
+fn of_probe(n: usize) -> Incident {
+    Incident { probe: probe(&format!("probe-{n}")), ..incident(&format!("I{n}"), Severity::P1, 0) }
 }
 
 fn of(delivery: &Delivery) -> (String, String) {

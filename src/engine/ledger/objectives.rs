@@ -399,6 +399,8 @@ impl Ledger {
         }
         incident.latest_failures = failures;
         self.grade(&mut incident, &key.schedule, severity, now, commit);
+        // A budget is used up more slowly without being well.
+        incident.firing.insert(key.schedule.clone(), severity);
         self.set_due(&mut incident, now);
         commit.put_incident(incident.clone());
         self.open.insert(of, incident);

@@ -123,7 +123,10 @@ fn what_burned_slowly_rises_when_it_burns_quickly() {
     assert!(told.len() == 1 && told[0].starts_with("ops opened P4 #1 probe-0 burns its error budget"), "{told:?}");
     story.every(1, &"x".repeat(12));
     let told = story.heard();
-    assert!(told[0].starts_with("ops reminder P2 #2 probe-0 still burns its error budget after"), "{told:?}");
+    assert!(
+        told[0].starts_with("ops reminder P2 #2 raised to P2: probe-0 still burns its error budget after"),
+        "{told:?}"
+    );
     assert_eq!(told.len(), 1);
 }
 
