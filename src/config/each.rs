@@ -107,9 +107,9 @@ mod tests {
     #[test]
     fn what_many_entries_cost_grows_with_them_and_not_with_their_square() {
         const ENTRIES: usize = 500;
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
         let entries: Vec<_> = (0..ENTRIES).map(|n| format!("e{n}: \"${{env:PLACE}}/{n}\"")).collect();
         let text = format!("shop: {{ each: {{ {} }}, http: \"${{each:value}}\" }}\n", entries.join(", "));
-        static ASKED: AtomicUsize = AtomicUsize::new(0);
         let environment = |_: &str| {
             ASKED.fetch_add(1, Relaxed);
             Some("https://a.example".to_owned())

@@ -43,6 +43,9 @@ impl Said {
     }
 }
 
+/// A way to write bytes as words: what is a digit, what digits say, and in how many places a word may begin.
+type Writing = (fn(u8) -> bool, fn(&[u8]) -> Digits, usize);
+
 /// How the words of a reading are read.
 #[derive(Clone, Copy)]
 struct Way {
@@ -121,8 +124,7 @@ impl Reading {
 
     /// What its words say that are not known yet, as base64 and as hexadecimal digits.
     fn words(&self, known: &mut BTreeSet<(usize, usize, Vec<u8>)>) -> Vec<Self> {
-        const WAYS: [(fn(u8) -> bool, fn(&[u8]) -> Digits, usize); 2] =
-            [(is_base64, base64_digits, 4), (is_hex, hex_digits, 2)];
+        const WAYS: [Writing; 2] = [(is_base64, base64_digits, 4), (is_hex, hex_digits, 2)];
         let mut readings = Vec::new();
         for (is_digit, bytes_of, ways) in WAYS {
             let mut new: Vec<Self> = vec![Self::default(); ways];

@@ -1,6 +1,7 @@
 //! The handle: hands writing to the one writer and reading to the readers.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,7 +71,9 @@ pub fn open(path: &Path) -> Result<Arc<Sqlite>, StoreError> {
 pub fn erase_left(directory: &Path, begins: &str) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        if !name.to_str().is_some_and(|name| name.starts_with(begins) && name.ends_with(".db")) {
+        if !name.to_str().is_some_and(|name| name.starts_with(begins))
+            || Path::new(&name).extension() != Some(OsStr::new("db"))
+        {
             continue;
         }
         // Whoever lives holds its lock.

@@ -116,7 +116,7 @@ fn make_room(buckets: &mut HashMap<(IpAddr, Counted), Bucket>, now: Monotonic) {
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
-        address => address,
+        address @ IpAddr::V4(_) => address,
     }
 }
 

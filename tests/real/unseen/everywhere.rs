@@ -101,10 +101,10 @@ fn speak_to(daemon: &Daemon, value: &dyn Fn(&str) -> String, seen: &mut Seen) {
     }
     let event = json!({ "event": { "id": "e-1", "event_type": "incident.priority_updated", "data": { "id": "P1" } } });
     let event = event.to_string();
-    for (name, signature) in [
-        ("signed", hex_mac(&value("DUTYHOOK"), event.as_bytes())),
-        ("signed by nobody", value("DUTYHOOK").bytes().map(|byte| format!("{byte:02x}")).collect()),
-    ] {
+    let digits: Vec<_> = value("DUTYHOOK").bytes().map(|byte| format!("{byte:02x}")).collect();
+    for (name, signature) in
+        [("signed", hex_mac(&value("DUTYHOOK"), event.as_bytes())), ("signed by nobody", digits.concat())]
+    {
         let headers = format!("X-PagerDuty-Signature: v1={signature}\r\n");
         let answer = ask(at, "POST", "/api/v1/pagerduty", &headers, &event);
         assert_eq!(is_well(&answer), name == "signed", "{}", String::from_utf8_lossy(&answer));
@@ -230,10 +230,8 @@ fn no_secret_is_seen_anywhere_while_everything_says_it_again() {
         seen.insert("command lines".to_owned(), lines.join().expect("no panic"));
         receiver.taken()
     });
-    seen.insert(
-        "messages".to_owned(),
-        told.iter().map(|taken| format!("{} {}\n", taken.path, taken.raw)).collect::<String>().into_bytes(),
-    );
+    let messages: Vec<_> = told.iter().map(|taken| format!("{} {}", taken.path, taken.raw)).collect();
+    seen.insert("messages".to_owned(), messages.join("\n").into_bytes());
     let (status, output) = daemon.terminate();
     assert_eq!(status.code(), Some(0), "{output}");
     seen.insert("what the daemon prints".to_owned(), output.into_bytes());

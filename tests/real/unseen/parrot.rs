@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::canaries::{Canary, said_again, understood};
@@ -135,10 +136,12 @@ enum Tongue {
 }
 
 async fn listen(listener: TcpListener, tongue: Tongue, memory: Memory) {
+    let mut talks = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
+        while talks.try_join_next().is_some() {}
         let (tongue, memory) = (tongue.clone(), memory.clone());
         // Whoever goes away in the middle has heard enough.
-        tokio::spawn(async move {
+        talks.spawn(async move {
             match tongue {
                 Tongue::Plain => tongues::plain(stream, &memory).await,
                 Tongue::Calls => tongues::calls(stream, &memory).await,

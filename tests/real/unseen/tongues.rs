@@ -60,13 +60,19 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, first: Vec<u8>, 
     let answer = match way {
         "login" => {
             let cookie = format!("sid={}; Path=/", memory.value("COOKIE"));
-            answer("200 OK", &format!("set-cookie: {cookie}\r\n"), json!({ "token": memory.value("CAPTURED") }))
+            answer(
+                "200 OK",
+                &format!("set-cookie: {cookie}\r\n"),
+                json!({ "token": memory.value("CAPTURED") }).to_string(),
+            )
         }
         "logout" => answer("204 No Content", "", ""),
-        "grant" => answer("200 OK", "", json!({ "access_token": memory.value("GRANTED"), "expires_in": 3_600 })),
+        "grant" => {
+            answer("200 OK", "", json!({ "access_token": memory.value("GRANTED"), "expires_in": 3_600 }).to_string())
+        }
         "deny" => {
             let why = json!({ "error": echo.line(60), "error_description": echo.line(4_000) });
-            answer("401 Unauthorized", "", why)
+            answer("401 Unauthorized", "", why.to_string())
         }
         "moved" => {
             let [raw, .., percent] = [&echo.forms[0], &echo.forms[8]];
@@ -98,19 +104,19 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, first: Vec<u8>, 
             let body = format!("<ErrorResponse><Error>{error}</Error><RequestId>r</RequestId></ErrorResponse>");
             answer("400 Bad Request", "content-type: text/xml\r\n", body)
         }
-        "api" => answer("200 OK", "", json!({ "ok": false, "error": echo.line(4_000) })),
+        "api" => answer("200 OK", "", json!({ "ok": false, "error": echo.line(4_000) }).to_string()),
         "pings" => answer("500 Internal Server Error", "", echo.text()),
         "s400" => answer("400 Bad Request", "", echo.text()),
         "s401" => answer("401 Unauthorized", "www-authenticate: Basic realm=x\r\n", echo.text()),
-        "s429" => answer("429 Too Many Requests", "retry-after: 1\r\n", json!({ "message": echo.text() })),
+        "s429" => answer("429 Too Many Requests", "retry-after: 1\r\n", json!({ "message": echo.text() }).to_string()),
         _ => answer("500 Internal Server Error", &format!("x-said: {}\r\n", echo.line(2_000)), echo.text()),
     };
     stream.write_all(&answer).await.ok()?;
     stream.shutdown().await.ok()
 }
 
-fn answer(status: &str, headers: &str, body: impl ToString) -> Vec<u8> {
-    let body = body.to_string();
+fn answer(status: &str, headers: &str, body: impl Into<String>) -> Vec<u8> {
+    let body = body.into();
     let length = body.len();
     format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}").into_bytes()
 }
@@ -215,7 +221,6 @@ pub async fn calls(stream: TcpStream, memory: &Memory) -> Option<()> {
 /// Says the message again, with what came in the handshake, and closes with as much of it as a reason may have.
 pub async fn news(stream: TcpStream, memory: &Memory) -> Option<()> {
     let mut told = Vec::new();
-    #[expect(clippy::result_large_err, reason = "the form of the answer is the library's")]
     let hear = |request: &Request, response: Response| {
         told.extend_from_slice(request.uri().to_string().as_bytes());
         for (name, value) in request.headers() {
@@ -264,7 +269,7 @@ pub async fn names(socket: UdpSocket, memory: Memory) {
             .line(300)
             .as_bytes()
             .chunks(100)
-            .flat_map(|piece| [&[100_u8.min(piece.len() as u8)], piece].concat())
+            .flat_map(|piece| [&[u8::try_from(piece.len()).expect("a hundred at most")], piece].concat())
             .collect();
         let _ = socket.send_to(&answered_with(&question[..length], &[(16, 60, text)]), from).await;
     }
