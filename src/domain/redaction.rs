@@ -21,7 +21,10 @@ const LENGTH_MIN: usize = 4;
 const LINE_LENGTH_MIN: usize = 8;
 
 /// What stands where a text was cut.
-const CUT: char = '…';
+pub const CUT: char = '…';
+
+/// So many places of a text are looked at where it may have been cut.
+const CUTS_MAX: usize = 8;
 
 /// So many bytes before and behind a cut may be what it left of an escape.
 const REMNANT_MAX: usize = 5;
@@ -51,7 +54,7 @@ impl Redactor {
             return;
         }
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
-        for reading in all.into_iter().flat_map(plainer) {
+        for reading in all.into_iter().flat_map(plainer).filter(|reading| reading.len() >= LENGTH_MIN) {
             let secret = folded(&reading);
             let finder = Finder::new(&secret).into_owned();
             secrets.insert(secret, finder);
@@ -69,6 +72,11 @@ impl Redactor {
         }
     }
 
+    /// How many are known, each reading of one by itself.
+    pub fn known(&self) -> usize {
+        self.secrets.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn knows(&self, secret: &str) -> bool {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
         secrets.contains_key(&folded(secret.as_bytes()))
@@ -81,6 +89,11 @@ impl Redactor {
             return text.to_owned();
         }
         let cuts: Vec<_> = text.match_indices(CUT).map(|(at, cut)| at..at + cut.len()).collect();
+        // We cut a text at its ends, and what else looks like a cut is what a target says.
+        let cuts = match cuts.len().checked_sub(CUTS_MAX) {
+            Some(more) => [&cuts[..CUTS_MAX / 2], &cuts[CUTS_MAX / 2 + more..]].concat(),
+            None => cuts,
+        };
         let mut places = Vec::new();
         for reading in readings(text) {
             let said = folded(&reading.bytes);
@@ -93,6 +106,12 @@ impl Redactor {
         }
         without(text, places)
     }
+}
+
+/// What `clean` makes of a text that may have been cut at its end, where it holds only the beginning of a secret.
+pub fn of_cut(text: &str, clean: impl Fn(&str) -> String) -> String {
+    let clean = clean(&format!("{text}{CUT}"));
+    clean.strip_suffix(CUT).map(str::to_owned).unwrap_or(clean)
 }
 
 /// In lower case, as names of hosts are, and with the space as forms have it.
@@ -292,6 +311,15 @@ mod tests {
         redactor.learn(&"long secret ".repeat(5_000));
         let pieces = format!("long secret {}", CUT.to_string().repeat(1_000));
         assert_eq!(redactor.redact(&pieces), format!("{MARK}{}", CUT.to_string().repeat(1_000)));
+    }
+
+    #[test]
+    fn what_is_short_once_its_escapes_are_undone_garbles_nothing() {
+        for value in ["%61%00%00", "%00%00%00%00", "\\u0061\\u0062", "%20%20%20"] {
+            let redactor = Redactor::default();
+            redactor.learn_found(value);
+            assert_eq!(redactor.redact("a failed target, tab"), "a failed target, tab", "{value}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::domain::names::{CaptureName, StepName};
 use crate::domain::outcome::{Cause, Failure, StepOutcome, Verdict};
 use crate::domain::privacy::{conceal, is_private};
 use crate::domain::probe::Step;
-use crate::domain::redaction::{MARK, Redactor};
+use crate::domain::redaction::{CUT, MARK, Redactor, of_cut};
 use crate::ports::{Recorder, Secrets};
 
 /// So much of what was captured is looked for, in bytes; no text that is shown is longer.
@@ -21,6 +21,12 @@ const PLAIN: [&str; 3] = ["true", "false", "null"];
 
 /// What was found private is looked for elsewhere only if it has as many bytes: a shorter one is too often an ordinary word.
 const FOUND_LENGTH_MIN: usize = 8;
+
+/// So much of what a run finds private is looked for elsewhere: a target that says more of it makes nobody wait.
+const FOUND_MAX: usize = 256;
+
+/// What is told of an exchange is shorter, so what stands behind this many bytes is neither told nor read.
+const READ_BYTES_MAX: usize = 16 * 1024;
 
 /// What is told of runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +135,14 @@ impl Records {
     }
 }
 
+fn limited(mut text: String) -> String {
+    if text.len() > READ_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(READ_BYTES_MAX));
+        text.push(CUT);
+    }
+    text
+}
+
 /// Keeps to itself what is nobody's business.
 pub struct Discretion<'a> {
     secrets: &'a dyn Secrets,
@@ -151,11 +165,12 @@ impl<'a> Discretion<'a> {
     fn learn(&self, exchange: Exchange) -> Exchange {
         let learn = |value: &str| {
             let value = value.trim();
-            if value.len() >= FOUND_LENGTH_MIN && value.parse::<f64>().is_err() {
+            let is_room = self.own.known() < FOUND_MAX;
+            if is_room && value.len() >= FOUND_LENGTH_MIN && value.parse::<f64>().is_err() {
                 self.own.learn_found(value);
             }
         };
-        let conceal = |text: String| conceal(&self.known(&text), learn);
+        let conceal = |text: String| conceal(&self.known(&limited(text)), learn);
         Exchange {
             sent: conceal(exchange.sent),
             received: conceal(exchange.received),
@@ -175,9 +190,7 @@ impl<'a> Discretion<'a> {
 
     /// The same for a text that may end in the middle of something.
     fn excerpt(&self, text: &str) -> String {
-        const CUT: char = '…';
-        let clean = self.text(&format!("{text}{CUT}"));
-        clean.strip_suffix(CUT).map(str::to_owned).unwrap_or(clean)
+        of_cut(text, |text| self.text(text))
     }
 
     fn explanation(&self, explanation: &mut Explanation) {

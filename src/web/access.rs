@@ -107,6 +107,11 @@ pub fn is_open(path: &str) -> bool {
     OPEN.contains(&path) || path.starts_with(PINGS) || path == PAGERDUTY
 }
 
+/// Whether a request changes something.
+pub fn changes(method: &Method, path: &str) -> bool {
+    path.starts_with(API) && (method == Method::POST || method == Method::DELETE)
+}
+
 /// Whether a request may be answered. `local` is where the listener really stands: a reload may change the plan's
 /// address, never the listener's.
 pub async fn admit(
@@ -121,7 +126,7 @@ pub async fn admit(
         return if reads || method == Method::POST { Ok(()) } else { Err(Refusal::PingMethod) };
     }
     let is_of_programs = uri.path().starts_with(API);
-    let changes = is_of_programs && (method == Method::POST || method == Method::DELETE);
+    let changes = changes(method, uri.path());
     if changes && uri.path() == PAGERDUTY {
         return Ok(());
     }

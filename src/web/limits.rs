@@ -1,5 +1,6 @@
 //! How often a peer may change something, and how often it may be wrong about the token. Each has a bucket that fills again: a
-//! person never empties one, and a program that does is told when to come again.
+//! person never empties one, and a program that does is told when to come again. That keeps what a flood costs low; what keeps a
+//! token from being guessed is its length.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -60,9 +61,9 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn fill(&mut self, counted: Counted, now: Monotonic) {
+    fn left(&self, counted: Counted, now: Monotonic) -> f64 {
         let more = now.since(self.at).as_secs_f64() / counted.refill().as_secs_f64();
-        (self.left, self.at) = ((self.left + more).min(counted.most()), now);
+        (self.left + more).min(counted.most())
     }
 }
 
@@ -73,26 +74,17 @@ pub struct Limits(Mutex<HashMap<(IpAddr, Counted), Bucket>>);
 impl Limits {
     /// Takes one out of a peer's bucket; nothing where it is empty.
     pub fn take(&self, peer: Peer, counted: Counted, now: Monotonic) -> Result<(), TooMany> {
-        self.look(peer, counted, now, 1.0)
-    }
-
-    /// Whether a peer's bucket is empty.
-    pub fn allow(&self, peer: Peer, counted: Counted, now: Monotonic) -> Result<(), TooMany> {
-        self.look(peer, counted, now, 0.0)
-    }
-
-    fn look(&self, peer: Peer, counted: Counted, now: Monotonic, takes: f64) -> Result<(), TooMany> {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of = (network(peer.0), counted);
         if !buckets.contains_key(&of) {
             make_room(&mut buckets, now);
         }
         let bucket = buckets.entry(of).or_insert(Bucket { left: counted.most(), at: now });
-        bucket.fill(counted, now);
-        if bucket.left < 1.0 {
-            return Err(TooMany { counted, wait: counted.refill().mul_f64(1.0 - bucket.left) });
+        let left = bucket.left(counted, now);
+        if left < 1.0 {
+            return Err(TooMany { counted, wait: counted.refill().mul_f64(1.0 - left) });
         }
-        bucket.left -= takes;
+        *bucket = Bucket { left: left - 1.0, at: now };
         Ok(())
     }
 }
@@ -101,10 +93,7 @@ fn make_room(buckets: &mut HashMap<(IpAddr, Counted), Bucket>, now: Monotonic) {
     if buckets.len() < BUCKETS_MAX {
         return;
     }
-    buckets.retain(|(_, counted), bucket| {
-        bucket.fill(*counted, now);
-        bucket.left < counted.most()
-    });
+    buckets.retain(|(_, counted), bucket| bucket.left(*counted, now) < counted.most());
     if buckets.len() >= BUCKETS_MAX
         && let Some(oldest) = buckets.iter().min_by_key(|(_, bucket)| bucket.at).map(|(of, _)| *of)
     {
@@ -143,6 +132,7 @@ impl TooMany {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     fn peer(address: &str) -> Peer {
         Peer(address.parse().unwrap())
@@ -161,7 +151,7 @@ mod tests {
         }
         let refused = wrong("2001:db8::2", 0).unwrap_err();
         assert_eq!(refused.answer().headers()[header::RETRY_AFTER], "4", "it is of the same network");
-        assert!(limits.allow(peer("2001:db8::1"), Counted::WrongToken, second(2)).is_err());
+        assert!(wrong("2001:db8::1", 2).is_err());
         assert_eq!(limits.take(peer("2001:db8::1"), Counted::Change, second(2)), Ok(()), "that is counted apart");
         assert_eq!((wrong("192.0.2.1", 0), wrong("2001:db8::1", 3)), (Ok(()), Ok(())));
         assert!(wrong("2001:db8::1", 3).is_err());
@@ -171,9 +161,15 @@ mod tests {
     fn there_are_no_more_buckets_than_are_needed() {
         let limits = Limits::default();
         for n in 0..10_000_u32 {
-            let peer = Peer(std::net::Ipv4Addr::from_bits(n).into());
+            let peer = Peer(Ipv4Addr::from_bits(n).into());
             limits.take(peer, Counted::WrongToken, second(u64::from(n / 5_000))).unwrap();
         }
-        assert_eq!(limits.0.lock().unwrap().len(), BUCKETS_MAX);
+        let buckets = limits.0.lock().unwrap();
+        assert_eq!(buckets.len(), BUCKETS_MAX);
+        let last = (Ipv4Addr::from_bits(9_999).into(), Counted::WrongToken);
+        assert!(
+            buckets.contains_key(&last) && buckets.values().all(|bucket| bucket.at == second(1)),
+            "the oldest went"
+        );
     }
 }

@@ -17,6 +17,7 @@ use subtle::{Choice, ConstantTimeEq as _};
 
 use super::routes::Room;
 use crate::domain::pulse::{Beat, Ping, TokenDigest};
+use crate::domain::redaction::of_cut;
 use crate::domain::text::harmless;
 use crate::domain::time::Monotonic;
 use crate::engine::plan::Plan;
@@ -151,9 +152,7 @@ async fn ping(room: &Room, token: &str, beat: Beat, request: Request) -> Respons
 
 /// What a job says is kept for long, and jobs write their environment into it. The text may have been cut within a secret.
 fn without_secrets(secrets: &dyn Secrets, text: &str) -> String {
-    const CUT: char = '…';
-    let clean = secrets.redact(&format!("{text}{CUT}"));
-    clean.strip_suffix(CUT).map(str::to_owned).unwrap_or(clean)
+    of_cut(text, |text| secrets.redact(text))
 }
 
 fn too_many(again: [(HeaderName, HeaderValue); 1]) -> Response {

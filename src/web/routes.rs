@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use super::access::Refusal;
 use super::frame::Place;
-use super::limits::{Counted, Limits, Peer, TooMany};
+use super::limits::{Counted, Limits, Peer};
 use super::ping::Door;
 use super::server::Web;
 use super::view::View;
@@ -220,28 +220,22 @@ impl Room {
         *self.web.ready.borrow()
     }
 
-    /// Lets a request in, or answers it. Who has been wrong about the token too often is not even looked at for a while, since
-    /// else it could go on guessing.
+    /// Lets a request in, or answers it. Whoever has the token is never refused for the wrong ones of others: behind a proxy all
+    /// have one address, and an incident is when somebody would like nobody to be let in.
     async fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap, peer: Option<Peer>) -> Result<(), Response> {
         let now = self.web.clock.monotonic();
-        let is_open = access::is_open(uri.path());
-        let bounded = |counted, look: fn(&Limits, Peer, Counted, Monotonic) -> Result<(), TooMany>| {
-            peer.map_or(Ok(()), |peer| look(&self.limits, peer, counted, now)).map_err(|many| many.answer())
-        };
-        if !is_open {
-            bounded(Counted::WrongToken, Limits::allow)?;
-        }
+        let bounded =
+            |counted| peer.map_or(Ok(()), |peer| self.limits.take(peer, counted, now)).map_err(|many| many.answer());
         let admitted = access::admit(&self.plan(), self.local, method, uri, headers).await;
         let is_guess = headers.contains_key(header::AUTHORIZATION);
         match admitted {
             Err(refusal @ (Refusal::Token | Refusal::Bearer)) if is_guess => {
-                bounded(Counted::WrongToken, Limits::take)?;
+                bounded(Counted::WrongToken)?;
                 Err(refusal.answer(uri.path()))
             }
             Err(refusal) => Err(refusal.answer(uri.path())),
-            Ok(()) if uri.path().starts_with(access::API) && (method == Method::POST || method == Method::DELETE) => {
-                bounded(Counted::Change, Limits::take)
-            }
+            // What is open to all, as what a receiver says, is nobody's change: it proves itself later.
+            Ok(()) if access::changes(method, uri.path()) && !access::is_open(uri.path()) => bounded(Counted::Change),
             Ok(()) => Ok(()),
         }
     }

@@ -15,12 +15,10 @@ use super::request::Request;
 use super::url::origin_form;
 use crate::domain::exchange::{Exchange, TEXT_BYTES_MAX, beginning};
 use crate::domain::outcome::Phases;
+use crate::domain::redaction::MARK;
 use crate::domain::text::shell_word;
 use crate::domain::time::Timestamp;
 use crate::probers::peer::Peer;
-
-/// What stands for a value that is not shown.
-const HIDDEN: &str = "•••";
 
 /// All that an exchange can be told of; nothing of it is text before somebody asks.
 pub struct Told {
@@ -87,7 +85,7 @@ impl Told {
     fn received(&self) -> String {
         let Some(parts) = &self.head else { return String::new() };
         let first = format!("{:?} {}", parts.version, parts.status);
-        let body = if self.request.answer_is_secret { HIDDEN.to_owned() } else { beginning(&self.body) };
+        let body = if self.request.answer_is_secret { MARK.to_owned() } else { beginning(&self.body) };
         with_body(head(first, &parts.headers), &body)
     }
 
@@ -144,7 +142,7 @@ impl Told {
 }
 
 fn shown(value: &HeaderValue) -> String {
-    if value.is_sensitive() { HIDDEN.to_owned() } else { String::from_utf8_lossy(value.as_bytes()).into_owned() }
+    if value.is_sensitive() { MARK.to_owned() } else { String::from_utf8_lossy(value.as_bytes()).into_owned() }
 }
 
 fn head(first: String, headers: &HeaderMap) -> String {
