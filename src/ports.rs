@@ -18,6 +18,7 @@ use crate::domain::flapping::Flap;
 use crate::domain::grading::Recent;
 use crate::domain::grouping::{Group, Keeping, Rules};
 use crate::domain::incident::{Event, Finding, Incident, IncidentId, Moment, Version};
+use crate::domain::incidents::Incidents;
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
 use crate::domain::metric::{Sample, SampleLabels};
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
@@ -585,12 +586,10 @@ pub struct Commit {
     pub runs: Vec<Run>,
     /// Slots that ended.
     pub accounts: BTreeMap<(ScheduleName, ProbeName), SlotAccount>,
-    /// Alert states that changed.
-    pub states: Vec<(AlertKey, AlertState)>,
-    /// Alert states of what is no longer configured.
-    pub forgotten: Vec<AlertKey>,
+    /// Alert states that changed; what is healthy, or no longer configured, is forgotten.
+    pub states: BTreeMap<AlertKey, AlertState>,
     /// Incidents that were opened or changed, whole.
-    pub incidents: Vec<Incident>,
+    pub incidents: Incidents,
     /// New lines of time lines.
     pub moments: Vec<Moment>,
     /// New rows of the outbox.
@@ -639,7 +638,6 @@ impl Commit {
             runs,
             accounts,
             states,
-            forgotten,
             incidents,
             moments,
             deliveries,
@@ -656,15 +654,8 @@ impl Commit {
         for account in accounts.into_values() {
             self.add_account(account);
         }
-        for (key, state) in states {
-            self.remember(key, state);
-        }
-        for key in forgotten {
-            self.forget(key);
-        }
-        for incident in incidents {
-            self.put_incident(incident);
-        }
+        self.states.extend(states);
+        self.incidents.extend(incidents);
         self.moments.extend(moments);
         self.deliveries.extend(deliveries);
         for version in versions {
@@ -702,8 +693,7 @@ impl Commit {
 
     /// An incident that was opened or changed.
     pub fn put_incident(&mut self, incident: Incident) {
-        self.incidents.retain(|known| known.id != incident.id);
-        self.incidents.push(incident);
+        self.incidents.extend([incident]);
     }
 
     /// The last word on a silence.
@@ -725,16 +715,12 @@ impl Commit {
 
     /// The last word on a state: this.
     pub fn remember(&mut self, key: AlertKey, state: AlertState) {
-        self.states.retain(|(known, _)| *known != key);
-        self.forgotten.retain(|known| *known != key);
-        self.states.push((key, state));
+        self.states.insert(key, state);
     }
 
     /// The last word on a state: it is gone.
     pub fn forget(&mut self, key: AlertKey) {
-        self.states.retain(|(known, _)| *known != key);
-        self.forgotten.retain(|known| *known != key);
-        self.forgotten.push(key);
+        self.remember(key, AlertState::Healthy);
     }
 }
 

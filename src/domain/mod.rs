@@ -11,6 +11,7 @@ pub mod grading;
 pub mod grouping;
 pub mod hours;
 pub mod incident;
+pub mod incidents;
 pub mod judge;
 pub mod metric;
 pub mod mutant;

@@ -112,7 +112,7 @@ mod tests {
     async fn the_last_ten_stay_and_of_an_incident_the_first_and_the_latest() {
         let kept = kept();
         let incidents = vec![incident("I1", Severity::P1, 0), incident("I2", Severity::P1, 50)];
-        kept.store.commit(Commit { incidents, ..Commit::default() }.into()).await.unwrap();
+        kept.store.commit(Commit { incidents: incidents.into(), ..Commit::default() }.into()).await.unwrap();
         commit(&kept, (0..5).map(|n| bundle("api", n, None)).collect()).await;
         commit(&kept, (5..20).map(|n| bundle("api", n, Some("I1"))).collect()).await;
         assert_eq!(of(&kept, "I1").await, [bundle("api", 5, Some("I1")), bundle("api", 19, Some("I1"))]);
@@ -133,7 +133,7 @@ mod tests {
         let kept = kept();
         let [over, open] = ["over", "open"].map(|id| incident(id, Severity::P1, 0));
         let incidents = vec![over.clone(), open, resolved(&over, 10)];
-        kept.store.commit(Commit { incidents, ..Commit::default() }.into()).await.unwrap();
+        kept.store.commit(Commit { incidents: incidents.into(), ..Commit::default() }.into()).await.unwrap();
         let bundles = vec![
             bundle("api", 1, None),
             bundle("api", 2, Some("over")),

@@ -64,13 +64,16 @@ mod tests {
         let kept = kept();
         let one = incident("I1", Severity::P1, 0);
         let diagnoses = vec![diagnosis("I1", 9), diagnosis("I1", 5)];
-        let commit = Arc::new(Commit { incidents: vec![one.clone()], diagnoses, ..Commit::default() });
+        let commit = Arc::new(Commit { incidents: vec![one.clone()].into(), diagnoses, ..Commit::default() });
         for _ in 0..2 {
             kept.store.commit(Arc::clone(&commit)).await.unwrap();
         }
         let story = kept.store.incident(&one.id).await.unwrap().unwrap();
         assert_eq!(story.diagnoses, [diagnosis("I1", 5), diagnosis("I1", 9)]);
-        kept.store.commit(Commit { incidents: vec![resolved(&one, 20)], ..Commit::default() }.into()).await.unwrap();
+        kept.store
+            .commit(Commit { incidents: vec![resolved(&one, 20)].into(), ..Commit::default() }.into())
+            .await
+            .unwrap();
         assert_eq!(kept.store.purge(second(30)).await.unwrap(), 3);
         assert_eq!(kept.number("SELECT count(*) FROM diagnoses"), 0);
     }

@@ -356,7 +356,10 @@ mod tests {
             _ => of.to_vec(),
         };
         let deliveries = incidents.iter().map(one).collect();
-        kept.store.commit(Commit { incidents, deliveries, ..Commit::default() }.into()).await.unwrap();
+        kept.store
+            .commit(Commit { incidents: incidents.into(), deliveries, ..Commit::default() }.into())
+            .await
+            .unwrap();
     }
 
     async fn look(kept: &Kept, keeping: Keeping, at: i64) -> Due {

@@ -110,7 +110,8 @@ impl World {
 
     /// As the dispatcher does: the store has them, or they are held.
     async fn commit(&self, incidents: &[Incident], deliveries: &[Delivery]) {
-        let commit = Commit { incidents: incidents.to_vec(), deliveries: deliveries.to_vec(), ..Commit::default() };
+        let commit =
+            Commit { incidents: incidents.to_vec().into(), deliveries: deliveries.to_vec(), ..Commit::default() };
         match self.store.commit(commit.into()).await {
             Ok(()) => self.held.release(&[], deliveries.to_vec()),
             Err(error) => {

@@ -343,7 +343,7 @@ mod tests {
             incident("grave", Severity::P1, 5),
         ];
         incidents.extend((0..12).map(|n| resolved(&incident(&format!("over-{n}"), Severity::P2, n), 100 + n)));
-        kept.store.commit(Commit { incidents, ..Commit::default() }.into()).await.unwrap();
+        kept.store.commit(Commit { incidents: incidents.into(), ..Commit::default() }.into()).await.unwrap();
         let overview = kept.store.overview(second(0)).await.unwrap();
         let ids = |incidents: &[Incident]| incidents.iter().map(|i| i.id.to_string()).collect::<Vec<_>>();
         assert_eq!(ids(&overview.open), ["grave", "grave-later", "mild"]);
@@ -376,7 +376,7 @@ mod tests {
         assert_eq!(due.grouped, [others[0].id.clone()].into());
 
         let over = Incident { resolved_at: Some(second(2)), ..drill("D", "ops", 1) };
-        kept.store.commit(Commit { incidents: vec![over], ..Commit::default() }.into()).await.unwrap();
+        kept.store.commit(Commit { incidents: vec![over].into(), ..Commit::default() }.into()).await.unwrap();
         let overview = kept.store.overview(second(0)).await.unwrap();
         assert!(overview.resolved.is_empty() && overview.open.iter().all(|incident| !incident.drill));
         kept.store.commit(opening(&drill("E", "ops", 3), &[], 3).into()).await.unwrap();
@@ -403,7 +403,7 @@ mod tests {
             moment("D4", 40, "drilled"),
             moment("D5", 50, "broken"),
         ];
-        kept.store.commit(Commit { incidents, moments, ..Commit::default() }.into()).await.unwrap();
+        kept.store.commit(Commit { incidents: incidents.into(), moments, ..Commit::default() }.into()).await.unwrap();
         let known = kept.store.load().await.unwrap().drilled;
         assert_eq!(known, [(channel("ops"), second(20)), (channel("team"), second(40))].into());
     }

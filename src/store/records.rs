@@ -17,14 +17,12 @@ use crate::domain::pulse::{Pulse, TokenDigest};
 use crate::domain::quiet::Silence;
 use crate::ports::Commit;
 
-/// Writes all of a commit. Who is forgotten is forgotten last: a state that changed just before its probe was removed
-/// must not outlive it.
+/// Writes all of a commit.
 pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     let Commit {
         runs,
         accounts,
         states,
-        forgotten,
         incidents,
         moments,
         deliveries,
@@ -45,7 +43,6 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     }
     last.into_iter().try_for_each(|(of, run)| write_last_run(connection, of, run))?;
     states.iter().try_for_each(|(key, state)| write_state(connection, key, state))?;
-    forgotten.iter().try_for_each(|key| forget(connection, key))?;
     incidents.iter().try_for_each(|incident| write_incident(connection, incident))?;
     moments.iter().try_for_each(|moment| write_moment(connection, moment))?;
     deliveries.iter().try_for_each(|delivery| outbox::write(connection, delivery))?;
@@ -291,10 +288,9 @@ mod tests {
                 account(0, &[(SlotOutcome::Ran, 1)]),
                 account(60, &[(SlotOutcome::Ran, 1), (SlotOutcome::Skipped, 1)]),
             ]),
-            states: vec![(key("api"), firing()), (key("gone"), firing()), (key("well"), AlertState::Healthy)],
-            forgotten: vec![key("gone")],
+            states: [(key("api"), firing()), (key("well"), AlertState::Healthy)].into(),
             deliveries: vec![delivery(&one, 1, Event::Opened, "ops", 60)],
-            incidents: vec![one],
+            incidents: vec![one].into(),
             moments: vec![moment("I1", 60, "opened"), moment("I1", 60, "muted"), moment("I1", 30, "failed")],
             versions: vec![version("1.0.0", None), version("1.1.0", Some("1.0.0"))],
             bundles: Vec::new(),
@@ -355,7 +351,8 @@ mod tests {
         kept.store.commit(whole().into()).await.unwrap();
         let closed = incident("I0", Severity::P1, 1);
         let pulses = vec![(token(2), Pulse { pings: 7, ..Pulse::since(second(1)) })];
-        let closed = Commit { incidents: vec![closed.clone(), resolved(&closed, 9)], pulses, ..Commit::default() };
+        let closed =
+            Commit { incidents: vec![closed.clone(), resolved(&closed, 9)].into(), pulses, ..Commit::default() };
         kept.store.commit(closed.into()).await.unwrap();
         kept.reopen().await;
         let loaded = kept.store.load().await.unwrap();
@@ -369,7 +366,7 @@ mod tests {
         let pulses: Vec<_> = loaded.pulses.iter().map(|(token, pulse)| (*token, pulse.pings)).collect();
         assert_eq!(pulses, [(token(1), 0), (token(2), 7)]);
         kept.store
-            .commit(Commit { states: vec![(key("api"), AlertState::Healthy)], ..Commit::default() }.into())
+            .commit(Commit { states: [(key("api"), AlertState::Healthy)].into(), ..Commit::default() }.into())
             .await
             .unwrap();
         assert!(kept.store.load().await.unwrap().states.is_empty());

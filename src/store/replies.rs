@@ -87,7 +87,8 @@ mod tests {
             let expected = KnownReply { is_repeated, incidents };
             assert_eq!(known, expected, "{of} {said:?}");
         }
-        let over = crate::ports::Commit { incidents: vec![resolved(&one, 10)], ..crate::ports::Commit::default() };
+        let over =
+            crate::ports::Commit { incidents: vec![resolved(&one, 10)].into(), ..crate::ports::Commit::default() };
         kept.store.commit(over.into()).await.unwrap();
         kept.store.purge(second(20)).await.unwrap();
         assert_eq!(kept.number("SELECT count(*) FROM replies"), 0);

@@ -244,7 +244,7 @@ pub fn delivery(of: &Incident, transition: u32, event: Event, to: &str, at: i64)
 /// The commit by which an incident opens and its channels are told.
 pub fn opening(of: &Incident, channels: &[&str], at: i64) -> Commit {
     Commit {
-        incidents: vec![of.clone()],
+        incidents: vec![of.clone()].into(),
         deliveries: channels.iter().map(|to| delivery(of, 1, Event::Opened, to, at)).collect(),
         ..Commit::default()
     }
@@ -255,7 +255,7 @@ pub fn resolving(of: &Incident, channels: &[&str], at: i64) -> Commit {
     let over = resolved(of, at);
     Commit {
         deliveries: channels.iter().map(|to| delivery(&over, 2, Event::Resolved, to, at)).collect(),
-        incidents: vec![over],
+        incidents: vec![over].into(),
         ..Commit::default()
     }
 }

@@ -170,7 +170,6 @@ pub(super) fn is_empty(commit: &Commit) -> bool {
         runs,
         accounts,
         states,
-        forgotten,
         incidents,
         moments,
         deliveries,
@@ -186,7 +185,6 @@ pub(super) fn is_empty(commit: &Commit) -> bool {
     runs.is_empty()
         && accounts.is_empty()
         && states.is_empty()
-        && forgotten.is_empty()
         && incidents.is_empty()
         && moments.is_empty()
         && deliveries.is_empty()

@@ -46,5 +46,5 @@ pub(super) fn figures(commit: &Commit, now: Timestamp) -> Vec<Sample> {
 }
 
 fn of_moment<'a>(commit: &'a Commit, moment: &Moment) -> Option<&'a Incident> {
-    commit.incidents.iter().rev().find(|incident| incident.id == moment.incident)
+    commit.incidents.of(&moment.incident)
 }

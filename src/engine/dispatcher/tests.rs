@@ -153,7 +153,7 @@ fn what_people_wrote_is_logged_without_harm_and_an_ended_silence_as_that() {
         text: "silenced by ann\nopened".to_owned(),
     };
     let silences = vec![silence("2026-11-24T11:00:00Z"), silence("2026-11-24T10:00:00Z")];
-    let commit = Commit { silences, moments: vec![muted], incidents: vec![incident], ..Commit::default() };
+    let commit = Commit { silences, moments: vec![muted], incidents: vec![incident].into(), ..Commit::default() };
     let writer = sink.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     tracing::subscriber::with_default(subscriber, || log(&commit, now));

@@ -836,7 +836,7 @@ fn what_is_removed_while_firing_resolves_with_that_reason() {
     story.runs("tier", "probe-0", "xx");
     let mut commit = Commit::default();
     story.ledger.take(Arc::new(plan_of(vec![schedule_of("tier", "30s", 0)])), at("2026-11-24T10:01:00Z"), &mut commit);
-    assert_eq!(commit.forgotten.len(), 1);
+    assert_eq!(commit.states.values().collect::<Vec<_>>(), [&AlertState::Healthy]);
     story.note(commit);
     assert_eq!(
         story.told[1],

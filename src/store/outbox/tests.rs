@@ -138,7 +138,7 @@ async fn a_fallback_hears_each_thing_once() {
 
 fn telling(of: &Incident, transition: u32, event: Event, channels: &[&str], at: i64) -> Commit {
     let deliveries = channels.iter().map(|to| message(of, transition, event, to, at)).collect();
-    Commit { incidents: vec![of.clone()], deliveries, ..Commit::default() }
+    Commit { incidents: vec![of.clone()].into(), deliveries, ..Commit::default() }
 }
 
 #[tokio::test]
@@ -297,7 +297,7 @@ async fn who_hears_of_an_incident_by_its_escalation_hears_its_end_too() {
     let kept = kept();
     let one = incident("I1", Severity::P1, 0);
     let escalated = Commit {
-        incidents: vec![one.clone()],
+        incidents: vec![one.clone()].into(),
         deliveries: vec![message(&one, 1, Event::Escalated, "boss", 10)],
         ..Commit::default()
     };
