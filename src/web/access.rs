@@ -1,7 +1,7 @@
 //! Who may read, and who may change something. Without a token only the machine itself reads, and only under a name that is its
 //! own, so that a foreign page cannot read through a rebound DNS name; with a token whoever has it. Whoever changes something
-//! needs the token in any case, as a bearer: a browser sends a password by itself wherever a foreign page makes it ask, a
-//! bearer never. Liveness and readiness say nothing of the target and are open to all. So is the door of jobs that ping, which
+//! needs the token in any case, programs as a bearer: a browser sends a password by itself wherever a foreign page makes it ask, a
+//! bearer never. A form of our own pages takes the password too, where the browser says that it was sent from one of them. Liveness and readiness say nothing of the target and are open to all. So is the door of jobs that ping, which
 //! asks for a token of its own, and the one of PagerDuty, which signs what it says.
 
 use std::net::{IpAddr, SocketAddr};
@@ -109,7 +109,14 @@ pub fn is_open(path: &str) -> bool {
 
 /// Whether a request changes something.
 pub fn changes(method: &Method, path: &str) -> bool {
-    path.starts_with(API) && (method == Method::POST || method == Method::DELETE)
+    is_form(method, path) || path.starts_with(API) && (method == Method::POST || method == Method::DELETE)
+}
+
+/// Whether a request is a form that a page of ours sends.
+fn is_form(method: &Method, path: &str) -> bool {
+    let mut parts = path.split('/').skip(1);
+    let parts = [parts.next(), parts.next(), parts.next(), parts.next()];
+    method == Method::POST && matches!(parts, [Some("incidents"), Some(_), Some("acknowledge" | "note"), None])
 }
 
 /// Whether a request may be answered. `local` is where the listener really stands: a reload may change the plan's
@@ -136,7 +143,8 @@ pub async fn admit(
     if OPEN.contains(&uri.path()) {
         return Ok(());
     }
-    if changes && is_foreign(plan, local, headers) {
+    let is_form = is_form(method, uri.path());
+    if is_form && !is_of_our_page(plan, local, headers) || changes && !is_form && is_foreign(plan, local, headers) {
         return Err(Refusal::Foreign);
     }
     let Some(name) = &plan.web.token else {
@@ -153,8 +161,11 @@ pub async fn admit(
         tracing::error!(%error, "the page's token is not to be had: nothing is shown");
         Refusal::Unknown
     })?;
-    let (given, refusal) =
-        if changes { (bearer_token(headers), Refusal::Bearer) } else { (given_token(headers), Refusal::Token) };
+    let (given, refusal) = if changes && !is_form {
+        (bearer_token(headers), Refusal::Bearer)
+    } else {
+        (given_token(headers), Refusal::Token)
+    };
     let is_given = given.is_some_and(|given| is_same(given.as_bytes(), token.expose_secret().as_bytes()));
     if is_given { Ok(()) } else { Err(refusal) }
 }
@@ -179,6 +190,24 @@ fn is_foreign(plan: &Plan, local: SocketAddr, headers: &HeaderMap) -> bool {
     };
     site.is_some_and(|site| site != b"same-origin" && site != b"none")
         || headers.get_all(header::ORIGIN).iter().any(is_of_another)
+}
+
+/// Whether a browser says that a page of ours sent a form, which it does of every form. A proxy may have given the request another
+/// name of the host; then it is that of `web.url` which was asked.
+fn is_of_our_page(plan: &Plan, local: SocketAddr, headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let site = text(HeaderName::from_static("sec-fetch-site"));
+    let origin = text(header::ORIGIN).map(|origin| url::Url::parse(origin).ok());
+    match (site, origin) {
+        (Some(site), _) if site != "same-origin" => false,
+        (site, None) => site.is_some(),
+        (_, Some(None)) => false,
+        (_, Some(Some(origin))) => {
+            let authority = origin.authority();
+            let is_asked = text(header::HOST).is_some_and(|host| host.eq_ignore_ascii_case(authority));
+            is_asked || origin.host_str().is_some_and(|host| is_own(plan, local, host))
+        }
+    }
 }
 
 /// Whether the request names this machine, or the host of `web.url`; the port does not matter.

@@ -16,6 +16,8 @@ pub enum Place {
     Status,
     /// `/incidents/<id>`.
     Incident,
+    /// `/incidents/<id>/<what is done>`.
+    Act,
 }
 
 impl Place {
@@ -23,6 +25,7 @@ impl Place {
         match self {
             Self::Status => "./",
             Self::Incident => "../",
+            Self::Act => "../../",
         }
     }
 }

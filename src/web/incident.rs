@@ -27,6 +27,10 @@ pub fn incident(view: &View<'_>, story: &IncidentStory) -> Markup {
         p .lede { (lede(view, incident)) }
         p .runbook {
             @if let Some(runbook) = runbook::button(view, incident) { (runbook) " " }
+            @if incident.is_open() {
+                @if incident.acknowledged.is_none() { a .btn href={ (incident.id) "/acknowledge" } { "Take it on" } " " }
+                a .btn href={ (incident.id) "/note" } { "Note" } " "
+            }
             a .btn href={ (incident.id) "/war-room" } { "War-room text" } " "
             @if !incident.is_open() { a .btn href={ (incident.id) "/post-mortem" } { "Post-mortem" } }
         }

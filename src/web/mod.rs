@@ -23,6 +23,7 @@ pub mod routes;
 pub mod server;
 
 mod access;
+mod acts;
 mod board;
 mod chart;
 mod evidence;

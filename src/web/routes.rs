@@ -20,7 +20,7 @@ use super::limits::{Counted, Limits, Peer};
 use super::ping::Door;
 use super::server::Web;
 use super::view::View;
-use super::{access, api, chart, incident, ping, post_mortem, status, war_room};
+use super::{access, acts, api, chart, incident, ping, post_mortem, status, war_room};
 use crate::domain::incident::IncidentId;
 use crate::domain::text::harmless;
 use crate::domain::time::{Monotonic, earlier, rfc3339};
@@ -28,17 +28,19 @@ use crate::engine::plan::Plan;
 use crate::engine::unrecorded::Trouble;
 use crate::ports::{IncidentStory, Overview, StoreError};
 
-/// What goes with every answer. No script, no style but our own sheet, no frame, no form; nothing is kept anywhere.
+/// What goes with every answer. No script, no style but our own sheet, no frame, no form that leads elsewhere; nothing is kept
+/// anywhere. Where a form stands is told to ourselves, since a browser that must not tell it does not say either from where one
+/// was sent.
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
-            "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
+            "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; \
              frame-ancestors 'none'",
         ),
     ),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
@@ -75,6 +77,8 @@ pub fn router(web: Web, local: SocketAddr) -> Router {
     Router::new()
         .route("/", get(status_page))
         .route("/incidents/{id}", get(incident_page))
+        .route("/incidents/{id}/acknowledge", get(acts::acknowledge_form).post(acts::acknowledge))
+        .route("/incidents/{id}/note", get(acts::note_form).post(acts::note))
         .route("/incidents/{id}/war-room", get(war_room_text))
         .route("/incidents/{id}/post-mortem", get(post_mortem_text))
         .route("/style.css", get(style))
@@ -188,7 +192,8 @@ async fn page_of_text(
     }
 }
 
-fn html(status: StatusCode, page: Markup) -> Response {
+/// A page as an answer.
+pub fn html(status: StatusCode, page: Markup) -> Response {
     (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response()
 }
 

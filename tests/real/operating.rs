@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use roundsman::net::client;
 use roundsman::notifiers::mac::hex_mac;
@@ -160,6 +162,52 @@ fn an_incident_is_taken_on_by_command_and_everybody_hears_who_has_it() {
     }
     let (code, _, complaint) = run(&["ack", "nothing"]);
     assert!(code == 2 && complaint.contains("there is no incident `nothing`"), "{complaint}");
+    daemon.kill();
+}
+
+#[test]
+fn an_incident_is_taken_on_by_a_form_of_its_page_and_by_no_form_of_another_page() {
+    let (target, receiver) = (Target::start(), Receiver::start());
+    let directory = with_token(&target.url, &webhook(&receiver));
+    let daemon = Daemon::run(directory.path(), &[]);
+    target.set(false);
+    let id = open_incident(&receiver);
+    let [own, foreign] = [format!("http://{}", daemon.address), "https://evil.example".to_owned()];
+    let password = format!("Basic {}", STANDARD.encode(format!("ann:{TOKEN}")));
+    let wrong = format!("Basic {}", STANDARD.encode("ann:wrong"));
+    let path = format!("/incidents/{id}/acknowledge");
+    let send = |path: &str, headers: &[(&str, &str)], body: &str| {
+        let form = [("content-type", "application/x-www-form-urlencoded")];
+        ask(&daemon, &Method::POST, path, &[headers, &form].concat(), Some(body.to_owned()))
+    };
+    let form = ask(&daemon, &Method::GET, &path, &[("authorization", &password)], None).1;
+    assert!(form.as_str().is_some_and(|form| form.contains("<form") && !form.contains("http-equiv")), "{form}");
+    let taken = "by=ann&text=looking+at+it";
+    for (headers, body, status) in [
+        (&[("authorization", &*password)][..], taken, 403),
+        (&[("authorization", &password), ("origin", &foreign)], taken, 403),
+        (&[("authorization", &password), ("origin", "null")], taken, 403),
+        (&[("authorization", &password), ("origin", &own), ("sec-fetch-site", "cross-site")], taken, 403),
+        (&[("authorization", &password), ("origin", &own), ("sec-fetch-site", "none")], taken, 403),
+        (&[("origin", &own)], taken, 401),
+        (&[("authorization", &wrong), ("origin", &own)], taken, 401),
+        (&[("authorization", &password), ("origin", &own)], "by=&text=", 422),
+        (&[("authorization", &password), ("origin", &own)], "by=ann&more=x", 400),
+        (&[("authorization", &password), ("origin", &own)], taken, 303),
+        (&[("authorization", &password), ("sec-fetch-site", "same-origin")], "by=bob&text=", 409),
+    ] {
+        let (code, said) = send(&path, headers, body);
+        assert_eq!(code, status, "{headers:?} {body}: {said}");
+    }
+    receiver.wait_until(|taken| events(taken).contains(&"acknowledged"));
+    let note = format!("/incidents/{id}/note");
+    let headers = [("authorization", &*password), ("origin", &own)];
+    assert_eq!(send(&note, &headers, "by=ann&text=%3Cb%3Erolled%3C/b%3E%0Aback").0, 303);
+    assert_eq!(send("/incidents/nothing/note", &headers, "by=ann&text=x").0, 404);
+    let page = read(&daemon, &format!("/incidents/{id}"));
+    let page = page.as_str().expect("a page");
+    assert!(page.contains("by ann: looking at it") && page.contains("&lt;b&gt;rolled&lt;/b&gt;"), "{page}");
+    assert!(!page.contains("/acknowledge\""), "who has it need not be asked for: {page}");
     daemon.kill();
 }
 

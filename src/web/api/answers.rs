@@ -41,6 +41,16 @@ impl Trouble {
         Self { status, error: error.into() }
     }
 
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What went wrong.
+    pub fn sentence(&self) -> &str {
+        &self.error
+    }
+
     /// What is asked for is not there.
     pub fn unknown(error: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, error)

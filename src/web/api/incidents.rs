@@ -13,6 +13,7 @@ use super::bodies::{Acknowledge, Done, IncidentBody, Incidents, Note, Story, Tex
 use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::time::clock;
 use crate::engine::desk::DeskError;
+use crate::engine::dispatcher::Acted;
 use crate::engine::ledger::acts::{Act, ActError};
 use crate::ports::IncidentStory;
 use crate::web::incident::ID_LENGTH_MAX;
@@ -82,7 +83,7 @@ pub async fn acknowledge(
     request: Request,
 ) -> Result<Response, Trouble> {
     let Acknowledge { by, note } = room.read(request).await?;
-    act(&room, id, by, Act::Acknowledge { note }).await
+    Ok(told(&room, &act(&room, id, by, Act::Acknowledge { note }).await?))
 }
 
 /// Somebody says something of it.
@@ -92,10 +93,11 @@ pub async fn note(
     request: Request,
 ) -> Result<Response, Trouble> {
     let Note { by, text } = room.read(request).await?;
-    act(&room, id, by, Act::Note(text)).await
+    Ok(told(&room, &act(&room, id, by, Act::Note(text)).await?))
 }
 
-async fn act(room: &Room, id: String, by: String, act: Act) -> Result<Response, Trouble> {
+/// Does it, and waits for the commit.
+pub async fn act(room: &Room, id: String, by: String, act: Act) -> Result<Acted, Trouble> {
     room.when_ready()?;
     let id = known_id(id)?;
     let acted = match room.done(room.web.desk.act(id.clone(), by, act)).await {
@@ -111,16 +113,22 @@ async fn act(room: &Room, id: String, by: String, act: Act) -> Result<Response, 
         acted => acted?,
     };
     room.look_anew().await;
-    let (plan, recorded) = (room.plan(), acted.recorded);
-    let incident = IncidentBody::of(&acted.incident, &plan.web);
-    Ok(done(&*plan.secrets, recorded, &Done { incident, recorded }))
+    Ok(acted)
 }
 
-fn known_id(id: String) -> Result<IncidentId, Trouble> {
+fn told(room: &Room, acted: &Acted) -> Response {
+    let (plan, recorded) = (room.plan(), acted.recorded);
+    let incident = IncidentBody::of(&acted.incident, &plan.web);
+    done(&*plan.secrets, recorded, &Done { incident, recorded })
+}
+
+/// An id that may be one.
+pub fn known_id(id: String) -> Result<IncidentId, Trouble> {
     let id = IncidentId(Arc::from(id));
     if id.0.len() > ID_LENGTH_MAX { Err(unknown(&IncidentId(Arc::from("of that id")))) } else { Ok(id) }
 }
 
-fn unknown(id: &IncidentId) -> Trouble {
+/// There is none of that id.
+pub fn unknown(id: &IncidentId) -> Trouble {
     Trouble::unknown(format!("there is no incident {id}"))
 }

@@ -19,5 +19,5 @@ pub mod routes;
 
 mod deliveries;
 mod drill;
-mod incidents;
+pub mod incidents;
 mod silences;

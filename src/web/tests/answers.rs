@@ -118,9 +118,9 @@ async fn every_answer_carries_the_headers() {
         assert_eq!(status(&answer), expected, "{answer}");
         for header in [
             "content-security-policy: default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; \
-             form-action 'none'; frame-ancestors 'none'\r\n",
+             form-action 'self'; frame-ancestors 'none'\r\n",
             "x-content-type-options: nosniff\r\n",
-            "referrer-policy: no-referrer\r\n",
+            "referrer-policy: same-origin\r\n",
             "cache-control: no-store\r\n",
         ] {
             assert!(answer.contains(header), "{header} is missing: {answer}");
