@@ -20,16 +20,21 @@ impl Prober for Looks {
 
 /// So many probes of P1 that one failure opens, each of a host of its own in one of these domains.
 fn over_the_network(count: usize, domains: &[&str]) -> Story {
+    Story::of(planned(count, domains, |_| {}))
+}
+
+fn planned(count: usize, domains: &[&str], change: impl Fn(&mut AlertPolicy)) -> Plan {
     let mut tier = schedule_of("tier", "30s", count);
     let alert = tier.alert.as_mut().unwrap();
     alert.failing.after = "1".parse().unwrap();
     (alert.failing.severity, alert.blind.severity) = (Severity::P2, Severity::P1);
+    change(alert);
     let mut plan = plan_of(vec![tier]);
     for (n, probe) in plan.probes.values_mut().enumerate() {
         let host = format!("host-{n}.{}", domains[n % domains.len()]);
         Arc::make_mut(probe).steps[0].action = Arc::new(Looks(host));
     }
-    Story::of(plan)
+    plan
 }
 
 impl Story {
@@ -141,4 +146,16 @@ fn where_nobody_watches_nobody_is_told_and_nothing_is_the_targets() {
     story.each(0..8, 'n');
     assert_eq!((story.heard().len(), story.open().len()), (0, 0));
     assert_eq!(story.last.runs[0].verdict.word(), "inconclusive");
+}
+
+#[test]
+fn targets_that_are_down_when_it_is_over_are_told_and_do_not_keep_it() {
+    let mut story = over_the_network(8, TWO);
+    story.each(0..8, 'n').heard();
+    // These two are down for themselves.
+    story.each(0..3, '.').each(3..4, 'n').restart().each(4..7, '.').each(7..8, 'n').each(0..3, '.');
+    assert_eq!(story.heard(), ["ops resolved P1 #2 Roundsman has a network again after 16 s"]);
+    story.each(3..4, 'n').each(4..7, '.').each(7..8, 'n').minutes(1);
+    let told = story.heard();
+    assert!(told[0].starts_with("ops opened P2 #1 probe-3 is failing") && told.len() == 2, "{told:?}");
 }
