@@ -109,6 +109,7 @@ impl Ledger {
                 Reason::Looking { probe, .. } => Reason::Needs(probe),
                 other => other,
             }),
+                Reason::Network { .. } => Reason::Network { until: looked },
             ..incident
         });
         let versions =

@@ -3,6 +3,7 @@
 use futures::future::BoxFuture;
 
 use super::*;
+use crate::domain::network::DOUBT_MAX;
 use crate::domain::outcome::Observation;
 use crate::ports::{Prober, StepContext};
 
@@ -158,4 +159,39 @@ fn targets_that_are_down_when_it_is_over_are_told_and_do_not_keep_it() {
     story.each(3..4, 'n').each(4..7, '.').each(7..8, 'n').minutes(1);
     let told = story.heard();
     assert!(told[0].starts_with("ops opened P2 #1 probe-3 is failing") && told.len() == 2, "{told:?}");
+}
+
+#[test]
+fn what_a_process_was_in_doubt_of_waits_for_the_first_look_of_the_next() {
+    let mut story = over_the_network(8, TWO);
+    story.each(0..4, 'n').restart();
+    // Something is seen, after which the next doubts again, and no more; and it is read anew what is configured.
+    story.each(4..5, '.').each(5..6, 'n').each(6..7, '.');
+    let plan = Arc::clone(&story.ledger.plan);
+    let (now, mut commit) = (story.now(), Commit::default());
+    story.ledger.take(plan, now, &mut commit);
+    story.note(commit);
+    let told = story.heard();
+    assert!(told[0].contains(" probe-5 is failing") && told.len() == 1, "the one that is new: {told:?}");
+    story.each(0..2, '.').minutes(1);
+    let told = story.heard();
+    assert!(told[0].contains(" probe-2 ") && told[1].contains(" probe-3 ") && told.len() == 2, "{told:?}");
+    let mut story = over_the_network(8, TWO);
+    story.each(0..4, 'n').restart().each(4..8, 'n').each(0..1, 'n');
+    assert_eq!((story.heard().len(), story.open()), (1, vec!["Roundsman has no network".to_owned()]));
+}
+
+#[test]
+fn nobody_waits_for_longer_during_the_first_look_either() {
+    let mut story = over_the_network(8, TWO);
+    story.each(0..1, 'x').restart().heard();
+    story.each(1..2, 'n');
+    let due = story.ledger.next_due().unwrap();
+    assert_eq!(due, story.now() + DOUBT_MAX, "before the first look is over");
+    let mut commit = Commit::default();
+    story.ledger.catch_up(due, &mut commit);
+    story.note(commit);
+    let told = story.heard();
+    assert!(told[0].contains(" probe-1 is failing") && told.len() == 1, "{told:?}");
+    assert!(story.ledger.next_due().unwrap() > due, "the end of the first look");
 }
