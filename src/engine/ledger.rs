@@ -218,8 +218,8 @@ impl Ledger {
         // That nothing is seen is told once, and not of each probe.
         let watched = run.schedule.as_ref().filter(|_| !is_cut_off).and_then(|name| watched(&rounds, name, &run.probe));
         let Some((schedule, policy)) = watched else {
-            // A failure that nobody judges tells nobody that it is down, so it is no look.
-            if !says_nothing && !matches!(run.verdict, Verdict::Failed(_)) {
+            // A failure that nobody judges tells nobody that it is down, so it is no look; nor is one at nothing at all.
+            if !says_nothing && !is_cut_off && !matches!(run.verdict, Verdict::Failed(_)) {
                 self.saw(&run, now);
             }
             self.keep(bundle, &run, commit);

@@ -38,6 +38,14 @@ fn planned(count: usize, domains: &[&str], change: impl Fn(&mut AlertPolicy)) ->
     plan
 }
 
+/// The same eight, the last of which needs the first.
+fn where_one_is_needed() -> Story {
+    let mut plan = planned(8, TWO, |_| {});
+    let last = plan.probes.get_mut(&name("probe-7")).unwrap();
+    Arc::make_mut(last).needs = vec![name("probe-0")];
+    Story::of(plan)
+}
+
 impl Story {
     /// A run of each of these probes.
     fn each(&mut self, probes: std::ops::Range<usize>, letter: char) -> &mut Self {
@@ -194,4 +202,53 @@ fn nobody_waits_for_longer_during_the_first_look_either() {
     let told = story.heard();
     assert!(told[0].contains(" probe-1 is failing") && told.len() == 1, "{told:?}");
     assert!(story.ledger.next_due().unwrap() > due, "the end of the first look");
+}
+
+#[test]
+fn what_needs_another_is_withdrawn_with_it() {
+    let mut story = where_one_is_needed();
+    story.each(0..1, 'n').each(7..8, 'n');
+    assert_eq!(story.lines().last().unwrap(), "muted: needs probe-0, which is failing");
+    story.each(1..4, 'n');
+    assert_eq!((story.heard().len(), story.open()), (1, vec!["Roundsman has no network".to_owned()]));
+    // It fails first, so that what it needs is looked at.
+    let mut story = where_one_is_needed();
+    story.each(7..8, 'n');
+    assert_eq!(story.lines().last().unwrap(), "muted: first probe-0, which it needs, is looked at again");
+    story.each(1..4, 'n').each(0..1, 'n');
+    assert_eq!((story.heard().len(), story.open()), (1, vec!["Roundsman has no network".to_owned()]));
+}
+
+#[test]
+fn a_run_that_sees_nothing_is_no_look_at_what_others_need() {
+    let mut story = where_one_is_needed();
+    story.each(7..8, 'e').each(1..6, 'n').heard();
+    story.each(0..1, 'n');
+    assert_eq!(story.heard(), [] as [&str; 0], "it was not looked at");
+    story.minutes(1);
+    assert_eq!(story.heard().len(), 1);
+}
+
+#[test]
+fn what_was_not_seen_for_our_own_network_does_not_count_to_the_targets() {
+    let third = |alert: &mut AlertPolicy| {
+        alert.failing.after = "3".parse().unwrap();
+        alert.recheck = Some(Duration::from_secs(5));
+    };
+    let mut story = Story::of(planned(8, TWO, third));
+    story.each(0..2, '?').each(2..4, 'n');
+    assert_eq!((story.ledger.states.len(), story.ledger.rechecks.next_at().is_some()), (4, true));
+    story.each(4..5, 'n');
+    assert_eq!((story.ledger.states.len(), story.ledger.rechecks.next_at()), (0, None));
+    assert_eq!(story.last.forgotten.len(), 4, "nor is it kept");
+}
+
+#[test]
+fn what_came_and_went_until_nothing_was_seen_does_not_flap_for_ever() {
+    let mut story = Story::of(planned(8, TWO, |alert| alert.flapping.openings = 2));
+    story.each(0..1, 'n').each(0..1, '.').each(0..1, 'n');
+    assert!(story.ledger.flaps.values().all(Flap::is_flapping) && story.ledger.flaps.len() == 1);
+    story.heard();
+    story.each(1..5, 'n');
+    assert_eq!((story.heard().len(), story.ledger.flaps.len(), story.last.flaps.len()), (1, 0, 4));
 }
