@@ -99,9 +99,9 @@ impl Ledger {
         let Change { hosts, of, .. } = change;
         let took = words(change.took(now));
         let message = format!("{hosts} of {of} hosts were out of reach within {took}, the last by {last}");
-        let probes: Vec<_> = self.network.hosts.keys().cloned().collect();
         let failure = Failure::new(FailureKind::LocalNetwork, message);
-        self.open_own(Aspect::NoNetwork, failure, probes.into_iter(), change.since, now, commit);
+        let firing = self.gravest(|probe| self.network.hosts.contains_key(probe));
+        self.open_own(Aspect::NoNetwork, failure, firing, change.since, now, commit);
     }
 
     /// Ends what nobody was told of and what may be for our own network, whatever else it was quiet for, and begins anew with
