@@ -85,6 +85,8 @@ pub struct Ledger {
     weighed: std::sync::atomic::AtomicUsize,
     looks: Looks,
     network: Sights,
+    /// Since when the store has taken nothing while no alert watches anything, so that nobody is told of it.
+    unwatched: Option<Timestamp>,
     /// The drill that goes on.
     drilling: Option<Drilling>,
     objectives: Objectives,
@@ -107,6 +109,7 @@ impl Ledger {
             // It waits for the first look as all do; then what it needs is looked at anew.
             quiet: incident.quiet.map(|reason| match reason {
                 Reason::Looking { probe, .. } => Reason::Needs(probe),
+                Reason::Network { .. } => Reason::Network { until: looked },
                 other => other,
             }),
             ..incident
@@ -133,6 +136,7 @@ impl Ledger {
             weighed: std::sync::atomic::AtomicUsize::new(0),
             looks: Looks::default(),
             network: Sights::default(),
+            unwatched: None,
             drilling: None,
             objectives: Objectives::default(),
         };
@@ -194,7 +198,7 @@ impl Ledger {
         }
         self.forget_network(now, commit);
         self.open.stir_quiet(|_| true);
-        self.missed_at = None;
+        (self.missed_at, self.unwatched) = (None, None);
         self.reconsider_quiet(now, commit);
         self.tell_who_was_missed(now, commit);
         self.take_rechecks(now);
@@ -217,8 +221,8 @@ impl Ledger {
         // That nothing is seen is told once, and not of each probe.
         let watched = run.schedule.as_ref().filter(|_| !is_cut_off).and_then(|name| watched(&rounds, name, &run.probe));
         let Some((schedule, policy)) = watched else {
-            // A failure that nobody judges tells nobody that it is down, so it is no look.
-            if !says_nothing && !matches!(run.verdict, Verdict::Failed(_)) {
+            // A failure that nobody judges tells nobody that it is down, so it is no look; nor is one at nothing at all.
+            if !says_nothing && !is_cut_off && !matches!(run.verdict, Verdict::Failed(_)) {
                 self.saw(&run, now);
             }
             self.keep(bundle, &run, commit);

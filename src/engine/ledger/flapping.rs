@@ -36,7 +36,7 @@ impl Ledger {
         edge
     }
 
-    fn put_flap(&mut self, key: AlertKey, flap: Flap, commit: &mut Commit) {
+    pub(super) fn put_flap(&mut self, key: AlertKey, flap: Flap, commit: &mut Commit) {
         commit.put_flap(key.clone(), flap.clone());
         if flap.is_forgotten() {
             self.flaps.remove(&key);

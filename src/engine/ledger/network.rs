@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Ledger;
+use crate::domain::flapping::Flap;
 use crate::domain::incident::Incident;
-use crate::domain::judge::{AlertKey, Aspect};
+use crate::domain::judge::{AlertKey, AlertState, Aspect};
 use crate::domain::names::ProbeName;
 use crate::domain::network::{Change, DOUBT_MAX, HOSTS_MIN, Network, Sight, is_here, may_be_ours};
 use crate::domain::outcome::{Cause, Failure, FailureKind, Run, Verdict};
@@ -33,6 +34,8 @@ pub(super) struct Sights {
     network: Network,
     /// The host of each probe that looks over the network.
     hosts: HashMap<ProbeName, Arc<str>>,
+    /// Whether there are so many hosts that anything can be known.
+    is_able: bool,
     /// How many hosts say enough.
     enough: usize,
 }
@@ -54,11 +57,7 @@ impl Sights {
         let often: BTreeSet<_> =
             often.flat_map(|schedule| &schedule.probes).filter_map(|probe| self.hosts.get(probe)).collect();
         self.enough = HOSTS_MIN.max(often.len().div_ceil(PART));
-    }
-
-    /// Whether there are so many hosts that anything can be known.
-    fn is_able(&self) -> bool {
-        self.hosts.values().collect::<BTreeSet<_>>().len() >= HOSTS_MIN
+        self.is_able = self.hosts.values().collect::<BTreeSet<_>>().len() >= HOSTS_MIN;
     }
 }
 
@@ -100,34 +99,54 @@ impl Ledger {
         let Change { hosts, of, .. } = change;
         let took = words(change.took(now));
         let message = format!("{hosts} of {of} hosts were out of reach within {took}, the last by {last}");
-        let probes: Vec<_> = self.network.hosts.keys().cloned().collect();
         let failure = Failure::new(FailureKind::LocalNetwork, message);
-        self.open_own(Aspect::NoNetwork, failure, probes.into_iter(), change.since, now, commit);
+        let firing = self.gravest(|probe| self.network.hosts.contains_key(probe));
+        self.open_own(Aspect::NoNetwork, failure, firing, change.since, now, commit);
     }
 
-    /// Ends what nobody was told of because it might be our own network, and begins anew with what it was judged by.
+    /// Ends what nobody was told of and what may be for our own network, whatever else it was quiet for, and begins anew with
+    /// what it and others on their way to it were judged by.
     fn withdraw(&mut self, now: Timestamp, commit: &mut Commit) {
-        let waits = |incident: &Incident| matches!(incident.quiet, Some(Reason::Network { .. }));
-        let waiting: Vec<_> = self.open.iter().filter(|(_, open)| waits(open)).map(|(of, _)| of.clone()).collect();
-        for of in waiting {
+        let untold = self.open.iter().filter(|(_, open)| self.is_withdrawn_if_cut_off(open));
+        let untold: Vec<_> = untold.map(|(of, _)| of.clone()).collect();
+        for of in untold {
             let Some(incident) = self.open.remove(&of) else { continue };
             for schedule in incident.firing.keys() {
                 let key = AlertKey { schedule: schedule.clone(), probe: of.0.clone(), aspect: of.1 };
-                self.states.remove(&key);
-                commit.forget(key);
+                // What flaps has an incident, which this was.
+                self.put_flap(key.clone(), Flap::default(), commit);
+                self.forget_state(key, now, commit);
             }
             self.resolve(incident, now, Some(CUT_OFF), commit);
         }
+        let is_suspect = |key: &AlertKey, state: &AlertState| {
+            matches!(state, AlertState::Suspect { .. })
+                && matches!(key.aspect, Aspect::Failing | Aspect::Blind)
+                && self.network.hosts.contains_key(&key.probe)
+        };
+        let suspects = self.states.iter().filter(|(key, state)| is_suspect(key, state));
+        let suspects: Vec<_> = suspects.map(|(key, _)| key.clone()).collect();
+        for key in suspects {
+            self.forget_state(key, now, commit);
+        }
+    }
+
+    fn is_withdrawn_if_cut_off(&self, incident: &Incident) -> bool {
+        incident.told.is_empty()
+            && self.network.hosts.contains_key(&incident.probe)
+            && may_be_ours(&Verdict::Failed(incident.latest_failures.clone()))
+    }
+
+    fn forget_state(&mut self, key: AlertKey, now: Timestamp, commit: &mut Commit) {
+        self.states.remove(&key);
+        self.set_recheck(&key.schedule, &key.probe, now);
+        commit.forget(key);
     }
 
     /// Why nobody is told of an incident yet: it may be our own network, and other runs are about to say.
     pub(super) fn doubt_network(&self, incident: &Incident, now: Timestamp) -> Option<Reason> {
-        let Sights { network, hosts, .. } = &self.network;
-        let is_doubted = incident.told.is_empty()
-            && network.is_in_doubt()
-            && hosts.contains_key(&incident.probe)
-            && may_be_ours(&Verdict::Failed(incident.latest_failures.clone()))
-            && self.network.is_able();
+        let Sights { network, is_able, .. } = &self.network;
+        let is_doubted = *is_able && network.is_in_doubt() && self.is_withdrawn_if_cut_off(incident);
         let until = later(incident.opened_at, DOUBT_MAX);
         // A clock that was set back does not make anybody wait for longer.
         (is_doubted && (incident.opened_at..until).contains(&now)).then_some(Reason::Network { until })
@@ -135,7 +154,7 @@ impl Ledger {
 
     /// Where too few hosts are looked at any more, nobody could say when it is over.
     pub(super) fn forget_network(&mut self, now: Timestamp, commit: &mut Commit) {
-        if self.network.network.is_cut_off() && !self.network.is_able() {
+        if self.network.network.is_cut_off() && !self.network.is_able {
             self.network.network = Network::default();
             self.resolve_own(Aspect::NoNetwork, Some("removed from the configuration"), now, commit);
         }

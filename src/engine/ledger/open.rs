@@ -18,6 +18,8 @@ pub struct Open {
     incidents: BTreeMap<Of, Incident>,
     ids: HashMap<IncidentId, Of>,
     due: BTreeSet<(Timestamp, Of)>,
+    /// Of those the ones that are quiet because it may be our own network.
+    doubted: BTreeSet<(Timestamp, Of)>,
     /// By the probe that is failing or is looked at first: those that are quiet for that reason.
     needing: BTreeMap<ProbeName, BTreeSet<Of>>,
     /// Quiet ones whose reason may be gone.
@@ -55,7 +57,9 @@ impl Open {
         let incident = self.incidents.remove(of)?;
         self.ids.remove(&incident.id);
         if let Some(at) = incident.due_at() {
-            self.due.remove(&(at, of.clone()));
+            let due = (at, of.clone());
+            self.due.remove(&due);
+            self.doubted.remove(&due);
         }
         if let Some(probe) = awaited(&incident)
             && let Some(waiting) = self.needing.get_mut(probe)
@@ -74,6 +78,9 @@ impl Open {
         self.remove(&of);
         self.ids.insert(incident.id.clone(), of.clone());
         self.due.extend(incident.due_at().map(|at| (at, of.clone())));
+        if let Some(Reason::Network { until }) = incident.quiet {
+            self.doubted.insert((until, of.clone()));
+        }
         if let Some(probe) = awaited(&incident) {
             self.needing.entry(probe.clone()).or_default().insert(of.clone());
         }
@@ -83,6 +90,11 @@ impl Open {
     /// When something of one of them is due first.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, _)| *at)
+    }
+
+    /// When the first one is due that is quiet because it may be our own network.
+    pub fn next_doubt_over(&self) -> Option<Timestamp> {
+        self.doubted.first().map(|(at, _)| *at)
     }
 
     /// Those of which something is due.

@@ -9,6 +9,7 @@ use crate::domain::incident::{Incident, IncidentId, OURSELVES, Severity};
 use crate::domain::judge::Aspect;
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::{Failure, RunId};
+use crate::domain::schedule::Schedule;
 use crate::domain::time::Timestamp;
 use crate::engine::runner::new_id;
 use crate::ports::Commit;
@@ -19,18 +20,17 @@ impl Ledger {
         self.open.get(&(ourselves()?, aspect))
     }
 
-    /// Opens one, which is as grave as the gravest that Roundsman cannot see: on the schedules of these probes, so that it takes
-    /// the way of their messages. Where no alert watches any of them nobody is told.
+    /// Opens one, on the schedules of what Roundsman cannot see and as grave as the [`gravest`](Self::gravest) of it, so that it
+    /// takes the way of those messages. Where no alert watches any of it nobody is told.
     pub(super) fn open_own(
         &mut self,
         aspect: Aspect,
         failure: Failure,
-        probes: impl Iterator<Item = ProbeName>,
+        firing: BTreeMap<ScheduleName, Severity>,
         since: Timestamp,
         now: Timestamp,
         commit: &mut Commit,
     ) {
-        let firing = self.gravest(probes);
         let (Some(severity), Some(probe)) = (firing.values().max().copied(), ourselves()) else { return };
         let id = IncidentId(Arc::from(new_id(now).as_str()));
         // There is no run that could be shown.
@@ -58,17 +58,14 @@ impl Ledger {
         }
     }
 
-    /// For each schedule how grave it is that the gravest of these probes cannot be seen.
-    fn gravest(&self, probes: impl Iterator<Item = ProbeName>) -> BTreeMap<ScheduleName, Severity> {
-        let mut gravest = BTreeMap::new();
-        for probe in probes {
-            for schedule in self.plan.schedules.keys() {
-                let Some((_, policy)) = watched(&self.rounds, schedule, &probe) else { continue };
-                let severity = gravest.entry(schedule.clone()).or_insert(policy.blind.severity);
-                *severity = policy.blind.severity.max(*severity);
-            }
-        }
-        gravest
+    /// For each schedule how grave it is that the gravest of its probes that are unseen cannot be seen.
+    pub(super) fn gravest(&self, is_unseen: impl Fn(&ProbeName) -> bool) -> BTreeMap<ScheduleName, Severity> {
+        let of_schedule = |schedule: &Arc<Schedule>| {
+            let unseen = schedule.probes.iter().filter(|probe| is_unseen(probe));
+            let watched = unseen.filter_map(|probe| watched(&self.rounds, &schedule.name, probe));
+            Some((schedule.name.clone(), watched.map(|(_, policy)| policy.blind.severity).max()?))
+        };
+        self.plan.schedules.values().filter_map(of_schedule).collect()
     }
 }
 

@@ -48,12 +48,8 @@ impl Ledger {
     pub(super) fn reconsider_quiet(&mut self, now: Timestamp, commit: &mut Commit) {
         // What becomes of one may be the reason of another, which is then stirred as well; needs go in no circle.
         while let Some(of) = self.open.next_stirred() {
-            // What waits for a look is new, or was about to be told: it does not wait for the first look as well, whose end
-            // stirs all the others.
-            let waits_for_one = |reason: &Reason| matches!(reason, Reason::Looking { .. } | Reason::Network { .. });
-            if self.looked.is_some()
-                && !self.open.get(&of).is_some_and(|at| at.quiet.as_ref().is_some_and(waits_for_one))
-            {
+            let quiet = self.open.get(&of).and_then(|incident| incident.quiet.as_ref());
+            if !quiet.is_some_and(|reason| may_end(reason, self.looked)) {
                 continue;
             }
             let Some(mut incident) = self.open.remove(&of) else { continue };
@@ -91,6 +87,17 @@ impl Ledger {
         self.open.get(&(probe.clone(), Aspect::Failing)).is_some_and(|needed| is_known(needed) && is_down(needed))
             || dependant.firing.keys().any(is_suspect)
     }
+}
+
+/// Whether somebody may be told once that reason is gone, also before the first look is over. What waits for a look, or for
+/// runs to say whether it is our own network, is new, or was about to be told: it does not wait for the first look as well,
+/// whose end stirs all the others. What an earlier process was in doubt of waits until that end.
+pub(super) fn may_end(reason: &Reason, looked: Option<Timestamp>) -> bool {
+    looked.is_none_or(|looked| match reason {
+        Reason::Looking { .. } => true,
+        Reason::Network { until } => *until < looked,
+        Reason::Needs(_) | Reason::Silenced { .. } | Reason::Held { .. } | Reason::Maintenance { .. } => false,
+    })
 }
 
 /// Whether what keeps an incident quiet goes for what needs its probe as well: somebody wants it, planned it, or has heard why.

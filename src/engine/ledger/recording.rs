@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::Ledger;
 use crate::domain::incident::Incident;
 use crate::domain::judge::Aspect;
-use crate::domain::names::ProbeName;
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::time::{Timestamp, between};
 use crate::engine::unrecorded::Trouble;
@@ -24,10 +23,10 @@ impl Ledger {
         let is_known = self.own(Aspect::Unrecorded).is_some();
         match trouble {
             None if is_known => self.resolve_own(Aspect::Unrecorded, None, now, commit),
-            Some(Trouble { since, why }) if !is_known && between(*since, now) >= TROUBLE_MIN => {
+            Some(Trouble { since, why }) if !is_known && self.is_to_be_told(*since, now) => {
                 let failure = Failure::new(FailureKind::LocalResources, why.clone());
-                let all = self.probes();
-                self.open_own(Aspect::Unrecorded, failure, all, *since, now, commit);
+                self.open_own(Aspect::Unrecorded, failure, self.gravest(|_| true), *since, now, commit);
+                self.unwatched = self.own(Aspect::Unrecorded).is_none().then_some(*since);
             }
             _ => {}
         }
@@ -39,11 +38,12 @@ impl Ledger {
 
     /// Takes note that what was known is lost, because the store was damaged when this process started.
     pub fn take_loss(&mut self, what: &str, now: Timestamp, commit: &mut Commit) {
-        let all = self.probes();
-        self.open_own(Aspect::StateLost, Failure::new(FailureKind::LocalResources, what), all, now, now, commit);
+        let failure = Failure::new(FailureKind::LocalResources, what);
+        self.open_own(Aspect::StateLost, failure, self.gravest(|_| true), now, now, commit);
     }
 
-    fn probes(&self) -> std::vec::IntoIter<ProbeName> {
-        self.plan.probes.keys().cloned().collect::<Vec<_>>().into_iter()
+    /// Whether trouble has lasted, and it was not seen already that nobody is to be told of it.
+    fn is_to_be_told(&self, since: Timestamp, now: Timestamp) -> bool {
+        between(since, now) >= TROUBLE_MIN && self.unwatched != Some(since)
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::quiet::may_end;
 use super::{FIRST_LOOK, Ledger, moment, watched};
 use crate::domain::incident::{Event, Incident};
 use crate::domain::names::ChannelName;
-use crate::domain::quiet::Reason;
 use crate::domain::route::Subject;
 use crate::domain::time::{Timestamp, between, later, words};
 use crate::engine::runner::new_id;
@@ -24,9 +24,12 @@ fn next_minute(now: Timestamp) -> Timestamp {
 impl Ledger {
     /// When something is due by the clock alone.
     pub fn next_due(&self) -> Option<Timestamp> {
-        // Nobody is told before the first look is over, but what is in doubt is looked at.
+        // Nobody is told before the first look is over but of what is new; what is in doubt is looked at.
         let of_post_mortems = || self.over.values().filter_map(|incident| incident.post_mortem_at).min();
-        let told_at = self.looked.or_else(|| self.open.next_due().into_iter().chain(of_post_mortems()).min());
+        let told_at = match self.looked {
+            Some(looked) => Some(self.open.next_doubt_over().map_or(looked, |at| at.min(looked))),
+            None => self.open.next_due().into_iter().chain(of_post_mortems()).min(),
+        };
         told_at.into_iter().chain(self.rechecks.next_at()).chain(self.looks.next_at()).min()
     }
 
@@ -40,9 +43,8 @@ impl Ledger {
             self.open.stir_quiet(|_| true);
             self.missed_at = None;
         }
-        // Before the first look is over, only what waits for a look has a reason that may be gone.
-        let is_first_look = self.looked.is_some();
-        self.open.stir_quiet_that_is_due(now, |reason| !is_first_look || matches!(reason, Reason::Looking { .. }));
+        let looked = self.looked;
+        self.open.stir_quiet_that_is_due(now, |reason| may_end(reason, looked));
         self.ask_looks(now);
         self.look_at_objectives(now, commit);
         self.reconsider_quiet(now, commit);

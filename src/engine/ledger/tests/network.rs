@@ -3,6 +3,7 @@
 use futures::future::BoxFuture;
 
 use super::*;
+use crate::domain::network::DOUBT_MAX;
 use crate::domain::outcome::Observation;
 use crate::ports::{Prober, StepContext};
 
@@ -20,15 +21,28 @@ impl Prober for Looks {
 
 /// So many probes of P1 that one failure opens, each of a host of its own in one of these domains.
 fn over_the_network(count: usize, domains: &[&str]) -> Story {
+    Story::of(planned(count, domains, |_| {}))
+}
+
+fn planned(count: usize, domains: &[&str], change: impl Fn(&mut AlertPolicy)) -> Plan {
     let mut tier = schedule_of("tier", "30s", count);
     let alert = tier.alert.as_mut().unwrap();
     alert.failing.after = "1".parse().unwrap();
     (alert.failing.severity, alert.blind.severity) = (Severity::P2, Severity::P1);
+    change(alert);
     let mut plan = plan_of(vec![tier]);
     for (n, probe) in plan.probes.values_mut().enumerate() {
         let host = format!("host-{n}.{}", domains[n % domains.len()]);
         Arc::make_mut(probe).steps[0].action = Arc::new(Looks(host));
     }
+    plan
+}
+
+/// The same eight, the last of which needs the first.
+fn where_one_is_needed() -> Story {
+    let mut plan = planned(8, TWO, |_| {});
+    let last = plan.probes.get_mut(&name("probe-7")).unwrap();
+    Arc::make_mut(last).needs = vec![name("probe-0")];
     Story::of(plan)
 }
 
@@ -141,4 +155,100 @@ fn where_nobody_watches_nobody_is_told_and_nothing_is_the_targets() {
     story.each(0..8, 'n');
     assert_eq!((story.heard().len(), story.open().len()), (0, 0));
     assert_eq!(story.last.runs[0].verdict.word(), "inconclusive");
+}
+
+#[test]
+fn targets_that_are_down_when_it_is_over_are_told_and_do_not_keep_it() {
+    let mut story = over_the_network(8, TWO);
+    story.each(0..8, 'n').heard();
+    // These two are down for themselves.
+    story.each(0..3, '.').each(3..4, 'n').restart().each(4..7, '.').each(7..8, 'n').each(0..3, '.');
+    assert_eq!(story.heard(), ["ops resolved P1 #2 Roundsman has a network again after 16 s"]);
+    story.each(3..4, 'n').each(4..7, '.').each(7..8, 'n').minutes(1);
+    let told = story.heard();
+    assert!(told[0].starts_with("ops opened P2 #1 probe-3 is failing") && told.len() == 2, "{told:?}");
+}
+
+#[test]
+fn what_a_process_was_in_doubt_of_waits_for_the_first_look_of_the_next() {
+    let mut story = over_the_network(8, TWO);
+    story.each(0..4, 'n').restart();
+    // Something is seen, after which the next doubts again, and no more; and it is read anew what is configured.
+    story.each(4..5, '.').each(5..6, 'n').each(6..7, '.');
+    let plan = Arc::clone(&story.ledger.plan);
+    let (now, mut commit) = (story.now(), Commit::default());
+    story.ledger.take(plan, now, &mut commit);
+    story.note(commit);
+    let told = story.heard();
+    assert!(told[0].contains(" probe-5 is failing") && told.len() == 1, "the one that is new: {told:?}");
+    story.each(0..2, '.').minutes(1);
+    let told = story.heard();
+    assert!(told[0].contains(" probe-2 ") && told[1].contains(" probe-3 ") && told.len() == 2, "{told:?}");
+    let mut story = over_the_network(8, TWO);
+    story.each(0..4, 'n').restart().each(4..8, 'n').each(0..1, 'n');
+    assert_eq!((story.heard().len(), story.open()), (1, vec!["Roundsman has no network".to_owned()]));
+}
+
+#[test]
+fn nobody_waits_for_longer_during_the_first_look_either() {
+    let mut story = over_the_network(8, TWO);
+    story.each(0..1, 'x').restart().heard();
+    story.each(1..2, 'n');
+    let due = story.ledger.next_due().unwrap();
+    assert_eq!(due, story.now() + DOUBT_MAX, "before the first look is over");
+    let mut commit = Commit::default();
+    story.ledger.catch_up(due, &mut commit);
+    story.note(commit);
+    let told = story.heard();
+    assert!(told[0].contains(" probe-1 is failing") && told.len() == 1, "{told:?}");
+    assert!(story.ledger.next_due().unwrap() > due, "the end of the first look");
+}
+
+#[test]
+fn what_needs_another_is_withdrawn_with_it() {
+    let mut story = where_one_is_needed();
+    story.each(0..1, 'n').each(7..8, 'n');
+    assert_eq!(story.lines().last().unwrap(), "muted: needs probe-0, which is failing");
+    story.each(1..4, 'n');
+    assert_eq!((story.heard().len(), story.open()), (1, vec!["Roundsman has no network".to_owned()]));
+    // It fails first, so that what it needs is looked at.
+    let mut story = where_one_is_needed();
+    story.each(7..8, 'n');
+    assert_eq!(story.lines().last().unwrap(), "muted: first probe-0, which it needs, is looked at again");
+    story.each(1..4, 'n').each(0..1, 'n');
+    assert_eq!((story.heard().len(), story.open()), (1, vec!["Roundsman has no network".to_owned()]));
+}
+
+#[test]
+fn a_run_that_sees_nothing_is_no_look_at_what_others_need() {
+    let mut story = where_one_is_needed();
+    story.each(7..8, 'e').each(1..6, 'n').heard();
+    story.each(0..1, 'n');
+    assert_eq!(story.heard(), [] as [&str; 0], "it was not looked at");
+    story.minutes(1);
+    assert_eq!(story.heard().len(), 1);
+}
+
+#[test]
+fn what_was_not_seen_for_our_own_network_does_not_count_to_the_targets() {
+    let third = |alert: &mut AlertPolicy| {
+        alert.failing.after = "3".parse().unwrap();
+        alert.recheck = Some(Duration::from_secs(5));
+    };
+    let mut story = Story::of(planned(8, TWO, third));
+    story.each(0..2, '?').each(2..4, 'n');
+    assert_eq!((story.ledger.states.len(), story.ledger.rechecks.next_at().is_some()), (4, true));
+    story.each(4..5, 'n');
+    assert_eq!((story.ledger.states.len(), story.ledger.rechecks.next_at()), (0, None));
+    assert_eq!(story.last.forgotten.len(), 4, "nor is it kept");
+}
+
+#[test]
+fn what_came_and_went_until_nothing_was_seen_does_not_flap_for_ever() {
+    let mut story = Story::of(planned(8, TWO, |alert| alert.flapping.openings = 2));
+    story.each(0..1, 'n').each(0..1, '.').each(0..1, 'n');
+    assert!(story.ledger.flaps.values().all(Flap::is_flapping) && story.ledger.flaps.len() == 1);
+    story.heard();
+    story.each(1..5, 'n');
+    assert_eq!((story.heard().len(), story.ledger.flaps.len(), story.last.flaps.len()), (1, 0, 4));
 }

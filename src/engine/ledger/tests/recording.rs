@@ -47,6 +47,20 @@ fn a_store_that_takes_nothing_for_a_while_is_an_incident_of_our_own_until_it_doe
 }
 
 #[test]
+fn where_no_alert_watches_anything_it_is_told_once_one_does() {
+    let mut plan = plan_of(vec![schedule_of("tier", "30s", 1)]);
+    Arc::make_mut(plan.schedules.values_mut().next().unwrap()).alert = None;
+    let mut story = Story::of(plan);
+    let since = story.now();
+    story.store(Some(since), 60);
+    assert_eq!((story.heard().len(), story.ledger.unwatched), (0, Some(since)), "it is not looked for again");
+    let (now, mut commit) = (story.now(), Commit::default());
+    story.ledger.take(Arc::clone(&watched().ledger.plan), now, &mut commit);
+    story.store(Some(since), 60);
+    assert_eq!(story.heard().len(), 1);
+}
+
+#[test]
 fn a_state_that_was_lost_is_told_once() {
     let mut story = watched();
     let mut commit = Commit::default();
