@@ -2,7 +2,7 @@
 //! The run is made by the runner on a thread of probes, judged and committed by the dispatcher, delivered by the deliverer,
 //! and, where the channel can, read back where it arrives. Whoever asks waits for the report; what is scheduled is logged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,7 +127,7 @@ impl Driller {
         for (channel, at) in std::mem::take(&mut self.drilled) {
             self.publish(MetricName::DrillLastSuccess, &channel, seconds(at), None);
         }
-        let mut looked = self.clock.now();
+        let (mut looked, mut due) = (self.clock.now(), VecDeque::new());
         loop {
             let wake_at = self.clock.monotonic() + LOOK;
             tokio::select! {
@@ -138,12 +138,18 @@ impl Driller {
                     // Whoever asked may have gone since.
                     drop(answer.send(report));
                 }
+                // Whoever asks may have taken the turn, and then is heard above.
+                Ok(_turn) = Arc::clone(&self.drills.turn).acquire_owned(), if !due.is_empty() => {
+                    let Some(channel) = due.pop_front() else { continue };
+                    if self.unless_stopped(&channel).await.is_none() {
+                        return;
+                    }
+                }
                 () = self.clock.sleep_until(wake_at) => {
                     let now = self.clock.now();
                     for channel in self.due(looked, now) {
-                        let Ok(_turn) = Arc::clone(&self.drills.turn).acquire_owned().await else { return };
-                        if self.unless_stopped(&channel).await.is_none() {
-                            return;
+                        if !due.contains(&channel) {
+                            due.push_back(channel);
                         }
                     }
                     looked = now;

@@ -334,3 +334,40 @@ async fn a_channel_is_drilled_when_it_is_time_and_not_made_up_for() {
     wait(60).await;
     assert_eq!(stage.told().len(), 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_due_while_somebody_asks_waits_for_its_turn_and_a_stop_is_heard() {
+    let cadence = Cadence::cron("0 10 * * 1", chrono_tz::Tz::UTC, at("2026-11-23T09:00:00Z")).unwrap();
+    let mut stage = Stage::set(Seen::There, true, Some(DrillPlan { cadence, channels: vec![ops()] }));
+    let turn = Arc::clone(&stage.drills.turn).try_acquire_owned().unwrap();
+    let wait = async |seconds| stage.clock.sleep_until(stage.clock.monotonic() + Duration::from_secs(seconds)).await;
+    wait(70).await;
+    assert_eq!(stage.told().len(), 0, "somebody has the turn");
+    // Only now is it asked for, as by a thread that was held up.
+    let (answer, answered) = oneshot::channel();
+    let asked = Asked { channel: ops(), answer, _turn: turn };
+    stage.drills.asked.send(asked).await.unwrap();
+    assert_eq!(answered.await.unwrap().broken(), None);
+    wait(10).await;
+    assert_eq!(stage.told().len(), 4, "what was asked for, and what was due");
+
+    stage.clock.sleep(Duration::from_secs(7 * 86_400));
+    let _turn = Arc::clone(&stage.drills.turn).try_acquire_owned().unwrap();
+    wait(10).await;
+    stage.stop.cancel();
+    stage.tasks.join_next().await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_that_is_set_back_neither_repeats_a_drill_nor_ends_them() {
+    let cadence = Cadence::cron("0 * * * *", chrono_tz::Tz::UTC, at("2026-11-23T09:00:00Z")).unwrap();
+    let stage = Stage::set(Seen::There, true, Some(DrillPlan { cadence, channels: vec![ops()] }));
+    let wait = async |seconds| stage.clock.sleep_until(stage.clock.monotonic() + Duration::from_secs(seconds)).await;
+    wait(70).await;
+    assert_eq!(stage.told().len(), 2, "at ten");
+    stage.clock.step(-5 * 3_600);
+    wait(60).await;
+    assert_eq!(stage.told().len(), 2);
+    wait(3_600).await;
+    assert_eq!(stage.told().len(), 4, "at six");
+}
