@@ -125,7 +125,8 @@ impl Echo {
         let signed = signer.sign(&Method::POST, &endpoint, &mut headers, body.as_bytes(), self.post.now());
         signed.map_err(|error| ours(&error))?;
         let request = self.post.to(endpoint).headers(headers).body(body);
-        read(&self.post.send_up_to(request, ANSWER_BYTES_MAX).await?)
+        let answer = self.post.send_up_to(request, ANSWER_BYTES_MAX).await?;
+        read(&Answer { text: aws.redact(&answer.text), ..answer })
     }
 }
 
@@ -160,8 +161,62 @@ fn is_about(message: &Value, incident: &IncidentId, event: Event) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing::NoSecrets;
+    use crate::net::aws::Access;
+    use crate::ports::Building;
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
     use reqwest::StatusCode;
     use std::sync::Arc;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// What comes of a search that is answered so, one after another.
+    async fn find<const N: usize>(answers: [(u16, &'static str); N]) -> Result<String, NotifyError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serve = async move {
+            for (status, text) in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = stream.read(&mut [0; 16 * 1024]).await.unwrap();
+                let length = text.len();
+                let head =
+                    format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}");
+                stream.write_all(head.as_bytes()).await.unwrap();
+            }
+            std::future::pending().await
+        };
+        let post = Post::new(&Building {
+            secrets: Arc::new(NoSecrets),
+            http: crate::net::client::shared().unwrap(),
+            clock: Arc::new(crate::clock::SystemClock::start()),
+            cleanup: false,
+            site: String::new(),
+            location: Arc::from("here"),
+            directory: Arc::from(std::env::temp_dir()),
+            pings: Arc::new(crate::engine::pulses::Pulses::default()),
+        });
+        let queue = Queue::try_from(format!("http://127.0.0.1:{port}/123456789012/ops")).unwrap();
+        let credentials =
+            Credentials::new("AKIDTEST", "hunter2hunter2", Some("the-session-token".to_owned()), None, "test");
+        let aws = Aws::new(Access {
+            region: Some("us-east-1".to_owned()),
+            credentials: Some(SharedCredentialsProvider::new(credentials)),
+            ..Access::default()
+        });
+        let (echo, id) = (Echo::new(queue, post), IncidentId(Arc::from("I1")));
+        tokio::select! {
+            found = echo.find(&aws, &id, Event::Opened) => found,
+            never = serve => never,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_sqs_repeats_of_our_credentials_is_not_said() {
+        let repeats = r#"{"__type":"SignatureDoesNotMatch","message":"x-amz-security-token:the-session-token"}"#;
+        let error = find([(403, repeats)]).await.unwrap_err();
+        assert_eq!(error, NotifyError::Unauthorized("SignatureDoesNotMatch: x-amz-security-token:•••".to_owned()));
+    }
 
     #[test]
     fn the_url_of_a_queue_is_checked_at_load() {
