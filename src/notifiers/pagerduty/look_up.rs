@@ -60,17 +60,16 @@ impl From<LookUpSettings> for LookUp {
 impl LookUp {
     /// Looks until there is an incident of that key, and where it is to be over, until it is.
     pub async fn find(&self, post: &Post, incident: &IncidentId, event: Event) -> Result<String, NotifyError> {
-        loop {
-            let mut url = post.url(&self.url).await?;
-            url.query_pairs_mut().append_pair("incident_key", &incident.0);
-            let token = post.fill(&self.token).await?;
-            let request = post.get(url).header("accept", "application/vnd.pagerduty+json;version=2");
-            let request = request.header("authorization", sensitive("authorization", &format!("Token token={token}"))?);
-            if let Some(seen) = seen(post.send(request).await?, incident, event)? {
-                return Ok(seen);
-            }
-            post.rest(REST).await;
-        }
+        post.until_seen(REST, || self.look(post, incident, event)).await
+    }
+
+    async fn look(&self, post: &Post, incident: &IncidentId, event: Event) -> Result<Option<String>, NotifyError> {
+        let mut url = post.url(&self.url).await?;
+        url.query_pairs_mut().append_pair("incident_key", &incident.0);
+        let token = post.fill(&self.token).await?;
+        let request = post.get(url).header("accept", "application/vnd.pagerduty+json;version=2");
+        let request = request.header("authorization", sensitive("authorization", &format!("Token token={token}"))?);
+        seen(post.send(request).await?, incident, event)
     }
 }
 
