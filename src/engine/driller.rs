@@ -124,9 +124,7 @@ pub struct Driller {
 impl Driller {
     /// Goes on until it is told to stop.
     pub async fn run(mut self) {
-        for (channel, at) in std::mem::take(&mut self.drilled) {
-            self.publish(MetricName::DrillLastSuccess, &channel, seconds(at), None);
-        }
+        self.tell_known();
         let (mut looked, mut due) = (self.clock.now(), VecDeque::new());
         loop {
             let wake_at = self.clock.monotonic() + LOOK;
@@ -134,17 +132,18 @@ impl Driller {
                 biased;
                 () = self.stop.cancelled() => return,
                 Some(Asked { channel, answer, _turn }) = self.asked.recv() => {
-                    let Some(report) = self.unless_stopped(&channel).await else { return };
+                    let Some(report) = self.count(&channel).await else { return };
                     // Whoever asked may have gone since.
                     drop(answer.send(report));
                 }
                 // Whoever asks may have taken the turn, and then is heard above.
                 Ok(_turn) = Arc::clone(&self.drills.turn).acquire_owned(), if !due.is_empty() => {
                     let Some(channel) = due.pop_front() else { continue };
-                    if self.unless_stopped(&channel).await.is_none() {
+                    if self.count(&channel).await.is_none() {
                         return;
                     }
                 }
+                Ok(()) = self.plan.changed() => self.tell_known(),
                 () = self.clock.sleep_until(wake_at) => {
                     let now = self.clock.now();
                     for channel in self.due(looked, now) {
@@ -156,6 +155,31 @@ impl Driller {
                 }
             }
         }
+    }
+
+    /// Says of every channel what is known without a drill: a count that began with the first drill would never have risen, and
+    /// a channel that was never well would be missed by nobody.
+    fn tell_known(&self) {
+        for channel in self.plan.borrow().channels.keys() {
+            for outcome in ["passed", "broken"] {
+                self.publish(MetricName::Drills, channel, 0.0, Some(("outcome", outcome)));
+            }
+            let at = self.drilled.get(channel).copied().map_or(0.0, seconds);
+            self.publish(MetricName::DrillLastSuccess, channel, at, None);
+        }
+    }
+
+    /// Drills a channel and counts it; nothing where it is told to stop meanwhile.
+    async fn count(&mut self, channel: &ChannelName) -> Option<Report> {
+        let report = self.unless_stopped(channel).await?;
+        let outcome = if report.broken().is_none() { "passed" } else { "broken" };
+        self.publish(MetricName::Drills, channel, 1.0, Some(("outcome", outcome)));
+        if report.broken().is_none() {
+            let now = self.clock.now();
+            self.drilled.insert(channel.clone(), now);
+            self.publish(MetricName::DrillLastSuccess, channel, seconds(now), None);
+        }
+        Some(report)
     }
 
     /// The channels that are to be drilled between two instants. One time that was missed is not made up for.
@@ -186,21 +210,15 @@ impl Driller {
         // The hop at which it ends is in the report.
         let _ = self.go(&plan, channel, &mut way).await;
         let report = Report { channel: channel.clone(), at, incident: way.incident, hops: way.hops };
-        let (outcome, broken) = match report.broken() {
-            None => ("passed", None),
-            Some(Hop { event, step, .. }) => ("broken", Some(format!("the drill broke at {}: {step}", event.as_str()))),
-        };
+        let broken =
+            report.broken().map(|Hop { event, step, .. }| format!("the drill broke at {}: {step}", event.as_str()));
         match report.broken() {
-            None => {
-                tracing::info!(%channel, "the drill of a channel passed");
-                self.publish(MetricName::DrillLastSuccess, channel, seconds(self.clock.now()), None);
-            }
+            None => tracing::info!(%channel, "the drill of a channel passed"),
             Some(Hop { event, step, said, .. }) => {
                 let (event, said) = (event.as_str(), harmless(said));
                 tracing::error!(%channel, event, "the drill of a channel broke at the hop `{step}`: {said}");
             }
         }
-        self.publish(MetricName::Drills, channel, 1.0, Some(("outcome", outcome)));
         let text = report.broken().map_or_else(
             || "every hop was well".to_owned(),
             |hop| format!("{}, {}: {}", hop.event.as_str(), hop.step, hop.said),

@@ -106,6 +106,16 @@ async fn each_hop_to_the_queue_is_told_with_its_time() {
     let inbox = inbox(&moto, &topic).await;
     let directory = with(&sns(&topic, &echo));
     let daemon = start(&directory, &moto);
+    let token = format!("Bearer {TOKEN}");
+    let (_, metrics) = ask(&daemon, &Method::GET, "/metrics", &[("authorization", &token)], None);
+    let metrics = metrics.as_str().unwrap();
+    for known in [
+        "roundsman_drills_total{channel=\"ops\",outcome=\"passed\"} 0.0",
+        "roundsman_drills_total{channel=\"ops\",outcome=\"broken\"} 0.0",
+        "roundsman_drill_last_success_timestamp_seconds{channel=\"ops\"} 0.0",
+    ] {
+        assert!(metrics.lines().any(|line| line == known), "{known}\n{metrics}");
+    }
     let (code, said, complaint) = command(&directory, &daemon, &["drill", "--channel", "ops"]);
     assert_eq!(code, 0, "{said}{complaint}\n{}", daemon.said());
     insta::assert_snapshot!(without_times(&said));
@@ -134,7 +144,6 @@ async fn each_hop_to_the_queue_is_told_with_its_time() {
     assert_eq!((code, said.as_str()), (0, "no incident is open\n"), "a drill is no incident");
     let (_, said, _) = command(&directory, &daemon, &["incidents", id]);
     assert!(said.contains("[DRILL] drill was failing") || said.contains("drilled       every hop was well"), "{said}");
-    let token = format!("Bearer {TOKEN}");
     let (_, metrics) = ask(&daemon, &Method::GET, "/metrics", &[("authorization", &token)], None);
     let metrics = metrics.as_str().unwrap();
     let line = |name: &str| metrics.lines().find(|line| line.starts_with(name)).map(str::to_owned);
