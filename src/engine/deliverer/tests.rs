@@ -307,3 +307,31 @@ async fn a_drill_leaves_memory_by_itself_and_counts_for_nothing() {
     told.sort_unstable();
     assert_eq!(told, [[(1, false); 5].as_slice(), &[(1, true); 3]].concat());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_committed_last_is_told_before_the_end() {
+    let clock = TestClock::starting("2026-11-24T10:00:00Z");
+    let (outbox, stop) = (Arc::new(Outbox::default()), CancellationToken::new());
+    let mut plan = plan_of(Vec::new());
+    plan.channels = [(ChannelName::parse("ops").unwrap(), Arc::new(Channel::Takes) as Arc<dyn Notifier>)].into();
+    let (_plan, plan) = watch::channel(Arc::new(plan));
+    let wake = Arc::<Notify>::default();
+    let deliverer = Deliverer {
+        clock: clock.clone(),
+        store: Arc::clone(&outbox) as _,
+        plan,
+        fanout: Fanout::default(),
+        wake: Arc::clone(&wake),
+        unrecorded: Arc::default(),
+        stop: stop.clone(),
+        vitals: Arc::new(Vitals::new(clock.clone())),
+    };
+    let mut task = JoinSet::new();
+    task.spawn(deliverer.run());
+    clock.sleep_until(clock.monotonic() + Duration::from_secs(1)).await;
+    outbox.pending.lock().unwrap().push(to("ops", "last"));
+    wake.notify_one();
+    stop.cancel();
+    task.join_next().await.unwrap().unwrap();
+    assert_eq!(*outbox.settled.lock().unwrap(), [("last".to_owned(), "delivered")]);
+}
