@@ -193,7 +193,7 @@ mod tests {
         let serve = async move {
             for (status, text) in answers {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let _ = stream.read(&mut [0; 16 * 1024]).await.unwrap();
+                let _ = stream.read(&mut vec![0; 16 * 1024]).await.unwrap();
                 let length = text.len();
                 let head =
                     format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}");
