@@ -9,7 +9,7 @@ use super::names::ChannelName;
 use super::time::Timestamp;
 
 /// What stands before everything that is said of a drill, so that nobody takes it for an alert.
-pub const MARK: &str = "[DRILL] ";
+pub const PREFIX: &str = "[DRILL] ";
 
 /// The name of the probe that drills are about. It stands in no file.
 pub const PROBE: &str = "drill";
@@ -17,7 +17,7 @@ pub const PROBE: &str = "drill";
 /// A part of the way from a run to whoever is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Step {
+pub enum Part {
     /// The run was made, and came out as it should.
     Ran,
     /// The judge saw the change.
@@ -30,7 +30,7 @@ pub enum Step {
     ReadBack,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Ran => "ran",
@@ -60,7 +60,7 @@ pub struct Hop {
     /// Whether the incident was to open or to be resolved.
     pub event: Event,
     /// Which part of the way.
-    pub step: Step,
+    pub part: Part,
     /// How long it took, in milliseconds.
     pub took_ms: f64,
     /// How it came out.
@@ -90,7 +90,7 @@ impl Report {
 
     /// How long it took until the receiver had the beginning, in milliseconds.
     pub fn told_after_ms(&self) -> f64 {
-        let until_told = self.hops.iter().filter(|hop| hop.event == Event::Opened && hop.step != Step::ReadBack);
+        let until_told = self.hops.iter().filter(|hop| hop.event == Event::Opened && hop.part != Part::ReadBack);
         until_told.map(|hop| hop.took_ms).sum()
     }
 }

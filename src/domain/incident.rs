@@ -230,7 +230,7 @@ impl Incident {
 
     /// What everything begins with that is said of it: nothing, unless it is a drill.
     pub fn mark(&self) -> &'static str {
-        if self.drill { drill::MARK } else { "" }
+        if self.drill { drill::PREFIX } else { "" }
     }
 
     /// What was wrong.

@@ -109,7 +109,7 @@ metrics! {
     /// Drills of channels.
     Drills = "roundsman_drills", Counter, "Drills of a channel by outcome: passed or broken";
     /// Whether a channel is known to work.
-    DrillLastSuccess = "roundsman_drill_last_success_timestamp_seconds", Gauge, "When a channel was last drilled and every hop was well, in Unix time";
+    DrillLastSuccess = "roundsman_drill_last_success_timestamp_seconds", Gauge, "When a channel was last drilled and every hop was well, in Unix time; 0 where never";
     /// What publishers did with samples.
     Samples = "roundsman_samples", Counter, "Samples by publisher: delivered or dropped";
     /// One a minute, while every part goes on.

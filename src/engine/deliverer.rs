@@ -63,55 +63,7 @@ impl Deliverer {
         loop {
             self.vitals.turned(Part::Deliverer);
             self.record(&mut work).await;
-            let now = self.clock.now();
-            let due = patiently(&self.clock, self.store.due_deliveries(now, ATTEMPTS_MAX));
-            let read = self.vitals.waiting(Part::Deliverer, due).await;
-            let is_readable = read.is_ok();
-            let mut due = match read {
-                Ok(due) => {
-                    if work.rest_until.is_none() {
-                        self.vitals.turned(Part::Outbox);
-                    }
-                    due
-                }
-                Err(error) => {
-                    tracing::error!("the outbox cannot be read: {error}");
-                    Due::default()
-                }
-            };
-            self.tell_age(due.oldest, now);
-            let overtaken = std::mem::take(&mut due.overtaken);
-            let overtaken: Vec<_> = overtaken.into_iter().filter(|delivery| work.has_room(delivery)).collect();
-            if !overtaken.is_empty() {
-                for delivery in overtaken {
-                    work.put(Outcome { delivery, settlement: Settlement::Merged { at: now }, with: None });
-                }
-                continue;
-            }
-            // Nothing is put together with what leaves from memory meanwhile.
-            let may_gather = self.unrecorded.is_empty() && work.rest_until.is_none() && !work.memory.is_under_way();
-            if due.ripe && may_gather && self.gather(&mut work, now).await {
-                continue;
-            }
-            for delivery in &due.now {
-                if work.has_room(delivery) && !self.unrecorded.holds(&delivery.id) {
-                    self.begin(&due, delivery, &mut work).await;
-                }
-            }
-            let takes_nothing =
-                !is_readable || work.rest_until.is_some() || self.gather_rests(&work) && work.gather_fails;
-            let is_from_memory = !self.unrecorded.is_empty() || takes_nothing && !self.unrecorded.is_idle();
-            if is_from_memory {
-                self.tell_from_memory(&mut work, now).await;
-            } else if work.memory.is_under_way() && !takes_nothing {
-                self.return_to_store(&mut work, now);
-            } else if is_readable && !due.ripe {
-                self.unrecorded.gathered(now);
-            }
-            let look = if is_from_memory || work.memory.is_under_way() { BACK_OFF_MIN } else { LOOK };
-            let wake_at = self.clock.monotonic() + due.next_at.map_or(look, |at| between(now, at).min(look));
-            let gather_at = work.gather_at.filter(|_| due.ripe && may_gather);
-            let wake_at = work.rest_until.into_iter().chain(gather_at).fold(wake_at, Monotonic::min);
+            let Some(wake_at) = self.look(&mut work).await else { continue };
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
@@ -123,6 +75,11 @@ impl Deliverer {
         }
         // What is under way is nearly there: a second keeps most of it from being sent twice by the next process.
         let until = self.clock.monotonic() + Duration::from_secs(1);
+        // What was committed last, the end of a drill among it, may not have been looked at yet.
+        tokio::select! {
+            () = async { while self.look(&mut work).await.is_none() {} } => {}
+            () = self.clock.sleep_until(until) => {}
+        }
         while !work.attempts.is_empty() {
             tokio::select! {
                 Some(ended) = work.attempts.join_next() => self.settle(ended, &mut work),
@@ -137,6 +94,58 @@ impl Deliverer {
                 "the next process will send again what could not be recorded"
             );
         }
+    }
+
+    /// Begins whatever is due. Says when to look again at the latest; nothing where that is at once.
+    async fn look(&self, work: &mut Work) -> Option<Monotonic> {
+        let now = self.clock.now();
+        let due = patiently(&self.clock, self.store.due_deliveries(now, ATTEMPTS_MAX));
+        let read = self.vitals.waiting(Part::Deliverer, due).await;
+        let is_readable = read.is_ok();
+        let mut due = match read {
+            Ok(due) => {
+                if work.rest_until.is_none() {
+                    self.vitals.turned(Part::Outbox);
+                }
+                due
+            }
+            Err(error) => {
+                tracing::error!("the outbox cannot be read: {error}");
+                Due::default()
+            }
+        };
+        self.tell_age(due.oldest, now);
+        let overtaken = std::mem::take(&mut due.overtaken);
+        let overtaken: Vec<_> = overtaken.into_iter().filter(|delivery| work.has_room(delivery)).collect();
+        if !overtaken.is_empty() {
+            for delivery in overtaken {
+                work.put(Outcome { delivery, settlement: Settlement::Merged { at: now }, with: None });
+            }
+            return None;
+        }
+        // Nothing is put together with what leaves from memory meanwhile.
+        let may_gather = self.unrecorded.is_empty() && work.rest_until.is_none() && !work.memory.is_under_way();
+        if due.ripe && may_gather && self.gather(work, now).await {
+            return None;
+        }
+        for delivery in &due.now {
+            if work.has_room(delivery) && !self.unrecorded.holds(&delivery.id) {
+                self.begin(&due, delivery, work).await;
+            }
+        }
+        let takes_nothing = !is_readable || work.rest_until.is_some() || self.gather_rests(work) && work.gather_fails;
+        let is_from_memory = !self.unrecorded.is_empty() || takes_nothing && !self.unrecorded.is_idle();
+        if is_from_memory {
+            self.tell_from_memory(work, now).await;
+        } else if work.memory.is_under_way() && !takes_nothing {
+            self.return_to_store(work, now);
+        } else if is_readable && !due.ripe {
+            self.unrecorded.gathered(now);
+        }
+        let look = if is_from_memory || work.memory.is_under_way() { BACK_OFF_MIN } else { LOOK };
+        let wake_at = self.clock.monotonic() + due.next_at.map_or(look, |at| between(now, at).min(look));
+        let gather_at = work.gather_at.filter(|_| due.ripe && may_gather);
+        Some(work.rest_until.into_iter().chain(gather_at).fold(wake_at, Monotonic::min))
     }
 
     /// Lets go what has waited for others, unless that was done a moment ago; says whether it was done.

@@ -2,7 +2,7 @@
 //! The run is made by the runner on a thread of probes, judged and committed by the dispatcher, delivered by the deliverer,
 //! and, where the channel can, read back where it arrives. Whoever asks waits for the report; what is scheduled is logged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::runner::{Order, said};
 use super::threads::{Thread, Threads};
 use super::unrecorded::{STORE_PATIENCE, Unrecorded, patiently};
 use crate::domain::debt::Owing;
-use crate::domain::drill::{Hop, Outcome, PROBE, Report, Step};
+use crate::domain::drill::{Hop, Outcome, PROBE, Part, Report};
 use crate::domain::incident::{Event, IncidentId};
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::names::{ChannelName, NameError, ProbeName, StepName};
@@ -124,32 +124,62 @@ pub struct Driller {
 impl Driller {
     /// Goes on until it is told to stop.
     pub async fn run(mut self) {
-        for (channel, at) in std::mem::take(&mut self.drilled) {
-            self.publish(MetricName::DrillLastSuccess, &channel, seconds(at), None);
-        }
-        let mut looked = self.clock.now();
+        self.tell_known();
+        let (mut looked, mut due) = (self.clock.now(), VecDeque::new());
         loop {
             let wake_at = self.clock.monotonic() + LOOK;
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
                 Some(Asked { channel, answer, _turn }) = self.asked.recv() => {
-                    let Some(report) = self.unless_stopped(&channel).await else { return };
+                    let Some(report) = self.count(&channel).await else { return };
                     // Whoever asked may have gone since.
                     drop(answer.send(report));
                 }
+                // Whoever asks may have taken the turn, and then is heard above.
+                Ok(_turn) = Arc::clone(&self.drills.turn).acquire_owned(), if !due.is_empty() => {
+                    let Some(channel) = due.pop_front() else { continue };
+                    if self.count(&channel).await.is_none() {
+                        return;
+                    }
+                }
+                Ok(()) = self.plan.changed() => self.tell_known(),
                 () = self.clock.sleep_until(wake_at) => {
                     let now = self.clock.now();
                     for channel in self.due(looked, now) {
-                        let Ok(_turn) = Arc::clone(&self.drills.turn).acquire_owned().await else { return };
-                        if self.unless_stopped(&channel).await.is_none() {
-                            return;
+                        if !due.contains(&channel) {
+                            due.push_back(channel);
                         }
                     }
                     looked = now;
                 }
             }
         }
+    }
+
+    /// Says of every channel what is known without a drill: a count that began with the first drill would never have risen, and
+    /// a channel that was never well would be missed by nobody.
+    fn tell_known(&self) {
+        for channel in self.plan.borrow().channels.keys() {
+            for outcome in ["passed", "broken"] {
+                self.publish(MetricName::Drills, channel, 0.0, Some(("outcome", outcome)));
+            }
+            let at = self.drilled.get(channel).copied().map_or(0.0, seconds);
+            self.publish(MetricName::DrillLastSuccess, channel, at, None);
+        }
+    }
+
+    /// Drills a channel and counts it; nothing where it is told to stop meanwhile.
+    async fn count(&mut self, channel: &ChannelName) -> Option<Report> {
+        let report = self.unless_stopped(channel).await?;
+        let outcome = if report.broken().is_none() { "passed" } else { "broken" };
+        self.publish(MetricName::Drills, channel, 1.0, Some(("outcome", outcome)));
+        if report.broken().is_none() {
+            let now = self.clock.now();
+            self.drilled.insert(channel.clone(), now);
+            self.publish(MetricName::DrillLastSuccess, channel, seconds(now), None);
+        }
+        Some(report)
     }
 
     /// The channels that are to be drilled between two instants. One time that was missed is not made up for.
@@ -180,24 +210,18 @@ impl Driller {
         // The hop at which it ends is in the report.
         let _ = self.go(&plan, channel, &mut way).await;
         let report = Report { channel: channel.clone(), at, incident: way.incident, hops: way.hops };
-        let (outcome, broken) = match report.broken() {
-            None => ("passed", None),
-            Some(Hop { event, step, .. }) => ("broken", Some(format!("the drill broke at {}: {step}", event.as_str()))),
-        };
+        let broken =
+            report.broken().map(|Hop { event, part, .. }| format!("the drill broke at {}: {part}", event.as_str()));
         match report.broken() {
-            None => {
-                tracing::info!(%channel, "the drill of a channel passed");
-                self.publish(MetricName::DrillLastSuccess, channel, seconds(self.clock.now()), None);
-            }
-            Some(Hop { event, step, said, .. }) => {
+            None => tracing::info!(%channel, "the drill of a channel passed"),
+            Some(Hop { event, part, said, .. }) => {
                 let (event, said) = (event.as_str(), harmless(said));
-                tracing::error!(%channel, event, "the drill of a channel broke at the hop `{step}`: {said}");
+                tracing::error!(%channel, event, "the drill of a channel broke at the hop `{part}`: {said}");
             }
         }
-        self.publish(MetricName::Drills, channel, 1.0, Some(("outcome", outcome)));
         let text = report.broken().map_or_else(
             || "every hop was well".to_owned(),
-            |hop| format!("{}, {}: {}", hop.event.as_str(), hop.step, hop.said),
+            |hop| format!("{}, {}: {}", hop.event.as_str(), hop.part, hop.said),
         );
         self.end(Ending { incident: report.incident.clone(), broken, text }).await;
         report
@@ -209,26 +233,26 @@ impl Driller {
             way.event = event;
             let run = self.within(way, RUN_MAX, self.make(plan, channel, event)).await;
             let run = run.map_err(no_answer).and_then(|made| made);
-            let run = way.pass(Step::Ran, &*self.clock, run, |run| run.verdict.word().to_owned())?;
+            let run = way.pass(Part::Ran, &*self.clock, run, |run| run.verdict.word().to_owned())?;
 
             let drilled = self.within(way, COMMIT_MAX, self.judge(run, channel)).await;
             let drilled = drilled.map_err(no_answer).and_then(|drilled| drilled);
             let judged_at = drilled.as_ref().map_or(self.clock.monotonic(), |drilled| drilled.judged_at);
-            let drilled = way.pass_at(Step::Judged, judged_at, drilled, |_| String::new())?;
+            let drilled = way.pass_at(Part::Judged, judged_at, drilled, |_| String::new())?;
             let Drilled { incident, recorded, .. } = drilled;
             way.incident = Some(incident.id.clone());
 
             let committed = if recorded { Ok(()) } else { Err(self.why_unrecorded()) };
-            way.pass(Step::Committed, &*self.clock, committed, |()| String::new())?;
+            way.pass(Part::Committed, &*self.clock, committed, |()| String::new())?;
 
             let told = self.within(way, DELIVER_MAX, self.settled(&incident.id, event, channel)).await;
             let told = told.map_err(no_answer).and_then(|told| told);
-            way.pass(Step::Delivered, &*self.clock, told, Clone::clone)?;
+            way.pass(Part::Delivered, &*self.clock, told, Clone::clone)?;
 
             let Some(seen) = plan.channels.get(channel).and_then(|notifier| notifier.read_back(&incident.id, event))
             else {
                 let nobody = "nothing says where its messages arrive".to_owned();
-                way.put(Step::ReadBack, self.clock.monotonic(), Outcome::Unknown, nobody);
+                way.put(Part::ReadBack, self.clock.monotonic(), Outcome::Unknown, nobody);
                 continue;
             };
             let seen = self.within(way, READ_BACK_MAX, AssertUnwindSafe(seen).catch_unwind()).await;
@@ -240,7 +264,7 @@ impl Driller {
                     Err("a bug of Roundsman ended it".to_owned())
                 }
             };
-            way.pass(Step::ReadBack, &*self.clock, seen, Clone::clone)?;
+            way.pass(Part::ReadBack, &*self.clock, seen, Clone::clone)?;
         }
         Ok(())
     }
@@ -338,26 +362,26 @@ struct Way {
 struct Broken;
 
 impl Way {
-    fn put(&mut self, step: Step, at: Monotonic, outcome: Outcome, said: String) {
+    fn put(&mut self, part: Part, at: Monotonic, outcome: Outcome, said: String) {
         let took_ms = milliseconds(at.since(self.since));
         self.since = at;
-        self.hops.push(Hop { event: self.event, step, took_ms, outcome, said });
+        self.hops.push(Hop { event: self.event, part, took_ms, outcome, said });
     }
 
     fn pass_at<T>(
         &mut self,
-        step: Step,
+        part: Part,
         at: Monotonic,
         result: Result<T, String>,
         words: impl Fn(&T) -> String,
     ) -> Result<T, Broken> {
         match result {
             Ok(value) => {
-                self.put(step, at, Outcome::Well, words(&value));
+                self.put(part, at, Outcome::Well, words(&value));
                 Ok(value)
             }
             Err(why) => {
-                self.put(step, at, Outcome::Broken, why);
+                self.put(part, at, Outcome::Broken, why);
                 Err(Broken)
             }
         }
@@ -365,12 +389,12 @@ impl Way {
 
     fn pass<T>(
         &mut self,
-        step: Step,
+        part: Part,
         clock: &dyn Clock,
         result: Result<T, String>,
         words: impl Fn(&T) -> String,
     ) -> Result<T, Broken> {
-        self.pass_at(step, clock.monotonic(), result, words)
+        self.pass_at(part, clock.monotonic(), result, words)
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Candidate {
     pub severity: &'static str,
     /// It begins an incident, or the beginning is not in the store either.
     pub begins_here: bool,
+    /// It is of a drill, which goes together with nothing.
+    pub drill: bool,
 }
 
 /// Why the store takes nothing.
@@ -198,6 +200,7 @@ impl Unrecorded {
                     },
                     severity: incident.severity.as_str(),
                     begins_here: opens || begun.contains(&of),
+                    drill: incident.drill,
                     resolve,
                 }
             })

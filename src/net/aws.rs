@@ -134,7 +134,12 @@ impl Aws {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let trouble = trouble(error);
-        Trouble { message: self.known.redact(&trouble.message), ..trouble }
+        Trouble { message: self.redact(&trouble.message), ..trouble }
+    }
+
+    /// A text of the service, or of whatever answers in its place, without credentials.
+    pub fn redact(&self, text: &str) -> String {
+        self.known.redact(text)
     }
 
     fn loader(&self) -> ConfigLoader {

@@ -20,6 +20,12 @@ use crate::settings::{Problems, Spanned};
 /// How much of an answer is read: some repeat all that they were told.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
+/// How long it is looked past what passes: less than a drill waits.
+const LOOK_MAX: Duration = Duration::from_secs(12);
+
+/// How long it is from a look that failed to the next, at the least.
+const AGAIN_MIN: Duration = Duration::from_secs(1);
+
 /// How much of it is repeated.
 const QUOTE_CHARS_MAX: usize = 200;
 
@@ -72,9 +78,28 @@ impl Post {
         sensitive(name, &self.fill(value).await?)
     }
 
-    /// Lets time go by.
-    pub async fn rest(&self, length: Duration) {
-        self.clock.sleep_until(self.clock.monotonic() + length).await;
+    /// Looks, with a rest between looks, until something is seen. A look that fails in a way that passes is made again, for as
+    /// long as whoever waits is still there to hear why.
+    pub async fn until_seen<Look>(&self, rest: Duration, look: impl Fn() -> Look) -> Result<String, NotifyError>
+    where
+        Look: Future<Output = Result<Option<String>, NotifyError>>,
+    {
+        let until = self.clock.monotonic() + LOOK_MAX;
+        loop {
+            let rest = match look().await {
+                Ok(Some(seen)) => return Ok(seen),
+                Ok(None) => rest,
+                Err(NotifyError::Transient { message, retry_after }) => {
+                    let rest = retry_after.unwrap_or_default().max(AGAIN_MIN);
+                    if self.clock.monotonic() + rest > until {
+                        return Err(NotifyError::Transient { message, retry_after });
+                    }
+                    rest
+                }
+                Err(error) => return Err(error),
+            };
+            self.clock.sleep_until(self.clock.monotonic() + rest).await;
+        }
     }
 
     /// A text with its secrets, as they are now.

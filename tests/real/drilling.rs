@@ -83,7 +83,7 @@ fn drill(directory: &TempDir, daemon: &Daemon) -> (i32, Option<(String, String, 
     let hops = reports[0]["hops"].as_array().expect("hops").clone();
     let text = |hop: &Value, field: &str| hop[field].as_str().expect("text").to_owned();
     let broken = hops.iter().find(|hop| hop["outcome"] == "broken");
-    let broken = broken.map(|hop| (text(hop, "event"), text(hop, "step"), text(hop, "said")));
+    let broken = broken.map(|hop| (text(hop, "event"), text(hop, "part"), text(hop, "said")));
     (code, broken, reports[0].clone())
 }
 
@@ -106,6 +106,16 @@ async fn each_hop_to_the_queue_is_told_with_its_time() {
     let inbox = inbox(&moto, &topic).await;
     let directory = with(&sns(&topic, &echo));
     let daemon = start(&directory, &moto);
+    let token = format!("Bearer {TOKEN}");
+    let (_, metrics) = ask(&daemon, &Method::GET, "/metrics", &[("authorization", &token)], None);
+    let metrics = metrics.as_str().unwrap();
+    for known in [
+        "roundsman_drills_total{channel=\"ops\",outcome=\"passed\"} 0.0",
+        "roundsman_drills_total{channel=\"ops\",outcome=\"broken\"} 0.0",
+        "roundsman_drill_last_success_timestamp_seconds{channel=\"ops\"} 0.0",
+    ] {
+        assert!(metrics.lines().any(|line| line == known), "{known}\n{metrics}");
+    }
     let (code, said, complaint) = command(&directory, &daemon, &["drill", "--channel", "ops"]);
     assert_eq!(code, 0, "{said}{complaint}\n{}", daemon.said());
     insta::assert_snapshot!(without_times(&said));
@@ -113,9 +123,9 @@ async fn each_hop_to_the_queue_is_told_with_its_time() {
     let (code, broken, report) = drill(&directory, &daemon);
     assert_eq!((code, broken), (0, None));
     let hops = report["hops"].as_array().unwrap();
-    let way = |hop: &Value| format!("{} {}", hop["event"].as_str().unwrap(), hop["step"].as_str().unwrap());
-    let steps = ["ran", "judged", "committed", "delivered", "read_back"];
-    let whole = ["opened", "resolved"].into_iter().flat_map(|event| steps.map(|step| format!("{event} {step}")));
+    let way = |hop: &Value| format!("{} {}", hop["event"].as_str().unwrap(), hop["part"].as_str().unwrap());
+    let parts = ["ran", "judged", "committed", "delivered", "read_back"];
+    let whole = ["opened", "resolved"].into_iter().flat_map(|event| parts.map(|part| format!("{event} {part}")));
     assert!(hops.iter().map(way).eq(whole), "{report:#}");
     assert!(hops.iter().all(|hop| hop["took_ms"].as_f64().is_some_and(|took| (0.0..20_000.0).contains(&took))));
 
@@ -134,7 +144,6 @@ async fn each_hop_to_the_queue_is_told_with_its_time() {
     assert_eq!((code, said.as_str()), (0, "no incident is open\n"), "a drill is no incident");
     let (_, said, _) = command(&directory, &daemon, &["incidents", id]);
     assert!(said.contains("[DRILL] drill was failing") || said.contains("drilled       every hop was well"), "{said}");
-    let token = format!("Bearer {TOKEN}");
     let (_, metrics) = ask(&daemon, &Method::GET, "/metrics", &[("authorization", &token)], None);
     let metrics = metrics.as_str().unwrap();
     let line = |name: &str| metrics.lines().find(|line| line.starts_with(name)).map(str::to_owned);
@@ -155,12 +164,12 @@ async fn each_hop_that_is_broken_is_named() {
     let moto = Moto::start();
     let (topic, echo) = moto.topic_and_queue("ops").await;
     let (_, elsewhere) = moto.topic_and_queue("elsewhere").await;
-    let opened = |step: &str| ("opened".to_owned(), step.to_owned());
+    let opened = |part: &str| ("opened".to_owned(), part.to_owned());
     let broken = |directory: &TempDir, daemon: &Daemon| {
         let (code, broken, _) = drill(directory, daemon);
-        let (event, step, said) = broken.expect("it is broken");
+        let (event, part, said) = broken.expect("it is broken");
         assert_eq!(code, 1);
-        ((event, step), said)
+        ((event, part), said)
     };
 
     let directory = with(&sns(&topic.replace(":ops", ":nobody"), &echo));
@@ -293,8 +302,8 @@ fn pagerduty_is_asked_for_the_incident_that_the_event_became() {
     let directory = with(&channels("page"));
     let daemon = Daemon::run(directory.path(), &[]);
     let (code, broken, _) = drill(&directory, &daemon);
-    let (event, step, said) = broken.expect("it is broken");
-    assert_eq!((code, event.as_str(), step.as_str(), said.as_str()), (1, "opened", "read_back", "401 Unauthorized"));
+    let (event, part, said) = broken.expect("it is broken");
+    assert_eq!((code, event.as_str(), part.as_str(), said.as_str()), (1, "opened", "read_back", "401 Unauthorized"));
     daemon.kill();
 }
 

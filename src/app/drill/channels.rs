@@ -7,7 +7,7 @@ use crate::app::answer::{Answer, Output, Stop};
 use crate::app::cli::{DrillArguments, Format};
 use crate::app::daemon_client::DaemonClient;
 use crate::config::load::Surroundings;
-use crate::domain::drill::{Hop, Outcome, Report, Step};
+use crate::domain::drill::{Hop, Outcome, Part, Report};
 use crate::domain::incident::Event;
 use crate::domain::names::ChannelName;
 use crate::domain::text::harmless;
@@ -53,9 +53,9 @@ fn chosen(wanted: &str, channels: Vec<ChannelName>) -> Result<ChannelName, Stop>
 /// Hop by hop, and what that comes to.
 fn text(report: &Report) -> String {
     let hops = &report.hops;
-    let read_back = hops.iter().any(|hop| (hop.step, hop.outcome) == (Step::ReadBack, Outcome::Well));
+    let read_back = hops.iter().any(|hop| (hop.part, hop.outcome) == (Part::ReadBack, Outcome::Well));
     let comes_to = match report.broken() {
-        Some(Hop { event, step, .. }) => format!("  broken at {}, {step}", event.as_str()),
+        Some(Hop { event, part, .. }) => format!("  broken at {}, {part}", event.as_str()),
         None => {
             let took = took(report.told_after_ms());
             let arrives = if read_back { "" } else { "; whether it arrives behind that cannot be seen from here" };
@@ -68,7 +68,7 @@ fn text(report: &Report) -> String {
 }
 
 fn line(hop: &Hop, before: &[Hop]) -> String {
-    let Hop { event, step, took_ms, outcome, said } = hop;
+    let Hop { event, part, took_ms, outcome, said } = hop;
     let event = match before.last() {
         Some(last) if last.event == *event => "",
         _ if *event == Event::Opened => "opened",
@@ -80,7 +80,7 @@ fn line(hop: &Hop, before: &[Hop]) -> String {
         Outcome::Unknown => "-",
     };
     let said = harmless(said);
-    format!("  {event:<8}  {step:<9}  {:>9}  {word:<6}  {said}", took(*took_ms)).trim_end().to_owned()
+    format!("  {event:<8}  {part:<9}  {:>9}  {word:<6}  {said}", took(*took_ms)).trim_end().to_owned()
 }
 
 fn took(milliseconds: f64) -> String {
@@ -93,20 +93,20 @@ mod tests {
     use crate::domain::incident::IncidentId;
     use std::sync::Arc;
 
-    fn report(broken: Option<(Event, Step, &str)>, read_back: bool) -> Report {
+    fn report(broken: Option<(Event, Part, &str)>, read_back: bool) -> Report {
         let mut hops = Vec::new();
         'drill: for (event, took_ms) in [(Event::Opened, 41.25), (Event::Resolved, 12_345.0)] {
-            for step in [Step::Ran, Step::Judged, Step::Committed, Step::Delivered, Step::ReadBack] {
-                let (outcome, said) = match (broken, step) {
-                    (Some((of, at, why)), _) if (of, at) == (event, step) => (Outcome::Broken, why),
-                    (_, Step::Ran) => (Outcome::Well, if event == Event::Opened { "failed" } else { "passed" }),
-                    (_, Step::Delivered) => (Outcome::Well, "delivered, 1 attempt (01K)"),
-                    (_, Step::ReadBack) if read_back => (Outcome::Well, "in the queue https://sqs.example/1/echo"),
-                    (_, Step::ReadBack) => (Outcome::Unknown, "nothing says where its messages arrive"),
+            for part in [Part::Ran, Part::Judged, Part::Committed, Part::Delivered, Part::ReadBack] {
+                let (outcome, said) = match (broken, part) {
+                    (Some((of, at, why)), _) if (of, at) == (event, part) => (Outcome::Broken, why),
+                    (_, Part::Ran) => (Outcome::Well, if event == Event::Opened { "failed" } else { "passed" }),
+                    (_, Part::Delivered) => (Outcome::Well, "delivered, 1 attempt (01K)"),
+                    (_, Part::ReadBack) if read_back => (Outcome::Well, "in the queue https://sqs.example/1/echo"),
+                    (_, Part::ReadBack) => (Outcome::Unknown, "nothing says where its messages arrive"),
                     _ => (Outcome::Well, ""),
                 };
-                let took_ms = if step == Step::Delivered { took_ms } else { 0.5 };
-                hops.push(Hop { event, step, took_ms, outcome, said: said.to_owned() });
+                let took_ms = if part == Part::Delivered { took_ms } else { 0.5 };
+                hops.push(Hop { event, part, took_ms, outcome, said: said.to_owned() });
                 if outcome == Outcome::Broken {
                     break 'drill;
                 }
@@ -126,8 +126,8 @@ mod tests {
         let told = [
             report(None, true),
             report(None, false),
-            report(Some((Event::Opened, Step::Delivered, why)), true),
-            report(Some((Event::Resolved, Step::ReadBack, "it has not arrived within 15 s")), true),
+            report(Some((Event::Opened, Part::Delivered, why)), true),
+            report(Some((Event::Resolved, Part::ReadBack, "it has not arrived within 15 s")), true),
         ];
         insta::assert_snapshot!(told.map(|report| text(&report)).join("\n\n"));
     }

@@ -123,6 +123,14 @@ impl Deliverer {
             for candidate in gone.into_iter().filter(|candidate| candidate.waiting.ripe_at <= now) {
                 self.try_again(&candidate.id, work);
             }
+            // As in the store a drill goes together with nothing, and is no part of a storm.
+            let (drills, kept): (Vec<_>, Vec<_>) = new.into_iter().partition(|candidate| candidate.drill);
+            new = kept;
+            for drill in drills.into_iter().filter(|drill| drill.waiting.ripe_at <= now) {
+                if work.has_room_for(&channel) && self.goes(&drill, &mut is_readable, work).await {
+                    self.send(&[drill], now, work);
+                }
+            }
             let left = work.memory.left(&channel, &rules, now);
             for begins in new.iter_mut().filter_map(|candidate| candidate.waiting.begins.as_mut()) {
                 let (probe, aspect) = begins.of.clone();
@@ -200,7 +208,9 @@ impl Deliverer {
             ends: others.iter().filter_map(|other| other.resolve.clone()).collect(),
             incidents: message.iter().map(|one| one.incident.clone()).collect(),
         };
-        work.memory.note(message, now);
+        if !first.drill {
+            work.memory.note(message, now);
+        }
         work.memory.gone.insert(first.id.clone(), gone);
         self.try_again(&first.id, work);
     }

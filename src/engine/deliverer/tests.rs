@@ -2,8 +2,8 @@
 
 use super::settlements::UNAUTHORIZED_REST;
 use super::*;
-use crate::domain::incident::Event;
-use crate::domain::names::ChannelName;
+use crate::domain::incident::{Event, IncidentId};
+use crate::domain::names::{ChannelName, ProbeName};
 use crate::engine::testing::{TestClock, at, incident, plan_of};
 use crate::ports::{Commit, Loaded, Notification, Notifier, Receipt, StoreError};
 use futures::future::BoxFuture;
@@ -254,4 +254,84 @@ async fn a_success_that_cannot_be_recorded_is_not_sent_again() {
     let sent = Arc::new(AtomicUsize::new(0));
     let settled = deliver(outbox, vec![("takes", Channel::Counts(Arc::clone(&sent)))]).await;
     assert_eq!((sent.load(SeqCst), settled), (1, vec![("t".to_owned(), "delivered")]));
+}
+
+/// Puts down of how many incidents each message told, and whether it was a drill.
+#[derive(Default)]
+struct Tells(Mutex<Vec<(u64, bool)>>);
+
+impl Notifier for Tells {
+    fn notify<'a>(&'a self, told: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
+        let size = told.group.as_ref().map_or(1, |group| group.size);
+        self.0.lock().unwrap().push((size, told.incident.drill));
+        Box::pin(std::future::ready(Ok(Receipt::default())))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drill_leaves_memory_by_itself_and_counts_for_nothing() {
+    let clock = TestClock::starting("2026-11-24T10:00:00Z");
+    let (channel, unrecorded) = (Arc::new(Tells::default()), Arc::<Unrecorded>::default());
+    let mut plan = plan_of(Vec::new());
+    plan.channels = [(ChannelName::parse("ops").unwrap(), Arc::clone(&channel) as Arc<dyn Notifier>)].into();
+    let of = |id: &str, drill: bool| {
+        let mut delivery = to("ops", id);
+        delivery.notification.incident.id = IncidentId(Arc::from(id));
+        delivery.notification.incident.probe = ProbeName::parse(&id.to_lowercase()).unwrap();
+        delivery.notification.incident.drill = drill;
+        (delivery.created_at, delivery.next_attempt_at) = (clock.now(), clock.now());
+        delivery
+    };
+    // As many as begin a storm with the drills, and not without them.
+    let real = (1..=5).map(|n| of(&format!("I{n}"), false));
+    let all: Vec<_> = (1..=3).map(|n| of(&format!("D{n}"), true)).chain(real).collect();
+    unrecorded.hold(&all);
+    let stop = CancellationToken::new();
+    let (_plan, plan) = watch::channel(Arc::new(plan));
+    let deliverer = Deliverer {
+        clock: clock.clone(),
+        store: Arc::new(Outbox::default()),
+        plan,
+        fanout: Fanout::default(),
+        wake: Arc::default(),
+        unrecorded,
+        stop: stop.clone(),
+        vitals: Arc::new(Vitals::new(clock.clone())),
+    };
+    let mut task = JoinSet::new();
+    task.spawn(deliverer.run());
+    clock.sleep_until(clock.monotonic() + Duration::from_secs(60)).await;
+    stop.cancel();
+    task.join_next().await.unwrap().unwrap();
+    let mut told = channel.0.lock().unwrap().clone();
+    told.sort_unstable();
+    assert_eq!(told, [[(1, false); 5].as_slice(), &[(1, true); 3]].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_committed_last_is_told_before_the_end() {
+    let clock = TestClock::starting("2026-11-24T10:00:00Z");
+    let (outbox, stop) = (Arc::new(Outbox::default()), CancellationToken::new());
+    let mut plan = plan_of(Vec::new());
+    plan.channels = [(ChannelName::parse("ops").unwrap(), Arc::new(Channel::Takes) as Arc<dyn Notifier>)].into();
+    let (_plan, plan) = watch::channel(Arc::new(plan));
+    let wake = Arc::<Notify>::default();
+    let deliverer = Deliverer {
+        clock: clock.clone(),
+        store: Arc::clone(&outbox) as _,
+        plan,
+        fanout: Fanout::default(),
+        wake: Arc::clone(&wake),
+        unrecorded: Arc::default(),
+        stop: stop.clone(),
+        vitals: Arc::new(Vitals::new(clock.clone())),
+    };
+    let mut task = JoinSet::new();
+    task.spawn(deliverer.run());
+    clock.sleep_until(clock.monotonic() + Duration::from_secs(1)).await;
+    outbox.pending.lock().unwrap().push(to("ops", "last"));
+    wake.notify_one();
+    stop.cancel();
+    task.join_next().await.unwrap().unwrap();
+    assert_eq!(*outbox.settled.lock().unwrap(), [("last".to_owned(), "delivered")]);
 }

@@ -150,11 +150,11 @@ impl Stage {
     }
 
     /// Where the drill of `ops` breaks and what is said there.
-    async fn breaks(&self) -> (Event, Step, String) {
+    async fn breaks(&self) -> (Event, Part, String) {
         let report = self.drills.drill(ops()).await.unwrap();
         let hop = report.broken().expect("it breaks").clone();
         assert_eq!(report.hops.last(), Some(&hop), "nothing is done after it");
-        (hop.event, hop.step, hop.said)
+        (hop.event, hop.part, hop.said)
     }
 
     fn told(&self) -> Vec<Notification> {
@@ -183,9 +183,9 @@ impl Stage {
 async fn a_drill_goes_the_whole_way_and_is_over() {
     let stage = Stage::set(Seen::There, true, None);
     let report = stage.drills.drill(ops()).await.unwrap();
-    let all = [Step::Ran, Step::Judged, Step::Committed, Step::Delivered, Step::ReadBack];
-    let way = [Event::Opened, Event::Resolved].into_iter().flat_map(|event| all.map(|step| (event, step)));
-    assert!(report.hops.iter().map(|hop| (hop.event, hop.step)).eq(way), "{report:#?}");
+    let all = [Part::Ran, Part::Judged, Part::Committed, Part::Delivered, Part::ReadBack];
+    let way = [Event::Opened, Event::Resolved].into_iter().flat_map(|event| all.map(|part| (event, part)));
+    assert!(report.hops.iter().map(|hop| (hop.event, hop.part)).eq(way), "{report:#?}");
     assert!(report.hops.iter().all(|hop| hop.outcome == Outcome::Well), "{report:#?}");
     let told = stage.told();
     assert_eq!(
@@ -217,17 +217,17 @@ async fn a_drill_goes_the_whole_way_and_is_over() {
 async fn each_hop_that_is_broken_names_itself() {
     let unjudged = Stage::set(Seen::There, false, None);
     let gone = "the dispatcher has ended".to_owned();
-    assert_eq!(unjudged.breaks().await, (Event::Opened, Step::Judged, gone));
+    assert_eq!(unjudged.breaks().await, (Event::Opened, Part::Judged, gone));
 
     let unrecorded = Stage::set(Seen::There, true, None);
     unrecorded.store.full.store(true, SeqCst);
     let full = "the store failed: database or disk is full".to_owned();
-    assert_eq!(unrecorded.breaks().await, (Event::Opened, Step::Committed, full));
+    assert_eq!(unrecorded.breaks().await, (Event::Opened, Part::Committed, full));
 
     let unanswered = Stage::set(Seen::There, true, None);
     unanswered.store.hangs.store(true, SeqCst);
     let silent = "the store failed: no answer within 5 s".to_owned();
-    assert_eq!(unanswered.breaks().await, (Event::Opened, Step::Committed, silent));
+    assert_eq!(unanswered.breaks().await, (Event::Opened, Part::Committed, silent));
 
     for (fate, said) in [
         (Fate::Rests(at("2030-01-01T00:00:00Z")), "Rests(2030-01-01T00:00:00Z)"),
@@ -236,7 +236,7 @@ async fn each_hop_that_is_broken_names_itself() {
     ] {
         let undelivered = Stage::set(Seen::There, true, None);
         *undelivered.outbox.fate.lock().unwrap() = fate;
-        assert_eq!(undelivered.breaks().await, (Event::Opened, Step::Delivered, said.to_owned()));
+        assert_eq!(undelivered.breaks().await, (Event::Opened, Part::Delivered, said.to_owned()));
         // What was begun is ended, and says why.
         let [incident] = &undelivered.incidents()[..] else { panic!() };
         assert_eq!(incident.resolved_because.as_deref(), Some("the drill broke at opened: delivered"));
@@ -249,10 +249,10 @@ async fn each_hop_that_is_broken_names_itself() {
         (Seen::Panics, "a bug of Roundsman ended it"),
     ] {
         let stage = Stage::set(seen, true, None);
-        assert_eq!(stage.breaks().await, (Event::Opened, Step::ReadBack, said.to_owned()));
+        assert_eq!(stage.breaks().await, (Event::Opened, Part::ReadBack, said.to_owned()));
         assert_eq!(stage.told().last().map(|told| told.event), Some(Event::Resolved));
         // The next one begins anew.
-        assert_eq!(stage.breaks().await.1, Step::ReadBack);
+        assert_eq!(stage.breaks().await.1, Part::ReadBack);
     }
 }
 
@@ -284,7 +284,7 @@ async fn a_run_that_cannot_be_made_names_itself() {
     task.spawn(driller.run());
     let report = drills.drill(ops()).await.unwrap();
     let broken = report.broken().unwrap();
-    assert_eq!((broken.step, report.hops.len(), &report.incident), (Step::Ran, 1, &None));
+    assert_eq!((broken.part, report.hops.len(), &report.incident), (Part::Ran, 1, &None));
     assert!(broken.said.starts_with("the run ended without a result"), "{}", broken.said);
 }
 
@@ -294,7 +294,7 @@ async fn what_cannot_be_read_back_is_not_said_to_be_well() {
     let report = stage.drills.drill(ops()).await.unwrap();
     assert_eq!(report.broken(), None);
     let unknown = report.hops.iter().filter(|hop| hop.outcome == Outcome::Unknown);
-    assert!(unknown.map(|hop| hop.step).eq([Step::ReadBack; 2]));
+    assert!(unknown.map(|hop| hop.part).eq([Part::ReadBack; 2]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -333,4 +333,41 @@ async fn a_channel_is_drilled_when_it_is_time_and_not_made_up_for() {
     stage.clock.sleep(Duration::from_secs(7 * 86_400));
     wait(60).await;
     assert_eq!(stage.told().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_due_while_somebody_asks_waits_for_its_turn_and_a_stop_is_heard() {
+    let cadence = Cadence::cron("0 10 * * 1", chrono_tz::Tz::UTC, at("2026-11-23T09:00:00Z")).unwrap();
+    let mut stage = Stage::set(Seen::There, true, Some(DrillPlan { cadence, channels: vec![ops()] }));
+    let turn = Arc::clone(&stage.drills.turn).try_acquire_owned().unwrap();
+    let wait = async |seconds| stage.clock.sleep_until(stage.clock.monotonic() + Duration::from_secs(seconds)).await;
+    wait(70).await;
+    assert_eq!(stage.told().len(), 0, "somebody has the turn");
+    // Only now is it asked for, as by a thread that was held up.
+    let (answer, answered) = oneshot::channel();
+    let asked = Asked { channel: ops(), answer, _turn: turn };
+    stage.drills.asked.send(asked).await.unwrap();
+    assert_eq!(answered.await.unwrap().broken(), None);
+    wait(10).await;
+    assert_eq!(stage.told().len(), 4, "what was asked for, and what was due");
+
+    stage.clock.sleep(Duration::from_secs(7 * 86_400));
+    let _turn = Arc::clone(&stage.drills.turn).try_acquire_owned().unwrap();
+    wait(10).await;
+    stage.stop.cancel();
+    stage.tasks.join_next().await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_that_is_set_back_neither_repeats_a_drill_nor_ends_them() {
+    let cadence = Cadence::cron("0 * * * *", chrono_tz::Tz::UTC, at("2026-11-23T09:00:00Z")).unwrap();
+    let stage = Stage::set(Seen::There, true, Some(DrillPlan { cadence, channels: vec![ops()] }));
+    let wait = async |seconds| stage.clock.sleep_until(stage.clock.monotonic() + Duration::from_secs(seconds)).await;
+    wait(70).await;
+    assert_eq!(stage.told().len(), 2, "at ten");
+    stage.clock.step(-5 * 3_600);
+    wait(60).await;
+    assert_eq!(stage.told().len(), 2);
+    wait(3_600).await;
+    assert_eq!(stage.told().len(), 4, "at six");
 }

@@ -114,7 +114,8 @@ where
     Trouble { kind: kind(code, status), message: line(&message), retry_after }
 }
 
-fn kind(code: Option<&str>, status: Option<u16>) -> TroubleKind {
+/// What to do about an error of AWS's by its code and its status, as far as they are known.
+pub fn kind(code: Option<&str>, status: Option<u16>) -> TroubleKind {
     match (code, status) {
         (Some(code), _) if THROTTLING.contains(&code) => TroubleKind::Throttled,
         (_, Some(429)) => TroubleKind::Throttled,

@@ -60,17 +60,16 @@ impl From<LookUpSettings> for LookUp {
 impl LookUp {
     /// Looks until there is an incident of that key, and where it is to be over, until it is.
     pub async fn find(&self, post: &Post, incident: &IncidentId, event: Event) -> Result<String, NotifyError> {
-        loop {
-            let mut url = post.url(&self.url).await?;
-            url.query_pairs_mut().append_pair("incident_key", &incident.0);
-            let token = post.fill(&self.token).await?;
-            let request = post.get(url).header("accept", "application/vnd.pagerduty+json;version=2");
-            let request = request.header("authorization", sensitive("authorization", &format!("Token token={token}"))?);
-            if let Some(seen) = seen(post.send(request).await?, incident, event)? {
-                return Ok(seen);
-            }
-            post.rest(REST).await;
-        }
+        post.until_seen(REST, || self.look(post, incident, event)).await
+    }
+
+    async fn look(&self, post: &Post, incident: &IncidentId, event: Event) -> Result<Option<String>, NotifyError> {
+        let mut url = post.url(&self.url).await?;
+        url.query_pairs_mut().append_pair("incident_key", &incident.0);
+        let token = post.fill(&self.token).await?;
+        let request = post.get(url).header("accept", "application/vnd.pagerduty+json;version=2");
+        let request = request.header("authorization", sensitive("authorization", &format!("Token token={token}"))?);
+        seen(post.send(request).await?, incident, event)
     }
 }
 
@@ -81,8 +80,10 @@ fn seen(answer: Answer, incident: &IncidentId, event: Event) -> Result<Option<St
     let Some(incidents) = said.as_ref().and_then(|said| said["incidents"].as_array()) else {
         return Err(answer.strange("PagerDuty"));
     };
+    // An incident whose alerts have the key has none itself, and is found by it all the same; what has another was not asked for.
     let is_it = |found: &&Value| {
-        found["incident_key"] == *incident.0 && (event != Event::Resolved || found["status"] == "resolved")
+        let key = &found["incident_key"];
+        (key.is_null() || *key == *incident.0) && (event != Event::Resolved || found["status"] == "resolved")
     };
     let place = |found: &Value| {
         let url = found["html_url"].as_str().or_else(|| found["id"].as_str()).unwrap_or_default();
@@ -101,19 +102,22 @@ mod tests {
     #[test]
     fn an_incident_is_found_by_its_key_and_its_end_by_its_status() {
         let id = IncidentId(Arc::from("I1"));
-        let found = |key: &str, status: &str, event| {
-            let incidents = json!({ "incidents": [
-                { "id": "Q0", "incident_key": "I0", "status": "resolved" },
-                { "id": "Q1", "incident_key": key, "status": status, "html_url": "https://shop.pagerduty.com/incidents/Q1\n" },
-            ] });
+        let of = |mut found: Value, event| {
+            found["html_url"] = "https://shop.pagerduty.com/incidents/Q1\n".into();
+            let other = json!({ "id": "Q0", "incident_key": "I0", "status": "resolved" });
+            let incidents = json!({ "incidents": [other, found] });
             let answer = Answer { status: StatusCode::OK, retry_after: None, text: incidents.to_string() };
             seen(answer, &id, event).unwrap()
         };
+        let found = |key: &str, status: &str, event| of(json!({ "incident_key": key, "status": status }), event);
         let place = Some("in the incident https://shop.pagerduty.com/incidents/Q1␊".to_owned());
         assert_eq!(found("I1", "triggered", Event::Opened), place);
         assert_eq!(found("I1", "resolved", Event::Resolved), place);
         assert_eq!(found("I1", "acknowledged", Event::Resolved), None, "it is not over yet");
         assert_eq!(found("I2", "triggered", Event::Opened), None);
+        assert_eq!(of(json!({ "incident_key": null, "status": "triggered" }), Event::Opened), place);
+        assert_eq!(of(json!({ "status": "resolved" }), Event::Resolved), place);
+        assert_eq!(of(json!({ "status": "triggered" }), Event::Resolved), None);
         let answer = |status, text: &str| Answer { status, retry_after: None, text: text.to_owned() };
         let denied = seen(answer(StatusCode::UNAUTHORIZED, ""), &id, Event::Opened);
         assert_eq!(denied, Err(NotifyError::Unauthorized("401 Unauthorized".to_owned())));

@@ -1,6 +1,8 @@
 //! The queue behind a topic, in which a drill sees that its messages arrive. It is asked by plain signed calls of JSON 1.0:
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-making-api-requests-json.html>.
 
+use std::time::Duration;
+
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method};
 use schemars::JsonSchema;
@@ -10,7 +12,8 @@ use url::Url;
 
 use crate::domain::incident::{Event, IncidentId};
 use crate::domain::text::harmless;
-use crate::net::aws::{Aws, is_region};
+use crate::net::aws::trouble::kind;
+use crate::net::aws::{Aws, TroubleKind, is_region};
 use crate::notifiers::post::{Answer, Post};
 use crate::ports::NotifyError;
 
@@ -26,6 +29,10 @@ const WAIT_SECONDS: u32 = 2;
 /// How long others do not see a message that we have seen, in seconds: what is not ours is back after that, and until then we
 /// see what stands behind it.
 const HIDDEN_SECONDS: u32 = 5;
+
+/// How long it is from one look to the next: what does not wait for a message, or has many that are not ours, is not asked
+/// without a pause.
+const REST: Duration = Duration::from_millis(100);
 
 /// How much of an answer is read, in bytes: one message, of which SNS sends 256 KiB at most, as JSON within JSON.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -89,6 +96,10 @@ impl Echo {
 
     /// Looks until the message of an event is there, and takes it away. Others stay where they are.
     pub async fn find(&self, aws: &Aws, incident: &IncidentId, event: Event) -> Result<String, NotifyError> {
+        self.post.until_seen(REST, || self.look(aws, incident, event)).await
+    }
+
+    async fn look(&self, aws: &Aws, incident: &IncidentId, event: Event) -> Result<Option<String>, NotifyError> {
         let ask = json!({
             "QueueUrl": self.queue.url.as_str(),
             "MaxNumberOfMessages": 1,
@@ -96,17 +107,15 @@ impl Echo {
             "VisibilityTimeout": HIDDEN_SECONDS,
             "WaitTimeSeconds": WAIT_SECONDS,
         });
-        loop {
-            let answer = self.call(aws, "ReceiveMessage", &ask).await?;
-            let messages = answer["Messages"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let Some(message) = messages.iter().find(|message| is_about(message, incident, event)) else { continue };
-            let done = json!({ "QueueUrl": self.queue.url.as_str(), "ReceiptHandle": message["ReceiptHandle"] });
-            let seen = format!("in the queue {}", self.queue.url);
-            return Ok(match self.call(aws, "DeleteMessage", &done).await {
-                Ok(_) => seen,
-                Err(error) => format!("{seen}, where it stays: {error}"),
-            });
-        }
+        let answer = self.call(aws, "ReceiveMessage", &ask).await?;
+        let messages = answer["Messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let Some(message) = messages.iter().find(|message| is_about(message, incident, event)) else { return Ok(None) };
+        let done = json!({ "QueueUrl": self.queue.url.as_str(), "ReceiptHandle": message["ReceiptHandle"] });
+        let seen = format!("in the queue {}", self.queue.url);
+        Ok(Some(match self.call(aws, "DeleteMessage", &done).await {
+            Ok(_) => seen,
+            Err(error) => format!("{seen}, where it stays: {error}"),
+        }))
     }
 
     async fn call(&self, aws: &Aws, action: &str, body: &Value) -> Result<Value, NotifyError> {
@@ -125,7 +134,8 @@ impl Echo {
         let signed = signer.sign(&Method::POST, &endpoint, &mut headers, body.as_bytes(), self.post.now());
         signed.map_err(|error| ours(&error))?;
         let request = self.post.to(endpoint).headers(headers).body(body);
-        read(&self.post.send_up_to(request, ANSWER_BYTES_MAX).await?)
+        let answer = self.post.send_up_to(request, ANSWER_BYTES_MAX).await?;
+        read(&Answer { text: aws.redact(&answer.text), ..answer })
     }
 }
 
@@ -141,7 +151,13 @@ fn read(answer: &Answer) -> Result<Value, NotifyError> {
         (Some(sort), message) => {
             let sort = sort.rsplit(['#', '.']).next().unwrap_or(sort);
             let message = format!("{sort}: {}", message.unwrap_or_default());
-            Err(NotifyError::Unauthorized(harmless(&message).into_owned()))
+            let message = harmless(&message).into_owned();
+            Err(match kind(Some(sort), Some(answer.status.as_u16())) {
+                TroubleKind::Transient | TroubleKind::Throttled => {
+                    NotifyError::Transient { message, retry_after: answer.retry_after }
+                }
+                TroubleKind::NotAllowed | TroubleKind::Refused => NotifyError::Unauthorized(message),
+            })
         }
         _ => Err(answer.refusal()),
     }
@@ -160,8 +176,72 @@ fn is_about(message: &Value, incident: &IncidentId, event: Event) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing::NoSecrets;
+    use crate::net::aws::Access;
+    use crate::ports::Building;
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
     use reqwest::StatusCode;
     use std::sync::Arc;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// What comes of a search that is answered so, one after another.
+    async fn find<const N: usize>(answers: [(u16, &'static str); N]) -> Result<String, NotifyError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serve = async move {
+            for (status, text) in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = stream.read(&mut vec![0; 16 * 1024]).await.unwrap();
+                let length = text.len();
+                let head =
+                    format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}");
+                stream.write_all(head.as_bytes()).await.unwrap();
+            }
+            std::future::pending().await
+        };
+        let post = Post::new(&Building {
+            secrets: Arc::new(NoSecrets),
+            http: crate::net::client::shared().unwrap(),
+            clock: Arc::new(crate::clock::SystemClock::start()),
+            cleanup: false,
+            site: String::new(),
+            location: Arc::from("here"),
+            directory: Arc::from(std::env::temp_dir()),
+            pings: Arc::new(crate::engine::pulses::Pulses::default()),
+        });
+        let queue = Queue::try_from(format!("http://127.0.0.1:{port}/123456789012/ops")).unwrap();
+        let credentials =
+            Credentials::new("AKIDTEST", "hunter2hunter2", Some("the-session-token".to_owned()), None, "test");
+        let aws = Aws::new(Access {
+            region: Some("us-east-1".to_owned()),
+            credentials: Some(SharedCredentialsProvider::new(credentials)),
+            ..Access::default()
+        });
+        let (echo, id) = (Echo::new(queue, post), IncidentId(Arc::from("I1")));
+        tokio::select! {
+            found = echo.find(&aws, &id, Event::Opened) => found,
+            never = serve => never,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_passes_is_looked_past_and_what_is_not_ours_too() {
+        let ours = r#"{"Messages":[{"ReceiptHandle":"r","MessageAttributes":{"incident":{"StringValue":"I1"},"state":{"StringValue":"opened"}}}]}"#;
+        let throttled = r#"{"__type":"com.amazonaws.sqs#RequestThrottled","message":"slower"}"#;
+        let found =
+            find([(400, throttled), (503, ""), (200, r#"{"Messages":[{}]}"#), (200, "{}"), (200, ours), (200, "")]);
+        let found = found.await.unwrap();
+        assert!(found.starts_with("in the queue http://127.0.0.1:") && found.ends_with("/123456789012/ops"), "{found}");
+    }
+
+    #[tokio::test]
+    async fn what_sqs_repeats_of_our_credentials_is_not_said() {
+        let repeats = r#"{"__type":"SignatureDoesNotMatch","message":"x-amz-security-token:the-session-token"}"#;
+        let error = find([(403, repeats)]).await.unwrap_err();
+        assert_eq!(error, NotifyError::Unauthorized("SignatureDoesNotMatch: x-amz-security-token:•••".to_owned()));
+    }
 
     #[test]
     fn the_url_of_a_queue_is_checked_at_load() {
@@ -211,6 +291,9 @@ mod tests {
         let gone = r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no such\nqueue"}"#;
         let error = read(&answer(StatusCode::BAD_REQUEST, gone)).unwrap_err();
         assert_eq!(error, NotifyError::Unauthorized("QueueDoesNotExist: no such␊queue".to_owned()));
+        let theirs = r#"{"__type":"com.amazonaws.sqs#InternalError"}"#;
+        let theirs = read(&answer(StatusCode::INTERNAL_SERVER_ERROR, theirs)).unwrap_err();
+        assert!(matches!(theirs, NotifyError::Transient { .. }), "{theirs:?}");
         let proxy = read(&answer(StatusCode::BAD_GATEWAY, "<html>")).unwrap_err();
         assert!(matches!(proxy, NotifyError::Transient { .. }), "{proxy:?}");
         assert!(matches!(read(&answer(StatusCode::OK, "<html>")), Err(NotifyError::Transient { .. })));

@@ -194,7 +194,8 @@ async fn pagerduty_incidents(
     let mut events =
         taken.iter().filter(|taken| taken.status == StatusCode::ACCEPTED && taken.text("dedup_key") == key);
     let status = |taken: &Taken| if taken.text("event_action") == "resolve" { "resolved" } else { "triggered" };
-    let incident = |last: &Taken| json!({ "id": "Q1", "incident_key": key, "status": status(last) });
+    // "Incidents with child alerts do not have an incident key."
+    let incident = |last: &Taken| json!({ "id": "Q1", "status": status(last) });
     let incidents: Vec<_> = events.next_back().map(incident).into_iter().collect();
     (StatusCode::OK, json!({ "incidents": incidents, "limit": 25, "offset": 0, "more": false }).to_string())
 }
