@@ -496,7 +496,7 @@ const BOUNDED_EXACTLY_MAX: u64 = 1_000;
 /// Nothing is known of what nobody saw.
 ///
 /// Source: Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial", Biometrika
-/// 26 (1934); beyond [`BOUNDED_EXACTLY_MAX`] bad runs the score interval of Wilson (1927).
+/// 26 (1934); beyond a thousand bad runs the score interval of Wilson (1927).
 pub fn upper_bound(count: Count) -> f64 {
     let (runs, bad) = (count.runs as f64, count.bad);
     if bad >= count.runs {
