@@ -80,9 +80,9 @@ fn is_without_answer(failure: &Failure) -> bool {
 }
 
 /// Whether what failed may be for want of a network.
-pub fn may_be_ours(verdict: &Verdict) -> bool {
+pub fn may_be_ours(failures: &[Failure]) -> bool {
     let may_be = |failure: &Failure| is_without_answer(failure) || failure.kind == FailureKind::LocalNetwork;
-    !verdict.failures().is_empty() && verdict.failures().iter().all(may_be)
+    !failures.is_empty() && failures.iter().all(may_be)
 }
 
 /// Whether a host is reached without a network.
@@ -320,7 +320,7 @@ mod tests {
             (Verdict::Inconclusive(Cause::Ours(Failure::new(Kind::LocalResources, "x"))), Sight::Unknown, false),
             (Verdict::Inconclusive(Cause::ShutDown), Sight::Unknown, false),
         ] {
-            assert_eq!((Sight::of(&verdict), may_be_ours(&verdict)), (sight, ours), "{verdict:?}");
+            assert_eq!((Sight::of(&verdict), may_be_ours(verdict.failures())), (sight, ours), "{verdict:?}");
         }
     }
 

@@ -361,8 +361,8 @@ impl Ledger {
         if key.aspect != Aspect::Burning {
             return judged(&self.rounds, key).is_some();
         }
-        let schedule = self.plan.schedules.get(&key.schedule).filter(|schedule| schedule.has(&key.probe));
-        let mut objectives = schedule.into_iter().flat_map(|schedule| self.plan.objectives(schedule, &key.probe));
+        let round = self.rounds.get(&key.schedule, &key.probe);
+        let mut objectives = round.into_iter().flat_map(|(schedule, _)| self.plan.objectives(schedule, &key.probe));
         objectives.any(|objective| objective.alert.is_some())
     }
 

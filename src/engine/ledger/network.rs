@@ -78,7 +78,7 @@ impl Ledger {
         } else if was_in_doubt && !self.network.network.is_in_doubt() {
             self.open.stir_quiet(|reason| matches!(reason, Reason::Network { .. }));
         }
-        if !self.network.network.is_cut_off() || !may_be_ours(&run.verdict) {
+        if !self.network.network.is_cut_off() || !may_be_ours(run.verdict.failures()) {
             return false;
         }
         if let Verdict::Failed(failures) = &run.verdict {
@@ -134,7 +134,7 @@ impl Ledger {
     fn is_withdrawn_if_cut_off(&self, incident: &Incident) -> bool {
         incident.told.is_empty()
             && self.network.hosts.contains_key(&incident.probe)
-            && may_be_ours(&Verdict::Failed(incident.latest_failures.clone()))
+            && may_be_ours(&incident.latest_failures)
     }
 
     fn forget_state(&mut self, key: AlertKey, now: Timestamp, commit: &mut Commit) {

@@ -47,8 +47,8 @@ impl Scheduler {
     /// Starts a run off the slots, or says why not.
     pub(super) fn start_extra(&mut self, extra: &ExtraRun) -> Result<(), Refusal> {
         let probe = self.plan.probes.get(&extra.probe).ok_or(Refusal::Gone)?;
-        let of_name = |name| self.plan.schedules.get(name).filter(|schedule| schedule.has(&extra.probe));
-        let schedule = extra.schedule.as_ref().map(|name| of_name(name).ok_or(Refusal::Gone)).transpose()?;
+        let of_name = |name| self.rounds.get(name, &extra.probe).map(|(schedule, _)| schedule).ok_or(Refusal::Gone);
+        let schedule = extra.schedule.as_ref().map(of_name).transpose()?;
         if self.in_flight.is_busy(&extra.probe) {
             return Err(Refusal::Busy);
         }
