@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::aws_call::AwsCall;
 use crate::domain::debt::Debt;
 use crate::domain::exchange::{Bundle, Exchange};
 use crate::domain::expression::Names;
@@ -69,6 +70,10 @@ pub trait Prober: Send + Sync {
     /// The token by which a job elsewhere pings, where the step does not look but waits to be told.
     fn token(&self) -> Option<&Token> {
         None
+    }
+    /// What one run of the step asks of AWS at most: what its policy must allow and its bill counts.
+    fn calls(&self) -> Vec<AwsCall> {
+        Vec::new()
     }
 }
 
@@ -294,6 +299,10 @@ pub trait Notifier: Send + Sync {
     /// Reads what the receiver says of its own accord and has signed. Most are told and say nothing.
     fn hear<'a>(&'a self, _signature: &'a str, _body: &'a [u8]) -> BoxFuture<'a, Heard> {
         Box::pin(std::future::ready(Heard::Deaf))
+    }
+    /// What one message asks of AWS.
+    fn calls(&self) -> Vec<AwsCall> {
+        Vec::new()
     }
     /// What the receiver makes of messages, by which they are grouped.
     fn keeping(&self) -> Keeping {
@@ -1084,6 +1093,10 @@ pub trait Secrets: Send + Sync {
     fn resolve<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>>;
     /// The text without any secret that was ever resolved, in its encoded forms too.
     fn redact(&self, text: &str) -> String;
+    /// What it asks of AWS to read that secret once.
+    fn calls(&self, _name: &SecretName) -> Vec<AwsCall> {
+        Vec::new()
+    }
 }
 
 /// A secret was not to be had. The text names the place, never the value.
@@ -1195,6 +1208,10 @@ pub trait PublisherFactory: Send + Sync {
     /// Looks whether it will be able to publish (credentials), within five seconds; the reason is logged, and probing
     /// goes on.
     fn check(&self) -> BoxFuture<'_, Result<(), PublishError>>;
+    /// What one request of metrics asks of AWS.
+    fn calls(&self) -> Vec<AwsCall> {
+        Vec::new()
+    }
 }
 
 /// Builds what pings a URL; mistakes go to the problems.
