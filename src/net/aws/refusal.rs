@@ -175,7 +175,7 @@ impl Refusal {
             }
             About::Denied => (FailureKind::AwsDenied, format!("we may not ask for `{told}`")),
             About::Region => {
-                let elsewhere = self.bucket_region.as_ref().map(|region| format!(": it is in {region}"));
+                let elsewhere = self.bucket_region.as_ref().map(|region| format!(", and the bucket is in {region}"));
                 (
                     FailureKind::AwsRegion,
                     format!(
@@ -379,7 +379,7 @@ mod tests {
         let failure = refusal.failure(&Call::action(&services::S3, "HeadBucket", Value::Null), "us-east-1", 1);
         assert_eq!(
             failure.to_string(),
-            "aws.region: `s3:HeadBucket` was asked in us-east-1: it is in eu-west-1: PermanentRedirect"
+            "aws.region: `s3:HeadBucket` was asked in us-east-1, and the bucket is in eu-west-1: PermanentRedirect"
         );
     }
 }
