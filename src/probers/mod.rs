@@ -4,6 +4,7 @@
 //! any I/O, every mistake at its place, and lives as long as its plan. What the steps of one run share (connections,
 //! cookies) is in the run's [`crate::ports::Session`].
 
+mod backup;
 mod command;
 mod connection;
 mod dns;
@@ -12,6 +13,7 @@ mod grpc;
 mod heartbeat;
 mod http;
 mod icmp;
+mod length;
 mod names;
 mod number;
 mod page;
@@ -37,6 +39,7 @@ use crate::ports::Kind;
 
 /// Every kind of probe.
 pub static KINDS: &[Kind] = &[
+    backup::KIND,
     command::KIND,
     dns::KIND,
     #[cfg(feature = "grpc")]

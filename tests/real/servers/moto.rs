@@ -27,8 +27,17 @@ pub struct Moto {
 impl Moto {
     /// Starts one on a free port.
     pub fn start() -> Self {
+        Self::start_as("server.py")
+    }
+
+    /// The same with what moto lacks of backups.
+    pub fn with_estate() -> Self {
+        Self::start_as("estate.py")
+    }
+
+    fn start_as(script: &str) -> Self {
         let mut child = Command::new(interpreter())
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/moto/server.py"))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/moto").join(script))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -50,6 +59,12 @@ impl Moto {
     pub async fn faults(&self, faults: Value) {
         let answer = self.http.post(format!("{}/_faults", self.url)).json(&faults).send().await;
         answer.expect("moto answers").error_for_status().expect("faults are taken");
+    }
+
+    /// What there is of backups from now on; `tests/moto/estate.py` says how it is told.
+    pub async fn estate(&self, known: &Value) {
+        let answer = self.http.post(format!("{}/_estate", self.url)).json(known).send().await;
+        answer.expect("moto answers").error_for_status().expect("it is known");
     }
 
     /// The requests of an operation so far, oldest first.
