@@ -4,6 +4,7 @@
 //! any I/O, every mistake at its place, and lives as long as its plan. What the steps of one run share (connections,
 //! cookies) is in the run's [`crate::ports::Session`].
 
+mod aws;
 mod backup;
 mod command;
 mod connection;
@@ -39,6 +40,7 @@ use crate::ports::Kind;
 
 /// Every kind of probe.
 pub static KINDS: &[Kind] = &[
+    aws::KIND,
     backup::KIND,
     command::KIND,
     dns::KIND,

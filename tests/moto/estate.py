@@ -37,8 +37,10 @@ def conform(service, operation, answer):
     """The answer, which must be one that the service's model has: nothing unknown, nothing of another type."""
     shape = SESSION.get_service_model(service).operation_model(operation).output_shape
     report = botocore.validate.ParamValidator().validate(answer, shape)
-    if report.has_errors():
-        raise AssertionError(f"{operation}: {report.generate_report()}")
+    # The least values of a model are for what is asked: a table that was never scaled down answers with 0.
+    wrong = [(kind, name, info) for kind, name, info in report._errors if kind != "invalid range"]
+    if wrong:
+        raise AssertionError(f"{operation}: {wrong}")
     return answer
 
 

@@ -63,15 +63,17 @@ pub fn place(caller: &Caller) -> String {
     caller.region().map(|region| format!(" in {region}")).unwrap_or_default()
 }
 
-/// One call of an action of a service on something of its own, where `below` ends its ARN; `*` for what is not known.
-pub fn asked(caller: &Caller, action: &str, below: &str) -> AwsCall {
+/// One call of an action of DynamoDB on something of its own, where `below` ends its ARN.
+pub fn asked_of_dynamodb(caller: &Caller, action: &str, below: &str) -> AwsCall {
     let region = caller.region();
-    let partition = region.map_or("aws", partition);
-    let service = action.split(':').next().unwrap_or_default();
-    // What is in S3 is in no region and no account by its name.
-    let whose = if service == "s3" { "::".to_owned() } else { format!("{}:*:", region.unwrap_or("*")) };
-    let resource = if below == "*" { "*".to_owned() } else { format!("arn:{partition}:{service}:{whose}{below}") };
-    AwsCall::once(action, resource).of_region(region.map(str::to_owned))
+    let (partition, place) = (region.map_or("aws", partition), region.unwrap_or("*"));
+    let resource = format!("arn:{partition}:dynamodb:{place}:*:{below}");
+    AwsCall::once(format!("dynamodb:{action}"), resource).of_region(region.map(str::to_owned))
+}
+
+/// One call of a list of backups: DynamoDB knows no resource for it.
+pub fn asked_for_backups(caller: &Caller) -> AwsCall {
+    AwsCall::once("dynamodb:ListBackups", "*").of_region(caller.region().map(str::to_owned))
 }
 
 /// An instant as answers have it: seconds since 1970 in JSON, text in XML and headers.

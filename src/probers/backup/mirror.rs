@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::estate::{Paged, asked, instant, list, observation, or_missing, place};
+use super::estate::{Paged, instant, list, observation, or_missing, place};
 use super::history::{Backup, History};
 use super::prober::Window;
 use crate::domain::aws_call::AwsCall;
@@ -12,6 +12,7 @@ use crate::domain::fact_map::FactMap;
 use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::time::Timestamp;
 use crate::net::aws::call::Call;
+use crate::net::aws::permission::permissions;
 use crate::net::aws::services::S3;
 use crate::probers::aws::{Caller, Talk};
 use crate::settings::{Problems, Spanned};
@@ -94,10 +95,10 @@ struct Sum {
 impl Mirror {
     /// What a run asks, as far as is known before.
     pub fn calls(&self) -> Vec<AwsCall> {
-        let Draft { bucket, sentinel, replication, .. } = &self.draft;
-        let head = sentinel.as_deref().or(replication.then_some("*"));
-        let head = head.map(|key| asked(&self.caller, "s3:GetObject", &format!("{bucket}/{key}")));
-        std::iter::once(asked(&self.caller, "s3:ListBucket", bucket)).chain(head).collect()
+        let Draft { sentinel, replication, .. } = &self.draft;
+        let head = sentinel.as_deref().or(replication.then_some("*")).map(|key| self.head(key));
+        let calls = std::iter::once(self.paged().call).chain(head);
+        calls.flat_map(|call| permissions(&call, self.caller.region())).collect()
     }
 
     /// The list of its objects.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::estate::{Paged, asked, instant, list, observation, place};
+use super::estate::{Paged, asked_for_backups, instant, list, observation, place};
 use super::history::{Backup, History};
 use super::prober::Window;
 use crate::domain::aws_call::AwsCall;
@@ -20,9 +20,9 @@ pub struct OnDemand {
 }
 
 impl OnDemand {
-    /// What a run asks. The service knows no resource for it.
+    /// What a run asks.
     pub fn calls(&self) -> Vec<AwsCall> {
-        vec![asked(&self.caller, "dynamodb:ListBackups", "*")]
+        vec![asked_for_backups(&self.caller)]
     }
 
     /// Looks. A table that is not there any more may have backups all the same, so none of it is asked.

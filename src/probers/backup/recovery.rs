@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::estate::{asked, instant, observation, or_missing, place};
+use super::estate::{instant, observation, or_missing, place};
 use super::prober::Window;
 use crate::domain::aws_call::AwsCall;
 use crate::domain::fact_map::FactMap;
 use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::time::between;
 use crate::net::aws::call::Call;
+use crate::net::aws::permission::permissions;
 use crate::net::aws::services::DYNAMODB;
 use crate::probers::aws::{Caller, Talk};
 
@@ -28,7 +29,7 @@ impl Recovery {
 
     /// What a run asks.
     pub fn calls(&self) -> Vec<AwsCall> {
-        vec![asked(&self.caller, "dynamodb:DescribeContinuousBackups", &format!("table/{}", self.table))]
+        permissions(&self.call(), self.caller.region())
     }
 
     /// Looks.

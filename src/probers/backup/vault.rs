@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::estate::{Paged, asked, instant, list, observation, or_missing, place};
+use super::estate::{Paged, instant, list, observation, or_missing, place};
 use super::history::{Backup, History};
 use super::prober::Window;
 use crate::domain::aws_call::AwsCall;
 use crate::domain::outcome::{Failure, Observation};
 use crate::domain::time::rfc3339;
 use crate::net::aws::call::Call;
+use crate::net::aws::permission::permissions;
 use crate::net::aws::services::BACKUP;
 use crate::probers::aws::{Caller, Talk};
 
@@ -40,7 +41,7 @@ impl Vault {
 
     /// What a run asks.
     pub fn calls(&self) -> Vec<AwsCall> {
-        vec![asked(&self.caller, "backup:ListRecoveryPointsByBackupVault", &format!("backup-vault:{}", self.name))]
+        permissions(&self.paged(None).call, self.caller.region())
     }
 
     /// Looks.

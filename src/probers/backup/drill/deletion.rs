@@ -61,6 +61,6 @@ impl Prober for Deletion {
 }
 
 /// The call that deletes a table.
-fn delete(table: &str) -> Call {
+pub fn delete(table: &str) -> Call {
     Call::action(&DYNAMODB, "DeleteTable", json!({ "TableName": table }))
 }

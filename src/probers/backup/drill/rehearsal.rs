@@ -6,11 +6,11 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::super::estate::{asked, or_missing, place};
+use super::super::estate::{asked_for_backups, asked_of_dynamodb, or_missing, place};
 use super::super::history::History;
 use super::super::on_demand::{backups_of, read};
 use super::super::prober::Window;
-use super::deletion::Deletion;
+use super::deletion::{Deletion, delete};
 use super::item::{Difference, Item};
 use super::settings::From;
 use super::table::{DrillTable, PREFIX};
@@ -20,6 +20,7 @@ use crate::domain::fact_map::FactMap;
 use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::time::words;
 use crate::net::aws::call::Call;
+use crate::net::aws::permission::permissions;
 use crate::net::aws::services::DYNAMODB;
 use crate::net::stopwatch::Stopwatch;
 use crate::ports::{Prober, Recorder, StepContext};
@@ -262,28 +263,25 @@ impl Drill {
 
     /// What a drill asks, and what its restore does in our name.
     fn calls(&self) -> Vec<AwsCall> {
-        let any = format!("table/{PREFIX}*");
-        let table = format!("table/{}", self.table);
-        let asked = |action: &str, below: &str| asked(&self.caller, &format!("dynamodb:{action}"), below);
-        let mut calls = vec![
-            asked("DescribeTable", &any).times(LOOKS_USUAL),
-            asked("GetItem", &any),
-            asked("DeleteTable", &any),
-        ];
-        if self.fields.is_none() {
-            calls.push(asked("GetItem", &table));
-        }
+        let region = self.caller.region();
+        let any = format!("{PREFIX}*");
+        let of = |below: &str| format!("table/{below}");
+        let asked = |action: &str, below: &str| asked_of_dynamodb(&self.caller, action, below);
+        let mut own = vec![self.get_item(&any), delete(&any)];
+        own.extend(self.fields.is_none().then(|| self.get_item(&self.table)));
+        let mut calls: Vec<_> = own.iter().flat_map(|call| permissions(call, region)).collect();
+        calls.extend(permissions(&describe(&any), region).into_iter().map(|call| call.times(LOOKS_USUAL)));
         match self.from {
-            From::PointInTime => calls.push(asked("RestoreTableToPointInTime", &table)),
+            From::PointInTime => calls.push(asked("RestoreTableToPointInTime", &of(&self.table))),
             From::LatestBackup => {
-                calls.push(asked("ListBackups", "*"));
-                calls.push(asked("RestoreTableFromBackup", &format!("{table}/backup/*")));
+                calls.push(asked_for_backups(&self.caller));
+                calls.push(asked("RestoreTableFromBackup", &of(&format!("{}/backup/*", self.table))));
             }
         }
         // DynamoDB writes what it restores with our permissions (Developer Guide, "Using IAM with DynamoDB backup and
         // restore"); nobody pays for these as calls.
         let within = ["BatchWriteItem", "DeleteItem", "PutItem", "Query", "Scan", "UpdateItem"];
-        calls.extend(within.map(|action| asked(action, &any).times(0)));
+        calls.extend(within.map(|action| asked(action, &of(&any)).times(0)));
         calls
     }
 }
