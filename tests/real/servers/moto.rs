@@ -76,11 +76,24 @@ impl Moto {
 
     /// A call of a service that speaks AWS JSON.
     pub async fn json(&self, service: &str, target: &str, body: Value) -> Value {
-        let request = self.http.post(&self.url).header("x-amz-target", target).header("authorization", scope(service));
+        self.json_in(REGION, service, target, body).await
+    }
+
+    /// The same in a region.
+    pub async fn json_in(&self, region: &str, service: &str, target: &str, body: Value) -> Value {
+        let scope = scope_in(region, service);
+        let request = self.http.post(&self.url).header("x-amz-target", target).header("authorization", scope);
         let answer = request.header("content-type", "application/x-amz-json-1.0").body(body.to_string()).send().await;
         let answer = answer.expect("moto answers").error_for_status().expect("the call is taken");
         let text = answer.text().await.expect("a body");
         if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("the answer is JSON") }
+    }
+
+    /// Makes a bucket, or an object in one.
+    pub async fn put(&self, path: &str, body: &'static str) {
+        let request = self.http.put(format!("{}/{path}", self.url)).header("authorization", scope("s3"));
+        let answer = request.body(body).send().await.expect("moto answers");
+        answer.error_for_status().expect("it is taken");
     }
 
     /// A call of a service that speaks the query protocol.
@@ -145,8 +158,12 @@ pub fn access(url: &str) -> Access {
     }
 }
 
-/// moto reads the service from the scope of the signature, and checks nothing of it.
+/// moto reads the service and the region from the scope of the signature, and checks nothing of it.
 fn scope(service: &str) -> String {
-    let scope = format!("Credential=AKIDTEST/20261124/{REGION}/{service}/aws4_request");
+    scope_in(REGION, service)
+}
+
+fn scope_in(region: &str, service: &str) -> String {
+    let scope = format!("Credential=AKIDTEST/20261124/{region}/{service}/aws4_request");
     format!("AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0")
 }

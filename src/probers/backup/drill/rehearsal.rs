@@ -196,14 +196,15 @@ impl Drill {
 
     /// Waits until the table can be read.
     async fn wait(&self, cx: &StepContext<'_>, made: &DrillTable) -> Result<(), Failure> {
-        let (began, mut told, mut last) = (cx.clock.monotonic(), cx.clock.monotonic(), None);
+        let began = cx.clock.monotonic();
+        let mut told = began;
         loop {
-            match self.described(cx, made).await {
+            let last = match self.described(cx, made).await {
                 Ok(table) => {
                     made.is_described(&table, &self.table)?;
                     match table["TableStatus"].as_str().unwrap_or_default() {
                         "ACTIVE" => return Ok(()),
-                        status @ ("CREATING" | "UPDATING") => last = Some(status.to_owned()),
+                        status @ ("CREATING" | "UPDATING") => format!("it is {status}"),
                         other => {
                             let message = format!("the table {} was restored and is {other}", self.table);
                             return Err(Failure::new(FailureKind::RestoreFailed, message));
@@ -211,8 +212,8 @@ impl Drill {
                     }
                 }
                 // A table that was asked for a moment ago may not be known everywhere, and one look that fails is not all.
-                Err(failure) => last = Some(failure.message),
-            }
+                Err(failure) => failure.message,
+            };
             let now = cx.clock.monotonic();
             if now.since(told) >= TELL_EVERY {
                 told = now;
@@ -221,12 +222,8 @@ impl Drill {
             let (least, most) = REST;
             let next = now + (now.since(began) / 10).clamp(least, most);
             if next >= cx.deadline {
-                let message = format!(
-                    "the table {} was not restored within {}: {}",
-                    self.table,
-                    words(now.since(began)),
-                    last.unwrap_or_default()
-                );
+                let took = words(now.since(began));
+                let message = format!("the table {} was not restored within {took}: {last}", self.table);
                 return Err(Failure::new(FailureKind::TimeoutTotal, message));
             }
             cx.clock.sleep_until(next).await;
