@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod backup;
 mod bulk;
 mod canary;
 mod certified;
