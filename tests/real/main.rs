@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod aws;
 mod backup;
 mod bulk;
 mod canary;
