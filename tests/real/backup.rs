@@ -26,7 +26,9 @@ fn write(directory: &Path, name: &str, text: &str, hours_ago: u64) {
 
 fn shelf() -> TempDir {
     let shelf = tempfile::tempdir().expect("a directory");
-    for (name, text, hours_ago) in [("a.dump", "one", 50), ("b.dump", "three", 26), ("c.dump", "sixteen", 2), ("d.log", "no", 1)] {
+    for (name, text, hours_ago) in
+        [("a.dump", "one", 50), ("b.dump", "three", 26), ("c.dump", "sixteen", 2), ("d.log", "no", 1)]
+    {
         write(shelf.path(), name, text, hours_ago);
     }
     shelf
@@ -70,7 +72,9 @@ async fn a_pattern_says_how_deep_and_links_are_not_followed() {
     symlink(shelf.path().join("c.dump"), shelf.path().join("latest.dump")).expect("a link");
     symlink(shelf.path(), shelf.path().join("up")).expect("a link");
     assert!(Command::new("mkfifo").arg(shelf.path().join("pipe.dump")).status().expect("mkfifo is there").success());
-    for (pattern, count, newest) in [("*.dump", 3, "c.dump"), ("*/*.dump", 1, "monday/e.dump"), ("*/*/*.dump", 1, "monday/deep/f.dump")] {
+    for (pattern, count, newest) in
+        [("*.dump", 3, "c.dump"), ("*/*.dump", 1, "monday/e.dump"), ("*/*/*.dump", 1, "monday/deep/f.dump")]
+    {
         let seen = look(&shelf, &format!(", pattern: \"{pattern}\"")).await.expect("it is well");
         assert_eq!((&seen.facts["count"], &seen.facts["newest"]), (&count.into(), &newest.into()), "{pattern}");
     }
@@ -85,7 +89,11 @@ async fn the_newest_file_is_what_its_checksum_says() {
     assert_eq!(told(look(&shelf, verified).await), without);
     sums(&shelf, &["a.dump", "c.dump"], "SHA256SUMS");
     let seen = look(&shelf, verified).await.expect("it is what it was");
-    assert_eq!((&seen.facts["count"], &seen.facts["newest"]), (&3.into(), &"c.dump".into()), "checksums are no backups");
+    assert_eq!(
+        (&seen.facts["count"], &seen.facts["newest"]),
+        (&3.into(), &"c.dump".into()),
+        "checksums are no backups"
+    );
     sums(&shelf, &["a.dump"], "c.dump.sha256");
     let other = "backup.checksum: c.dump is not what c.dump.sha256 says: its SHA-256 is another";
     assert_eq!(told(look(&shelf, verified).await), other);

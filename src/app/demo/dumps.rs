@@ -5,6 +5,7 @@ use std::{fs, io};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::domain::text::hex;
 use crate::domain::time::Timestamp;
 use crate::engine::runner::new_id;
 
@@ -17,8 +18,9 @@ impl Dumps {
         let dumps = Self(std::env::temp_dir().join(format!("roundsman-demo-{}", new_id(now))));
         fs::create_dir(&dumps.0)?;
         let name = format!("shop-{}.dump", now.format("%Y-%m-%d"));
-        let dump = (0..1_204).map(|user| format!("INSERT INTO users VALUES ({user}, 'user-{user}');\n")).collect::<String>();
-        let digest: String = Sha256::digest(&dump).iter().map(|byte| format!("{byte:02x}")).collect();
+        let users: Vec<String> = (0..1_204).map(|user| format!("{user}\tuser-{user}\n")).collect();
+        let dump = format!("COPY users (id, name) FROM stdin;\n{}\\.\n", users.concat());
+        let digest = hex(&Sha256::digest(&dump));
         fs::write(dumps.0.join(&name), dump)?;
         fs::write(dumps.0.join(format!("{name}.sha256")), format!("{digest}  {name}\n"))?;
         Ok(dumps)

@@ -229,7 +229,7 @@ mod tests {
         let runner = Runner::new(Arc::clone(&clock), CancellationToken::new());
         // What asks an account of AWS, which only who has one asks for, is for those who have one.
         let asks = |probe: &PlannedProbe| probe.steps.iter().any(|step| !step.action.calls().is_empty());
-        let is_for_demo = |probe: &&Arc<PlannedProbe>| !probe.waits_to_be_told() && !(probe.on_request && asks(probe));
+        let is_for_demo = |probe: &&Arc<PlannedProbe>| !(probe.waits_to_be_told() || probe.on_request && asks(probe));
         // What uses up a limit comes last.
         let mut probes: Vec<_> = plan.probes.values().filter(is_for_demo).collect();
         probes.sort_by_key(|probe| probe.on_request);

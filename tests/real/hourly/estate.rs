@@ -74,10 +74,8 @@ impl Estate {
     /// One round of the tier.
     pub fn round(&self) -> Unwell {
         let config = self.path().to_str().expect("a path in UTF-8");
-        let once = output(
-            &["once", "--schedule", "hourly", "--format", "json", "--config", config],
-            &self.environment(),
-        );
+        let once =
+            output(&["once", "--schedule", "hourly", "--format", "json", "--config", config], &self.environment());
         let runs: Vec<Value> = serde_json::from_slice(&once.stdout)
             .unwrap_or_else(|_| panic!("it runs: {}", String::from_utf8_lossy(&once.stderr)));
         assert!(!runs.is_empty());
