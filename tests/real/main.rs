@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod aws;
+mod backup;
 mod bulk;
 mod canary;
 mod certified;
@@ -23,6 +24,7 @@ mod faults;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod heartbeat;
+mod hourly;
 mod http;
 mod http_access;
 mod http_body;
