@@ -261,13 +261,17 @@ impl Known {
     }
 }
 
-/// What a publisher did with the samples that it was given: `taken = delivered + waiting + dropped`.
+/// What a publisher did with the samples that it was given, and with those that it found on disk when it began:
+/// `taken + found = delivered + waiting + spooled + dropped`. A sample is counted once for each set of dimensions in which it
+/// is published.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PublisherAccount {
     /// Received the publisher's confirmation, or stands on its page.
     pub delivered: u64,
-    /// Held until it can be sent.
+    /// Held in memory until it can be sent, or put on disk.
     pub waiting: u64,
+    /// Held on disk, where it survives the process.
+    pub spooled: u64,
     /// Given up: too old, refused, or no room.
     pub dropped: u64,
 }
@@ -1203,8 +1207,9 @@ pub struct PublisherKind {
 pub trait PublisherFactory: Send + Sync {
     /// The settings as text: a reload keeps the running publisher when they are the same.
     fn identity(&self) -> String;
-    /// A publisher, and the page where its values stand if it has one.
-    fn start(&self) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>);
+    /// A publisher, and the page where its values stand if it has one. Beside the store's file it may keep what must outlive
+    /// the process; without one nothing stays.
+    fn start(&self, store: Option<&Path>) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>);
     /// Looks whether it will be able to publish (credentials), within five seconds; the reason is logged, and probing
     /// goes on.
     fn check(&self) -> BoxFuture<'_, Result<(), PublishError>>;
