@@ -1097,6 +1097,11 @@ pub trait Secrets: Send + Sync {
     fn resolve<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>>;
     /// The text without any secret that was ever resolved, in its encoded forms too.
     fn redact(&self, text: &str) -> String;
+    /// Reads a secret again where it was kept, because somebody was refused with it. Afterwards it is what it is now, as far as
+    /// that can be known.
+    fn renew<'a>(&'a self, _name: &'a SecretName) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
     /// What it asks of AWS to read that secret once.
     fn calls(&self, _name: &SecretName) -> Vec<AwsCall> {
         Vec::new()
@@ -1111,6 +1116,8 @@ pub struct SecretError {
     pub name: SecretName,
     /// Why.
     pub reason: String,
+    /// It may be over by itself: nobody answers who keeps it.
+    pub passes: bool,
 }
 
 /// The kinds of probe that this build has not: each is a cargo feature of the same name that is off.
