@@ -7,16 +7,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
+use super::codes::Codes;
 use super::raw::RawSecret;
 use super::resolve::Environment;
 use super::vault::{self, Place, Reason, Vault};
 use crate::domain::aws_call::AwsCall;
 use crate::domain::names::SecretName;
 use crate::domain::redaction::Redactor;
+use crate::domain::time::Monotonic;
 use crate::net::aws::is_region;
-use crate::ports::{SecretError, Secrets};
+use crate::ports::{Clock, SecretError, Secrets};
 use crate::settings::{Problems, Spanned};
 
 /// The largest file that is a secret.
@@ -103,6 +105,7 @@ pub struct DeclaredSecrets {
     environment: Arc<Environment>,
     vault: Vault,
     redactor: Redactor,
+    codes: Codes,
 }
 
 impl DeclaredSecrets {
@@ -113,7 +116,7 @@ impl DeclaredSecrets {
         environment: Arc<Environment>,
         vault: Vault,
     ) -> Self {
-        Self { declared, directory, environment, vault, redactor: Redactor::default() }
+        Self { declared, directory, environment, vault, redactor: Redactor::default(), codes: Codes::default() }
     }
 
     async fn read(&self, name: &SecretName) -> Result<String, Reason> {
@@ -154,8 +157,21 @@ impl Secrets for DeclaredSecrets {
         })
     }
 
+    fn code<'a>(
+        &'a self,
+        name: &'a SecretName,
+        clock: &'a dyn Clock,
+        deadline: Monotonic,
+    ) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+        Box::pin(async move {
+            let secret = self.resolve(name).await?;
+            let code = self.codes.next(secret.expose_secret(), clock, deadline).await;
+            code.map_err(|reason| SecretError { name: name.clone(), reason, passes: true })
+        })
+    }
+
     fn redact(&self, text: &str) -> String {
-        self.redactor.redact(text)
+        self.codes.redact(&self.redactor.redact(text))
     }
 
     fn renew<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, ()> {
@@ -177,10 +193,23 @@ impl Secrets for DeclaredSecrets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::{Monotonic, Timestamp};
+    use crate::domain::time::Timestamp;
     use crate::net::client;
-    use crate::ports::Clock;
-    use secrecy::ExposeSecret as _;
+
+    /// Nothing here asks for the time.
+    struct NoClock;
+
+    impl Clock for NoClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::default()
+        }
+        fn monotonic(&self) -> Monotonic {
+            Monotonic::default()
+        }
+        fn sleep_until(&self, _: Monotonic) -> BoxFuture<'_, ()> {
+            Box::pin(std::future::pending())
+        }
+    }
 
     #[tokio::test]
     async fn secrets_are_read_late_and_redacted_from_then_on() {
@@ -193,7 +222,7 @@ mod tests {
             (name("gone"), Source::File("gone".to_owned())),
         ]);
         let environment: Arc<Environment> = Arc::new(|variable| (variable == "OTHER").then(|| "x".to_owned()));
-        let vault = Vault::new(client::shared().unwrap(), Arc::new(SystemClock::start()));
+        let vault = Vault::new(client::shared().unwrap(), Arc::new(NoClock));
         let secrets = DeclaredSecrets::new(declared, directory.path().to_owned(), environment, vault);
         assert_eq!(secrets.redact("first-key"), "first-key", "it was never read");
         assert_eq!(secrets.resolve(&name("pager")).await.unwrap().expose_secret(), "first-key");

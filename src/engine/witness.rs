@@ -8,7 +8,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::domain::aws_call::AwsCall;
 use crate::domain::names::SecretName;
-use crate::ports::{SecretError, Secrets};
+use crate::domain::time::Monotonic;
+use crate::ports::{Clock, SecretError, Secrets};
 
 /// Secrets for one step.
 pub struct Witness<'a> {
@@ -45,6 +46,18 @@ impl Secrets for Witness<'_> {
         })
     }
 
+    fn code<'a>(
+        &'a self,
+        name: &'a SecretName,
+        clock: &'a dyn Clock,
+        deadline: Monotonic,
+    ) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+        Box::pin(async move {
+            self.resolve(name).await?;
+            self.secrets.code(name, clock, deadline).await
+        })
+    }
+
     fn redact(&self, text: &str) -> String {
         self.secrets.redact(text)
     }
@@ -66,10 +79,10 @@ mod tests {
     use super::*;
     use crate::domain::expression::{Expression, Name, Names, Shape};
     use crate::domain::outcome::{Failure, FailureKind, Observation, Run, Verdict};
-    use crate::engine::plan::{PlannedProbe, PlannedStep};
+    use crate::engine::plan::{Plan, PlannedProbe, PlannedStep};
     use crate::engine::runner::{Order, Runner};
     use crate::engine::testing::{TestClock, plan_of, probe, step};
-    use crate::ports::{Clock as _, Prober, StepContext};
+    use crate::ports::{Prober, StepContext};
     use tokio_util::sync::CancellationToken;
 
     /// A secret that is kept until somebody renews it.
@@ -138,7 +151,7 @@ mod tests {
     async fn run(step: PlannedStep, real: &'static str) -> (Run, usize) {
         let clock = TestClock::starting("2026-11-25T10:00:00Z");
         let secrets = Arc::new(Rotated { kept: Mutex::new("old"), real, renewed: AtomicUsize::default() });
-        let plan = Arc::new(crate::engine::plan::Plan { secrets: Arc::clone(&secrets) as _, ..plan_of(Vec::new()) });
+        let plan = Arc::new(Plan { secrets: Arc::clone(&secrets) as _, ..plan_of(Vec::new()) });
         let probe = Arc::new(PlannedProbe { steps: vec![step], ..probe("door") });
         let (slot, due) = (clock.now(), clock.monotonic());
         let order = Order { plan, probe, schedule: None, extra: None, slot, due_at: slot, due };

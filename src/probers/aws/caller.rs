@@ -87,6 +87,7 @@ impl Caller {
             let message = format!("`{}` is not a region", region.value);
             problems.error(region.span.clone(), message).help = Some("write it like `us-east-1`".to_owned());
         }
+        let endpoint = endpoint.filter(|endpoint| !endpoint.value.is_empty());
         if let Some(endpoint) = endpoint.filter(|endpoint| !is_endpoint(&endpoint.value)) {
             let message = format!("`{}` is not where a service can be", endpoint.value);
             let problem = problems.error(endpoint.span.clone(), message);

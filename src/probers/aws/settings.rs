@@ -76,7 +76,8 @@ struct AwsSettings {
     /// The region. Default: that of the environment or the profile.
     #[schemars(with = "Option<String>")]
     region: Option<Spanned<String>>,
-    /// Where the service is, if not where AWS has it. Default: AWS_ENDPOINT_URL, and without it the region's own address.
+    /// Where the service is, if not where AWS has it. Default, and what an empty text means: AWS_ENDPOINT_URL, and without it the
+    /// region's own address.
     #[schemars(with = "Option<String>")]
     endpoint: Option<Spanned<String>>,
     /// Actions, or methods, that may be asked for although they may change something.
