@@ -1212,6 +1212,19 @@ pub trait PublisherFactory: Send + Sync {
     fn calls(&self) -> Vec<AwsCall> {
         Vec::new()
     }
+    /// What the samples of a minute become, without sending any.
+    fn load(&self, _samples: &[Sample]) -> PublisherLoad {
+        PublisherLoad::default()
+    }
+}
+
+/// What a publisher makes of samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PublisherLoad {
+    /// In how many requests it sends them; none where it is asked for them.
+    pub requests: u64,
+    /// How many series they are: each name with each combination of labels or dimensions.
+    pub series: u64,
 }
 
 /// Builds what pings a URL; mistakes go to the problems.

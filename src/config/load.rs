@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::budget;
 use super::destinations;
 use super::diagnosis;
 use super::drill::drill;
@@ -205,6 +206,7 @@ fn plan_of(
     let publishers = destinations::publishers(&raw.publish, surroundings.kinds.publishers, &building, problems);
     let heartbeat = heartbeat(raw.heartbeat.take(), &surroundings.kinds, &building, problems);
     let drill = drill(raw.drill.as_ref(), &declared, now, problems);
+    let budgets = budget::budgets(&raw.budget, problems);
     let store = store(directory, &raw, problems);
     let web = web(&raw.web, problems);
 
@@ -230,11 +232,15 @@ fn plan_of(
         maintenance,
         heartbeat,
         drill,
+        budgets,
         publishers,
         secrets,
         secrets_used,
         written,
     });
+    if let Some(plan) = plan.as_ref().filter(|_| !problems.has_errors()) {
+        budget::check(&raw.budget, plan, now, problems);
+    }
     references.filled.mask(problems);
     (plan, listen)
 }

@@ -294,6 +294,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         maintenance: Vec::new(),
         heartbeat: None,
         drill: None,
+        budgets: BTreeMap::new(),
         publishers: BTreeMap::new(),
         secrets: Arc::new(NoSecrets),
         secrets_used: std::collections::BTreeSet::new(),

@@ -2,9 +2,10 @@
 //!
 //! Samples are aggregated into [`packet`]s, one for each metric, probe and minute ([`minutes`]). When their minute is over
 //! they wait in the [`backlog`], which makes requests of them within the service's limits and takes apart what the service
-//! refuses. [`publisher`] sends, and is patient; [`settings`] has what people write.
+//! refuses. [`load`] says what becomes of samples without sending any. [`publisher`] sends, and is patient; [`settings`] has what people write.
 
 pub mod backlog;
+pub mod load;
 pub mod minutes;
 pub mod packet;
 pub mod publisher;

@@ -6,10 +6,16 @@ use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::backlog::Backlog;
+use super::load::load;
 use super::packet::LOCATION_MAX;
 use super::publisher::CloudWatch;
+use crate::domain::aws_call::AwsCall;
+use crate::domain::metric::Sample;
 use crate::net::aws::{Access, Aws, is_region};
-use crate::ports::{Building, Clock, Exposition, PublishError, Publisher, PublisherFactory, PublisherKind};
+use crate::ports::{
+    Building, Clock, Exposition, PublishError, Publisher, PublisherFactory, PublisherKind, PublisherLoad,
+};
 use crate::settings::{Node, Problems, read};
 
 /// The row of the table of publishers.
@@ -147,6 +153,15 @@ impl PublisherFactory for Factory {
 
     fn check(&self) -> BoxFuture<'_, Result<(), PublishError>> {
         Box::pin(async { self.aws.check().await.map_err(|error| PublishError(error.to_string())) })
+    }
+
+    fn calls(&self) -> Vec<AwsCall> {
+        let region = self.settings.region.clone().map(String::from);
+        vec![AwsCall::once("cloudwatch:PutMetricData", "*").of_region(region)]
+    }
+
+    fn load(&self, samples: &[Sample]) -> PublisherLoad {
+        load(Backlog::default(), samples)
     }
 }
 
