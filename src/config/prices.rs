@@ -202,7 +202,7 @@ mod tests {
         }
         assert_eq!(
             prices.services(),
-            ["cloudwatch", "dynamodb", "s3", "sns", "sqs", "secretsmanager", "kms", "lambda", "ce", "aws"]
+            ["cloudwatch", "dynamodb", "s3", "sns", "sqs", "secretsmanager", "kms", "lambda", "ce"]
         );
     }
 
@@ -218,7 +218,7 @@ mod tests {
             .replace("service: s3, what: LIST", "service: S3!, what: LIST")
             .replace("per: 10000, free: 20000", "per: 0, free: 20000");
         let mut problems = Problems::new();
-        assert_eq!(super::prices(Source::new("prices.yaml", text), &mut problems), None);
+        assert_eq!(prices(Source::new("prices.yaml", text), &mut problems), None);
         insta::assert_snapshot!(problems.render(false));
     }
 

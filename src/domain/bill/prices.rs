@@ -132,11 +132,12 @@ impl Prices {
         self.calls.iter().position(|rate| rate.takes(call))
     }
 
-    /// The services that bill us, each once, in the order of the table.
+    /// The services that bill us for anything, each once, in the order of the table.
     pub fn services(&self) -> Vec<&str> {
         let things = self.things.iter().filter(|(thing, _)| *thing != Thing::CanaryRun).map(|(_, rate)| rate);
         let mut services = Vec::new();
-        for rate in things.chain(self.calls.iter().map(|call| &call.rate)) {
+        let costs = |rate: &&Rate| rate.tiers.iter().any(|tier| tier.price > 0.0);
+        for rate in things.chain(self.calls.iter().map(|call| &call.rate)).filter(costs) {
             if !services.contains(&rate.service.as_str()) {
                 services.push(&rate.service);
             }
