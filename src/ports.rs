@@ -106,8 +106,12 @@ impl StepContext<'_> {
             captures: &'a BTreeMap<CaptureName, String>,
             run: &'a RunId,
             secrets: BTreeMap<SecretName, SecretString>,
+            codes: BTreeMap<SecretName, SecretString>,
         }
         impl Fill for Values<'_> {
+            fn code(&self, name: &SecretName) -> Option<&str> {
+                self.codes.get(name).map(SecretString::expose_secret)
+            }
             fn capture(&self, name: &CaptureName) -> Option<&str> {
                 self.captures.get(name).map(String::as_str)
             }
@@ -118,13 +122,15 @@ impl StepContext<'_> {
                 self.secrets.get(name).map(SecretString::expose_secret)
             }
         }
-        let mut secrets = BTreeMap::new();
+        let ours = |error: SecretError| Failure::new(FailureKind::LocalSecret, error.to_string());
+        let (mut secrets, mut codes) = (BTreeMap::new(), BTreeMap::new());
         for name in template.secrets() {
-            let secret = self.secrets.resolve(name).await;
-            let secret = secret.map_err(|error| Failure::new(FailureKind::LocalSecret, error.to_string()))?;
-            secrets.insert(name.clone(), secret);
+            secrets.insert(name.clone(), self.secrets.resolve(name).await.map_err(ours)?);
         }
-        let values = Values { captures: self.captures, run: self.run, secrets };
+        for name in template.codes() {
+            codes.insert(name.clone(), self.secrets.code(name, self.clock, self.deadline).await.map_err(ours)?);
+        }
+        let values = Values { captures: self.captures, run: self.run, secrets, codes };
         template.fill(&values, encode).map_err(|error| {
             let kind = match error {
                 FillError::Capture(_) | FillError::Unfit(_) => FailureKind::Capture,
@@ -261,13 +267,17 @@ impl Known {
     }
 }
 
-/// What a publisher did with the samples that it was given: `taken = delivered + waiting + dropped`.
+/// What a publisher did with the samples that it was given, and with those that it found on disk when it began:
+/// `taken + found = delivered + waiting + spooled + dropped`. A sample is counted once for each set of dimensions in which it
+/// is published.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PublisherAccount {
     /// Received the publisher's confirmation, or stands on its page.
     pub delivered: u64,
-    /// Held until it can be sent.
+    /// Held in memory until it can be sent, or put on disk.
     pub waiting: u64,
+    /// Held on disk, where it survives the process.
+    pub spooled: u64,
     /// Given up: too old, refused, or no room.
     pub dropped: u64,
 }
@@ -1091,11 +1101,31 @@ pub enum Fate {
 pub trait Secrets: Send + Sync {
     /// The secret of that name as it is now.
     fn resolve<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>>;
+    /// The code that a second factor made of that secret shows at this moment, and that was never given before in this process:
+    /// if need be that of a later moment, waited for, unless that comes after the deadline.
+    fn code<'a>(
+        &'a self,
+        name: &'a SecretName,
+        _clock: &'a dyn Clock,
+        _deadline: Monotonic,
+    ) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+        let reason = "no codes are made of it here".to_owned();
+        Box::pin(std::future::ready(Err(SecretError { name: name.clone(), reason, passes: false })))
+    }
     /// The text without any secret that was ever resolved, in its encoded forms too.
     fn redact(&self, text: &str) -> String;
+    /// Reads a secret again where it was kept, because somebody was refused with it. Afterwards it is what it is now, as far as
+    /// that can be known.
+    fn renew<'a>(&'a self, _name: &'a SecretName) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
     /// What it asks of AWS to read that secret once.
     fn calls(&self, _name: &SecretName) -> Vec<AwsCall> {
         Vec::new()
+    }
+    /// For how long that secret is kept before it is asked for again; nothing where it is not kept.
+    fn kept(&self, _name: &SecretName) -> Option<Duration> {
+        None
     }
 }
 
@@ -1107,6 +1137,8 @@ pub struct SecretError {
     pub name: SecretName,
     /// Why.
     pub reason: String,
+    /// It may be over by itself: nobody answers who keeps it.
+    pub passes: bool,
 }
 
 /// The kinds of probe that this build has not: each is a cargo feature of the same name that is off.
@@ -1203,8 +1235,9 @@ pub struct PublisherKind {
 pub trait PublisherFactory: Send + Sync {
     /// The settings as text: a reload keeps the running publisher when they are the same.
     fn identity(&self) -> String;
-    /// A publisher, and the page where its values stand if it has one.
-    fn start(&self) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>);
+    /// A publisher, and the page where its values stand if it has one. Beside the store's file it may keep what must outlive
+    /// the process; without one nothing stays.
+    fn start(&self, store: Option<&Path>) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>);
     /// Looks whether it will be able to publish (credentials), within five seconds; the reason is logged, and probing
     /// goes on.
     fn check(&self) -> BoxFuture<'_, Result<(), PublishError>>;
@@ -1212,19 +1245,23 @@ pub trait PublisherFactory: Send + Sync {
     fn calls(&self) -> Vec<AwsCall> {
         Vec::new()
     }
-    /// What the samples of a minute become, without sending any.
-    fn load(&self, _samples: &[Sample]) -> PublisherLoad {
-        PublisherLoad::default()
+    /// What the samples of a minute become, without sending any; those before it are the last of each probe that came before.
+    fn foretell(&self, _minute: &[Sample], _before: &[Sample]) -> Foretold {
+        Foretold::default()
+    }
+    /// For how long what came before a minute matters to what the minute becomes.
+    fn looks_back(&self) -> Duration {
+        Duration::ZERO
     }
 }
 
 /// What a publisher makes of samples.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PublisherLoad {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Foretold {
     /// In how many requests it sends them; none where it is asked for them.
     pub requests: u64,
-    /// How many series they are: each name with each combination of labels or dimensions.
-    pub series: u64,
+    /// The series that they fill: each name with each combination of labels or dimensions.
+    pub series: BTreeSet<String>,
 }
 
 /// Builds what pings a URL; mistakes go to the problems.

@@ -83,6 +83,16 @@ impl Outcome {
         *self = Self { ours: Some(Cause::Ours(failure)), ..Self::default() };
     }
 
+    /// Whether somebody refused who we say we are: by the sort of what failed, or by the status of an answer that nobody
+    /// expected.
+    pub fn is_of_identity(&self, observation: Option<&Observation>) -> bool {
+        let ours = if let Some(Cause::Ours(failure)) = &self.ours { Some(failure) } else { None };
+        let kinds = [FailureKind::AuthRefused, FailureKind::AuthToken, FailureKind::AwsLogin];
+        let status = observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_u64);
+        self.failures.iter().chain(ours).any(|failure| kinds.contains(&failure.kind))
+            || (!self.failures.is_empty() && matches!(status, Some(401 | 403)))
+    }
+
     /// Everything that it tells, what failed first.
     fn told(&mut self) -> impl Iterator<Item = &mut Failure> {
         let ours = if let Some(Cause::Ours(failure)) = &mut self.ours { Some(failure) } else { None };
@@ -127,6 +137,12 @@ impl<'a> Progress<'a> {
 
     /// The assertions decide, then the captures are taken: also of a step that failed, because the cleanup may need them.
     pub fn weigh(&mut self, step: &PlannedStep, observation: &Observation, now: Timestamp) -> Outcome {
+        let refused = observation.refused.as_ref();
+        if let Some(refused) =
+            refused.filter(|refused| !step.expect.iter().any(|expect| expect.mentions(refused.unless_mentioned)))
+        {
+            return Outcome::failed(refused.failure.clone());
+        }
         let mut outcome = Outcome::default();
         {
             let facts = Facts::of(observation, &self.captures, &self.probe.each).at(now);

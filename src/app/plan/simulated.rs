@@ -36,9 +36,9 @@ use crate::engine::testing::{Debts, NoTicks, TestClock, at, plan_of, schedule_of
 use crate::net::aws::Aws;
 use crate::net::client;
 use crate::ports::{
-    Clock as _, Exposition, Prober, PublishError, Publisher, PublisherFactory, PublisherLoad, StepContext,
+    Clock as _, Exposition, Foretold, Prober, PublishError, Publisher, PublisherFactory, StepContext,
 };
-use crate::publishers::cloudwatch::CloudWatch;
+use crate::publishers::cloudwatch::{CloudWatch, Manner};
 use crate::settings::Problems;
 
 const BEGIN: &str = "2026-11-24T00:00:00Z";
@@ -126,13 +126,14 @@ fn cbor(rest: &mut &[u8]) -> serde_json::Value {
 struct Published {
     real: Arc<dyn PublisherFactory>,
     wire: Wire,
+    manner: Manner,
 }
 
 impl PublisherFactory for Published {
     fn identity(&self) -> String {
         self.real.identity()
     }
-    fn start(&self) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>) {
+    fn start(&self, _: Option<&Path>) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>) {
         let wire = SharedHttpConnector::new(self.wire.clone());
         let credentials = Credentials::new("AKIDTEST", "hunter2hunter2", None, None, "test");
         let config = SdkConfig::builder()
@@ -142,7 +143,7 @@ impl PublisherFactory for Published {
             .http_client(http_client_fn(move |_, _| wire.clone()))
             .build();
         let (aws, clock) = (Arc::new(Aws::configured(config)), Arc::clone(&self.wire.clock));
-        (Box::new(CloudWatch::new(Default::default(), Arc::from("local"), aws, clock)), None)
+        (Box::new(CloudWatch::new(Default::default(), Arc::from("local"), aws, clock, self.manner.clone())), None)
     }
     fn check(&self) -> BoxFuture<'_, Result<(), PublishError>> {
         Box::pin(std::future::ready(Ok(())))
@@ -150,8 +151,11 @@ impl PublisherFactory for Published {
     fn calls(&self) -> Vec<AwsCall> {
         self.real.calls()
     }
-    fn load(&self, samples: &[Sample]) -> PublisherLoad {
-        self.real.load(samples)
+    fn foretell(&self, minute: &[Sample], before: &[Sample]) -> Foretold {
+        self.real.foretell(minute, before)
+    }
+    fn looks_back(&self) -> Duration {
+        self.real.looks_back()
     }
 }
 
@@ -206,7 +210,9 @@ impl Simulation {
         }
         let real = Arc::clone(&plan.publishers["cloudwatch"]);
         let wire = Wire { service: service.clone(), clock: Arc::clone(&clock) };
-        plan.publishers = [("cloudwatch", Arc::new(Published { real, wire }) as Arc<dyn PublisherFactory>)].into();
+        // That of the settings that the repository has, which is that of none.
+        let manner = Manner { republish: Some(real.looks_back()), ..Manner::default() };
+        plan.publishers = [("cloudwatch", Arc::new(Published { real, wire, manner }) as Arc<dyn PublisherFactory>)].into();
         Self { plan, clock, service, made }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
+use crate::domain::names::ProbeName;
 use crate::domain::outcome::{Phases, Run, RunId, SlotAccount, SlotOutcome, StepOutcome, Verdict};
 use crate::domain::schedule::{LEAD, SPREAD_MAX, Schedule, spread};
 use crate::domain::time::{Timestamp, earlier, later};
@@ -16,16 +17,36 @@ use crate::engine::plan::{Plan, PlannedProbe};
 /// How long a day is.
 pub const DAY: Duration = Duration::from_hours(24);
 
-/// What a minute of the day holds of a schedule, by which minutes are alike: which schedule it is, the length of the period in
-/// which the slot stands, and how far the slot is from the beginning of the minute, in seconds.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How many minutes a day has.
+const MINUTES: i64 = 24 * 60;
+
+/// How much longer than anybody looks back the oldest slot of a minute is ago at the most, in seconds: by then each of its runs
+/// is as old.
+const OLD: i64 = 120;
+
+/// A slot as a minute knows it, by which minutes are alike: which schedule it is of, the length of the period in which it
+/// stands, and how far it is from the beginning of the minute, in seconds.
 type Part = (usize, Duration, i64);
+
+/// A kind of minute: what is measured in it, and what was measured before.
+pub struct Minute {
+    /// The samples, in the order of schedules and not of time.
+    pub samples: Vec<Sample>,
+    /// Those of the last run of each probe before it; of a run that is longer ago than anybody looks back, by another time that
+    /// is.
+    pub before: Vec<Sample>,
+    /// How many minutes of the day are of this kind.
+    pub count: u64,
+}
 
 /// A day of a plan, from an instant on.
 pub struct Day<'a> {
     plan: &'a Plan,
     schedules: Vec<OfSchedule<'a>>,
-    /// Minutes by when they begin, in minutes since 1970, each with what it holds.
-    minutes: BTreeMap<i64, Vec<Part>>,
+    /// The slots of each minute: those of which runs start in it, and of each schedule the last before it.
+    minutes: Vec<Vec<Part>>,
     from: Timestamp,
 }
 
@@ -71,22 +92,25 @@ impl<'a> OfSchedule<'a> {
 }
 
 impl<'a> Day<'a> {
-    /// The day of a plan that begins at an instant.
-    pub fn of(plan: &'a Plan, from: Timestamp) -> Self {
-        let schedules: Vec<_> = plan.schedules.values().map(|schedule| OfSchedule::of(plan, schedule, from)).collect();
-        let first = from.timestamp().div_euclid(60);
-        let mut minutes: BTreeMap<i64, Vec<Part>> =
-            (first..first + 24 * 60).map(|minute| (minute, Vec::new())).collect();
-        for (index, of) in schedules.iter().enumerate() {
-            for (slot, period) in &of.rounds {
-                let minute = |at: Timestamp| at.timestamp().div_euclid(60);
-                for minute in minute(later(*slot, LEAD))..=minute(later(*slot, LEAD + of.spread)) {
-                    if let Some(parts) = minutes.get_mut(&minute) {
-                        parts.push((index, *period, slot.timestamp() - minute * 60));
-                    }
-                }
+    /// The day of a plan that begins at an instant; `looks_back` is for how long what was before a minute matters to it.
+    pub fn of(plan: &'a Plan, from: Timestamp, looks_back: Duration) -> Self {
+        let schedules: Vec<_> =
+            plan.schedules.values().map(|schedule| OfSchedule::of(plan, schedule, from)).collect();
+        let oldest = -i64::try_from(looks_back.as_secs()).unwrap_or(i64::MAX).saturating_add(OLD);
+        let parts = |begin: Timestamp| {
+            let mut parts = Vec::new();
+            for (index, of) in schedules.iter().enumerate() {
+                let over = |slot: Timestamp| later(slot, LEAD + of.spread) < begin;
+                let begun = |slot: Timestamp| later(slot, LEAD) < later(begin, MINUTE);
+                let first = of.rounds.partition_point(|(slot, _)| over(*slot)).saturating_sub(1);
+                let end = of.rounds.partition_point(|(slot, _)| begun(*slot));
+                let rounds = of.rounds.get(first..end).unwrap_or_default().iter();
+                parts.extend(rounds.map(|(slot, period)| (index, *period, (*slot - begin).num_seconds().max(oldest))));
             }
-        }
+            parts
+        };
+        let first = minute_of(from);
+        let minutes = (0..MINUTES).map(|minute| parts(first + TimeDelta::minutes(minute))).collect();
         Self { plan, schedules, minutes, from }
     }
 
@@ -116,30 +140,36 @@ impl<'a> Day<'a> {
         seconds.into_values().max().unwrap_or_default()
     }
 
-    /// The samples of each kind of minute that the day has, and how many minutes are of it. Minutes in which the same runs
-    /// start have the same samples, but for their time.
-    pub fn minutes(&self) -> impl Iterator<Item = (Vec<Sample>, u64)> + '_ {
+    /// Each kind of minute that the day has. Minutes in which the same runs start have the same samples, but for their time.
+    pub fn minutes(&self) -> impl Iterator<Item = Minute> + '_ {
         let mut alike: BTreeMap<&[Part], u64> = BTreeMap::new();
-        for parts in self.minutes.values() {
+        for parts in &self.minutes {
             *alike.entry(parts).or_default() += 1;
         }
-        alike.into_iter().map(|(parts, count)| (self.samples_of(parts), count))
+        alike.into_iter().map(|(parts, count)| self.minute(parts, count))
     }
 
-    fn samples_of(&self, parts: &[Part]) -> Vec<Sample> {
-        let begin = self.from - TimeDelta::milliseconds(self.from.timestamp_millis().rem_euclid(60_000));
+    fn minute(&self, parts: &[Part], count: u64) -> Minute {
+        let begin = minute_of(self.from);
         let mut found = vec![beat(begin)];
+        let mut last: BTreeMap<&ProbeName, (Timestamp, &Schedule, &PlannedProbe)> = BTreeMap::new();
         for (index, period, offset) in parts {
             let Some(of) = self.schedules.get(*index) else { continue };
             let slot = begin + TimeDelta::seconds(*offset);
             for (probe, start) in of.starts(*period) {
                 let at = later(slot, start);
-                if begin <= at && at < begin + TimeDelta::minutes(1) {
+                if at >= later(begin, MINUTE) {
+                    continue;
+                }
+                if at >= begin {
                     found.extend(samples(&well(self.plan, of.schedule, probe, at, found.len())));
+                } else if last.get(&probe.name).is_none_or(|(known, ..)| *known < at) {
+                    last.insert(&probe.name, (at, of.schedule, probe));
                 }
             }
         }
-        found
+        let before = last.into_values().flat_map(|(at, schedule, probe)| samples(&well(self.plan, schedule, probe, at, 0)));
+        Minute { samples: found, before: before.collect(), count }
     }
 
     /// One sample at least of everything that is measured of runs while all is well.
@@ -159,6 +189,11 @@ impl<'a> Day<'a> {
         }
         found
     }
+}
+
+/// The beginning of the minute of an instant.
+fn minute_of(at: Timestamp) -> Timestamp {
+    at - TimeDelta::milliseconds(at.timestamp_millis().rem_euclid(60_000))
 }
 
 /// The beat of a minute.

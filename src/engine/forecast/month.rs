@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::day::{DAY, Day, OfSchedule};
+use super::day::{DAY, Day, Minute, OfSchedule};
 use crate::domain::aws_call::AwsCall;
 use crate::domain::bill::demand::{DAYS_OF_MONTH, Demand};
 use crate::domain::bill::prices::Thing;
@@ -110,7 +110,8 @@ pub struct PublisherForecast {
 impl Forecast {
     /// What a plan will do from an instant on.
     pub fn of(plan: &Plan, at: Timestamp) -> Self {
-        let day = Day::of(plan, at);
+        let looks_back = plan.publishers.values().map(|publisher| publisher.looks_back()).max().unwrap_or_default();
+        let day = Day::of(plan, at, looks_back);
         let mut forecast = Self {
             at,
             schedules: Vec::new(),
@@ -129,6 +130,7 @@ impl Forecast {
             forecast.take_publisher(name, &**factory, &day);
         }
         forecast.take_messages(plan);
+        forecast.take_secrets(plan);
         forecast
     }
 
@@ -188,12 +190,17 @@ impl Forecast {
 
     fn take_publisher(&mut self, name: &'static str, factory: &dyn PublisherFactory, day: &Day<'_>) {
         let calls = factory.calls();
-        let series = factory.load(&day.all_samples()).series;
+        let mut series = factory.foretell(&day.all_samples(), &[]).series;
         let mut requests = Often::default();
         if !calls.is_empty() {
-            requests.day = day.minutes().map(|(samples, count)| factory.load(&samples).requests * count).sum();
+            for Minute { samples, before, count } in day.minutes() {
+                let minute = factory.foretell(&samples, &before);
+                requests.day += minute.requests * count;
+                series.extend(minute.series);
+            }
             requests.month = requests.day as f64 * DAYS_OF_MONTH;
         }
+        let series = series.len() as u64;
         if calls.iter().any(|call| call.action == "cloudwatch:PutMetricData") {
             self.things.insert(Thing::Metric, series);
         }
@@ -201,6 +208,17 @@ impl Forecast {
             self.calls.entry(call).or_default().add(requests);
         }
         self.publishers.insert(name, PublisherForecast { series, requests });
+    }
+
+    /// Each is taken to be used so often that it is asked for again as soon as it may be.
+    fn take_secrets(&mut self, plan: &Plan) {
+        for name in &plan.secrets_used {
+            let Some(kept) = plan.secrets.kept(name) else { continue };
+            let day = DAY.as_secs() / kept.as_secs().max(1);
+            for call in plan.secrets.calls(name) {
+                self.calls.entry(call).or_default().add(Often { day, month: day as f64 * DAYS_OF_MONTH });
+            }
+        }
     }
 
     fn take_messages(&mut self, plan: &Plan) {

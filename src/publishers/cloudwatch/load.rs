@@ -1,39 +1,69 @@
-//! What samples become, without sending anything: by the same packets, turns and limits by which they are sent.
+//! What was read from the disk to be sent. Its files stay until each of its samples has its fate: a process that is killed
+//! between the answer and the removal sends them again, and nothing is counted that is not so.
 
-use std::collections::BTreeSet;
+use super::backlog::halves;
+use super::packet::{Packet, Room, samples};
+use super::spool::Place;
+use crate::domain::time::Timestamp;
 
-use chrono::TimeDelta;
+/// One request from the disk, or what is left of it.
+#[derive(Debug, Default)]
+pub struct Load {
+    places: Vec<Place>,
+    room: Room,
+    /// Each is a request; the last is tried next. More than one where the service refused the whole.
+    parts: Vec<Vec<Packet>>,
+    /// How many samples the service has.
+    pub delivered: u64,
+    /// How many nobody will have: too old, or refused.
+    pub dropped: u64,
+}
 
-use super::backlog::Backlog;
-use super::minutes::minute;
-use crate::domain::metric::Sample;
-use crate::ports::PublisherLoad;
-
-/// How many seconds after its beginning all of a minute has been sent.
-const SENT_AFTER: i64 = 75;
-
-/// What becomes of the samples of a minute. Those of a longer time are counted as well, but in more requests than would be
-/// sent.
-pub fn load(mut backlog: Backlog, samples: &[Sample]) -> PublisherLoad {
-    let mut series = BTreeSet::new();
-    let mut requests = 0;
-    let Some(begin) = samples.iter().map(|sample| minute(sample.at)).min() else { return PublisherLoad::default() };
-    let mut later: Vec<&Sample> = samples.iter().collect();
-    later.sort_by_key(|sample| std::cmp::Reverse(sample.at));
-    for second in 0..=SENT_AFTER {
-        let now = begin + TimeDelta::seconds(second);
-        backlog.turn(now);
-        while let Some(packets) = backlog.next_request(now) {
-            requests += 1;
-            for packet in packets {
-                let metrics = packet.name.cloudwatch().iter();
-                series.extend(metrics.map(|metric| (metric.name, packet.probe.clone())));
-            }
-            backlog.delivered();
+impl Load {
+    /// Takes in what a file holds, if there is room for all of it; what is too old is dropped.
+    pub fn take(&mut self, place: Place, packets: Vec<Packet>, now: Timestamp) -> bool {
+        let (fresh, old): (Vec<_>, Vec<_>) = packets.into_iter().partition(|packet| packet.is_in_time(now));
+        let mut room = self.room.clone();
+        if !fresh.iter().all(|packet| room.take(packet)) && !self.places.is_empty() {
+            return false;
         }
-        while let Some(sample) = later.pop_if(|sample| sample.at < now + TimeDelta::seconds(1)) {
-            backlog.take(std::slice::from_ref(sample), now);
+        self.room = room;
+        self.places.push(place);
+        self.dropped += samples(&old);
+        match self.parts.first_mut() {
+            Some(part) => part.extend(fresh),
+            None if fresh.is_empty() => {}
+            None => self.parts.push(fresh),
+        }
+        true
+    }
+
+    /// The files that it is of.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// The packets of the next request; none when all have their fate.
+    pub fn next_request(&self) -> Option<&[Packet]> {
+        self.parts.last().map(Vec::as_slice)
+    }
+
+    /// The service has them.
+    pub fn delivered(&mut self) {
+        self.delivered += self.parts.pop().map_or(0, |part| samples(&part));
+    }
+
+    /// The service refuses them; the one that is to blame is dropped and returned, once it stands alone.
+    pub fn refused(&mut self) -> Option<Packet> {
+        match halves(self.parts.pop()?) {
+            Ok(parts) => {
+                self.parts.extend(parts);
+                None
+            }
+            Err(blamed) => {
+                self.dropped += blamed.as_ref().map_or(0, |packet| packet.samples);
+                blamed
+            }
         }
     }
-    PublisherLoad { requests, series: series.len() as u64 }
 }

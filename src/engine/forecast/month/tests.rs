@@ -9,7 +9,7 @@ use crate::domain::schedule::Cadence;
 use crate::engine::plan::DrillPlan;
 use crate::engine::testing::{at, plan_of, probe, schedule_of, step};
 use crate::ports::{
-    Exposition, Notification, Notifier, NotifyError, Prober, PublishError, Publisher, PublisherLoad, Receipt, StepContext,
+    Exposition, Foretold, Notification, Notifier, NotifyError, Prober, PublishError, Publisher, Receipt, StepContext,
 };
 
 const NOW: &str = "2026-11-24T10:00:10Z";
@@ -21,7 +21,7 @@ impl PublisherFactory for Tens {
     fn identity(&self) -> String {
         String::new()
     }
-    fn start(&self) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>) {
+    fn start(&self, _: Option<&std::path::Path>) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>) {
         panic!("a forecast starts nothing")
     }
     fn check(&self) -> BoxFuture<'_, Result<(), PublishError>> {
@@ -30,10 +30,20 @@ impl PublisherFactory for Tens {
     fn calls(&self) -> Vec<AwsCall> {
         vec![AwsCall::once("cloudwatch:PutMetricData", "*")]
     }
-    fn load(&self, samples: &[Sample]) -> PublisherLoad {
-        let durations = samples.iter().filter(|sample| sample.name == MetricName::ProbeDuration);
-        let count = durations.count() as u64;
-        PublisherLoad { requests: count.div_ceil(10).max(1), series: count }
+    fn foretell(&self, minute: &[Sample], before: &[Sample]) -> Foretold {
+        let old = |sample: &Sample| minute[0].at - sample.at > chrono::TimeDelta::minutes(10);
+        let durations = minute.iter().filter(|sample| sample.name == MetricName::ProbeDuration);
+        let again = before.iter().filter(|sample| sample.name == MetricName::ProbeDuration && old(sample));
+        let series = |sample: &Sample| sample.labels.probe.as_ref().unwrap().to_string();
+        let again_series: Vec<_> = again.map(|sample| format!("{} again", series(sample))).collect();
+        let count = durations.clone().count() as u64;
+        Foretold {
+            requests: count.div_ceil(10).max(1),
+            series: durations.map(series).chain(again_series).collect(),
+        }
+    }
+    fn looks_back(&self) -> Duration {
+        Duration::from_secs(600)
     }
 }
 
@@ -102,18 +112,35 @@ fn requests_are_those_of_each_minute() {
     plan.publishers = [("cloudwatch", Arc::new(Tens) as Arc<dyn PublisherFactory>)].into();
     let forecast = Forecast::of(&plan, at("2026-11-24T10:00:00Z"));
     // Twenty-four runs of one schedule in each minute, and once an hour the forty of the other, or most of them.
-    let day = Day::of(&plan, at("2026-11-24T10:00:00Z"));
-    let runs = |samples: Vec<Sample>| samples.iter().filter(|s| s.name == MetricName::ProbeDuration).count() as u64;
-    let minutes: Vec<_> = day.minutes().map(|(samples, count)| (runs(samples), count)).collect();
+    let day = Day::of(&plan, at("2026-11-24T10:00:00Z"), Duration::ZERO);
+    let runs = |samples: &[Sample]| samples.iter().filter(|s| s.name == MetricName::ProbeDuration).count() as u64;
+    let minutes: Vec<_> = day.minutes().map(|minute| (runs(&minute.samples), minute.count)).collect();
     assert_eq!(minutes.iter().map(|(_, count)| count).sum::<u64>(), 1_440);
     assert_eq!(minutes.iter().map(|(runs, count)| runs * count).sum::<u64>(), 1_440 * 24 + 24 * 40);
-    assert!((2..=3).contains(&minutes.len()), "minutes in which the same runs start are one kind: {minutes:?}");
+    assert!((3..=6).contains(&minutes.len()), "minutes in which the same runs start are one kind: {minutes:?}");
     let requests = forecast.publishers["cloudwatch"].requests;
     let foretold: u64 = minutes.iter().map(|(runs, count)| runs.div_ceil(10) * count).sum();
     assert_eq!(requests.day, foretold);
     assert!(foretold > 1_440 * 3 + 24 * 3, "{foretold}");
     assert!((requests.month - month(requests.day as f64)).abs() < 1e-6);
-    assert_eq!(forecast.things[&Thing::Metric], 52, "Tens has one for each run of each probe of each schedule");
+    assert_eq!(forecast.things[&Thing::Metric], 40 + 28, "those of one schedule alone are silent for long");
+}
+
+#[test]
+fn what_is_seldom_is_known_from_before_the_day() {
+    let mut weekly = schedule_of("weekly", "1h", 2);
+    weekly.cadence = Cadence::cron("0 8 * * 5", chrono_tz::Tz::UTC, at(NOW)).unwrap();
+    let plan = plan_of(vec![weekly, schedule_of("often", "30s", 1)]);
+    let day = Day::of(&plan, at(NOW), Duration::from_secs(600));
+    let minutes: Vec<_> = day.minutes().collect();
+    assert_eq!(minutes.len(), 1, "all minutes of a Tuesday are alike");
+    let before = &minutes[0].before;
+    let last = |probe: &str| {
+        let of = |sample: &&Sample| sample.labels.probe.as_ref().is_some_and(|name| name.as_str() == probe);
+        (minutes[0].samples[0].at - before.iter().find(of).unwrap().at).num_seconds()
+    };
+    assert!(last("probe-0") <= 30, "it is on both: {}", last("probe-0"));
+    assert!((660..=720).contains(&last("probe-1")), "longer ago than anybody looks back: {}", last("probe-1"));
 }
 
 #[test]
