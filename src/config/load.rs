@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::blueprint::{Channels, blueprint};
 use super::destinations;
 use super::diagnosis;
 use super::drill::drill;
@@ -205,6 +206,8 @@ fn plan_of(
     let publishers = destinations::publishers(&raw.publish, surroundings.kinds.publishers, &building, problems);
     let heartbeat = heartbeat(raw.heartbeat.take(), &surroundings.kinds, &building, problems);
     let drill = drill(raw.drill.as_ref(), &declared, now, problems);
+    let known = Channels { declared: &declared, made: &channels };
+    let blueprint = blueprint(&raw.estate, &raw.dashboard, &raw.alarms, known, problems);
     let store = store(directory, &raw, problems);
     let web = web(&raw.web, problems);
 
@@ -230,6 +233,7 @@ fn plan_of(
         maintenance,
         heartbeat,
         drill,
+        blueprint,
         publishers,
         secrets,
         secrets_used,

@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+use super::blueprint::{RawAlarms, RawDashboard, RawEstate};
 use super::grades::SeverityForms;
 use super::objectives::RawObjective;
 use super::unnoticed::RawUnnoticed;
@@ -63,6 +64,12 @@ pub struct RawRoot {
     pub heartbeat: Option<RawHeartbeat>,
     /// When channels are drilled by themselves. Default: never.
     pub drill: Option<RawDrill>,
+    /// What the site runs on in AWS, for the dashboard and the alarms that `roundsman aws` prints.
+    pub estate: RawEstate,
+    /// The dashboard that it prints.
+    pub dashboard: RawDashboard,
+    /// The alarms that it prints.
+    pub alarms: RawAlarms,
 }
 
 /// When channels are drilled: a probe is made to fail and to pass, and the message about it is followed to its receiver.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::blueprint::Blueprint;
 use crate::domain::grouping::{Grouping, Rules};
 use crate::domain::hours::Hours;
 use crate::domain::incident::{IncidentId, Severity};
@@ -63,6 +64,8 @@ pub struct Plan {
     pub heartbeat: Option<HeartbeatPlan>,
     /// When channels are drilled by themselves.
     pub drill: Option<DrillPlan>,
+    /// What is said of what `roundsman aws` prints.
+    pub blueprint: Blueprint,
     /// Where metrics go, by kind.
     pub publishers: BTreeMap<&'static str, Arc<dyn PublisherFactory>>,
     /// Where secrets come from.

@@ -40,8 +40,8 @@ impl SigV4Settings {
             problems.error(region.span.clone(), message).help = Some("write it like `us-east-1`".to_owned());
         }
         let region = self.region.as_ref().map(|region| region.value.clone());
-        let aws = Aws::new(Access { region, ..Access::default() });
-        (problems.len() == known).then(|| SigV4 { service: service.clone(), aws })
+        let aws = Aws::new(Access { region: region.clone(), ..Access::default() });
+        (problems.len() == known).then(|| SigV4 { service: service.clone(), region, aws })
     }
 }
 
@@ -49,10 +49,21 @@ impl SigV4Settings {
 #[derive(Debug)]
 pub struct SigV4 {
     service: String,
+    region: Option<String>,
     aws: Aws,
 }
 
 impl SigV4 {
+    /// The service as signatures name it.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// The region, where one is named.
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
     /// Who signs at present.
     pub async fn signer(&self) -> Result<Signer, Failure> {
         let signer = self.aws.signer(&self.service, None).await;

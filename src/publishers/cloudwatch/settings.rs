@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::packet::LOCATION_MAX;
 use super::publisher::CloudWatch;
+use crate::domain::aws_call::AwsCall;
+use crate::domain::metrics_place::MetricsPlace;
 use crate::net::aws::{Access, Aws, is_region};
 use crate::ports::{Building, Clock, Exposition, PublishError, Publisher, PublisherFactory, PublisherKind};
 use crate::settings::{Node, Problems, read};
@@ -147,6 +149,17 @@ impl PublisherFactory for Factory {
 
     fn check(&self) -> BoxFuture<'_, Result<(), PublishError>> {
         Box::pin(async { self.aws.check().await.map_err(|error| PublishError(error.to_string())) })
+    }
+
+    fn calls(&self) -> Vec<AwsCall> {
+        let region = self.settings.region.clone().map(String::from);
+        vec![AwsCall::once("cloudwatch:PutMetricData", "*").of_region(region)]
+    }
+
+    fn place(&self) -> Option<MetricsPlace> {
+        let region = self.settings.region.clone().map(String::from);
+        let namespace = self.settings.namespace.as_str().to_owned();
+        Some(MetricsPlace { namespace, region, by_schedule: false, by_step: false, is_high_resolution: false })
     }
 }
 
