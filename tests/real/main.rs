@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod as_code;
 mod bulk;
 mod canary;
 mod certified;

@@ -264,7 +264,7 @@ fn of_estate(place: &Place, estate: &Estate, chosen: &EstateAlarms) -> Vec<Alarm
     }
     for name in &estate.tables {
         let description =
-            format!("At least {} requests of {name} a minute are throttled.", short(chosen.dynamodb_throttles.limit));
+            format!("{} or more requests of {name} are throttled in a minute.", short(chosen.dynamodb_throttles.limit));
         // A table that throttles nothing has no metric of it.
         let formula = Formula {
             expression: "FILL(reads, 0) + FILL(writes, 0)".to_owned(),
@@ -282,7 +282,7 @@ fn of_estate(place: &Place, estate: &Estate, chosen: &EstateAlarms) -> Vec<Alarm
     }
     for pool in &estate.user_pools {
         let description =
-            format!("At least {} sign-ins to {} fail in a minute.", short(chosen.cognito_failures.limit), pool.pool);
+            format!("{} or more sign-ins to {} fail in a minute.", short(chosen.cognito_failures.limit), pool.pool);
         // The metric has a sample for each sign-in that was tried, which is 1 where it was one.
         let formula = Formula {
             expression: "tried - passed".to_owned(),

@@ -58,19 +58,31 @@ fn rule(
         return Err(format!("its runs on {} are in the same metric", other.name));
     }
     let allowed = objective.goal.allowed().fraction();
-    let is_possible = |rule: &&BurnRule| {
-        rule.long.length() < objective.over
-            && rule.long.length().as_secs() <= PERIOD_MAX
-            && rule.factor * allowed <= 1.0
+    let possible = || {
+        BURN_RULES.iter().filter(|rule| {
+            let long = rule.long.length();
+            long < objective.over && long.as_secs() <= PERIOD_MAX && rule.factor * allowed <= 1.0
+        })
     };
-    BURN_RULES.iter().find(is_possible).ok_or_else(|| {
-        format!("if every run were bad, its budget would go only {} times too quickly", short((1.0 / allowed).round()))
+    if possible().next().is_none() {
+        let most = short((1.0 / allowed).round());
+        return Err(format!("if every run were bad, its budget would go only {most} times too quickly"));
+    }
+    let failures = u64::from(failures(objective));
+    let runs = |rule: &BurnRule| objective.expected * rule.long.length().as_secs() / objective.over.as_secs().max(1);
+    possible().find(|rule| runs(rule) >= failures).ok_or_else(|| {
+        format!("it has fewer than {failures} runs in the time over which an alarm could see its budget go too quickly")
     })
+}
+
+/// How many bad runs there must be.
+fn failures(objective: &Objective) -> u32 {
+    objective.alert.as_ref().map_or(FAILURES_MIN, |alert| alert.failures)
 }
 
 /// 1 where the budget burns, else 0.
 fn burning<'a>(place: &'a Place, probe: &ProbeName, objective: &Objective, rule: &BurnRule) -> Formula<'a> {
-    let failures = objective.alert.as_ref().map_or(FAILURES_MIN, |alert| alert.failures);
+    let failures = failures(objective);
     let share = short(rule.factor * objective.goal.allowed().fraction());
     let dimensions = objective.step.as_ref().map_or_else(|| Place::of_probe(probe), |step| Place::of_step(probe, step));
     let burns = |bad: &str| format!("IF({bad} >= {failures} AND {bad} >= {share} * runs, 1, 0)");

@@ -58,7 +58,7 @@ pub fn of_api(api: &Api) -> (String, Dimensions) {
     };
     let mut dimensions = vec![(key, name.clone())];
     dimensions.extend(api.stage.as_ref().map(|stage| ("Stage", stage.clone())));
-    let stage = api.stage.as_ref().map(|stage| format!(", {stage}")).unwrap_or_default();
+    let stage = api.stage.as_ref().map(|stage| format!("/{stage}")).unwrap_or_default();
     (format!("{name}{stage}"), dimensions)
 }
 
