@@ -17,15 +17,6 @@ pub struct AwsCall {
     pub units: u64,
 }
 
-/// The partition of a region, which stands in every ARN.
-pub fn partition(region: &str) -> &'static str {
-    match region.split_once('-') {
-        Some(("cn", _)) => "aws-cn",
-        Some(("us", rest)) if rest.starts_with("gov-") => "aws-us-gov",
-        _ => "aws",
-    }
-}
-
 impl AwsCall {
     /// One call of an action that is billed by the call.
     pub fn once(action: impl Into<String>, resource: impl Into<String>) -> Self {

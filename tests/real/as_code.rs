@@ -116,8 +116,7 @@ async fn alarms_and_dashboard_are_what_aws_has_models_of() {
         fs::write(documents.path(), json!({ "alarms": alarms, "dashboard": dashboard }).to_string()).expect("a file");
         let script = MODELS.replace("json.load(sys.stdin)", "json.load(open(sys.argv[1]))");
         let said = python::run(&script, &[documents.path().to_str().expect("a path in UTF-8")]);
-        let counts =
-            [alarms.as_array().map_or(0, Vec::len), dashboard["widgets"].as_array().map_or(0, Vec::len)];
+        let counts = [alarms.as_array().map_or(0, Vec::len), dashboard["widgets"].as_array().map_or(0, Vec::len)];
         assert_eq!(said.trim(), format!("{} {}", counts[0], counts[1]));
         let body = dashboard.to_string();
         moto.query("monitoring", &[("Action", "PutDashboard"), ("DashboardName", "d"), ("DashboardBody", &body)]).await;

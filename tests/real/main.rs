@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod as_code;
+mod aws;
 mod bulk;
 mod canary;
 mod certified;

@@ -1,10 +1,10 @@
 //! Where our metrics and alarms stand.
 
 use crate::app::answer::Stop;
-use crate::domain::aws_call::partition;
 use crate::domain::metrics_place::MetricsPlace;
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
 use crate::engine::plan::Plan;
+use crate::net::aws::services::partition;
 
 /// Under which namespace metrics would stand if they were published.
 const NAMESPACE: &str = "Roundsman";

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::domain::aws_call::{AwsCall, partition};
+use crate::domain::aws_call::AwsCall;
 use crate::domain::incident::{Event, IncidentId};
 use crate::domain::text::harmless;
+use crate::net::aws::services::partition;
 use crate::net::aws::trouble::kind;
 use crate::net::aws::{Aws, TroubleKind, is_region};
 use crate::notifiers::post::{Answer, Post};
@@ -137,8 +138,10 @@ impl Echo {
     }
 
     async fn call(&self, aws: &Aws, action: &str, body: &Value) -> Result<Value, NotifyError> {
-        let signer =
-            aws.signer("sqs", self.queue.region.as_deref()).await.map_err(|error| super::of_machine(&error))?;
+        let signer = aws
+            .signer("sqs", self.queue.region.as_deref(), self.post.now())
+            .await
+            .map_err(|error| super::of_machine(&error))?;
         let ours = |error: &dyn std::fmt::Display| NotifyError::Unauthorized(error.to_string());
         let (mut endpoint, body) = (self.queue.url.clone(), body.to_string());
         endpoint.set_path("/");

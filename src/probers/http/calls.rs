@@ -7,14 +7,12 @@ use url::{Host, Url};
 use super::content::Content;
 use super::credentials::Credentials;
 use super::request::Draft;
-use crate::domain::aws_call::{AwsCall, partition};
+use crate::domain::aws_call::AwsCall;
 use crate::net::aws::is_region;
+use crate::net::aws::services::{SERVICES, partition};
 
 /// What says the action of services that have one address for all of them.
 const TARGET: &str = "x-amz-target";
-
-/// Services that policies call otherwise than signatures do.
-const PREFIXES: [(&str, &str); 2] = [("monitoring", "cloudwatch"), ("email", "ses")];
 
 /// Nothing where nobody signs.
 pub fn calls(draft: &Draft) -> Vec<AwsCall> {
@@ -91,7 +89,7 @@ impl Asked<'_> {
     }
 
     fn of_service(&self, service: &str) -> Vec<AwsCall> {
-        let prefix = PREFIXES.iter().find(|(signed, _)| *signed == service).map_or(service, |(_, prefix)| prefix);
+        let prefix = SERVICES.iter().find(|known| known.signing == service).map_or(service, |known| known.policy);
         let target = self.draft.headers.iter().find(|header| header.name == TARGET).and_then(|header| header.literal());
         if let Some((_, action)) = target.and_then(|target| target.rsplit_once('.')) {
             let table = self.table().filter(|_| service == "dynamodb");
