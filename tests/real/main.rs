@@ -39,6 +39,7 @@ mod operating;
 mod oracle;
 mod packing;
 mod page;
+mod permitted;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod probing;
