@@ -22,6 +22,7 @@ use crate::domain::incident::{Event, Finding, Incident, IncidentId, Moment, Vers
 use crate::domain::incidents::Incidents;
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
 use crate::domain::metric::{Sample, SampleLabels};
+use crate::domain::metrics_place::MetricsPlace;
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Observation, Run, RunId, SlotAccount, SlotOutcome};
 use crate::domain::past::{PastRuns, Question};
@@ -1244,6 +1245,10 @@ pub trait PublisherFactory: Send + Sync {
     /// What one request of metrics asks of AWS.
     fn calls(&self) -> Vec<AwsCall> {
         Vec::new()
+    }
+    /// Where they stand in CloudWatch, if they do.
+    fn place(&self) -> Option<MetricsPlace> {
+        None
     }
     /// What the samples of a minute become, without sending any; those before it are the last of each probe that came before.
     fn foretell(&self, _minute: &[Sample], _before: &[Sample]) -> Foretold {

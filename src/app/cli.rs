@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::sync::watch;
 
 use super::answer::{Answer, Stop};
+use super::aws::printed;
 use super::daemon_client::DaemonArguments;
 use super::demo::shop::Breakage;
 use super::threads::block_on;
@@ -82,6 +83,12 @@ pub enum Command {
     /// Show how objectives stand: what was measured, what is left of their error budgets and how quickly it goes. Exit 1 where
     /// one is missed.
     Slo(slo::SloArguments),
+    /// Print as code what is there to be made in AWS: a dashboard, alarms, and the least policy.
+    Aws {
+        /// What is printed.
+        #[command(subcommand)]
+        what: printed::Document,
+    },
     /// Ask the daemon whether it is alive: for HEALTHCHECK.
     Health {
         /// Where it listens; by default what the configuration says.
@@ -253,6 +260,7 @@ impl Cli {
             Command::Silence(arguments) => block_on(silence::silence(self.config, surroundings, arguments)),
             Command::Deliveries(arguments) => block_on(deliveries::deliveries(self.config, surroundings, arguments)),
             Command::Slo(arguments) => block_on(slo::slo(self.config, surroundings, arguments)),
+            Command::Aws { what } => printed::print(&self.config, &surroundings, what),
             Command::Health { url } => block_on(health::health(self.config, surroundings, url)),
         }
     }

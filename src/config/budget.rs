@@ -7,9 +7,7 @@ use super::raw::RawDollars;
 use crate::domain::bill::dollars::Dollars;
 use crate::domain::bill::lines::{Bill, Line, TOTAL};
 use crate::domain::bill::prices::{Prices, Thing};
-use crate::domain::time::Timestamp;
 use crate::engine::forecast::Forecast;
-use crate::engine::plan::Plan;
 use crate::settings::{Problems, Spanned, suggest};
 
 /// How many lines of a bill one sentence has.
@@ -34,12 +32,12 @@ pub fn budgets(written: &Written, problems: &mut Problems) -> BTreeMap<String, D
 }
 
 /// That a plan costs more than its budget is an error where the budget is written.
-pub fn check(written: &Written, plan: &Plan, now: Timestamp, problems: &mut Problems) {
+pub fn check(written: &Written, forecast: impl FnOnce() -> Forecast, problems: &mut Problems) {
     if written.is_empty() {
         return;
     }
     let Some(prices) = prices::built_in(problems) else { return };
-    let demand = Forecast::of(plan, now).demand();
+    let demand = forecast().demand();
     let bill = Bill::of(&demand, &prices);
     for (service, budget) in written {
         let (amount, most) = (bill.amount(&service.value), budget.value.0);

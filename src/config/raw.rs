@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+use super::blueprint::{RawAlarms, RawDashboard, RawEstate};
 use super::grades::SeverityForms;
 use super::objectives::RawObjective;
 use super::unnoticed::RawUnnoticed;
@@ -68,6 +69,12 @@ pub struct RawRoot {
     /// Default: anything.
     #[schemars(with = "BTreeMap<String, String>")]
     pub budget: BTreeMap<Spanned<String>, Spanned<RawDollars>>,
+    /// What the site runs on in AWS, for the dashboard and the alarms that `roundsman aws` prints.
+    pub estate: RawEstate,
+    /// The dashboard that it prints.
+    pub dashboard: RawDashboard,
+    /// The alarms that it prints.
+    pub alarms: RawAlarms,
 }
 
 /// When channels are drilled: a probe is made to fail and to pass, and the message about it is followed to its receiver.

@@ -2,6 +2,7 @@
 
 pub mod aws_call;
 pub mod bill;
+pub mod blueprint;
 pub mod debt;
 pub mod drill;
 pub mod exchange;
@@ -16,6 +17,7 @@ pub mod incident;
 pub mod incidents;
 pub mod judge;
 pub mod metric;
+pub mod metrics_place;
 pub mod mutant;
 pub mod names;
 pub mod network;

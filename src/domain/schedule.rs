@@ -231,6 +231,20 @@ impl Cadence {
             .filter_map(|(slot, next)| (next - slot).to_std().ok())
     }
 
+    /// The length between any two slots that follow each other; nothing where that differs. It depends on no clock. Slots in
+    /// a zone with summer time are apart by an hour more once a year, and a cron line is believed after a thousand of its slots.
+    pub fn even_period(&self) -> Option<Duration> {
+        match self {
+            Self::Every(length) => Some(*length),
+            Self::Cron { timezone, .. } if *timezone != Tz::UTC => None,
+            Self::Cron { .. } => {
+                let mut periods = self.periods(chrono::DateTime::from_timestamp(0, 0)?);
+                let first = periods.next()?;
+                periods.take(1_000).all(|period| period == first).then_some(first)
+            }
+        }
+    }
+
     /// The shortest length between two of the next slots, which bounds timeouts.
     pub fn shortest_period(&self, now: Timestamp) -> Duration {
         match self {
@@ -305,6 +319,18 @@ mod tests {
         let slots: Vec<_> = every(30).slots(at("2026-11-24T10:00:00Z"), at("2026-11-24T10:01:10Z")).collect();
         assert_eq!(slots, [at("2026-11-24T10:00:30Z"), at("2026-11-24T10:01:00Z")]);
         assert_eq!(every(30).next_after(at("2026-11-24T10:00:29.999Z")), Some(at("2026-11-24T10:00:30Z")));
+    }
+
+    #[test]
+    fn an_even_period_is_one_that_every_slot_keeps() {
+        for (line, hours) in
+            [("0 * * * *", Some(1)), ("30 3 * * *", Some(24)), ("0 */7 * * *", None), ("0 2 * * 2-4", None)]
+        {
+            let period = cron(line, Tz::UTC).even_period();
+            assert_eq!(period, hours.map(|hours| Duration::from_secs(hours * 3_600)), "{line}");
+        }
+        assert_eq!(cron("30 3 * * *", Tz::Europe__Zurich).even_period(), None, "a day of summer time has 23 hours");
+        assert_eq!(every(30).even_period(), Some(Duration::from_secs(30)));
     }
 
     #[test]

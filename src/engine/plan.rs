@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::bill::dollars::Dollars;
+use crate::domain::blueprint::Blueprint;
 use crate::domain::grouping::{Grouping, Rules};
 use crate::domain::hours::Hours;
 use crate::domain::incident::{IncidentId, Severity};
@@ -66,6 +67,8 @@ pub struct Plan {
     pub drill: Option<DrillPlan>,
     /// What AWS may bill a month, by service.
     pub budgets: BTreeMap<String, Dollars>,
+    /// What is said of what `roundsman aws` prints.
+    pub blueprint: Blueprint,
     /// Where metrics go, by kind.
     pub publishers: BTreeMap<&'static str, Arc<dyn PublisherFactory>>,
     /// Where secrets come from.

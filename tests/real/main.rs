@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod as_code;
 mod aws;
 mod bulk;
 mod canary;
@@ -38,6 +39,7 @@ mod operating;
 mod oracle;
 mod packing;
 mod page;
+mod permitted;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod probing;

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::document::Document;
 use super::table;
+use crate::app::aws::billed::billed;
 use crate::app::answer::{Answer, Output, Stop, say};
 use crate::app::cli::Format;
 use crate::app::wiring;
@@ -35,7 +36,7 @@ pub struct PlanArguments {
 pub fn plan(directory: &Path, surroundings: &Surroundings, what: &PlanArguments) -> Result<Answer, Stop> {
     let plan = wiring::plan(directory, surroundings)?;
     let prices = prices_of(what.prices.as_deref())?;
-    let forecast = Forecast::of(&plan, what.at.unwrap_or_else(|| surroundings.clock.now()));
+    let forecast = Forecast::of(&plan, what.at.unwrap_or_else(|| surroundings.clock.now())).and(billed(&plan));
     let document = Document::of(&plan, &forecast, &prices);
     let mut out = Output::default();
     match what.format {

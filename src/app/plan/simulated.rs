@@ -17,6 +17,7 @@ use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::app::aws::billed::billed;
 use crate::app::wiring::KINDS;
 use crate::config::load::{Surroundings, load};
 use crate::config::prices;
@@ -278,6 +279,7 @@ fn repository(clock: &Arc<TestClock>) -> Plan {
         clock: Arc::clone(clock) as _,
         http: client::shared().unwrap(),
         pulses: Arc::default(),
+        billed,
     };
     let loaded = load(directory.path(), &surroundings);
     assert_eq!(loaded.problems.render(false), "");
@@ -288,7 +290,7 @@ fn repository(clock: &Arc<TestClock>) -> Plan {
 async fn a_day_of_the_repository_costs_what_was_foretold() {
     let clock = TestClock::starting(BEGIN);
     let simulation = Simulation::of(repository(&clock), clock);
-    let forecast = Forecast::of(&simulation.plan, at(BEGIN));
+    let forecast = Forecast::of(&simulation.plan, at(BEGIN)).and(billed(&simulation.plan));
     let made = simulation.run(at(BEGIN), Duration::from_hours(24)).await;
 
     assert_eq!(made.runs, forecast.runs().day);

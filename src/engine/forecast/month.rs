@@ -134,6 +134,13 @@ impl Forecast {
         forecast
     }
 
+    /// The same with what is billed because it is there, and is not the plan's own.
+    #[must_use]
+    pub fn and(mut self, things: BTreeMap<Thing, u64>) -> Self {
+        self.things.extend(things);
+        self
+    }
+
     /// What it takes of AWS in a month.
     pub fn demand(&self) -> Demand {
         let mut demand = Demand::default();

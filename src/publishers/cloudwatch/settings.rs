@@ -15,6 +15,7 @@ use super::publisher::{CloudWatch, Manner};
 use super::whom::{LOCATION_MAX, Sets};
 use crate::domain::aws_call::AwsCall;
 use crate::domain::metric::Sample;
+use crate::domain::metrics_place::MetricsPlace;
 use crate::domain::size::Size;
 use crate::domain::time::Length;
 use crate::net::aws::{Access, Aws, is_region};
@@ -325,6 +326,14 @@ impl PublisherFactory for Factory {
 
     fn looks_back(&self) -> Duration {
         self.settings.republish.0.unwrap_or_default()
+    }
+
+    fn place(&self) -> Option<MetricsPlace> {
+        let Sets { schedule: by_schedule, step: by_step } = self.settings.sets();
+        let is_high_resolution = self.settings.resolution.0 == Resolution::Second;
+        let region = self.settings.region.clone().map(String::from);
+        let namespace = self.settings.namespace.as_str().to_owned();
+        Some(MetricsPlace { namespace, region, by_schedule, by_step, is_high_resolution })
     }
 }
 
