@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::budget;
 use super::blueprint::{Channels, blueprint};
+use super::budget;
 use super::destinations;
 use super::diagnosis;
 use super::drill::drill;

@@ -17,8 +17,7 @@ use serde::Deserialize;
 
 use crate::domain::metric::{MetricName, MetricType, Sample, SampleLabels};
 use crate::ports::{
-    Building, Exposition, Known, PublishError, Publisher, PublisherAccount, PublisherFactory, PublisherKind,
-    Foretold,
+    Building, Exposition, Foretold, Known, PublishError, Publisher, PublisherAccount, PublisherFactory, PublisherKind,
 };
 use crate::settings::{Node, Problems, read};
 

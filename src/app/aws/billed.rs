@@ -29,7 +29,9 @@ mod tests {
         let of = |root: &str| billed(&plan(root, PROBES, SCHEDULES));
         let bare = of("publish: { cloudwatch: { region: eu-west-1 } }");
         assert_eq!(bare, [(Thing::Alarm, 1), (Thing::Dashboard, 1)].into());
-        let formula = of("publish: { cloudwatch: { region: eu-west-1 } }\nestate: { lambda: [checkout] }\nalarms: { estate: {} }");
+        let formula = of(
+            "publish: { cloudwatch: { region: eu-west-1 } }\nestate: { lambda: [checkout] }\nalarms: { estate: {} }",
+        );
         assert!(formula[&Thing::Alarm] >= 3, "errors and invocations, beside the heartbeat: {formula:?}");
         assert_eq!(of(""), BTreeMap::new(), "no region is known");
     }

@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::document::Document;
 use super::table;
-use crate::app::aws::billed::billed;
 use crate::app::answer::{Answer, Output, Stop, say};
+use crate::app::aws::billed::billed;
 use crate::app::cli::Format;
 use crate::app::wiring;
 use crate::config::load::Surroundings;

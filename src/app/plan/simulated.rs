@@ -36,9 +36,7 @@ use crate::engine::start::{Engine, Rooms};
 use crate::engine::testing::{Debts, NoTicks, TestClock, at, plan_of, schedule_of};
 use crate::net::aws::Aws;
 use crate::net::client;
-use crate::ports::{
-    Clock as _, Exposition, Foretold, Prober, PublishError, Publisher, PublisherFactory, StepContext,
-};
+use crate::ports::{Clock as _, Exposition, Foretold, Prober, PublishError, Publisher, PublisherFactory, StepContext};
 use crate::publishers::cloudwatch::{CloudWatch, Manner};
 use crate::settings::Problems;
 
@@ -213,7 +211,8 @@ impl Simulation {
         let wire = Wire { service: service.clone(), clock: Arc::clone(&clock) };
         // That of the settings that the repository has, which is that of none.
         let manner = Manner { republish: Some(real.looks_back()), ..Manner::default() };
-        plan.publishers = [("cloudwatch", Arc::new(Published { real, wire, manner }) as Arc<dyn PublisherFactory>)].into();
+        plan.publishers =
+            [("cloudwatch", Arc::new(Published { real, wire, manner }) as Arc<dyn PublisherFactory>)].into();
         Self { plan, clock, service, made }
     }
 

@@ -63,6 +63,7 @@ impl Dollars {
     }
 
     /// Rounded up to a cent: what a budget must be at least for the amount to be within it.
+    #[must_use]
     pub fn rounded_up(self) -> Self {
         Self((self.0 * 100.0 - 1e-6).ceil().max(0.0) / 100.0)
     }

@@ -94,8 +94,7 @@ impl<'a> OfSchedule<'a> {
 impl<'a> Day<'a> {
     /// The day of a plan that begins at an instant; `looks_back` is for how long what was before a minute matters to it.
     pub fn of(plan: &'a Plan, from: Timestamp, looks_back: Duration) -> Self {
-        let schedules: Vec<_> =
-            plan.schedules.values().map(|schedule| OfSchedule::of(plan, schedule, from)).collect();
+        let schedules: Vec<_> = plan.schedules.values().map(|schedule| OfSchedule::of(plan, schedule, from)).collect();
         let oldest = -i64::try_from(looks_back.as_secs()).unwrap_or(i64::MAX).saturating_add(OLD);
         let parts = |begin: Timestamp| {
             let mut parts = Vec::new();
@@ -168,7 +167,8 @@ impl<'a> Day<'a> {
                 }
             }
         }
-        let before = last.into_values().flat_map(|(at, schedule, probe)| samples(&well(self.plan, schedule, probe, at, 0)));
+        let before =
+            last.into_values().flat_map(|(at, schedule, probe)| samples(&well(self.plan, schedule, probe, at, 0)));
         Minute { samples: found, before: before.collect(), count }
     }
 

@@ -84,7 +84,8 @@ mod tests {
         let foretold = foretell(&manner, &run("a", "10:00:01"), &before);
         let series: Vec<_> = foretold.series.iter().filter_map(|series| series.split_once(' ')).collect();
         let (a, hourly) = ("[(\"Probe\", \"a\")]", "[(\"Probe\", \"hourly\")]");
-        let again = [("Age", hourly), ("Duration", a), ("Failed", a), ("LastSuccessPercent", hourly), ("SuccessPercent", a)];
+        let again =
+            [("Age", hourly), ("Duration", a), ("Failed", a), ("LastSuccessPercent", hourly), ("SuccessPercent", a)];
         assert_eq!((foretold.requests, series), (1, again.to_vec()));
     }
 

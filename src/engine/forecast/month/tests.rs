@@ -37,10 +37,7 @@ impl PublisherFactory for Tens {
         let series = |sample: &Sample| sample.labels.probe.as_ref().unwrap().to_string();
         let again_series: Vec<_> = again.map(|sample| format!("{} again", series(sample))).collect();
         let count = durations.clone().count() as u64;
-        Foretold {
-            requests: count.div_ceil(10).max(1),
-            series: durations.map(series).chain(again_series).collect(),
-        }
+        Foretold { requests: count.div_ceil(10).max(1), series: durations.map(series).chain(again_series).collect() }
     }
     fn looks_back(&self) -> Duration {
         Duration::from_secs(600)
