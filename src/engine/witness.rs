@@ -141,7 +141,7 @@ mod tests {
 
     fn door(takes: &'static str, refuses: Refuses, expect: &str) -> (PlannedStep, Arc<AtomicUsize>) {
         let knocks = Arc::<AtomicUsize>::default();
-        let names = Names::new(&[Name::known("status", Shape::Number, "the status")]);
+        let names = Names::new().with(Name::known("status", Shape::Number, "the status"));
         let mut step = step("open", || unreachable!());
         step.action = Arc::new(Door { takes, refuses, knocks: Arc::clone(&knocks) });
         step.expect = vec![Expression::compile(expect, &names).unwrap()];

@@ -33,6 +33,8 @@ pub enum Task {
     Take(Timestamp),
     /// To remove what has its fate.
     Settle(Load),
+    /// To keep what was seen last.
+    Remember(String),
 }
 
 /// What came of it.
@@ -52,6 +54,8 @@ pub struct Worked {
     pub crowded_out: u64,
     /// How many samples were dropped because their file cannot be believed.
     pub damaged: u64,
+    /// What the process before this one had seen last, where it was only now that the disk was opened.
+    pub remembered: Option<String>,
     /// What was wrong with files.
     pub strange: Vec<String>,
     /// What went wrong.
@@ -104,12 +108,15 @@ impl Disk {
         }
         let known = self.spool.take();
         self.working = Some(spawn_blocking(move || {
+            let is_new = known.is_none();
             let opened = known.map_or_else(|| Spool::open(&directory, budget), |spool| Ok(Some(spool)));
             match opened {
                 Ok(Some(mut spool)) => {
+                    // Without it a probe is silent until its next run, and nothing else is amiss.
+                    let remembered = if is_new { spool.remembered().unwrap_or_default() } else { None };
                     let worked = work(&mut spool, task);
                     let Losses { crowded_out, damaged, strange } = spool.take_losses();
-                    (Some(spool), Worked { crowded_out, damaged, strange, ..worked })
+                    (Some(spool), Worked { crowded_out, damaged, strange, remembered, ..worked })
                 }
                 opened => (None, Worked { error: opened.err(), ..undone(task) }),
             }
@@ -158,6 +165,7 @@ fn work(spool: &mut Spool, task: Task) -> Worked {
             worked.error = spool.settle(&load).err();
             worked.settled = Some(load);
         }
+        Task::Remember(text) => worked.error = spool.remember(&text).err(),
     }
     worked
 }
@@ -168,6 +176,6 @@ fn undone(task: Task) -> Worked {
         Task::Put(left) => Worked { left, ..Worked::default() },
         // Its files are somebody else's now, who sends them again.
         Task::Settle(load) => Worked { settled: Some(load), ..Worked::default() },
-        Task::Take(_) => Worked::default(),
+        Task::Take(_) | Task::Remember(_) => Worked::default(),
     }
 }

@@ -3,18 +3,24 @@
 //! and percentiles of what really was measured stay true.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
 
 use super::growing::{GRACE, minute};
+use super::record::{sealed, unsealed};
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::names::ProbeName;
 use crate::domain::time::Timestamp;
 use crate::ports::Known;
 
+/// How often what was seen is put on disk while nobody ends the process.
+const KEPT_EVERY: TimeDelta = TimeDelta::minutes(10);
+
 /// What was seen of a probe last.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Last {
     at: Timestamp,
     value: f64,
@@ -26,14 +32,19 @@ pub struct Lasts {
     /// After so long it is said again; never where absent.
     after: Option<TimeDelta>,
     of: BTreeMap<ProbeName, Last>,
+    /// What is configured; until somebody has said so, everything.
+    known: Option<Arc<Known>>,
     /// The minute that was over when last looked at.
     said: Option<Timestamp>,
+    /// What that was when this was last put on disk.
+    kept: Option<Timestamp>,
 }
 
 impl Lasts {
     /// Nothing has been seen yet.
     pub fn new(after: Option<Duration>) -> Self {
-        Self { after: after.and_then(|after| TimeDelta::from_std(after).ok()), of: BTreeMap::new(), said: None }
+        let after = after.and_then(|after| TimeDelta::from_std(after).ok());
+        Self { after, of: BTreeMap::new(), known: None, said: None, kept: None }
     }
 
     /// Takes what is new. What is of no probe, as a heartbeat, is never said again: it would say what is not so.
@@ -42,19 +53,54 @@ impl Lasts {
             return;
         }
         for sample in samples.iter().filter(|sample| sample.name == MetricName::ProbeSuccess) {
-            let Some(probe) = &sample.labels.probe else { continue };
-            let seen = Last { at: sample.at, value: sample.value };
-            match self.of.get_mut(probe) {
-                Some(last) if last.at > seen.at => {}
-                Some(last) => *last = seen,
-                None => drop(self.of.insert(probe.clone(), seen)),
+            if let Some(probe) = &sample.labels.probe {
+                self.put(probe, Last { at: sample.at, value: sample.value });
             }
         }
     }
 
+    fn put(&mut self, probe: &ProbeName, seen: Last) {
+        match self.of.get_mut(probe) {
+            Some(last) if last.at > seen.at => {}
+            Some(last) => *last = seen,
+            None => drop(self.of.insert(probe.clone(), seen)),
+        }
+    }
+
+    /// What there is to be put on disk, for the process after this one.
+    pub fn written(&self) -> Option<String> {
+        if self.of.is_empty() {
+            return None;
+        }
+        serde_json::to_string(&self.of).ok().map(|of| sealed(&of))
+    }
+
+    /// The same every ten minutes, since a process may be killed.
+    pub fn due(&mut self) -> Option<String> {
+        let now = self.said?;
+        if self.kept.is_some_and(|kept| (kept..kept + KEPT_EVERY).contains(&now)) {
+            return None;
+        }
+        let written = self.written()?;
+        self.kept = Some(now);
+        Some(written)
+    }
+
+    /// Takes in what the process before this one has put down, as far as it is still configured and nothing newer was seen.
+    pub fn recall(&mut self, text: &str) -> Result<(), String> {
+        let of: BTreeMap<ProbeName, Last> = serde_json::from_str(unsealed(text)?).map_err(|error| error.to_string())?;
+        let known = self.known.clone();
+        let is_known = |probe: &ProbeName| known.as_ref().is_none_or(|known| known.probes.contains(probe));
+        if self.after.is_some() {
+            of.iter().filter(|(probe, _)| is_known(probe)).for_each(|(probe, last)| self.put(probe, *last));
+        }
+        Ok(())
+    }
+
     /// Forgets what is not configured any more.
-    pub fn keep(&mut self, known: &Known) {
+    pub fn keep(&mut self, known: &Arc<Known>) {
         self.of.retain(|probe, _| known.probes.contains(probe));
+        self.known = Some(Arc::clone(known));
     }
 
     /// What is to be said of the minute that is over, once: of minutes that nobody looked at nothing is said.
@@ -91,6 +137,10 @@ mod tests {
         lasts.see(&[run(MetricName::ProbeSuccess, labels.clone()), run(MetricName::ProbeDuration, labels), beat]);
     }
 
+    fn known(probe: &str) -> Arc<Known> {
+        Arc::new(Known { probes: [ProbeName::parse(probe).unwrap()].into(), ..Known::default() })
+    }
+
     fn turn(lasts: &mut Lasts, time: &str) -> Vec<String> {
         let told = |sample: &Sample| {
             let probe = sample.labels.probe.as_ref().unwrap();
@@ -114,9 +164,41 @@ mod tests {
             turn(&mut lasts, "11:00:06"),
             ["10:59 often probe_last_success 1", "10:59 often probe_age_seconds 3030"]
         );
-        lasts.keep(&Known { probes: [ProbeName::parse("backup").unwrap()].into(), ..Known::default() });
+        lasts.keep(&known("backup"));
         let said = ["11:59 backup probe_last_success 0", "11:59 backup probe_age_seconds 3599"];
         assert_eq!(turn(&mut lasts, "12:00:05"), said, "and of what was slept through nothing");
+    }
+
+    #[test]
+    fn a_restart_forgets_nothing_that_is_still_configured() {
+        let mut before = Lasts::new(Some(Duration::from_secs(600)));
+        assert_eq!(before.due(), None);
+        for probe in ["backup", "often", "gone"] {
+            ran(&mut before, probe, "10:00:01", 0.0);
+        }
+        turn(&mut before, "10:05:05");
+        let written = before.due().unwrap();
+        turn(&mut before, "10:06:05");
+        assert_eq!(before.due(), None, "it was, just now");
+        turn(&mut before, "10:15:05");
+        assert_eq!(before.due(), Some(written.clone()));
+
+        let mut after = Lasts::new(Some(Duration::from_secs(600)));
+        let both = Known {
+            probes: ["backup", "often"].map(|name| ProbeName::parse(name).unwrap()).into(),
+            ..Known::default()
+        };
+        after.keep(&Arc::new(both));
+        ran(&mut after, "often", "10:20:00", 1.0);
+        after.recall(&written).unwrap();
+        assert_eq!(
+            turn(&mut after, "10:21:05"),
+            ["10:20 backup probe_last_success 0", "10:20 backup probe_age_seconds 1259"]
+        );
+        assert!(after.recall(&written.replace("backup", "backed")).is_err());
+        let mut never = Lasts::new(None);
+        never.recall(&written).unwrap();
+        assert_eq!(never.written(), None);
     }
 
     #[test]

@@ -103,6 +103,13 @@ impl CloudWatch {
         if self.live.error().is_some() || self.backlog.account().waiting > CROWD {
             self.spill().await;
         }
+        if self.disk_is_ready().await
+            && self.disk.is_open()
+            && let Some(seen) = self.lasts.due()
+        {
+            self.disk.ask(Task::Remember(seen));
+            self.hear_disk().await;
+        }
         let is_patient = self.live.is_resting(&*self.clock) || self.old.is_resting(&*self.clock);
         if !is_patient && !self.backlog.has_complete() {
             refusal = self.send_spooled(SPOOLED_PER_TICK).await.or(refusal);
@@ -115,6 +122,12 @@ impl CloudWatch {
     async fn put_away(&mut self) -> Result<(), PublishError> {
         self.backlog.close();
         let requests = self.spill().await;
+        if self.disk_is_ready().await
+            && let Some(seen) = self.lasts.written()
+        {
+            self.disk.ask(Task::Remember(seen));
+            self.hear_disk().await;
+        }
         let mut refusal = None;
         if self.backlog.has_complete() {
             refusal = self.send_live(usize::MAX).await;
@@ -213,7 +226,7 @@ impl CloudWatch {
     /// Takes in what came of what the disk was asked, if it is done.
     async fn hear_disk(&mut self) {
         let Some(worked) = self.disk.answer().await else { return };
-        let Worked { written, left, lost, load, settled, crowded_out, damaged, strange, error } = worked;
+        let Worked { written, left, lost, load, settled, crowded_out, damaged, remembered, strange, error } = worked;
         self.backlog.spooled(written);
         self.backlog.returned(left);
         self.backlog.lost(lost);
@@ -225,6 +238,9 @@ impl CloudWatch {
         self.dropped += crowded_out + damaged;
         for strange in strange {
             tracing::warn!("{strange}");
+        }
+        if let Some(Err(why)) = remembered.map(|seen| self.lasts.recall(&seen)) {
+            tracing::warn!("what was seen last before the restart is not said again: {why}");
         }
         if crowded_out > 0 && self.crowded_out == 0 {
             tracing::warn!("what cannot be published fills its room on disk: the oldest samples are dropped");

@@ -39,17 +39,24 @@ pub fn write(packets: &[Packet]) -> Result<String, serde_json::Error> {
         lines.push_str(&serde_json::to_string(&line)?);
         lines.push('\n');
     }
-    Ok(format!("{FORM}{}\n{lines}", hash(&lines)))
+    Ok(sealed(&lines))
+}
+
+/// A text that says what it must hash to.
+pub fn sealed(lines: &str) -> String {
+    format!("{FORM}{}\n{lines}", hash(lines))
+}
+
+/// The same without, or what is wrong with it.
+pub fn unsealed(text: &str) -> Result<&str, String> {
+    let (first, lines) = text.split_once('\n').ok_or("it has no first line")?;
+    let hashed = first.strip_prefix(FORM).ok_or("it is not of a form that this version knows")?;
+    if hashed == hash(lines) { Ok(lines) } else { Err("it is not as it was written".to_owned()) }
 }
 
 /// The packets of a file, or what is wrong with it.
 pub fn read(text: &str) -> Result<Vec<Packet>, String> {
-    let (first, lines) = text.split_once('\n').ok_or("it has no first line")?;
-    let hashed = first.strip_prefix(FORM).ok_or("it is not of a form that this version knows")?;
-    if hashed != hash(lines) {
-        return Err("it is not as it was written".to_owned());
-    }
-    lines.lines().map(packet).collect()
+    unsealed(text)?.lines().map(packet).collect()
 }
 
 fn packet(line: &str) -> Result<Packet, String> {

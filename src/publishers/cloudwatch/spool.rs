@@ -19,6 +19,9 @@ const END: &str = ".samples";
 /// The file of whose lock one publisher owns all the others.
 const LOCK: &str = "lock";
 
+/// The file with what the publisher has seen last.
+const MEMORY: &str = "last";
+
 /// What is being written, and is nothing until it has its name.
 const UNFINISHED: &str = "unfinished";
 
@@ -111,21 +114,47 @@ impl Spool {
         self.make_room(bytes)?;
         let newest = packets.iter().map(|packet| packet.at.timestamp()).max().unwrap_or_default();
         let (place, samples) = (Place { newest, number: self.next }, samples(packets));
-        let (unfinished, path) = (self.directory.join(UNFINISHED), self.path(place, samples));
-        let written = ours().create(true).truncate(true).open(&unfinished).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        if let Err(error) = written.and_then(|()| rename(&unfinished, &path)).and_then(|()| self.sync()) {
-            // What a full disk took of it would keep the disk full, and what has its name would be sent twice.
-            for left in [unfinished, path] {
-                remove_file(left).or_else(absent)?;
-            }
+        let path = self.path(place, samples);
+        if let Err(error) = self.write(&path, &text) {
+            // What has its name would be sent twice.
+            remove_file(path).or_else(absent)?;
             return Err(error);
         }
         self.next += 1;
         self.waiting.insert(place, Kept { samples, bytes });
         Ok(())
+    }
+
+    /// Puts down what the publisher has seen last, in the place of what it had put down before.
+    pub fn remember(&self, text: &str) -> Result<()> {
+        self.write(&self.directory.join(MEMORY), text)
+    }
+
+    /// What was put down last; nothing where nothing was.
+    pub fn remembered(&self) -> Result<Option<String>> {
+        match File::open(self.directory.join(MEMORY)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            file => {
+                let mut text = String::new();
+                file?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+                Ok(Some(text))
+            }
+        }
+    }
+
+    /// Writes a file whole, or not at all.
+    fn write(&self, path: &Path, text: &str) -> Result<()> {
+        let unfinished = self.directory.join(UNFINISHED);
+        let written = ours().create(true).truncate(true).open(&unfinished).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+        if let Err(error) = written.and_then(|()| rename(&unfinished, path)) {
+            // What a full disk took of it would keep the disk full.
+            remove_file(unfinished).or_else(absent)?;
+            return Err(error);
+        }
+        self.sync()
     }
 
     /// Reads one request, of the newest files; nothing where nothing waits.

@@ -367,6 +367,31 @@ async fn two_publishers_of_one_store_do_not_share_its_spool() {
     assert_eq!(next.account().delivered, 1);
 }
 
+#[tokio::test]
+async fn what_is_silent_is_said_again_over_a_restart() {
+    let mut world = World::new(64 << 20);
+    world.manner.republish = Some(Duration::from_secs(600));
+    world.restart().await;
+    let labels = SampleLabels { probe: Some(ProbeName::parse("backup").unwrap()), ..SampleLabels::default() };
+    let run = Sample { name: MetricName::ProbeSuccess, at: world.clock.now(), value: 0.0, labels };
+    world.publisher.publish(&[run]).await.unwrap();
+    for _ in 0..70 {
+        world.clock.advance(Duration::from_secs(1));
+        world.publisher.tick().await.unwrap();
+    }
+    world.publisher.flush().await.unwrap();
+    world.end(false);
+    for _ in 0..600 {
+        world.clock.advance(Duration::from_secs(1));
+        world.publisher.tick().await.unwrap();
+    }
+    let taken = world.service.taken.lock().unwrap();
+    let again = taken.iter().flat_map(|(_, packets)| packets).filter(|packet| packet.name == MetricName::ProbeAge);
+    let again: Vec<_> = again.map(|packet| (packet.at, packet.counted().next().unwrap().0)).collect();
+    let at = |minutes| noon() + TimeDelta::minutes(minutes);
+    assert_eq!(again, [(at(9), 600.0_f64.to_bits()), (at(10), 660.0_f64.to_bits())]);
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Run(Vec<u8>),
