@@ -67,6 +67,13 @@ impl Moto {
         answer.expect("moto answers").error_for_status().expect("it is known");
     }
 
+    /// What that access key is allowed from now on.
+    pub async fn policy(&self, key: &str, document: &Value) {
+        let policy = serde_json::json!({ "key": key, "document": document });
+        let answer = self.http.post(format!("{}/_policy", self.url)).json(&policy).send().await;
+        answer.expect("moto answers").error_for_status().expect("the policy is taken");
+    }
+
     /// The requests so far, oldest first, each with what AWS's models have against it.
     pub async fn requests(&self) -> Vec<Value> {
         let answer = self.http.get(format!("{}/_log", self.url)).send().await.expect("moto answers");
