@@ -40,6 +40,8 @@ client('dynamodb').put_item(TableName='shop', Item={'id': {'S': 'a'}})
 client('sqs').create_queue(QueueName='orders')
 s3 = client('s3')
 s3.create_bucket(Bucket='trail')
+rule = {'ApplyServerSideEncryptionByDefault': {'SSEAlgorithm': 'AES256'}}
+s3.put_bucket_encryption(Bucket='trail', ServerSideEncryptionConfiguration={'Rules': [rule]})
 s3.put_object(Bucket='trail', Key='logs/a', Body=b'{}')
 client('cloudtrail').create_trail(Name='main', S3BucketName='trail')
 role = client('iam').create_role(RoleName='f', AssumeRolePolicyDocument='{}')['Role']['Arn']
@@ -106,7 +108,7 @@ impl Estate {
         let runs: Vec<Value> = serde_json::from_slice(&ran.stdout).expect("JSON");
         let runs = runs.into_iter().filter(|run| run["probe"] != "broken");
         let text = |value: &Value| value.as_str().expect("text").to_owned();
-        runs.map(|run| (text(&run["probe"]), text(&run["verdict"]["verdict"]), run)).collect()
+        runs.map(|run| (text(&run["probe"]), text(&run["verdict"]), run)).collect()
     }
 
     async fn denied(&self) -> Vec<String> {

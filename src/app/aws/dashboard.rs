@@ -100,9 +100,7 @@ fn alarm_row(grid: &mut Grid, place: &Place, alarms: &[Alarm]) {
 
 /// How all probes together do.
 fn overview(grid: &mut Grid, place: &Place) {
-    let all = |name: &str, stat: &str| {
-        format!("SEARCH('{{{},Probe}} MetricName=\"{name}\"', '{stat}', 60)", place.metrics.namespace)
-    };
+    let all = |name: &str, stat: &str| place.search(name, stat, 60);
     let passed = Line::formula(format!("AVG({})", all("SuccessPercent", "Average"))).label("passed");
     let failed = Line::formula(format!("SUM({})", all("Failed", "Sum"))).label("failed");
     let slowest = Line::formula(format!("MAX({})", all("Duration", "p99"))).label("the slowest p99");
@@ -120,8 +118,7 @@ fn overview(grid: &mut Grid, place: &Place) {
 fn worst(grid: &mut Grid, place: &Place) {
     grid.heading(&format!("## The {WORST} worst of all probes"));
     let sorted = |name: &str, stat: &str, by: &str| {
-        let all = format!("SEARCH('{{{},Probe}} MetricName=\"{name}\"', '{stat}', 300)", place.metrics.namespace);
-        vec![Line::formula(format!("SORT({all}, {by}, {WORST})"))]
+        vec![Line::formula(format!("SORT({}, {by}, {WORST})", place.search(name, stat, 300)))]
     };
     let graph = |title: &str, lines: Vec<Line>| Graph::new(title, &place.region, lines).wide(12).period(300);
     let passed = sorted("SuccessPercent", "Average", "AVG, ASC");
@@ -135,7 +132,8 @@ fn worst(grid: &mut Grid, place: &Place) {
 
 /// A tier: whether its probes pass, how long they take, and their steps where those are published.
 fn tier(grid: &mut Grid, plan: &Plan, place: &Place, schedule: &Schedule, detail: Detail) {
-    grid.heading(&format!("## {}: {}", schedule.name, schedule.cadence));
+    // The stars of a cron line are no emphasis.
+    grid.heading(&format!("## {}: `{}`", schedule.name, schedule.cadence));
     let (namespace, region) = (&place.metrics.namespace, &place.region);
     let lines = |name: &str, stat: &str, probes: &[ProbeName]| -> Vec<Line> {
         let line =

@@ -65,6 +65,14 @@ impl Place {
         Self { alarm_arns: Some(STACK.to_owned()), ..self }
     }
 
+    /// The formula for a metric of every probe, as many as CloudWatch finds.
+    pub fn search(&self, metric: &str, stat: &str, period: u64) -> String {
+        let namespace = &self.metrics.namespace;
+        let is_word = namespace.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let namespace = if is_word { namespace.clone() } else { format!("\"{namespace}\"") };
+        format!("SEARCH('{{{namespace},Probe}} MetricName=\"{metric}\"', '{stat}', {period})")
+    }
+
     /// The dimensions of a probe's metrics.
     pub fn of_probe(probe: &ProbeName) -> Dimensions {
         vec![("Probe", probe.to_string())]
