@@ -40,8 +40,6 @@ client('dynamodb').put_item(TableName='shop', Item={'id': {'S': 'a'}})
 client('sqs').create_queue(QueueName='orders')
 s3 = client('s3')
 s3.create_bucket(Bucket='trail')
-rule = {'ApplyServerSideEncryptionByDefault': {'SSEAlgorithm': 'AES256'}}
-s3.put_bucket_encryption(Bucket='trail', ServerSideEncryptionConfiguration={'Rules': [rule]})
 s3.put_object(Bucket='trail', Key='logs/a', Body=b'{}')
 client('cloudtrail').create_trail(Name='main', S3BucketName='trail')
 role = client('iam').create_role(RoleName='f', AssumeRolePolicyDocument='{}')['Role']['Arn']
