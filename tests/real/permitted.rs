@@ -15,6 +15,7 @@ const ROOT: &str = r#"
 location: here
 web: { listen: "${env:ROUNDSMAN_LISTEN:-127.0.0.1:0}" }
 vars: { moto: "${env:AWS_ENDPOINT_URL}" }
+defaults: { timeout: 60s }   # moto loads a service at its first request
 publish: { cloudwatch: { namespace: Rounds, region: us-east-1 } }
 channels:
   ops: { sns: { topic: "arn:aws:sns:us-east-1:123456789012:ops", echo: "${env:AWS_ENDPOINT_URL}/123456789012/ops" } }
