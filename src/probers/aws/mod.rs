@@ -8,5 +8,8 @@ mod prober;
 mod reading;
 mod settings;
 
+#[cfg(test)]
+mod tests;
+
 pub use caller::{Caller, Paging, Reply, Talk};
 pub use settings::KIND;

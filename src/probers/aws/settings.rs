@@ -207,15 +207,14 @@ fn method(written: Option<&Spanned<String>>, problems: &mut Problems) -> Option<
 
 fn path_is_well(path: &Spanned<Template>, problems: &mut Problems) -> Option<()> {
     let text = sample(&path.value, HOLE);
-    let message = if !text.starts_with('/') {
-        format!("the path `{text}` does not begin with `/`")
+    let (message, help) = if !text.starts_with('/') {
+        (format!("the path `{text}` does not begin with `/`"), "write it like `/bucket/key`")
     } else if let Some(bad) = text.chars().find(|c| c.is_whitespace() || c.is_control() || *c == '#') {
-        format!("{bad:?} cannot stand in a path")
+        (format!("{bad:?} cannot stand in a path"), "write it percent-encoded, like `/bucket/a%20key`")
     } else {
         return Some(());
     };
-    problems.error(path.span.clone(), message).help =
-        Some("write it percent-encoded, like `/bucket/a%20key`".to_owned());
+    problems.error(path.span.clone(), message).help = Some(help.to_owned());
     None
 }
 
@@ -264,6 +263,7 @@ fn unfit(error: CallError, settings: &AwsSettings, service: &'static Service) ->
             let problem = Problem::error(at, message);
             match suggest(&field, fields.iter().copied()) {
                 Some(help) => problem.with_help(help),
+                None if fields.is_empty() => problem.with_help("remove it"),
                 None => problem.with_help(format!("it takes {}", fields.join(", "))),
             }
         }
