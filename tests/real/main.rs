@@ -46,6 +46,7 @@ mod probing;
 mod prometheus;
 mod redis;
 mod run;
+mod secrets;
 mod servers;
 mod shown;
 mod sns;

@@ -195,14 +195,9 @@ fn budgets(grid: &mut Grid, plan: &Plan, place: &Place) {
     let mut is_first = true;
     for schedule in plan.schedules.values() {
         for objective in &schedule.objectives {
-            let probes: Vec<&ProbeName> = schedule
-                .probes
-                .iter()
-                .filter(|probe| plan.objectives(schedule, probe).any(|own| own == objective))
-                .collect();
-            if objective.step.is_some() && !place.metrics.by_step {
-                continue;
-            }
+            let of = |name| plan.probes.get(name).and_then(|probe| Some((name, place.of_objective(probe, objective)?)));
+            let has = |name: &&ProbeName| plan.objectives(schedule, name).any(|own| own == objective);
+            let probes: Vec<_> = schedule.probes.iter().filter(has).filter_map(of).collect();
             // Each has a metric that is reckoned with beside the number that is shown.
             for part in probes.chunks(LINES_MAX / 2) {
                 if std::mem::take(&mut is_first) {
@@ -215,14 +210,12 @@ fn budgets(grid: &mut Grid, plan: &Plan, place: &Place) {
     grid.end_row();
 }
 
-fn budget(place: &Place, schedule: &Schedule, objective: &Objective, probes: &[&ProbeName]) -> Widget {
+fn budget(place: &Place, schedule: &Schedule, objective: &Objective, probes: &[(&ProbeName, Dimensions)]) -> Widget {
     let allowed = objective.goal.allowed().fraction() * 100.0;
     let mut lines = Vec::new();
-    for (n, probe) in probes.iter().enumerate() {
-        let dimensions =
-            objective.step.as_ref().map_or_else(|| Place::of_probe(probe), |step| Place::of_step(probe, step));
+    for (n, (probe, dimensions)) in probes.iter().enumerate() {
         let (metric, stat) = well(&objective.goal);
-        lines.push(Line::metric(&place.metrics.namespace, metric, &dimensions).stat(stat).id(format!("m{n}")).hidden());
+        lines.push(Line::metric(&place.metrics.namespace, metric, dimensions).stat(stat).id(format!("m{n}")).hidden());
         // Without a run nothing of it is used up, and nothing is shown.
         let left = Line::formula(format!("100 * (1 - (100 - m{n}) / {})", short(allowed)));
         lines.push(left.label(probe.as_str()).id(format!("left{n}")));
