@@ -5,6 +5,7 @@
 //! cookies) is in the run's [`crate::ports::Session`].
 
 mod aws;
+mod backup;
 mod command;
 mod connection;
 mod dns;
@@ -13,6 +14,7 @@ mod grpc;
 mod heartbeat;
 mod http;
 mod icmp;
+mod length;
 mod names;
 mod number;
 mod page;
@@ -39,6 +41,7 @@ use crate::ports::Kind;
 /// Every kind of probe.
 pub static KINDS: &[Kind] = &[
     aws::KIND,
+    backup::KIND,
     command::KIND,
     dns::KIND,
     #[cfg(feature = "grpc")]

@@ -4,6 +4,7 @@
 
 mod as_code;
 mod aws;
+mod backup;
 mod bulk;
 mod canary;
 mod certified;
@@ -24,6 +25,7 @@ mod faults;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod heartbeat;
+mod hourly;
 mod http;
 mod http_access;
 mod http_body;
