@@ -66,6 +66,16 @@ def named(text, service, region, before):
     return text if text.startswith("arn:") else arn(service, region, before + text)
 
 
+def resources_of(service, operation, parameters, region):
+    """The ARNs of all that a request is asked of: a restore reads one table and makes another."""
+    found = [resource_of(service, operation, parameters, region)]
+    if operation.startswith("RestoreTable"):
+        source = parameters.get("SourceTableName")
+        found = [arn("dynamodb", region, f"table/{source}") if source else parameters["BackupArn"]]
+        found.append(arn("dynamodb", region, f"table/{parameters['TargetTableName']}"))
+    return found
+
+
 def resource_of(service, operation, parameters, region):
     """The ARN of what a request is asked of, as the service sees it; `*` where it names nothing."""
 
@@ -97,7 +107,7 @@ def resource_of(service, operation, parameters, region):
         ("backup", ("BackupVaultName",), "backup-vault:"),
         ("cloudtrail", ("Name", "TrailName"), "trail/"),
         ("cognito-idp", ("UserPoolId",), "userpool/"),
-        ("dynamodb", ("BackupArn", "TargetTableName", "TableName"), "table/"),
+        ("dynamodb", ("BackupArn", "TableName"), "table/"),
         ("kms", ("KeyId",), "key/"),
         ("lambda", ("FunctionName",), "function:"),
         ("sns", ("TopicArn",), ""),
@@ -130,13 +140,14 @@ class Policy:
         scope = re.search(r"Credential=([^/,]+)/\d+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
         if not scope or scope.group(1) != self.key or asked.service is None:
             return None
-        action, kinds = action_of(asked.service, asked.operation or operation)
-        resource = resource_of(asked.service, asked.operation or operation, parameters, scope.group(2)) if kinds else "*"
+        operation, region = asked.operation or operation, scope.group(2)
+        action, kinds = action_of(asked.service, operation)
         context = {"cloudwatch:namespace": parameters.get("Namespace")}
-        if any(self.allows(statement, action, resource, context) for statement in self.statements):
-            return None
-        who = f"User: arn:aws:iam::{ACCOUNT}:user/roundsman is not authorized to perform: {action} on resource: {resource}"
-        return f"{who} because no identity-based policy allows the {action} action"
+        for resource in resources_of(asked.service, operation, parameters, region) if kinds else ["*"]:
+            if not any(self.allows(statement, action, resource, context) for statement in self.statements):
+                who = f"User: arn:aws:iam::{ACCOUNT}:user/roundsman is not authorized to perform: {action}"
+                return f"{who} on resource: {resource} because no identity-based policy allows the {action} action"
+        return None
 
     @staticmethod
     def allows(statement, action, resource, context):

@@ -47,8 +47,8 @@ fn the_template_passes_cfn_lint() {
         let file = tempfile::NamedTempFile::with_suffix(".json").expect("a file");
         fs::write(file.path(), printed("cloudformation", directory)).expect("a file");
         let said = python::run(
-            "import subprocess, sys\n\
-             lint = subprocess.run([sys.executable, '-m', 'cfnlint', '--include-checks', 'I', '--regions', 'us-east-1', '--template', sys.argv[1]], capture_output=True, text=True)\n\
+            "import os, subprocess, sys\n\
+             lint = subprocess.run([os.path.join(os.path.dirname(sys.executable), 'cfn-lint'), '--include-checks', 'I', '--regions', 'us-east-1', '--template', sys.argv[1]], capture_output=True, text=True)\n\
              print(lint.returncode, lint.stdout, lint.stderr)\n",
             &[file.path().to_str().expect("a path in UTF-8")],
         );
@@ -59,11 +59,14 @@ fn the_template_passes_cfn_lint() {
 /// Every input as AWS's own model has it, and what only documents say of dashboards.
 const MODELS: &str = r#"
 import json, sys
+import boto3
 import botocore.session
 from botocore.validate import ParamValidator
 
-documents = json.load(sys.stdin)
+documents = json.load(open(sys.argv[2]))
 model = botocore.session.get_session().get_service_model("cloudwatch")
+
+moto = boto3.client("cloudwatch", region_name="us-east-1", endpoint_url=sys.argv[1], aws_access_key_id="a", aws_secret_access_key="b")
 
 def check(operation, parameters):
     report = ParamValidator().validate(parameters, model.operation_model(operation).input_shape)
@@ -72,6 +75,7 @@ def check(operation, parameters):
 
 for alarm in documents["alarms"]:
     check("PutMetricAlarm", alarm)
+    moto.put_metric_alarm(**alarm)
     queries = alarm.get("Metrics", [])
     periods = {query["MetricStat"]["Period"] for query in queries if "MetricStat" in query} or {alarm["Period"]}
     assert len(periods) == 1, alarm
@@ -83,6 +87,7 @@ for alarm in documents["alarms"]:
 
 body = documents["dashboard"]
 check("PutDashboard", {"DashboardName": "d", "DashboardBody": json.dumps(body)})
+assert not moto.put_dashboard(DashboardName="d", DashboardBody=json.dumps(body)).get("DashboardValidationMessages")
 taken = set()
 for widget in body["widgets"]:
     x, y, width, height = (widget[key] for key in ("x", "y", "width", "height"))
@@ -105,39 +110,56 @@ for widget in body["widgets"]:
 print(len(documents["alarms"]), len(body["widgets"]))
 "#;
 
-#[tokio::test]
-async fn alarms_and_dashboard_are_what_aws_has_models_of() {
+#[test]
+fn alarms_and_dashboard_are_what_aws_has_models_of() {
     let whole = configuration(WHOLE);
     let moto = Moto::start();
     for directory in [repository(), whole.path()] {
-        let alarms = document("alarms", directory);
-        let dashboard = document("dashboard", directory);
+        let (alarms, dashboard) = (document("alarms", directory), document("dashboard", directory));
+        let counts = [&alarms, &dashboard["widgets"]].map(|list| list.as_array().map_or(0, Vec::len));
         let documents = tempfile::NamedTempFile::new().expect("a file");
         fs::write(documents.path(), json!({ "alarms": alarms, "dashboard": dashboard }).to_string()).expect("a file");
-        let script = MODELS.replace("json.load(sys.stdin)", "json.load(open(sys.argv[1]))");
-        let said = python::run(&script, &[documents.path().to_str().expect("a path in UTF-8")]);
-        let counts = [alarms.as_array().map_or(0, Vec::len), dashboard["widgets"].as_array().map_or(0, Vec::len)];
+        let said = python::run(MODELS, &[&moto.url, documents.path().to_str().expect("a path in UTF-8")]);
         assert_eq!(said.trim(), format!("{} {}", counts[0], counts[1]));
-        let body = dashboard.to_string();
-        moto.query("monitoring", &[("Action", "PutDashboard"), ("DashboardName", "d"), ("DashboardBody", &body)]).await;
     }
 }
 
-/// Makes a stack as `aws cloudformation deploy` does, and prints what is there then.
+/// Makes what is in the template as CloudFormation does, of which moto makes the policy itself, and prints what is there then.
 const STACK: &str = r#"
-import json, sys
+import json, re, sys, warnings
 import boto3
 
-url, template = sys.argv[1], open(sys.argv[2]).read()
-aws = dict(region_name="us-east-1", endpoint_url=url, aws_access_key_id="test", aws_secret_access_key="test")
+warnings.simplefilter("ignore")
+url, template = sys.argv[1], json.load(open(sys.argv[2]))
+aws = dict(region_name="us-east-1", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b")
 cloudformation, cloudwatch, iam = (boto3.client(name, **aws) for name in ("cloudformation", "cloudwatch", "iam"))
 iam.create_role(RoleName="roundsman", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}))
-topic = "arn:aws:sns:us-east-1:123456789012:dead-man"
-parameters = {"DeadManTopic": topic, "Role": "roundsman"}
+given = {"DeadManTopic": "arn:aws:sns:us-east-1:123456789012:dead-man", "Role": "roundsman"}
+known = {**given, "AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": "123456789012"}
+
+def resolved(value):
+    if isinstance(value, list):
+        return [resolved(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"Ref"}:
+        return known[value["Ref"]]
+    if set(value) == {"Fn::Sub"}:
+        return re.sub(r"\$\{(!?)([^}]*)\}", lambda hole: "${%s}" % hole[2] if hole[1] else known[hole[2]], value["Fn::Sub"])
+    return {key: resolved(item) for key, item in value.items()}
+
+others = {}
+for name, resource in template["Resources"].items():
+    if resource["Type"] == "AWS::CloudWatch::Alarm":
+        cloudwatch.put_metric_alarm(**resolved(resource["Properties"]))
+    elif resource["Type"] == "AWS::CloudWatch::Dashboard":
+        cloudwatch.put_dashboard(**resolved(resource["Properties"]))
+    else:
+        others[name] = resource
 cloudformation.create_stack(
     StackName="roundsman",
-    TemplateBody=template,
-    Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+    TemplateBody=json.dumps({**template, "Resources": others}),
+    Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
     Capabilities=["CAPABILITY_IAM"],
 )
 print(cloudformation.describe_stacks(StackName="roundsman")["Stacks"][0]["StackStatus"])
@@ -152,8 +174,8 @@ texts = [widget["properties"]["markdown"] for widget in body["widgets"] if widge
 print(texts[-1])
 "#;
 
-#[tokio::test]
-async fn the_template_becomes_a_stack() {
+#[test]
+fn the_template_becomes_a_stack() {
     let whole = configuration(WHOLE);
     let moto = Moto::start();
     let file = tempfile::NamedTempFile::new().expect("a file");

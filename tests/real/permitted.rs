@@ -15,6 +15,8 @@ const ROOT: &str = r#"
 location: here
 web: { listen: "${env:ROUNDSMAN_LISTEN:-127.0.0.1:0}" }
 vars: { moto: "${env:AWS_ENDPOINT_URL}" }
+defaults: { timeout: 60s }   # moto loads a service at its first request
+secrets: { partner: { aws_secrets_manager: prod/partner, key: token } }
 publish: { cloudwatch: { namespace: Rounds, region: us-east-1 } }
 channels:
   ops: { sns: { topic: "arn:aws:sns:us-east-1:123456789012:ops", echo: "${env:AWS_ENDPOINT_URL}/123456789012/ops" } }
@@ -37,6 +39,8 @@ client('dynamodb').create_table(
     BillingMode='PAY_PER_REQUEST',
 )
 client('dynamodb').put_item(TableName='shop', Item={'id': {'S': 'a'}})
+client('dynamodb').update_continuous_backups(TableName='shop', PointInTimeRecoverySpecification={'PointInTimeRecoveryEnabled': True})
+client('secretsmanager').create_secret(Name='prod/partner', SecretString='{\"token\": \"abc\"}')
 client('sqs').create_queue(QueueName='orders')
 s3 = client('s3')
 s3.create_bucket(Bucket='trail')
@@ -61,7 +65,12 @@ struct Estate {
 
 impl Estate {
     async fn made() -> Self {
-        let moto = Moto::start();
+        let moto = Moto::with_estate();
+        moto.estate(&json!({
+            "backups": { "us-east-1/shop": [{ "age_s": 3_600, "bytes": 1_000 }] },
+            "points": { "us-east-1/main": [{ "age_s": 3_600, "bytes": 1_000, "days": 35 }] },
+        }))
+        .await;
         let own = [
             ("AWS_ENDPOINT_URL", moto.url.as_str()),
             ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
@@ -106,7 +115,7 @@ impl Estate {
         let runs: Vec<Value> = serde_json::from_slice(&ran.stdout).expect("JSON");
         let runs = runs.into_iter().filter(|run| run["probe"] != "broken");
         let text = |value: &Value| value.as_str().expect("text").to_owned();
-        runs.map(|run| (text(&run["probe"]), text(&run["verdict"]["verdict"]), run)).collect()
+        runs.map(|run| (text(&run["probe"]), text(&run["verdict"]), run)).collect()
     }
 
     async fn denied(&self) -> Vec<String> {

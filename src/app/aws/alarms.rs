@@ -301,3 +301,103 @@ fn of_estate(place: &Place, estate: &Estate, chosen: &EstateAlarms) -> Vec<Alarm
     }
     made
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::aws::testing::{PROBES, plan};
+
+    /// The alarms of policies and objectives where everything is published that can be, by name, and what there is not.
+    fn told(schedules: &str) -> (Vec<Alarm>, Vec<String>) {
+        let root =
+            "site: s\npublish: { cloudwatch: { region: us-east-1 } }\nalarms: { policies: true, objectives: true }";
+        let plan = plan(root, PROBES, schedules);
+        let mut place = Place::of(&plan).unwrap();
+        place.metrics.by_step = true;
+        place.metrics.is_high_resolution = true;
+        let all = alarms(&plan, &place, &Estate::default());
+        let made = all.made.into_iter().filter(|alarm| alarm.about != About::DeadMan).collect();
+        (made, all.unmade.into_iter().map(|unmade| format!("{}: {}", unmade.what, unmade.why)).collect())
+    }
+
+    /// Period, data points, periods.
+    fn numbers(alarm: &Alarm) -> [u64; 3] {
+        let of = |key: &str| alarm.properties[key].as_u64().unwrap();
+        [of("Period"), of("DatapointsToAlarm"), of("EvaluationPeriods")]
+    }
+
+    #[test]
+    fn a_policy_is_an_alarm_where_one_run_is_in_one_period() {
+        for (cadence, after, expected) in [
+            ("every: 30s", "2 of 3", [30, 2, 3]),
+            ("every: 1m", "2 of 3", [60, 2, 3]),
+            ("every: 5m", "4", [300, 4, 4]),
+            ("cron: '15 * * * *'", "1", [3_600, 1, 1]),
+            ("every: 24h", "7", [86_400, 7, 7]),
+        ] {
+            let (made, _) = told(&format!("t: {{ {cadence}, probes: [api], alert: {{ after: {after} }} }}"));
+            assert_eq!(made.iter().map(numbers).collect::<Vec<_>>(), [expected], "{cadence}");
+            assert_eq!(made[0].name, "s/policy/t/api");
+            assert_eq!(made[0].is_high_resolution(), cadence == "every: 30s");
+            assert_eq!(made[0].metrics_count(), 1);
+            assert!(made[0].actions.is_empty(), "people are told by us");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_an_alarm_says_why() {
+        let seconds = "an alarm's periods are 10, 20 or 30 s, or minutes";
+        for (schedule, why) in [
+            ("every: 15s, probes: [api], alert: { after: 1 }", format!("the policy of api on t: it runs every 15 s, and {seconds}")),
+            ("every: 90s, probes: [api], alert: { after: 1 }", format!("the policy of api on t: it runs every 1 min 30 s, and {seconds}")),
+            (
+                "cron: '0 2 * * 2-4', probes: [api], alert: { after: 1 }",
+                "the policy of api on t: its slots, at 0 2 * * 2-4, are not evenly apart".to_owned(),
+            ),
+            (
+                "every: 24h, probes: [api], alert: { after: 8 }",
+                "the policy of api on t: it looks back over 8 runs, and an alarm with such periods over 7 d at most".to_owned(),
+            ),
+            (
+                "every: 30m, probes: [api], alert: { after: 49 }",
+                "the policy of api on t: it looks back over 49 runs, and an alarm with such periods over 1 d at most".to_owned(),
+            ),
+            (
+                "every: 1m, probes: [api], objectives: { success: 80%, over: 30d }",
+                "the objective success 80 % over 30 d of api on t: if every run were bad, its budget would go only 5 times too quickly".to_owned(),
+            ),
+            (
+                "every: 6h, probes: [api], objectives: { success: 99%, over: 90d }",
+                "the objective success 99 % over 90 d of api on t: it has fewer than 3 runs in the time over which an alarm could see its budget go too quickly".to_owned(),
+            ),
+        ] {
+            let (made, unmade) = told(&format!("t: {{ {schedule} }}"));
+            assert!(made.is_empty(), "{schedule}: {made:?}");
+            assert_eq!(unmade[0], why, "{schedule}");
+        }
+    }
+
+    #[test]
+    fn an_objective_takes_the_first_rule_that_can_hold() {
+        for (objective, period, expression) in [
+            ("success: 99.95%, over: 30d", 3_600, "IF(bad >= 3 AND bad >= 0.0072 * runs, 1, 0)"),
+            ("errors: 10%, over: 30d", 21_600, "IF(bad >= 3 AND bad >= 0.6 * runs, 1, 0)"),
+            (
+                "p99: 500ms, over: 7d",
+                3_600,
+                "IF((runs * (100 - within) / 100) >= 3 AND (runs * (100 - within) / 100) >= 0.144 * runs, 1, 0)",
+            ),
+        ] {
+            let (made, unmade) = told(&format!("t: {{ every: 1m, probes: [api], objectives: {{ {objective} }} }}"));
+            let [query, first, ..] = made[0].properties["Metrics"].as_array().unwrap().as_slice() else { panic!() };
+            assert_eq!((&query["Expression"], &first["MetricStat"]["Period"]), (&json!(expression), &json!(period)));
+            assert_eq!((made.len(), made[0].metrics_count(), unmade.len()), (1, 2, 1), "{objective}");
+        }
+        let (made, _) = told("t: { every: 1m, probes: [items], objectives: { p95: 1s, over: 7d, step: get } }");
+        let metric = &made[0].properties["Metrics"][1]["MetricStat"]["Metric"];
+        assert_eq!(
+            metric["Dimensions"],
+            json!([{ "Name": "Probe", "Value": "items" }, { "Name": "Step", "Value": "get" }])
+        );
+    }
+}

@@ -100,9 +100,7 @@ fn alarm_row(grid: &mut Grid, place: &Place, alarms: &[Alarm]) {
 
 /// How all probes together do.
 fn overview(grid: &mut Grid, place: &Place) {
-    let all = |name: &str, stat: &str| {
-        format!("SEARCH('{{{},Probe}} MetricName=\"{name}\"', '{stat}', 60)", place.metrics.namespace)
-    };
+    let all = |name: &str, stat: &str| place.search(name, stat, 60);
     let passed = Line::formula(format!("AVG({})", all("SuccessPercent", "Average"))).label("passed");
     let failed = Line::formula(format!("SUM({})", all("Failed", "Sum"))).label("failed");
     let slowest = Line::formula(format!("MAX({})", all("Duration", "p99"))).label("the slowest p99");
@@ -120,8 +118,7 @@ fn overview(grid: &mut Grid, place: &Place) {
 fn worst(grid: &mut Grid, place: &Place) {
     grid.heading(&format!("## The {WORST} worst of all probes"));
     let sorted = |name: &str, stat: &str, by: &str| {
-        let all = format!("SEARCH('{{{},Probe}} MetricName=\"{name}\"', '{stat}', 300)", place.metrics.namespace);
-        vec![Line::formula(format!("SORT({all}, {by}, {WORST})"))]
+        vec![Line::formula(format!("SORT({}, {by}, {WORST})", place.search(name, stat, 300)))]
     };
     let graph = |title: &str, lines: Vec<Line>| Graph::new(title, &place.region, lines).wide(12).period(300);
     let passed = sorted("SuccessPercent", "Average", "AVG, ASC");
@@ -135,7 +132,8 @@ fn worst(grid: &mut Grid, place: &Place) {
 
 /// A tier: whether its probes pass, how long they take, and their steps where those are published.
 fn tier(grid: &mut Grid, plan: &Plan, place: &Place, schedule: &Schedule, detail: Detail) {
-    grid.heading(&format!("## {}: {}", schedule.name, schedule.cadence));
+    // The stars of a cron line are no emphasis.
+    grid.heading(&format!("## {}: `{}`", schedule.name, schedule.cadence));
     let (namespace, region) = (&place.metrics.namespace, &place.region);
     let lines = |name: &str, stat: &str, probes: &[ProbeName]| -> Vec<Line> {
         let line =
@@ -197,14 +195,9 @@ fn budgets(grid: &mut Grid, plan: &Plan, place: &Place) {
     let mut is_first = true;
     for schedule in plan.schedules.values() {
         for objective in &schedule.objectives {
-            let probes: Vec<&ProbeName> = schedule
-                .probes
-                .iter()
-                .filter(|probe| plan.objectives(schedule, probe).any(|own| own == objective))
-                .collect();
-            if objective.step.is_some() && !place.metrics.by_step {
-                continue;
-            }
+            let of = |name| plan.probes.get(name).and_then(|probe| Some((name, place.of_objective(probe, objective)?)));
+            let has = |name: &&ProbeName| plan.objectives(schedule, name).any(|own| own == objective);
+            let probes: Vec<_> = schedule.probes.iter().filter(has).filter_map(of).collect();
             // Each has a metric that is reckoned with beside the number that is shown.
             for part in probes.chunks(LINES_MAX / 2) {
                 if std::mem::take(&mut is_first) {
@@ -217,14 +210,12 @@ fn budgets(grid: &mut Grid, plan: &Plan, place: &Place) {
     grid.end_row();
 }
 
-fn budget(place: &Place, schedule: &Schedule, objective: &Objective, probes: &[&ProbeName]) -> Widget {
+fn budget(place: &Place, schedule: &Schedule, objective: &Objective, probes: &[(&ProbeName, Dimensions)]) -> Widget {
     let allowed = objective.goal.allowed().fraction() * 100.0;
     let mut lines = Vec::new();
-    for (n, probe) in probes.iter().enumerate() {
-        let dimensions =
-            objective.step.as_ref().map_or_else(|| Place::of_probe(probe), |step| Place::of_step(probe, step));
+    for (n, (probe, dimensions)) in probes.iter().enumerate() {
         let (metric, stat) = well(&objective.goal);
-        lines.push(Line::metric(&place.metrics.namespace, metric, &dimensions).stat(stat).id(format!("m{n}")).hidden());
+        lines.push(Line::metric(&place.metrics.namespace, metric, dimensions).stat(stat).id(format!("m{n}")).hidden());
         // Without a run nothing of it is used up, and nothing is shown.
         let left = Line::formula(format!("100 * (1 - (100 - m{n}) / {})", short(allowed)));
         lines.push(left.label(probe.as_str()).id(format!("left{n}")));

@@ -1,14 +1,15 @@
 //! Objectives as alarms. An alarm looks back over a day at the most, so it cannot say whether an objective over a month is met; it
 //! can say that the error budget goes many times too quickly, by the first rule of burn rates that can hold.
 
-use super::alarms::{About, Alarms, Formula, Unmade};
+use super::alarms::{About, Alarm, Alarms, Formula, Unmade};
 use super::dashboard::{short, well};
 use super::named;
-use super::place::Place;
+use super::place::{Dimensions, Place};
 use crate::domain::names::ProbeName;
 use crate::domain::objective::{BURN_RULES, BurnRule, FAILURES_MIN, Goal, Objective};
 use crate::domain::schedule::Schedule;
-use crate::engine::plan::Plan;
+use crate::domain::time::Length;
+use crate::engine::plan::{Plan, PlannedProbe};
 
 /// The longest period of an alarm, in seconds.
 const PERIOD_MAX: u64 = 86_400;
@@ -16,43 +17,51 @@ const PERIOD_MAX: u64 = 86_400;
 /// One for each objective of each probe of its schedule.
 pub fn objectives(plan: &Plan, place: &Place, all: &mut Alarms) {
     for schedule in plan.schedules.values() {
-        for probe in &schedule.probes {
-            for objective in plan.objectives(schedule, probe) {
-                let what = format!("the objective {objective} of {probe} on {}", schedule.name);
-                match rule(plan, place, schedule, probe, objective) {
-                    Ok(rule) => {
-                        let of = [schedule.name.as_str(), probe.as_str(), &id(objective)];
-                        let name = named::alarm(&place.site, About::Objective, &of);
-                        let mut alarm = burning(place, probe, objective, rule).alarm(
-                            name,
-                            About::Objective,
-                            &format!(
-                                "{probe} has burned the error budget of `{objective}` {} times too quickly for {}. Its state is for deployments: Roundsman itself tells people.",
-                                rule.factor,
-                                rule.long.as_str(),
-                            ),
-                        );
-                        alarm.compare("GreaterThanOrEqualToThreshold", 1.0, [1, 1], "missing");
-                        all.made.push(alarm);
+        for probe in schedule.probes.iter().filter_map(|name| plan.probes.get(name)) {
+            for objective in plan.objectives(schedule, &probe.name) {
+                match alarm(plan, place, schedule, probe, objective) {
+                    Ok(alarm) => all.made.push(alarm),
+                    Err(why) => {
+                        let what = format!("the objective {objective} of {} on {}", probe.name, schedule.name);
+                        all.unmade.push(Unmade { what, why });
                     }
-                    Err(why) => all.unmade.push(Unmade { what, why }),
                 }
             }
         }
     }
 }
 
+fn alarm(
+    plan: &Plan,
+    place: &Place,
+    schedule: &Schedule,
+    probe: &PlannedProbe,
+    objective: &Objective,
+) -> Result<Alarm, String> {
+    let dimensions = place.of_objective(probe, objective).ok_or_else(|| {
+        "CloudWatch is not told of steps: `also_by: [step]` under `publish.cloudwatch` does".to_owned()
+    })?;
+    let rule = rule(plan, schedule, &probe.name, objective)?;
+    let name =
+        named::alarm(&place.site, About::Objective, &[schedule.name.as_str(), probe.name.as_str(), &id(objective)]);
+    let description = format!(
+        "{} has burned the error budget of `{objective}` {} times too quickly for {}. Its state is for deployments: Roundsman itself tells people.",
+        probe.name,
+        rule.factor,
+        Length(rule.long.length()),
+    );
+    let mut alarm = burning(place, dimensions, objective, rule).alarm(name, About::Objective, &description);
+    alarm.compare("GreaterThanOrEqualToThreshold", 1.0, [1, 1], "missing");
+    Ok(alarm)
+}
+
 /// The first rule that can hold, or why there is none.
 fn rule(
     plan: &Plan,
-    place: &Place,
     schedule: &Schedule,
     probe: &ProbeName,
     objective: &Objective,
 ) -> Result<&'static BurnRule, String> {
-    if objective.step.is_some() && !place.metrics.by_step {
-        return Err("CloudWatch is not told of steps: `also_by: [step]` under `publish.cloudwatch` does".to_owned());
-    }
     let mut others = plan.schedules.values().filter(|other| other.name != schedule.name && other.has(probe));
     if let Some(other) = others.next() {
         return Err(format!("its runs on {} are in the same metric", other.name));
@@ -81,10 +90,9 @@ fn failures(objective: &Objective) -> u32 {
 }
 
 /// 1 where the budget burns, else 0.
-fn burning<'a>(place: &'a Place, probe: &ProbeName, objective: &Objective, rule: &BurnRule) -> Formula<'a> {
+fn burning<'a>(place: &'a Place, dimensions: Dimensions, objective: &Objective, rule: &BurnRule) -> Formula<'a> {
     let failures = failures(objective);
     let share = short(rule.factor * objective.goal.allowed().fraction());
-    let dimensions = objective.step.as_ref().map_or_else(|| Place::of_probe(probe), |step| Place::of_step(probe, step));
     let burns = |bad: &str| format!("IF({bad} >= {failures} AND {bad} >= {share} * runs, 1, 0)");
     let (expression, metrics): (_, Vec<_>) = match objective.goal {
         Goal::Success(_) | Goal::Errors(_) => {

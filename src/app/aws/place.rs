@@ -3,7 +3,8 @@
 use crate::app::answer::Stop;
 use crate::domain::metrics_place::MetricsPlace;
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
-use crate::engine::plan::Plan;
+use crate::domain::objective::Objective;
+use crate::engine::plan::{Plan, PlannedProbe};
 use crate::net::aws::services::partition;
 
 /// Under which namespace metrics would stand if they were published.
@@ -65,6 +66,14 @@ impl Place {
         Self { alarm_arns: Some(STACK.to_owned()), ..self }
     }
 
+    /// The formula for a metric of every probe, as many as CloudWatch finds.
+    pub fn search(&self, metric: &str, stat: &str, period: u64) -> String {
+        let namespace = &self.metrics.namespace;
+        let is_word = namespace.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let namespace = if is_word { namespace.clone() } else { format!("\"{namespace}\"") };
+        format!("SEARCH('{{{namespace},Probe}} MetricName=\"{metric}\"', '{stat}', {period})")
+    }
+
     /// The dimensions of a probe's metrics.
     pub fn of_probe(probe: &ProbeName) -> Dimensions {
         vec![("Probe", probe.to_string())]
@@ -78,6 +87,15 @@ impl Place {
     /// Those of a step.
     pub fn of_step(probe: &ProbeName, step: &StepName) -> Dimensions {
         vec![("Probe", probe.to_string()), ("Step", step.to_string())]
+    }
+
+    /// Those of what an objective is about, where it is published: a probe of one step has no metrics of its step, which
+    /// would be its own.
+    pub fn of_objective(&self, probe: &PlannedProbe, objective: &Objective) -> Option<Dimensions> {
+        match &objective.step {
+            Some(step) if probe.steps.len() > 1 => self.metrics.by_step.then(|| Self::of_step(&probe.name, step)),
+            _ => Some(Self::of_probe(&probe.name)),
+        }
     }
 
     /// Those of the heartbeat.

@@ -76,8 +76,8 @@ fn period(plan: &Plan, place: &Place, schedule: &Schedule, probe: &ProbeName, ru
     let most = if seconds < 3_600 { SHORT_WINDOW_MAX } else { WINDOW_MAX };
     let window = seconds * u64::from(rule.after.among);
     if window > most {
-        let (looks, most) = (Length(Duration::from_secs(window)), Length(Duration::from_secs(most)));
-        return Err(format!("it looks back over {looks}, and such an alarm over {most} at most"));
+        let (among, most) = (rule.after.among, Length(Duration::from_secs(most)));
+        return Err(format!("it looks back over {among} runs, and an alarm with such periods over {most} at most"));
     }
     Ok(seconds)
 }

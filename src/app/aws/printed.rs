@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::alarms::{About, Alarms, alarms};
+use super::alarms::{About, Alarms, Unmade, alarms};
 use super::dashboard;
 use super::estate::estate;
 use super::place::Place;
@@ -123,8 +123,16 @@ fn unpublished(place: &Place) -> Vec<String> {
     (!place.is_published).then(|| nobody.to_owned()).into_iter().collect()
 }
 
+/// What there is no alarm on, that which has one reason together.
 fn unmade(alarms: &Alarms) -> Vec<String> {
-    alarms.unmade.iter().map(|unmade| format!("there is no alarm on {}: {}", unmade.what, unmade.why)).collect()
+    let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+    for Unmade { what, why } in &alarms.unmade {
+        match by_reason.iter_mut().find(|(known, _)| known == why) {
+            Some((_, whats)) => whats.push(what),
+            None => by_reason.push((why, vec![what])),
+        }
+    }
+    by_reason.iter().map(|(why, whats)| format!("there is no alarm on {}: {why}", whats.join(", "))).collect()
 }
 
 #[cfg(test)]

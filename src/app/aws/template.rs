@@ -38,7 +38,7 @@ pub fn template(parts: &Parts<'_>) -> Result<Value, Stop> {
             "Type": "AWS::CloudWatch::Dashboard",
             "Properties": {
                 "DashboardName": parts.dashboard_name,
-                "DashboardBody": { "Fn::Sub": substituted(&parts.dashboard.to_string()) },
+                "DashboardBody": substituted(&parts.dashboard.to_string()),
             },
         }),
     );
@@ -125,9 +125,12 @@ fn of_alarm(alarm: &Alarm) -> Value {
     json!({ "Type": "AWS::CloudWatch::Alarm", "Properties": properties })
 }
 
-/// The text for `Fn::Sub`: what only the stack knows is filled in there, and every other `${` stands for itself.
-fn substituted(text: &str) -> String {
-    text.replace("${", "${!").replace("${!AWS::", "${AWS::")
+/// A text in which what only the stack knows is filled in by it, while every other `${` stands for itself.
+fn substituted(text: &str) -> Value {
+    if !text.contains("${AWS::") {
+        return json!(text);
+    }
+    json!({ "Fn::Sub": text.replace("${", "${!").replace("${!AWS::", "${AWS::") })
 }
 
 /// Descriptions are ASCII.

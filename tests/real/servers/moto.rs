@@ -110,7 +110,9 @@ impl Moto {
     /// A call of a service that speaks the query protocol.
     pub async fn query(&self, service: &str, parameters: &[(&str, &str)]) {
         let encode = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-        let pairs = parameters.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+        let version = [("Version", version(service))];
+        let pairs =
+            parameters.iter().chain(&version).map(|(name, value)| format!("{}={}", encode(name), encode(value)));
         let request = self.http.post(&self.url).header("authorization", scope(service));
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let answer = request.body(pairs.collect::<Vec<_>>().join("&")).send().await;
@@ -166,6 +168,14 @@ pub fn access(url: &str) -> Access {
         region: Some(REGION.to_owned()),
         endpoint: Some(url.to_owned()),
         credentials: Some(SharedCredentialsProvider::new(credentials)),
+    }
+}
+
+/// The version of a service's API, without which a form is none of AWS's models.
+fn version(service: &str) -> &'static str {
+    match service {
+        "sns" => "2010-03-31",
+        _ => panic!("{service} is asked in no form"),
     }
 }
 
