@@ -3,7 +3,7 @@
 //! `files` reads the files, and [`load`] goes through them in order; [`raw`] has the shapes as they are written,
 //! [`resolve`] fills in references, and [`filled`] keeps problems from repeating what was filled in; `kinds` finds the
 //! key that names a kind; `each`, [`probes`], [`steps`], [`schedules`], [`objectives`], [`unnoticed`] and [`destinations`] make the parts of the plan from them, in an order
-//! that `uses` finds. [`secrets`] reads secrets when they are used and takes them out of every text. [`schema`] tells editors the shapes. Nothing here
+//! that `uses` finds. `reach` looks whether alerts reach somebody. [`secrets`] reads secrets when they are used and takes them out of every text. [`schema`] tells editors the shapes. Nothing here
 //! does I/O beyond reading files.
 
 pub mod alerts;
@@ -22,6 +22,7 @@ pub mod load;
 pub mod objectives;
 pub mod probes;
 pub mod raw;
+mod reach;
 pub mod resolve;
 pub mod runbooks;
 pub mod schedules;

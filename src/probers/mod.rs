@@ -12,6 +12,7 @@ mod grpc;
 mod heartbeat;
 mod http;
 mod icmp;
+mod length;
 mod names;
 mod number;
 mod page;
