@@ -27,9 +27,20 @@ pub struct Observation {
     pub certificate_expires: Option<Timestamp>,
     /// What a test runner said of each of its test cases, where the step ran one.
     pub cases: Vec<Case>,
+    /// The answer was no, which is the failure of the step unless an expectation names that fact.
+    pub refused: Option<Box<Refused>>,
     /// Facts that are told with the first expectation that does not hold, whether it names them or not: a program's last
     /// words on standard error say more than its exit code.
     pub aside: Vec<Part>,
+}
+
+/// An answer that is a failure unless somebody expects it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// The fact that tells of it: whoever names it in an expectation judges for himself.
+    pub unless_mentioned: &'static str,
+    /// What it is otherwise.
+    pub failure: Failure,
 }
 
 /// One test case of a step that ran a test runner. Its name is the target's text and never a label.
@@ -216,6 +227,12 @@ failure_kinds! {
     WebSocketClosed = "websocket.closed",
     /// The authorization server of the target gave no token.
     AuthToken = "auth.token",
+    /// A service of AWS answered that what it was asked about is not there.
+    AwsNotFound = "aws.not_found",
+    /// A service of AWS understood what it was asked, and refuses it.
+    AwsRefused = "aws.refused",
+    /// A service of AWS is at fault by its own words.
+    AwsFault = "aws.fault",
     /// An assertion was not true.
     Expect = "expect",
     /// A value for a later step was not there.
@@ -254,6 +271,18 @@ failure_kinds! {
     LocalStopped = "local.stopped",
     /// What the step needs of our own machine or process is not there: a program, a directory, the daemon.
     LocalSetup = "local.setup",
+    /// AWS does not know who we are: our credentials have expired, are unknown, or do not fit their signature.
+    AwsCredentials = "aws.credentials",
+    /// No policy of AWS allows what we ask.
+    AwsDenied = "aws.denied",
+    /// AWS finds that we ask too often, also after waiting.
+    AwsThrottled = "aws.throttled",
+    /// What we ask of AWS is no action of the service, or not in a form that it takes.
+    AwsInvalid = "aws.invalid",
+    /// We ask AWS in a region where that is not.
+    AwsRegion = "aws.region",
+    /// The login of our own user is refused: its password or code is wrong, or somebody has to choose a new one.
+    AwsLogin = "aws.login",
     /// Our own bug.
     Internal = "internal",
 }
@@ -269,6 +298,12 @@ impl FailureKind {
                 | Self::LocalSecret
                 | Self::LocalSetup
                 | Self::LocalStopped
+                | Self::AwsCredentials
+                | Self::AwsDenied
+                | Self::AwsThrottled
+                | Self::AwsInvalid
+                | Self::AwsRegion
+                | Self::AwsLogin
                 | Self::Internal
         )
     }

@@ -164,7 +164,8 @@ fn body(observation: &Observation) -> Result<&str, String> {
 /// The text of a captured value: a string gives its content, any other JSON its source text.
 pub fn capture(observation: &Observation, path: &CapturePath) -> Result<String, String> {
     let text = match path.root.as_str() {
-        "json" => {
+        // What is no JSON itself and was made into it has no text of its own.
+        "json" if !observation.facts.contains_key("json") => {
             let text = body(observation)?;
             let whole: &RawValue =
                 serde_json::from_str(text).map_err(|error| format!("the body is not JSON: {error}"))?;
@@ -242,6 +243,9 @@ mod tests {
         assert!(
             capture(&seen("no json"), &"json.a".parse().unwrap()).unwrap_err().starts_with("the body is not JSON: ")
         );
+        let mut made = seen("<a><b>7</b></a>");
+        made.facts.insert("json", serde_json::json!({ "b": "7" }));
+        assert_eq!(capture(&made, &"json.b".parse().unwrap()).unwrap(), "7");
         assert_eq!(capture(&seen(r#"{"a":null}"#), &"json.a".parse().unwrap()).unwrap_err(), "it is null");
     }
 

@@ -127,6 +127,12 @@ impl<'a> Progress<'a> {
 
     /// The assertions decide, then the captures are taken: also of a step that failed, because the cleanup may need them.
     pub fn weigh(&mut self, step: &PlannedStep, observation: &Observation, now: Timestamp) -> Outcome {
+        let refused = observation.refused.as_ref();
+        if let Some(refused) =
+            refused.filter(|refused| !step.expect.iter().any(|expect| expect.mentions(refused.unless_mentioned)))
+        {
+            return Outcome::failed(refused.failure.clone());
+        }
         let mut outcome = Outcome::default();
         {
             let facts = Facts::of(observation, &self.captures, &self.probe.each).at(now);

@@ -1,12 +1,25 @@
-//! What publishers and notifiers share of AWS: where it is and who we are there (here), what is signed for
+//! What publishers, notifiers and probers share of AWS: where it is and who we are there (here), what is signed for
 //! ([`signature`]), and what went wrong ([`mod@trouble`]).
+//!
+//! Probers ask any service with plain calls: a [`call`] of one of the [`services`] (of those with methods and paths the actions
+//! are in [`mod@rest`], the others have a [`form`] or JSON) becomes a request, and what comes back an [`answer`], whose [`xml`] is made
+//! into JSON, or a [`refusal`]. What a policy must allow for it says [`permission`].
 //!
 //! The configuration of the SDK is loaded at the first use, since building a plan does no I/O. Whoever holds an [`Aws`] has
 //! a connection pool, time-outs and a retry budget of its own, so that metrics that hang never delay a page.
 
+pub mod answer;
+pub mod call;
+mod form;
 mod known;
+pub mod permission;
+pub mod refusal;
+pub mod rest;
+pub mod services;
+mod shared;
 pub mod signature;
 pub mod trouble;
+mod xml;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +67,15 @@ pub struct Access {
     pub credentials: Option<SharedCredentialsProvider>,
 }
 
+/// Where a call goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The region.
+    pub region: String,
+    /// The address in place of AWS's own.
+    pub endpoint: Option<String>,
+}
+
 /// AWS cannot be used as things are. The text never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AwsError {
@@ -78,6 +100,8 @@ pub enum AwsError {
 pub struct Aws {
     access: Access,
     config: OnceCell<SdkConfig>,
+    /// What is signed with at present.
+    kept: signature::Kept,
     /// The credentials that were ever used, since a service, or whatever answers in its place, may repeat them.
     known: Arc<Redactor>,
 }
@@ -85,12 +109,26 @@ pub struct Aws {
 impl Aws {
     /// Nothing is read until it is needed.
     pub fn new(access: Access) -> Self {
-        Self { access, config: OnceCell::new(), known: Arc::default() }
+        Self { access, config: OnceCell::new(), kept: signature::Kept::default(), known: Arc::default() }
     }
 
     /// The configuration from which clients are built; what failed is tried again at the next call.
     pub async fn config(&self) -> Result<&SdkConfig, AwsError> {
+        let config = self.loaded().await?;
+        config.region().map(|_| config).ok_or(AwsError::NoRegion)
+    }
+
+    /// The same where each call may name a region of its own.
+    async fn loaded(&self) -> Result<&SdkConfig, AwsError> {
         self.config.get_or_try_init(|| self.load()).await
+    }
+
+    /// Where a call goes: to its region, or to that of the machine; and to an address that the environment or the profile has
+    /// in place of AWS's own.
+    pub async fn site(&self, region: Option<&str>) -> Result<Site, AwsError> {
+        let config = self.loaded().await?;
+        let region = region.or_else(|| config.region().map(AsRef::as_ref)).ok_or(AwsError::NoRegion)?;
+        Ok(Site { region: region.to_owned(), endpoint: config.endpoint_url().map(str::to_owned) })
     }
 
     /// Looks whether credentials are to be had, within five seconds.
@@ -116,9 +154,6 @@ impl Aws {
         }
         let config = tokio::time::timeout(CONFIGURATION_MAX, self.loader().load());
         let config = config.await.map_err(|_| AwsError::ConfigurationTimeout)?;
-        if config.region().is_none() {
-            return Err(AwsError::NoRegion);
-        }
         Ok(match config.credentials_provider() {
             Some(source) => {
                 let known = known::Known::new(source, Arc::clone(&self.known));

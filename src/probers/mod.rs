@@ -4,6 +4,7 @@
 //! any I/O, every mistake at its place, and lives as long as its plan. What the steps of one run share (connections,
 //! cookies) is in the run's [`crate::ports::Session`].
 
+mod aws;
 mod command;
 mod connection;
 mod dns;
@@ -38,6 +39,7 @@ use crate::ports::Kind;
 
 /// Every kind of probe.
 pub static KINDS: &[Kind] = &[
+    aws::KIND,
     command::KIND,
     dns::KIND,
     #[cfg(feature = "grpc")]

@@ -1,6 +1,6 @@
 //! Requests that AWS signs for: Signature Version 4, with the credentials that publishers use too.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
@@ -11,6 +11,7 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use tokio::sync::Mutex;
 use url::Url;
 
 use super::{Aws, AwsError, trouble};
@@ -21,18 +22,41 @@ use crate::domain::time::Timestamp;
 #[error("the request cannot be signed: {0}")]
 pub struct Unsigned(String);
 
+/// How long credentials are kept that do not say when they end: whoever changes them is heard after that long. It is what
+/// the SDK does.
+const KEPT_BY_DEFAULT: Duration = Duration::from_secs(15 * 60);
+
+/// How long before their end credentials are not used any more, so that they do not end on their way.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// Credentials that are used until shortly before their end. Whoever holds the lock looks for them; the others wait for what
+/// comes of it, so that the machine is asked once and not by every step.
+#[derive(Debug, Default)]
+pub struct Kept(Mutex<Option<(Credentials, Timestamp)>>);
+
 impl Aws {
-    /// Who signs for a service at present: credentials may be temporary, and their source keeps them as long as they are good.
-    /// The region is that of the configuration, unless another is named.
-    pub async fn signer(&self, service: &str, region: Option<&str>) -> Result<Signer, AwsError> {
-        let config = self.config().await?;
+    /// Who signs for a service at present. The region is that of the configuration, unless another is named.
+    pub async fn signer(&self, service: &str, region: Option<&str>, now: Timestamp) -> Result<Signer, AwsError> {
+        let config = self.loaded().await?;
         let known = region.or_else(|| config.region().map(AsRef::as_ref));
         let region = known.ok_or(AwsError::NoRegion)?.to_owned();
+        let mut kept = self.kept.0.lock().await;
+        if let Some((credentials, _)) = kept.as_ref().filter(|(_, until)| *until > now) {
+            return Ok(Signer { service: service.to_owned(), region, credentials: credentials.clone() });
+        }
+        *kept = None;
         let none = || AwsError::NoCredentials("no source of them is configured".to_owned());
         let provider = config.credentials_provider().ok_or_else(none)?;
         let credentials = provider.provide_credentials().await;
         let credentials = credentials.map_err(|error| AwsError::NoCredentials(trouble::credentials(&error)))?;
+        let end = credentials.expiry().map(|end| Timestamp::from(end) - MARGIN);
+        *kept = Some((credentials.clone(), end.unwrap_or(now + KEPT_BY_DEFAULT)));
         Ok(Signer { service: service.to_owned(), region, credentials })
+    }
+
+    /// AWS did not take the credentials: the next signer has new ones, if its source does.
+    pub async fn forget(&self) {
+        *self.kept.0.lock().await = None;
     }
 }
 

@@ -60,7 +60,7 @@ const NOT_ALLOWED: [&str; 22] = [
 ];
 
 /// The code of a signature that was not accepted. The text beside it repeats the signed request with its session token.
-const SIGNATURE: [&str; 3] = ["SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature"];
+pub const SIGNATURE: [&str; 3] = ["SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature"];
 
 /// What to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +166,7 @@ pub fn chain(error: &dyn Error) -> String {
 }
 
 /// What came from outside, as one short line that is safe to show.
-fn line(text: &str) -> String {
+pub fn line(text: &str) -> String {
     let text = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
     let mut short: String = text.chars().take(TEXT_MAX).collect();
     if short.len() < text.len() {

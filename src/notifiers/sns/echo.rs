@@ -119,8 +119,10 @@ impl Echo {
     }
 
     async fn call(&self, aws: &Aws, action: &str, body: &Value) -> Result<Value, NotifyError> {
-        let signer =
-            aws.signer("sqs", self.queue.region.as_deref()).await.map_err(|error| super::of_machine(&error))?;
+        let signer = aws
+            .signer("sqs", self.queue.region.as_deref(), self.post.now())
+            .await
+            .map_err(|error| super::of_machine(&error))?;
         let ours = |error: &dyn std::fmt::Display| NotifyError::Unauthorized(error.to_string());
         let (mut endpoint, body) = (self.queue.url.clone(), body.to_string());
         endpoint.set_path("/");

@@ -5,7 +5,8 @@
 //! for each run. `prober` makes the exchanges, following `redirect`'s rules, each on its `way`: `exchange` makes one of them
 //! over a `connection`, whose bytes `wire` watches for their times and a `Ration` counts, and `body` reads and unpacks what
 //! came. `facts` is what assertions see of it, `told` what people do.
-//! `repeat` makes the same request several times, and `getter` serves kinds that read several documents. `shared` is what the steps of one run have in common.
+//! `repeat` makes the same request several times, `getter` serves kinds that read several documents, and `sender` those
+//! that make their requests themselves. `shared` is what the steps of one run have in common.
 
 mod body;
 mod connection;
@@ -17,16 +18,17 @@ mod frames;
 mod getter;
 pub mod headers;
 mod identity;
-mod json;
+pub mod json;
 mod oauth2;
 mod pins;
 mod prober;
 mod redirect;
 mod repeat;
 mod request;
+mod sender;
 mod settings;
 mod shared;
-mod sigv4;
+pub mod sigv4;
 mod told;
 pub mod url;
 mod way;
@@ -36,4 +38,5 @@ mod wire;
 mod tests;
 
 pub use getter::Getter;
+pub use sender::{Outgoing, Sender};
 pub use settings::KIND;

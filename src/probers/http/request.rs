@@ -1,7 +1,6 @@
 //! A request: as it was written, and as it is for one run.
 
 use bytes::Bytes;
-use futures::future::{Either, select};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::Full;
@@ -11,7 +10,7 @@ use super::body::ENCODINGS;
 use super::content::Content;
 use super::credentials::Credentials;
 use super::headers::HeaderDraft;
-use super::sigv4::{SigV4, sign};
+use super::sigv4::sign;
 use super::url::{UrlDraft, origin_form};
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::time::Timestamp;
@@ -63,17 +62,14 @@ impl Draft {
     /// Fills all holes.
     pub async fn fill(&self, cx: &StepContext<'_>) -> Result<Request, Failure> {
         let url = self.url.fill(cx).await?;
-        let mut headers = HeaderMap::new();
+        let mut headers = usual_headers();
         let mut private = HeaderMap::new();
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ENCODINGS));
         if let Some(media_type) = self.content.as_ref().and_then(Content::media_type) {
             headers.insert(CONTENT_TYPE, media_type);
         }
         let mut signer = None;
         match &self.credentials {
-            Some(Credentials::SigV4(sigv4)) => signer = Some(signer_in_time(sigv4, cx).await?),
+            Some(Credentials::SigV4(sigv4)) => signer = Some(sigv4.signer(cx).await?),
             Some(credentials) => {
                 if let Some(value) = credentials.fill(cx).await? {
                     private.insert(AUTHORIZATION, value);
@@ -108,14 +104,13 @@ impl Draft {
     }
 }
 
-/// Looking for credentials of ours takes none of the target's time beyond the step's, and is our fault when it does.
-async fn signer_in_time(sigv4: &SigV4, cx: &StepContext<'_>) -> Result<Signer, Failure> {
-    match select(Box::pin(sigv4.signer()), cx.clock.sleep_until(cx.deadline)).await {
-        Either::Left((signer, _)) => signer,
-        Either::Right(_) => {
-            Err(Failure::new(FailureKind::LocalSecret, "no credentials for AWS were found before the time ended"))
-        }
-    }
+/// The headers that every request has, whatever it asks.
+pub fn usual_headers() -> HeaderMap {
+    HeaderMap::from_iter([
+        (USER_AGENT, HeaderValue::from_static(AGENT)),
+        (ACCEPT, HeaderValue::from_static("*/*")),
+        (ACCEPT_ENCODING, HeaderValue::from_static(ENCODINGS)),
+    ])
 }
 
 impl Request {

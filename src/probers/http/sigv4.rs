@@ -1,5 +1,9 @@
 //! Requests that AWS signs for: Signature Version 4, with the credentials that publishers use too.
 
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::future::{Either, select};
 use http::{HeaderMap, Method};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -8,7 +12,8 @@ use url::Url;
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::time::Timestamp;
 use crate::net::aws::signature::Signer;
-use crate::net::aws::{Access, Aws, is_region};
+use crate::net::aws::{Aws, AwsError, is_region};
+use crate::ports::StepContext;
 use crate::settings::{Problems, Spanned};
 
 /// Whose signature a request bears.
@@ -40,7 +45,7 @@ impl SigV4Settings {
             problems.error(region.span.clone(), message).help = Some("write it like `us-east-1`".to_owned());
         }
         let region = self.region.as_ref().map(|region| region.value.clone());
-        let aws = Aws::new(Access { region, ..Access::default() });
+        let aws = Aws::shared(region.as_deref());
         (problems.len() == known).then(|| SigV4 { service: service.clone(), aws })
     }
 }
@@ -49,14 +54,23 @@ impl SigV4Settings {
 #[derive(Debug)]
 pub struct SigV4 {
     service: String,
-    aws: Aws,
+    aws: Arc<Aws>,
 }
 
 impl SigV4 {
     /// Who signs at present.
-    pub async fn signer(&self) -> Result<Signer, Failure> {
-        let signer = self.aws.signer(&self.service, None).await;
-        signer.map_err(|error| Failure::new(FailureKind::LocalSecret, error.to_string()))
+    pub async fn signer(&self, cx: &StepContext<'_>) -> Result<Signer, Failure> {
+        let signer = self.aws.signer(&self.service, None, cx.clock.now());
+        in_time(cx, signer).await
+    }
+}
+
+/// What is looked for on our side takes none of the target's time beyond the step's, and is our fault when it does.
+pub async fn in_time<T>(cx: &StepContext<'_>, search: impl Future<Output = Result<T, AwsError>>) -> Result<T, Failure> {
+    let ours = |message: String| Failure::new(FailureKind::LocalSecret, message);
+    match select(Box::pin(search), cx.clock.sleep_until(cx.deadline)).await {
+        Either::Left((found, _)) => found.map_err(|error| ours(error.to_string())),
+        Either::Right(_) => Err(ours("no credentials for AWS were found before the time ended".to_owned())),
     }
 }
 

@@ -84,8 +84,9 @@ impl UrlDraft {
     }
 }
 
-/// Dots alone would walk up the path, encoded or not (WHATWG URL, "double-dot URL path segment").
-fn encode(value: &str) -> Option<String> {
+/// A value as one part of a path or a query. Dots alone would walk up the path, encoded or not (WHATWG URL, "double-dot URL
+/// path segment").
+pub fn encode(value: &str) -> Option<String> {
     (value != "." && value != "..").then(|| utf8_percent_encode(value, ENCODED).to_string())
 }
 
