@@ -5,6 +5,7 @@
 //! cookies) is in the run's [`crate::ports::Session`].
 
 mod aws;
+mod cloudwatch;
 mod command;
 mod connection;
 mod dns;
@@ -14,6 +15,7 @@ mod heartbeat;
 mod http;
 mod icmp;
 mod length;
+mod logs;
 mod names;
 mod number;
 mod page;
@@ -40,6 +42,7 @@ use crate::ports::Kind;
 /// Every kind of probe.
 pub static KINDS: &[Kind] = &[
     aws::KIND,
+    cloudwatch::KIND,
     command::KIND,
     dns::KIND,
     #[cfg(feature = "grpc")]
@@ -47,6 +50,7 @@ pub static KINDS: &[Kind] = &[
     heartbeat::KIND,
     http::KIND,
     icmp::KIND,
+    logs::KIND,
     page::KIND,
     #[cfg(feature = "postgres")]
     postgres::KIND,

@@ -28,7 +28,9 @@ fn an_alert_names_channels_for_what_fails_and_its_other_rules_name_their_own() {
 #[test]
 fn what_an_alert_names_needs_no_route_and_is_in_use() {
     let root = |routes: &str| {
-        format!("channels: {{ scale: {{ webhook: https://a.example }}, team: {{ webhook: https://b.example }} }}\n{routes}")
+        format!(
+            "channels: {{ scale: {{ webhook: https://a.example }}, team: {{ webhook: https://b.example }} }}\n{routes}"
+        )
     };
     let said = |routes: &str, alert: &str| {
         let schedules = format!("often: {{ every: 1m, probes: [home], alert: {alert} }}\n");

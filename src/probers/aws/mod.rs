@@ -1,12 +1,14 @@
 //! Kind `aws`: any service of AWS, by plain signed calls; and what every kind that asks AWS something has in common with it.
 //!
 //! The `settings` say what is asked, and hold it to [`reading`]; the `prober` asks it. The [`caller`] makes a call, repeats what is
-//! throttled, and tells what it saw.
+//! throttled, and tells what it saw; [`mod@instant`] reads times in answers.
 
 mod caller;
+mod instant;
 mod prober;
 mod reading;
 mod settings;
 
 pub use caller::{Caller, Paging, Reply, Talk};
+pub use instant::instant;
 pub use settings::KIND;
