@@ -71,6 +71,11 @@ pub trait Prober: Send + Sync {
     fn token(&self) -> Option<&Token> {
         None
     }
+    /// What puts away what the step makes, for a step that cannot do without. The configuration makes it a part of the probe's
+    /// cleanup, so that nobody can forget it, and every run is journaled before it makes anything.
+    fn cleanup(&self) -> Option<Arc<dyn Prober>> {
+        None
+    }
     /// What one run of the step asks of AWS at most: what its policy must allow and its bill counts.
     fn calls(&self) -> Vec<AwsCall> {
         Vec::new()

@@ -165,6 +165,7 @@ impl ProbeMaker<'_> {
         // What the cleanup captures comes too late for who uses these steps.
         let captured = course.captured().clone();
         let mut cleanup = self.steps(&raw.cleanup, &mut course, true, problems);
+        cleanup.append(&mut course.put_away);
         // Ours first: it may stand on what was brought, as a thing does on the session in which it was made.
         cleanup.extend(brought_cleanup(&mut course, problems));
         let mut labels: Labels = self.labels.clone();

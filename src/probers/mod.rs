@@ -5,6 +5,7 @@
 //! cookies) is in the run's [`crate::ports::Session`].
 
 mod aws;
+mod backup;
 mod cloudwatch;
 mod command;
 mod connection;
@@ -42,6 +43,7 @@ use crate::ports::Kind;
 /// Every kind of probe.
 pub static KINDS: &[Kind] = &[
     aws::KIND,
+    backup::KIND,
     cloudwatch::KIND,
     command::KIND,
     dns::KIND,

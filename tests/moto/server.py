@@ -308,8 +308,8 @@ def end_with_standard_input():
     os._exit(0)
 
 
-def main():
-    server = make_server("127.0.0.1", 0, Layer(), threaded=True, request_handler=QuietHandler)
+def main(layer):
+    server = make_server("127.0.0.1", 0, layer, threaded=True, request_handler=QuietHandler)
     os.environ["MOTO_PORT"] = str(server.server_port)
     threading.Thread(target=end_with_standard_input, daemon=True).start()
     print(server.server_port, flush=True)
@@ -317,4 +317,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(Layer())

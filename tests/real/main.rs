@@ -22,6 +22,7 @@ mod faults;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod heartbeat;
+mod hourly;
 mod http;
 mod http_access;
 mod http_body;

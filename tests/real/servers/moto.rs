@@ -27,8 +27,17 @@ pub struct Moto {
 impl Moto {
     /// Starts one on a free port.
     pub fn start() -> Self {
+        Self::start_as("server.py")
+    }
+
+    /// The same with what moto lacks of backups.
+    pub fn with_estate() -> Self {
+        Self::start_as("estate.py")
+    }
+
+    fn start_as(script: &str) -> Self {
         let mut child = Command::new(interpreter())
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/moto/server.py"))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/moto").join(script))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -52,6 +61,12 @@ impl Moto {
         answer.expect("moto answers").error_for_status().expect("faults are taken");
     }
 
+    /// What there is of backups from now on; `tests/moto/estate.py` says how it is told.
+    pub async fn estate(&self, known: &Value) {
+        let answer = self.http.post(format!("{}/_estate", self.url)).json(known).send().await;
+        answer.expect("moto answers").error_for_status().expect("it is known");
+    }
+
     /// The requests of an operation so far, oldest first.
     pub async fn log(&self, operation: &str) -> Vec<Value> {
         let answer = self.http.get(format!("{}/_log", self.url)).send().await.expect("moto answers");
@@ -61,11 +76,24 @@ impl Moto {
 
     /// A call of a service that speaks AWS JSON.
     pub async fn json(&self, service: &str, target: &str, body: Value) -> Value {
-        let request = self.http.post(&self.url).header("x-amz-target", target).header("authorization", scope(service));
+        self.json_in(REGION, service, target, body).await
+    }
+
+    /// The same in a region.
+    pub async fn json_in(&self, region: &str, service: &str, target: &str, body: Value) -> Value {
+        let scope = scope_in(region, service);
+        let request = self.http.post(&self.url).header("x-amz-target", target).header("authorization", scope);
         let answer = request.header("content-type", "application/x-amz-json-1.0").body(body.to_string()).send().await;
         let answer = answer.expect("moto answers").error_for_status().expect("the call is taken");
         let text = answer.text().await.expect("a body");
         if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("the answer is JSON") }
+    }
+
+    /// Makes a bucket, or an object in one.
+    pub async fn put(&self, path: &str, body: &'static str) {
+        let request = self.http.put(format!("{}/{path}", self.url)).header("authorization", scope("s3"));
+        let answer = request.body(body).send().await.expect("moto answers");
+        answer.error_for_status().expect("it is taken");
     }
 
     /// A call of a service that speaks the query protocol.
@@ -130,8 +158,12 @@ pub fn access(url: &str) -> Access {
     }
 }
 
-/// moto reads the service from the scope of the signature, and checks nothing of it.
+/// moto reads the service and the region from the scope of the signature, and checks nothing of it.
 fn scope(service: &str) -> String {
-    let scope = format!("Credential=AKIDTEST/20261124/{REGION}/{service}/aws4_request");
+    scope_in(REGION, service)
+}
+
+fn scope_in(region: &str, service: &str) -> String {
+    let scope = format!("Credential=AKIDTEST/20261124/{region}/{service}/aws4_request");
     format!("AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0")
 }
