@@ -34,7 +34,9 @@ pub fn verify(path: &Path, awaited: &Awaited) -> Result<(), Failure> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let damaged = |message: String| Failure::new(FailureKind::BackupChecksum, message);
     let Some((written, place)) = written(path, &name)? else {
-        return Err(damaged(format!("nothing says what the checksum of {name} is: neither {name}{BESIDE} nor {MANIFEST}")));
+        return Err(damaged(format!(
+            "nothing says what the checksum of {name} is: neither {name}{BESIDE} nor {MANIFEST}"
+        )));
     };
     let file = open(path).map_err(|error| unreadable(path, &error))?;
     let seen = digest(file, awaited).map_err(|error| unreadable(path, &error))?;

@@ -47,7 +47,9 @@ impl History {
                 "the newest backup of {what} is dated {} ahead of this machine's clock: one of the two clocks is wrong",
                 words(ahead)
             );
-            return Err(Failure::new(FailureKind::BackupDated, message).with("a backup of the past", newest.name.clone()));
+            return Err(
+                Failure::new(FailureKind::BackupDated, message).with("a backup of the past", newest.name.clone())
+            );
         }
         Ok(Self { backups, now })
     }
@@ -74,10 +76,13 @@ impl History {
             facts.insert("age_s", age_s(newest));
             facts.extend(newest.size_bytes.map(|size| ("size_bytes", size)));
         }
-        facts.extend(self.backups.get(1).and_then(|before| before.size_bytes).map(|size| ("previous_size_bytes", size)));
+        facts
+            .extend(self.backups.get(1).and_then(|before| before.size_bytes).map(|size| ("previous_size_bytes", size)));
         facts.extend(self.backups.last().map(|oldest| ("oldest_age_s", age_s(oldest))));
         // What is kept for ever has no end that could come too early.
-        facts.extend(self.backups.iter().filter_map(|backup| backup.kept_days).min().map(|days| ("retention_days", days)));
+        facts.extend(
+            self.backups.iter().filter_map(|backup| backup.kept_days).min().map(|days| ("retention_days", days)),
+        );
         facts
     }
 }

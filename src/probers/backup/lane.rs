@@ -58,14 +58,16 @@ impl Lane {
         let (tell, told) = oneshot::channel();
         let thread = std::thread::Builder::new().name("backup".to_owned());
         let looking = thread.spawn(move || see(work, &awaited, tell, permit));
-        looking.map_err(|error| Failure::new(FailureKind::LocalResources, format!("no thread can be started: {error}")))?;
+        looking
+            .map_err(|error| Failure::new(FailureKind::LocalResources, format!("no thread can be started: {error}")))?;
         match select(told, cx.clock.sleep_until(cx.deadline)).await {
             Either::Left((found, _)) => found.unwrap_or_else(|_| {
                 Err(Failure::new(FailureKind::Internal, format!("a bug of Roundsman ended the look at {what}")))
             }),
-            Either::Right(_) => {
-                Err(Failure::new(FailureKind::TimeoutTotal, format!("{what} was not looked through before the time ended")))
-            }
+            Either::Right(_) => Err(Failure::new(
+                FailureKind::TimeoutTotal,
+                format!("{what} was not looked through before the time ended"),
+            )),
         }
     }
 }

@@ -56,12 +56,13 @@ impl MirrorSettings {
         let is_name = (3..=63).contains(&bucket.len())
             && bucket.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte));
         if !is_name {
-            problems.error(self.bucket.span.clone(), format!("`{bucket}` is not the name of a bucket")).help = Some(
-                match bucket.strip_prefix("s3://").and_then(|rest| rest.split('/').next()) {
-                    Some(name) if !name.is_empty() => format!("write `bucket: {name}`, and what stands behind it as `prefix`"),
+            problems.error(self.bucket.span.clone(), format!("`{bucket}` is not the name of a bucket")).help =
+                Some(match bucket.strip_prefix("s3://").and_then(|rest| rest.split('/').next()) {
+                    Some(name) if !name.is_empty() => {
+                        format!("write `bucket: {name}`, and what stands behind it as `prefix`")
+                    }
                     _ => "it has 3 to 63 lower-case letters, digits, `.` and `-`".to_owned(),
-                },
-            );
+                });
         }
         if let Some(sentinel) = self.sentinel.as_ref().filter(|sentinel| sentinel.value.is_empty()) {
             problems.error(sentinel.span.clone(), "the key of an object is empty").help =
@@ -176,9 +177,7 @@ mod tests {
 
     #[test]
     fn objects_are_summed_over_pages() {
-        let object = |key: &str, day: u32, size: &str| {
-            json!({ "Key": key, "LastModified": format!("2026-11-{day:02}T00:00:00.000Z"), "Size": size })
-        };
+        let object = |key: &str, day: u32, size: &str| json!({ "Key": key, "LastModified": format!("2026-11-{day:02}T00:00:00.000Z"), "Size": size });
         let mut sum = Sum::default();
         sum.add(&json!({ "Contents": [object("a", 3, "10"), object("b", 5, "20")] }));
         sum.add(&json!({ "Contents": object("c", 4, "300") }));

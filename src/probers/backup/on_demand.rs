@@ -73,9 +73,7 @@ mod tests {
 
     #[test]
     fn only_what_is_whole_is_a_backup() {
-        let summary = |status: &str| {
-            json!({ "BackupArn": format!("arn:{status}"), "BackupStatus": status, "BackupCreationDateTime": 0, "BackupSizeBytes": 7 })
-        };
+        let summary = |status: &str| json!({ "BackupArn": format!("arn:{status}"), "BackupStatus": status, "BackupCreationDateTime": 0, "BackupSizeBytes": 7 });
         let page = json!({ "BackupSummaries": [summary("CREATING"), summary("AVAILABLE"), summary("DELETED"), {}] });
         let at = "1970-01-01T00:00:00Z".parse().unwrap();
         let whole = Backup { name: "arn:AVAILABLE".to_owned(), at, size_bytes: Some(7), kept_days: None };

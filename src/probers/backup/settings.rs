@@ -37,9 +37,21 @@ pub const KIND: Kind = Kind {
 };
 
 const NAMES: &[Name] = &[
-    Name::known("age_s", Shape::Number, "how old the newest backup is, in seconds; of a mirror with a `sentinel` how old that is"),
-    Name::known("rpo_s", Shape::Number, "with `dynamodb`: how far the latest instant that can be restored is behind now, in seconds"),
-    Name::known("rto_s", Shape::Number, "with `restore`: from the beginning until the item was there and right, in seconds"),
+    Name::known(
+        "age_s",
+        Shape::Number,
+        "how old the newest backup is, in seconds; of a mirror with a `sentinel` how old that is",
+    ),
+    Name::known(
+        "rpo_s",
+        Shape::Number,
+        "with `dynamodb`: how far the latest instant that can be restored is behind now, in seconds",
+    ),
+    Name::known(
+        "rto_s",
+        Shape::Number,
+        "with `restore`: from the beginning until the item was there and right, in seconds",
+    ),
     Name::known(
         "retention_days",
         Shape::Number,
@@ -49,7 +61,11 @@ const NAMES: &[Name] = &[
     Name::known("max_gap_h", Shape::Number, "the longest time in the window without a new backup, until now, in hours"),
     Name::known("oldest_age_s", Shape::Number, "how old the oldest backup of the window is, in seconds"),
     Name::known("size_bytes", Shape::Number, "how large the newest backup is, or the whole mirror, in bytes"),
-    Name::known("previous_size_bytes", Shape::Number, "how large the one before it is, in bytes; absent where there is none"),
+    Name::known(
+        "previous_size_bytes",
+        Shape::Number,
+        "how large the one before it is, in bytes; absent where there is none",
+    ),
     Name::known("newest", Shape::Text, "the newest backup: its name, its ARN, its key, or its path in the directory"),
     Name::known(
         "replication",
@@ -188,7 +204,8 @@ fn place<'a>(settings: &'a BackupSettings, node: &'a Node, problems: &mut Proble
     let mut given = places.iter().filter_map(|(name, span)| Some((*name, (*span)?)));
     let Some(first) = given.next() else {
         let all = places.map(|(name, _)| format!("`{name}`")).join(", ");
-        problems.error(node.span.clone(), "it is not said where the backups are").help = Some(format!("write one of {all}"));
+        problems.error(node.span.clone(), "it is not said where the backups are").help =
+            Some(format!("write one of {all}"));
         return None;
     };
     if let Some((second, span)) = given.next() {
@@ -246,7 +263,8 @@ fn read_directory(
         let is_strange = |part: &String| part.is_empty() || part == "." || part == "..";
         if pattern.iter().any(is_strange) {
             let message = format!("`{}` does not stay below the directory", written.value);
-            problems.error(written.span.clone(), message).help = Some("write it like `*.dump` or `*/*.dump`".to_owned());
+            problems.error(written.span.clone(), message).help =
+                Some("write it like `*.dump` or `*/*.dump`".to_owned());
         } else if pattern.iter().any(|part| part == "**") {
             problems.error(written.span.clone(), "`**` would look into directories without end").help =
                 Some("write a `*` for each level, like `*/*.dump`".to_owned());
@@ -264,13 +282,12 @@ pub fn check_table(table: &Spanned<String>, problems: &mut Problems) {
     let is_name = (3..=255).contains(&table.value.len())
         && table.value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
     if !is_name {
-        problems.error(table.span.clone(), format!("`{}` is not the name of a table", table.value)).help = Some(
-            if table.value.starts_with("arn:") {
+        problems.error(table.span.clone(), format!("`{}` is not the name of a table", table.value)).help =
+            Some(if table.value.starts_with("arn:") {
                 "write the name that ends the ARN, and its `region`".to_owned()
             } else {
                 "it has 3 to 255 letters, digits, `_`, `.` and `-`".to_owned()
-            },
-        );
+            });
     }
 }
 

@@ -88,7 +88,10 @@ mod tests {
         let statuses = ["COMPLETED", "PARTIAL", "DELETING", "EXPIRED", "AVAILABLE", "STOPPED", "CREATING"];
         let page = json!({ "RecoveryPoints": statuses.map(point) });
         let read: Vec<_> = read(&page).collect();
-        assert_eq!(read.iter().map(|backup| backup.name.as_str()).collect::<Vec<_>>(), ["arn:COMPLETED", "arn:AVAILABLE"]);
+        assert_eq!(
+            read.iter().map(|backup| backup.name.as_str()).collect::<Vec<_>>(),
+            ["arn:COMPLETED", "arn:AVAILABLE"]
+        );
         assert_eq!((read[0].size_bytes, read[0].kept_days), (Some(7), Some(35)));
     }
 }

@@ -246,3 +246,24 @@ fn window(settings: &CloudWatchSettings, problems: &mut Problems) -> Window {
 fn is_whole(length: Duration, unit: Duration) -> bool {
     !unit.is_zero() && length.as_nanos().is_multiple_of(unit.as_nanos())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probers::testing;
+
+    #[test]
+    fn each_metric_is_billed_and_its_math_is_not() {
+        let of_math = "{ math: errors / calls, region: us-east-1, metrics: { errors: { metric: AWS/Lambda/Errors }, calls: { \
+                       metric: AWS/Lambda/Invocations } } }";
+        for (yaml, region, units) in
+            [("{ metric: AWS/Lambda/Errors }", None, 1), (of_math, Some("us-east-1".to_owned()), 2)]
+        {
+            let built = testing::build(&KIND, yaml, false).unwrap_or_else(|problems| panic!("{problems}"));
+            let calls = built.prober.calls();
+            let [call] = &calls[..] else { panic!("{calls:?}") };
+            assert_eq!((call.action.as_str(), call.resource.as_str()), ("cloudwatch:GetMetricData", "*"));
+            assert_eq!((&call.region, call.calls, call.units), (&region, 1, units), "{yaml}");
+        }
+    }
+}

@@ -1,9 +1,10 @@
 //! Kind `logs`: are logs taken, kept and delivered? One question to a step.
 //!
 //! [`settings`] choose the question, and [`prober`] asks it: [`round_trip`] writes a token and looks for it, [`newest`] looks how
-//! long ago something came to groups, [`trail`] and [`flow_logs`] ask whether what AWS itself writes down is written down. [`search`] is what
+//! long ago something came to groups, [`trail`], [`flow_logs`] and [`access_logs`] ask whether what AWS itself writes down is written down. [`search`] is what
 //! the first two share.
 
+mod access_logs;
 mod flow_logs;
 mod newest;
 mod prober;

@@ -2,6 +2,7 @@
 
 use futures::future::BoxFuture;
 
+use super::access_logs::AccessLogs;
 use super::flow_logs::FlowLogs;
 use super::newest::Newest;
 use super::round_trip::RoundTrip;
@@ -37,6 +38,7 @@ pub const NAMES: &[Name] = &[
         Shape::Text,
         "`trail`, `flow_logs`: why something was not delivered the last time; empty where it was",
     ),
+    Name::known("newest", Shape::Text, "`access_logs`: the key of the newest object"),
     Name::known("throttled", Shape::Number, "how often the service asked to come later"),
     Name::known("total_ms", Shape::Number, "the whole step, in milliseconds"),
 ];
@@ -51,6 +53,8 @@ pub enum Question {
     Trail(Trail),
     /// Whether the flow logs of a network go on.
     FlowLogs(FlowLogs),
+    /// How old the newest access log is.
+    AccessLogs(AccessLogs),
 }
 
 /// Asks it.
@@ -70,6 +74,7 @@ impl Prober for LogsProber {
                 Question::Newest(newest) => newest.look(cx, &mut talk).await.map(alone),
                 Question::Trail(trail) => trail.look(cx, &mut talk).await,
                 Question::FlowLogs(logs) => logs.look(&mut talk).await.map(alone),
+                Question::AccessLogs(logs) => logs.look(cx, &mut talk).await.map(alone),
             };
             let (mut facts, aside) = looked.map_err(|failure| failure.after(talk.phases()))?;
             facts.insert("throttled", talk.throttled());
@@ -84,6 +89,7 @@ impl Prober for LogsProber {
             Question::Newest(newest) => newest.calls(region),
             Question::Trail(trail) => trail.calls(region),
             Question::FlowLogs(logs) => logs.calls(region),
+            Question::AccessLogs(logs) => logs.calls(region),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::access_logs::{AccessLogs, DatedPrefix};
 use super::flow_logs::FlowLogs;
 use super::newest::Newest;
 use super::prober::{LogsProber, NAMES, Question};
@@ -40,7 +41,7 @@ const OVER_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// The most groups of one step: each costs a call.
 const GROUPS_MAX: usize = 20;
 
-/// A question about logs: exactly one of `newest`, `round_trip`, `trail` and `flow_logs`.
+/// A question about logs: exactly one of `newest`, `round_trip`, `trail`, `flow_logs` and `access_logs`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LogsSettings {
@@ -63,12 +64,29 @@ struct LogsSettings {
     /// A VPC, a subnet or a network interface, by its id, whose flow logs should be there.
     #[schemars(with = "Option<String>")]
     flow_logs: Option<Spanned<String>>,
+    /// Access logs in S3.
+    #[schemars(with = "Option<AccessSettings>")]
+    access_logs: Option<Spanned<AccessSettings>>,
     /// The region. Default: that of the machine.
     #[schemars(with = "Option<String>")]
     region: Option<Spanned<String>>,
     /// Where requests go instead of the region's own address. Default: there.
     #[schemars(with = "Option<String>")]
     endpoint: Option<Spanned<String>>,
+}
+
+/// Access logs in S3, of which the newest object is looked for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "AccessLogs")]
+struct AccessSettings {
+    /// The bucket.
+    #[schemars(with = "String")]
+    bucket: Spanned<String>,
+    /// How their keys begin, with `%Y`, `%m`, `%d` and perhaps `%H` where year, month, day and hour are, in UTC:
+    /// `cdn/E2EXAMPLE.%Y-%m-%d-`. The objects of now and of the day, or hour, before are listed.
+    #[schemars(with = "String")]
+    prefix: Spanned<String>,
 }
 
 const LOGGING: Implied = Implied { unless_mentioned: "logging", expect: "logging" };
@@ -93,17 +111,18 @@ fn question(
     location: &str,
     problems: &mut Problems,
 ) -> Option<(Question, Vec<Implied>)> {
-    let LogsSettings { newest, over, round_trip, stream, trail, flow_logs, .. } = settings;
-    let asked: [(&str, Option<&Span>); 4] = [
+    let LogsSettings { newest, over, round_trip, stream, trail, flow_logs, access_logs, .. } = settings;
+    let asked: [(&str, Option<&Span>); 5] = [
         ("newest", newest.as_ref().map(|field| &field.span)),
         ("round_trip", round_trip.as_ref().map(|field| &field.span)),
         ("trail", trail.as_ref().map(|field| &field.span)),
         ("flow_logs", flow_logs.as_ref().map(|field| &field.span)),
+        ("access_logs", access_logs.as_ref().map(|field| &field.span)),
     ];
     let mut asked = asked.into_iter().filter_map(|(name, span)| Some((name, span?)));
     let Some((first, span)) = asked.next() else {
         problems.error(node.span.clone(), "nothing is asked for").help =
-            Some("write one of `newest`, `round_trip`, `trail` and `flow_logs`".to_owned());
+            Some("write one of `newest`, `round_trip`, `trail`, `flow_logs` and `access_logs`".to_owned());
         return None;
     };
     if let Some((second, at)) = asked.next() {
@@ -132,6 +151,10 @@ fn question(
     if let Some(trail) = trail {
         check_trail(trail, problems);
         return Some((Question::Trail(Trail { name: trail.value.clone() }), vec![LOGGING, DELIVERED]));
+    }
+    if let Some(logs) = access_logs {
+        let logs = of_bucket(&logs.value, problems)?;
+        return Some((Question::AccessLogs(logs), Vec::new()));
     }
     let resource = flow_logs.as_ref()?;
     check_resource(resource, problems);
@@ -188,6 +211,25 @@ fn stream_of(stream: Option<&Spanned<String>>, location: &str, problems: &mut Pr
     stream.value.clone()
 }
 
+fn of_bucket(written: &AccessSettings, problems: &mut Problems) -> Option<AccessLogs> {
+    let bucket = written.bucket.value.as_str();
+    let is_name = (3..=63).contains(&bucket.len())
+        && bucket.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte));
+    if !is_name {
+        problems.error(written.bucket.span.clone(), format!("`{bucket}` is not the name of a bucket")).help =
+            Some("it has 3 to 63 lower-case letters, digits, `.` and `-`".to_owned());
+    }
+    match DatedPrefix::parse(&written.prefix.value) {
+        Ok(prefix) => Some(AccessLogs { bucket: bucket.to_owned(), prefix }),
+        Err(why) => {
+            let message = format!("`{}` is not how the keys of logs begin: {why}", written.prefix.value);
+            problems.error(written.prefix.span.clone(), message).help =
+                Some("write it like `cdn/E2EXAMPLE.%Y-%m-%d-`".to_owned());
+            None
+        }
+    }
+}
+
 fn check_trail(trail: &Spanned<String>, problems: &mut Problems) {
     let text = trail.value.as_str();
     let is_arn = text.starts_with("arn:") && text.contains(":cloudtrail:") && text.contains(":trail/");
@@ -207,5 +249,72 @@ fn check_resource(resource: &Spanned<String>, problems: &mut Problems) {
     if !is_id {
         problems.error(resource.span.clone(), format!("`{text}` is not the id of what has flow logs")).help =
             Some("write that of a VPC, a subnet or a network interface, like `vpc-0a1b2c3d`".to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probers::testing;
+
+    fn built(yaml: &str) -> BuiltProber {
+        testing::build(&KIND, yaml, false).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    #[test]
+    fn what_is_asked_of_aws_is_known_before() {
+        for (yaml, expected) in [
+            (
+                "{ round_trip: /shop/canary, region: us-east-1 }",
+                vec![
+                    "1 logs:PutLogEvents arn:aws:logs:us-east-1:*:log-group:/shop/canary:* 66",
+                    "0 logs:CreateLogStream arn:aws:logs:us-east-1:*:log-group:/shop/canary:* 0",
+                    "10 logs:FilterLogEvents arn:aws:logs:us-east-1:*:log-group:/shop/canary:* 0",
+                ],
+            ),
+            (
+                "{ newest: [/a, /b] }",
+                vec![
+                    "1 logs:FilterLogEvents arn:aws:logs:*:*:log-group:/a:* 0",
+                    "1 logs:FilterLogEvents arn:aws:logs:*:*:log-group:/b:* 0",
+                ],
+            ),
+            (
+                "{ trail: shop, region: eu-west-1 }",
+                vec!["1 cloudtrail:GetTrailStatus arn:aws:cloudtrail:eu-west-1:*:trail/shop 0"],
+            ),
+            ("{ flow_logs: vpc-0a }", vec!["1 ec2:DescribeFlowLogs * 0"]),
+            (
+                "{ access_logs: { bucket: shop-logs, prefix: \"%Y/%m/%d\" } }",
+                vec!["2 s3:ListBucket arn:aws:s3:::shop-logs 0"],
+            ),
+        ] {
+            let calls = built(yaml).prober.calls();
+            let calls: Vec<_> = calls
+                .iter()
+                .map(|call| format!("{} {} {} {}", call.calls, call.action, call.resource, call.units))
+                .collect();
+            assert_eq!(calls, expected, "{yaml}");
+        }
+    }
+
+    #[test]
+    fn what_should_log_and_arrive_is_expected_to() {
+        for (yaml, expected) in [
+            ("{ trail: shop }", vec!["logging", "delivery_error == \"\""]),
+            ("{ flow_logs: vpc-0a }", vec!["active", "delivery_error == \"\""]),
+            ("{ newest: /a }", vec![]),
+            ("{ round_trip: /a }", vec![]),
+        ] {
+            let implied: Vec<_> = built(yaml).implied.iter().map(|implied| implied.expect).collect();
+            assert_eq!(implied, expected, "{yaml}");
+        }
+    }
+
+    #[test]
+    fn a_stream_of_ours_is_one_that_there_can_be() {
+        let stream = |location: &str| stream_of(None, location, &mut Problems::new());
+        assert_eq!(stream("eu:west*1"), "roundsman/eu_west_1");
+        assert_eq!(stream(&"ü".repeat(400)).len(), 512);
     }
 }

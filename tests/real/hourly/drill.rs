@@ -125,7 +125,11 @@ async fn a_stop_in_mid_restore_is_in_time_and_what_it_leaves_is_cleaned_at_the_n
     asked(&estate, "DescribeTable", 1).await;
     let (status, said) = daemon.terminate();
     assert_eq!(status.code(), Some(0), "{said}");
-    assert_eq!((tables(&estate).await.len(), debts(estate.path())), (1, 1), "AWS deletes no table that is being restored");
+    assert_eq!(
+        (tables(&estate).await.len(), debts(estate.path())),
+        (1, 1),
+        "AWS deletes no table that is being restored"
+    );
     tokio::time::sleep(Duration::from_secs(4)).await;
     often(&estate, false);
     let daemon = Daemon::run(estate.path(), &estate.environment());

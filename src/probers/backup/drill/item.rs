@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn what_is_written_gets_its_types() {
-        let written = item("{ id: probe, n: 12345678901234567890123, ok: true, no: null, tags: [a, 1.50], m: { b: \"1\" } }");
+        let written =
+            item("{ id: probe, n: 12345678901234567890123, ok: true, no: null, tags: [a, 1.50], m: { b: \"1\" } }");
         let typed = json!({
             "id": { "S": "probe" }, "n": { "N": "12345678901234567890123" }, "ok": { "BOOL": true }, "no": { "NULL": true },
             "tags": { "L": [{ "S": "a" }, { "N": "1.50" }] }, "m": { "M": { "b": { "S": "1" } } },
@@ -173,7 +174,10 @@ mod tests {
             assert_eq!(normal(&a), normal(&b));
         }
         for (a, b) in [
-            (json!({ "N": "12345678901234567890123456789012345678" }), json!({ "N": "12345678901234567890123456789012345679" })),
+            (
+                json!({ "N": "12345678901234567890123456789012345678" }),
+                json!({ "N": "12345678901234567890123456789012345679" }),
+            ),
             (json!({ "N": "1" }), json!({ "S": "1" })),
             (json!({ "N": "1" }), json!({ "N": "-1" })),
             (json!({ "L": [{ "S": "a" }, { "S": "b" }] }), json!({ "L": [{ "S": "b" }, { "S": "a" }] })),

@@ -249,7 +249,8 @@ impl Drill {
         };
         let names = |item: &Item| item.keys().cloned().collect::<Vec<_>>().join(", ");
         let sent = format!("dynamodb:GetItem of {table} by {}", names(&self.key));
-        let received = item.as_ref().map_or_else(|| "no item".to_owned(), |item| format!("an item with {}", names(item)));
+        let received =
+            item.as_ref().map_or_else(|| "no item".to_owned(), |item| format!("an item with {}", names(item)));
         cx.recorder.add(move || Exchange { sent, received, ..Exchange::default() });
         Ok(item)
     }
@@ -313,5 +314,13 @@ fn is_refused(kind: FailureKind) -> bool {
 /// The same step for a few calls of it, put down in that record.
 fn brief<'a>(cx: &StepContext<'a>, recorder: &'a Recorder) -> StepContext<'a> {
     let StepContext { clock, deadline, run, captures, secrets, session, .. } = *cx;
-    StepContext { clock, deadline: deadline.min(clock.monotonic() + LOOK_MAX), run, captures, secrets, session, recorder }
+    StepContext {
+        clock,
+        deadline: deadline.min(clock.monotonic() + LOOK_MAX),
+        run,
+        captures,
+        secrets,
+        session,
+        recorder,
+    }
 }

@@ -29,7 +29,8 @@ impl DrillTable {
     pub fn of(run: &RunId) -> Result<Self, Failure> {
         let id: Option<ulid::Ulid> = run.0.parse().ok();
         let begun = id.and_then(|id| i64::try_from(id.timestamp_ms()).ok()).and_then(DateTime::from_timestamp_millis);
-        let begun = begun.ok_or_else(|| Failure::new(FailureKind::Internal, "the run has no id that a table can bear"))?;
+        let begun =
+            begun.ok_or_else(|| Failure::new(FailureKind::Internal, "the run has no id that a table can bear"))?;
         Ok(Self { name: format!("{PREFIX}{}", run.0), begun })
     }
 
@@ -113,7 +114,10 @@ mod tests {
                 "it was restored from another table than Users",
             ),
             (
-                with("/RestoreSummary/SourceTableArn", json!("arn:aws:dynamodb:us-east-1:123456789012:table/x:table/Users/backup/1")),
+                with(
+                    "/RestoreSummary/SourceTableArn",
+                    json!("arn:aws:dynamodb:us-east-1:123456789012:table/x:table/Users/backup/1"),
+                ),
                 "it was restored from another table than Users",
             ),
             (with("/CreationDateTime", json!(1_500_000_000)), "it is older than the run"),
