@@ -143,6 +143,8 @@ fn source(node: &Node, settings: CloudWatchSettings, problems: &mut Problems) ->
             }
             of_math(&math, metrics.as_ref(), problems)
         }
+        // What is there and wrong was reported.
+        (None, None) if ["metric", "math"].iter().any(|key| node.get(key).is_some()) => None,
         (None, None) => {
             problems.error(node.span.clone(), "nothing says what is asked for: neither `metric` nor `math`").help =
                 Some("write `metric: AWS/Lambda/Errors`".to_owned());

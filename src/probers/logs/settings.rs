@@ -119,8 +119,13 @@ fn question(
         ("flow_logs", flow_logs.as_ref().map(|field| &field.span)),
         ("access_logs", access_logs.as_ref().map(|field| &field.span)),
     ];
+    // What is there and wrong was reported.
+    let is_lost = asked.iter().any(|(name, span)| span.is_none() && node.get(name).is_some());
     let mut asked = asked.into_iter().filter_map(|(name, span)| Some((name, span?)));
     let Some((first, span)) = asked.next() else {
+        if is_lost {
+            return None;
+        }
         problems.error(node.span.clone(), "nothing is asked for").help =
             Some("write one of `newest`, `round_trip`, `trail`, `flow_logs` and `access_logs`".to_owned());
         return None;

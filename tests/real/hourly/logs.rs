@@ -119,12 +119,11 @@ async fn each_fault_of_the_logs_fails_its_own_probe_with_its_own_sentence() {
     logs(&estate.moto, "CreateLogGroup", json!({ "logGroupName": "/shop/canary" })).await;
     assert_eq!(estate.round(), Unwell::new(), "all is well again, and the stream is made again");
 
-    insta::with_settings!({ filters => vec![
-        (r"fl-[0-9a-f]+", "fl-ID"),
-        (r"within \d+ s, in \d+ searches", "within S s, in N searches"),
-    ] }, {
-        insta::assert_snapshot!(told.0);
+    let of_this_run = [("fl-[0-9a-f]+", "fl-ID"), (r"within \d+ s, in \d+ searches", "within S s, in N searches")];
+    let told = of_this_run.iter().fold(told.0, |told, (pattern, name)| {
+        regex::Regex::new(pattern).expect("a pattern").replace_all(&told, *name).into_owned()
     });
+    insta::assert_snapshot!(told);
 }
 
 #[tokio::test]
