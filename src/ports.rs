@@ -111,8 +111,12 @@ impl StepContext<'_> {
             captures: &'a BTreeMap<CaptureName, String>,
             run: &'a RunId,
             secrets: BTreeMap<SecretName, SecretString>,
+            codes: BTreeMap<SecretName, SecretString>,
         }
         impl Fill for Values<'_> {
+            fn code(&self, name: &SecretName) -> Option<&str> {
+                self.codes.get(name).map(SecretString::expose_secret)
+            }
             fn capture(&self, name: &CaptureName) -> Option<&str> {
                 self.captures.get(name).map(String::as_str)
             }
@@ -123,13 +127,15 @@ impl StepContext<'_> {
                 self.secrets.get(name).map(SecretString::expose_secret)
             }
         }
-        let mut secrets = BTreeMap::new();
+        let ours = |error: SecretError| Failure::new(FailureKind::LocalSecret, error.to_string());
+        let (mut secrets, mut codes) = (BTreeMap::new(), BTreeMap::new());
         for name in template.secrets() {
-            let secret = self.secrets.resolve(name).await;
-            let secret = secret.map_err(|error| Failure::new(FailureKind::LocalSecret, error.to_string()))?;
-            secrets.insert(name.clone(), secret);
+            secrets.insert(name.clone(), self.secrets.resolve(name).await.map_err(ours)?);
         }
-        let values = Values { captures: self.captures, run: self.run, secrets };
+        for name in template.codes() {
+            codes.insert(name.clone(), self.secrets.code(name, self.clock, self.deadline).await.map_err(ours)?);
+        }
+        let values = Values { captures: self.captures, run: self.run, secrets, codes };
         template.fill(&values, encode).map_err(|error| {
             let kind = match error {
                 FillError::Capture(_) | FillError::Unfit(_) => FailureKind::Capture,
@@ -1096,6 +1102,17 @@ pub enum Fate {
 pub trait Secrets: Send + Sync {
     /// The secret of that name as it is now.
     fn resolve<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>>;
+    /// The code that a second factor made of that secret shows at this moment, and that was never given before in this process:
+    /// if need be that of a later moment, waited for, unless that comes after the deadline.
+    fn code<'a>(
+        &'a self,
+        name: &'a SecretName,
+        _clock: &'a dyn Clock,
+        _deadline: Monotonic,
+    ) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+        let reason = "no codes are made of it here".to_owned();
+        Box::pin(std::future::ready(Err(SecretError { name: name.clone(), reason })))
+    }
     /// The text without any secret that was ever resolved, in its encoded forms too.
     fn redact(&self, text: &str) -> String;
     /// What it asks of AWS to read that secret once.

@@ -145,11 +145,11 @@ impl References<'_> {
                     },
                     Err(problem) => problems.push(Problem { at: Some(part(node, span)), ..*problem }),
                 },
-                Piece::Secret(name) => {
+                Piece::Secret(ref name) | Piece::Totp(ref name) => {
                     if !self.secrets.contains(name.as_str()) && !self.root_lost {
-                        problems.push(self.undeclared(node, &name));
+                        problems.push(self.undeclared(node, name));
                     }
-                    resolved.push(Piece::Secret(name));
+                    resolved.push(piece);
                 }
                 other => resolved.push(other),
             }
@@ -214,7 +214,7 @@ impl References<'_> {
             },
             other => {
                 let problem = wrong(format!("`${{{other}:…}}` is not known"));
-                let help = suggest(other, ["env", "file", "var", "secret", "each"]);
+                let help = suggest(other, ["env", "file", "var", "secret", "totp", "each"]);
                 Err(Box::new(problem.with_help(help.unwrap_or_else(|| {
                     "write `${env:NAME}`, `${file:path}`, `${var:name}`, `${secret:name}` or `${each:value}`".to_owned()
                 }))))
@@ -279,7 +279,7 @@ pub fn needs(node: &Node) -> (Vec<(CaptureName, Span)>, BTreeSet<SecretName>) {
                 for piece in pieces(canonical).unwrap_or_default() {
                     match piece {
                         Piece::Capture(name) => captures.push((name, node.span.clone())),
-                        Piece::Secret(name) => {
+                        Piece::Secret(name) | Piece::Totp(name) => {
                             secrets.insert(name);
                         }
                         _ => {}

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
+use super::codes::Codes;
 use super::raw::RawSecret;
 use super::resolve::Environment;
 use crate::domain::names::SecretName;
 use crate::domain::redaction::Redactor;
-use crate::ports::{SecretError, Secrets};
+use crate::domain::time::Monotonic;
+use crate::ports::{Clock, SecretError, Secrets};
 
 /// The largest file that is a secret.
 const FILE_MAX: u64 = 64 * 1024;
@@ -23,12 +25,13 @@ pub struct DeclaredSecrets {
     directory: PathBuf,
     environment: Arc<Environment>,
     redactor: Redactor,
+    codes: Codes,
 }
 
 impl DeclaredSecrets {
     /// Reads nothing yet.
     pub fn new(declared: BTreeMap<SecretName, RawSecret>, directory: PathBuf, environment: Arc<Environment>) -> Self {
-        Self { declared, directory, environment, redactor: Redactor::default() }
+        Self { declared, directory, environment, redactor: Redactor::default(), codes: Codes::default() }
     }
 
     async fn read(&self, name: &SecretName) -> Result<String, String> {
@@ -62,15 +65,27 @@ impl Secrets for DeclaredSecrets {
         })
     }
 
+    fn code<'a>(
+        &'a self,
+        name: &'a SecretName,
+        clock: &'a dyn Clock,
+        deadline: Monotonic,
+    ) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+        Box::pin(async move {
+            let secret = self.resolve(name).await?;
+            let code = self.codes.next(secret.expose_secret(), clock, deadline).await;
+            code.map_err(|reason| SecretError { name: name.clone(), reason })
+        })
+    }
+
     fn redact(&self, text: &str) -> String {
-        self.redactor.redact(text)
+        self.codes.redact(&self.redactor.redact(text))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::ExposeSecret as _;
 
     #[tokio::test]
     async fn secrets_are_read_late_and_redacted_from_then_on() {

@@ -33,3 +33,4 @@ pub mod tally;
 pub mod template;
 pub mod text;
 pub mod time;
+pub mod totp;

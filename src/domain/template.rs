@@ -23,6 +23,8 @@ pub enum Piece {
     RunId,
     /// `${secret:name}`: stays a reference until the moment of use.
     Secret(SecretName),
+    /// `${totp:name}`: the code that a second factor shows at that moment, made of the secret of that name.
+    Totp(SecretName),
     /// `${source:name}` or `${source:name:-default}`: to be resolved by the configuration.
     Reference {
         /// `env`, `file`, `var` or `each`; whoever resolves it says which exist.
@@ -114,11 +116,16 @@ fn reference(inside: &str, span: Range<usize>) -> Result<Piece, TemplateError> {
     if name.is_empty() {
         return Err(fail(format!("`${{{inside}}}` names nothing: write `${{{source}:NAME}}`")));
     }
-    if source == "secret" {
+    let kind = match source {
+        "secret" => Some(Piece::Secret as fn(SecretName) -> Piece),
+        "totp" => Some(Piece::Totp as fn(SecretName) -> Piece),
+        _ => None,
+    };
+    if let Some(kind) = kind {
         if default.is_some() {
             return Err(fail(format!("a secret has no default: declare `{name}` under `secrets:`")));
         }
-        return SecretName::parse(name).map(Piece::Secret).map_err(|error| fail(error.to_string()));
+        return SecretName::parse(name).map(kind).map_err(|error| fail(error.to_string()));
     }
     Ok(Piece::Reference { source: source.to_owned(), name: name.to_owned(), default, span })
 }
@@ -143,6 +150,10 @@ pub trait Fill {
     fn run_id(&self) -> &str;
     /// The secret of that name, resolved before.
     fn secret(&self, name: &SecretName) -> Option<&str>;
+    /// The code that is made of the secret of that name at this moment.
+    fn code(&self, _name: &SecretName) -> Option<&str> {
+        None
+    }
 }
 
 /// A hole that nothing filled.
@@ -193,9 +204,17 @@ impl Template {
         self.0.iter().filter_map(|piece| if let Piece::Capture(name) = piece { Some(name) } else { None })
     }
 
-    /// The secrets that it needs.
+    /// The secrets that it needs, those of codes too.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretName> {
-        self.0.iter().filter_map(|piece| if let Piece::Secret(name) = piece { Some(name) } else { None })
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Secret(name) | Piece::Totp(name) => Some(name),
+            _ => None,
+        })
+    }
+
+    /// The secrets whose codes it needs.
+    pub fn codes(&self) -> impl Iterator<Item = &SecretName> {
+        self.0.iter().filter_map(|piece| if let Piece::Totp(name) = piece { Some(name) } else { None })
     }
 
     /// Fills the holes; each value that is put in goes through `encode` first (percent-encoding in a URL, nothing in a
@@ -214,6 +233,7 @@ impl Template {
                 Piece::Secret(name) => {
                     (with.secret(name).ok_or_else(|| FillError::Secret(name.clone()))?, name.as_str())
                 }
+                Piece::Totp(name) => (with.code(name).ok_or_else(|| FillError::Secret(name.clone()))?, name.as_str()),
                 Piece::RunId => (with.run_id(), "run.id"),
                 Piece::Reference { name, .. } => return Err(FillError::Unfit(name.clone())),
             };
@@ -241,6 +261,7 @@ pub fn canonical(pieces: &[Piece]) -> String {
             Piece::Capture(name) => write!(text, "{{{{{name}}}}}"),
             Piece::RunId => write!(text, "{{{{run.id}}}}"),
             Piece::Secret(name) => write!(text, "${{secret:{name}}}"),
+            Piece::Totp(name) => write!(text, "${{totp:{name}}}"),
             Piece::Reference { source, name, default: None, .. } => write!(text, "${{{source}:{name}}}"),
             Piece::Reference { source, name, default: Some(default), .. } => {
                 write!(text, "${{{source}:{name}:-{default}}}")
@@ -310,7 +331,7 @@ impl schemars::JsonSchema for Template {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "type": ["string", "number", "boolean"],
-            "description": "Text; `${env:NAME}`, `${var:name}`, `${secret:name}` and `{{capture}}` are filled in."
+            "description": "Text; `${env:NAME}`, `${var:name}`, `${secret:name}`, `${totp:name}` and `{{capture}}` are filled in."
         })
     }
 }

@@ -10,7 +10,7 @@ use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::domain::names::{CaptureName, SecretName};
-use crate::domain::template::{Fill, Piece, Template, pieces};
+use crate::domain::template::{Fill, Piece, Template, canonical, pieces};
 use crate::domain::text::harmless;
 use crate::domain::time::{Timestamp, between};
 use crate::net::client::innermost;
@@ -235,7 +235,7 @@ pub fn check_url(url: &Spanned<Template>, of: &str, example: &str, problems: &mu
 /// Refuses what is known in a run only.
 pub fn check_no_run(field: &Spanned<Template>, problems: &mut Problems) {
     if let Some(name) = of_run(&field.value) {
-        problems.error(field.span.clone(), format!("`{{{{{name}}}}}` is of a run, and a channel belongs to none"));
+        problems.error(field.span.clone(), format!("`{name}` is of a run, and a channel belongs to none"));
     }
 }
 
@@ -261,8 +261,7 @@ pub fn known(template: &Template) -> Option<String> {
 /// What of a text is known in a run only.
 fn of_run(template: &Template) -> Option<String> {
     pieces(&template.to_string()).ok()?.into_iter().find_map(|part| match part {
-        Piece::Capture(name) => Some(name.to_string()),
-        Piece::RunId => Some("run.id".to_owned()),
+        Piece::Capture(_) | Piece::RunId | Piece::Totp(_) => Some(canonical(&[part])),
         _ => None,
     })
 }

@@ -12,7 +12,14 @@ use crate::settings::{Problems, Source, parse};
 pub fn build(kind: &Kind, yaml: &str, cleanup: bool) -> Result<BuiltProber, String> {
     let mut problems = Problems::new();
     let node = parse(Source::new("probes/a.yaml", yaml), &mut problems).unwrap();
-    let building = Building {
+    let building = building(cleanup);
+    let built = (kind.build)(&node, &building, &mut problems);
+    built.filter(|_| problems.is_empty()).ok_or_else(|| problems.render(false))
+}
+
+/// What every kind is built with.
+pub fn building(cleanup: bool) -> Building {
+    Building {
         secrets: Arc::new(NoSecrets),
         http: reqwest::Client::new(),
         clock: Arc::new(SystemClock::start()),
@@ -21,7 +28,5 @@ pub fn build(kind: &Kind, yaml: &str, cleanup: bool) -> Result<BuiltProber, Stri
         location: Arc::from("here"),
         directory: Arc::from(std::env::temp_dir()),
         pings: Arc::new(Pulses::default()),
-    };
-    let built = (kind.build)(&node, &building, &mut problems);
-    built.filter(|_| problems.is_empty()).ok_or_else(|| problems.render(false))
+    }
 }

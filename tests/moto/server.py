@@ -3,12 +3,14 @@
 * CloudWatch in the protocol of today's SDKs, `smithy-rpc-v2-cbor`: requests become AWS JSON for moto, answers become CBOR,
   with numbers and times typed as the service's model says.
 * The limits of PutMetricData, which moto does not check.
+* What AWS's own models have against a request (`model.py`): such a request is refused, as AWS would refuse it.
+* Cognito's second factor and tokens that are taken back (`cognito.py`).
 * A log of requests, `GET /_log`, and faults, `POST /_faults` (a list, which replaces the one before):
 
       {"operation": "PutMetricData", "fault": "throttle", "times": 3}
 
   `operation`  whom it befalls
-  `fault`      throttle | error | garbage | lie | forbidden | reject | too_large | drop | delay
+  `fault`      throttle | error | garbage | lie | forbidden | expired | reject | too_large | drop | delay
   `times`      how often; for ever when left out
   `naming`     only requests that hold this text as a metric name or a dimension's value
   `seconds`    how long `delay` lasts, after which the request is served
@@ -18,6 +20,7 @@ The first line of standard output is the port. The process ends when its standar
 
 import datetime
 import gzip
+import html
 import io
 import json
 import os
@@ -28,10 +31,12 @@ import time
 import urllib.parse
 import uuid
 
-import botocore.session
 import cbor2
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
+
+import cognito
+import model
 
 DATA_MAX = 1_000
 VALUES_MAX = 150
@@ -40,7 +45,7 @@ REQUEST_BYTES_MAX = 1_000_000
 PAST_MAX = datetime.timedelta(days=14)
 FUTURE_MAX = datetime.timedelta(hours=2)
 
-MODEL = botocore.session.get_session().get_service_model("cloudwatch")
+MODEL = model.model_of("cloudwatch")
 
 
 class Refused(Exception):
@@ -113,6 +118,8 @@ def to_json(value):
     """From CBOR: times become seconds since 1970, as AWS JSON has them."""
     if isinstance(value, datetime.datetime):
         return value.timestamp()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
     if isinstance(value, dict):
         return {key: to_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -156,6 +163,7 @@ class Request:
         self.is_gzip = environ.get("HTTP_CONTENT_ENCODING") == "gzip"
         self.body = gzip.decompress(self.raw) if self.is_gzip else self.raw
         self.is_cbor = environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor"
+        self.asked = model.read(environ, self.body)
         self.parameters = {}
         if self.is_cbor:
             self.operation = environ["PATH_INFO"].rsplit("/", 1)[-1]
@@ -163,10 +171,26 @@ class Request:
         elif environ.get("HTTP_X_AMZ_TARGET"):
             self.operation = environ["HTTP_X_AMZ_TARGET"].rsplit(".", 1)[-1]
             self.parameters = json.loads(self.body) if self.body else {}
+        elif self.asked.protocol and "rest" in self.asked.protocol:
+            self.operation = self.asked.operation or ""
+            self.parameters = self.asked.parameters
         else:
             form = urllib.parse.parse_qs(self.body.decode("utf-8", "replace"))
             self.parameters = {key: values[0] for key, values in form.items()}
             self.operation = self.parameters.get("Action", "")
+
+    def check(self):
+        """Refuses what AWS's models do not know."""
+        asked = self.asked
+        if asked.service is None or self.is_cbor:
+            return
+        is_json = asked.protocol == "json"
+        if asked.complaints:
+            why = "not in the model of AWS: " + "; ".join(asked.complaints)
+            raise Refused(400, "ValidationException" if is_json else "ValidationError", why)
+        if asked.operation is None:
+            code = "UnknownOperationException" if is_json else "InvalidAction"
+            raise Refused(400, code, f"Could not find operation {self.operation}")
 
 
 class Layer:
@@ -175,6 +199,7 @@ class Layer:
     def __init__(self):
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.faults = Faults()
+        self.cognito = cognito.Cognito()
         self.log = []
 
     def __call__(self, environ, start_response):
@@ -192,6 +217,9 @@ class Layer:
             "bytes": len(request.body),
             "gzip": request.is_gzip,
             "cbor": request.is_cbor,
+            "service": request.asked.service,
+            "signed": "HTTP_AUTHORIZATION" in environ,
+            "complaints": request.asked.complaints,
             "parameters": to_json(request.parameters),
             "status": None,
         }
@@ -202,6 +230,7 @@ class Layer:
             return start_response(status, headers, exc_info)
 
         try:
+            request.check()
             self.befall(environ, request)
             if request.is_cbor and request.operation == "PutMetricData":
                 check_limits(request.parameters, len(request.body))
@@ -225,6 +254,8 @@ class Layer:
             raise Refused(413, None, "<html>too large</html>")
         if kind == "forbidden":
             raise Refused(403, "AccessDenied", "not authorized to perform this")
+        if kind == "expired":
+            raise Refused(403, "ExpiredToken", "The security token included in the request is expired")
         if kind == "reject":
             raise Refused(400, "InvalidParameterValue", "The value is not valid.")
         if kind == "drop":
@@ -234,6 +265,8 @@ class Layer:
             time.sleep(fault["seconds"])
 
     def serve(self, environ, request, start_response):
+        if request.asked.service == "cognito-idp" and cognito.concerns(request.operation, request.parameters):
+            return self.serve_cognito(environ, request, start_response)
         if not request.is_cbor:
             return self.to_moto(environ, request, start_response)
         body = json.dumps(to_json(request.parameters)).encode()
@@ -252,6 +285,19 @@ class Layer:
         if status < 400:
             answered = to_cbor(answered, MODEL.operation_model(request.operation).output_shape)
         return cbor(start_response, status, answered)
+
+    def serve_cognito(self, environ, request, start_response):
+        kind = "application/x-amz-json-1.1"
+        try:
+            answered = self.cognito.before(request.operation, request.parameters)
+        except cognito.Refusal as refusal:
+            raise Refused(400, refusal.code, str(refusal)) from None
+        if answered is not None:
+            return answer(start_response, 200, kind, cognito.dumped(answered))
+        status, text = self.collect(environ, request.body)
+        if status < 400 and text:
+            text = cognito.dumped(self.cognito.after(request.operation, json.loads(text)))
+        return answer(start_response, status, kind, text)
 
     def to_moto(self, environ, request, start_response):
         return self.moto({**environ, "wsgi.input": io.BytesIO(request.raw)}, start_response)
@@ -279,10 +325,20 @@ def refuse(start_response, request, refused):
         return answer(start_response, refused.status, "text/html", refused.message.encode())
     if request.is_cbor:
         return cbor(start_response, refused.status, {"__type": refused.code, "message": refused.message})
-    text = (
-        f"<ErrorResponse><Error><Type>Sender</Type><Code>{refused.code}</Code>"
-        f"<Message>{refused.message}</Message></Error><RequestId>0</RequestId></ErrorResponse>"
-    )
+    message = json.dumps({"__type": refused.code, "message": refused.message}).encode()
+    error = f"<Code>{refused.code}</Code><Message>{html.escape(refused.message)}</Message>"
+    match request.asked.protocol:
+        case "json":
+            return answer(start_response, refused.status, "application/x-amz-json-1.0", message)
+        case "rest-json":
+            headers = [("x-amzn-errortype", refused.code)]
+            return answer(start_response, refused.status, "application/json", message, headers)
+        case "ec2":
+            text = f"<Response><Errors><Error>{error}</Error></Errors><RequestID>0</RequestID></Response>"
+        case "rest-xml" if request.asked.service == "s3":
+            text = f"<Error>{error}<RequestId>0</RequestId></Error>"
+        case _:
+            text = f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error><RequestId>0</RequestId></ErrorResponse>"
     return answer(start_response, refused.status, "text/xml", text.encode())
 
 

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod aws;
 mod bulk;
 mod canary;
 mod certified;

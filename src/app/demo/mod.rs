@@ -3,7 +3,7 @@
 //!
 //! [`shop`] is the shop, over HTTP and HTTPS, with its [`cache`] and its [`database`], and [`storefront`] what of it anybody
 //! may see; `news` are pushed over a WebSocket and `orders` answer over gRPC; [`certificate`] makes the certificate that it
-//! shows; [`names`] answers for its name; [`cloud`] says how what it stands on is; [`pager`] takes the alerts; [`export`] is a job that pings.
+//! shows; [`names`] answers for its name; [`cloud`] says how what it stands on is, and has its [`pool`] of users; [`pager`] takes the alerts; [`export`] is a job that pings.
 
 pub mod cache;
 pub mod certificate;
@@ -16,6 +16,7 @@ pub mod news;
 #[cfg(feature = "grpc")]
 pub mod orders;
 pub mod pager;
+pub mod pool;
 pub mod shop;
 pub mod storefront;
 
@@ -31,6 +32,7 @@ use tokio::task::JoinSet;
 
 use self::certificate::Certificate;
 use self::export::Export;
+use self::pool::Pool;
 use self::shop::{Breakage, SHOPPER_PASSWORD, Shop};
 use super::answer::{Answer, Output, Stop};
 use super::cli::DemoArguments;
@@ -137,7 +139,7 @@ impl Places {
         #[cfg(feature = "grpc")]
         tasks.spawn(orders::serve(orders));
         tasks.spawn(pager::serve(pager));
-        tasks.spawn(cloud::serve(cloud, Arc::clone(shop)));
+        tasks.spawn(cloud::serve(cloud, Arc::clone(shop), Arc::new(Pool::default())));
         let authority = certificate.authority_pem;
         Ok(Self {
             api: api_at,

@@ -263,10 +263,10 @@ mod tests {
                 &["ssm:GetParameter arn:aws:ssm:us-east-1:*:parameter/shop/url 1"],
             ),
             (Call::action(&services::CLOUDWATCH, "GetMetricData", json!({})), &["cloudwatch:GetMetricData * 1"]),
-            (Call { is_signed: false, ..Call::action(&services::COGNITO_IDP, "GetUser", json!({})) }, &[]),
+            (Call { is_signed: false, ..Call::action(&COGNITO_IDP, "GetUser", json!({})) }, &[]),
         ] {
             assert_eq!(told(&call), expected, "{}", call.told());
         }
-        assert!(is_public(&services::COGNITO_IDP, "GetUser") && !is_public(&services::COGNITO_IDP, "AdminGetUser"));
+        assert!(is_public(&COGNITO_IDP, "GetUser") && !is_public(&COGNITO_IDP, "AdminGetUser"));
     }
 }

@@ -348,7 +348,7 @@ mod tests {
                 "aws.fault: `sqs` is at fault, status 500: InternalFailure: a␛b",
             ),
             (
-                &services::COGNITO_IDP,
+                &COGNITO_IDP,
                 "InitiateAuth",
                 400,
                 "NotAuthorizedException",
@@ -356,7 +356,7 @@ mod tests {
                 "aws.login: the login is refused: NotAuthorizedException: Incorrect username or password.",
             ),
             (
-                &services::COGNITO_IDP,
+                &COGNITO_IDP,
                 "GetUser",
                 400,
                 "NotAuthorizedException",

@@ -200,7 +200,7 @@ services! {
     FIREHOSE = json("firehose", "1.1", "Firehose_20150804"),
     GLUE = json("glue", "1.1", "AWSGlue"),
     GUARDDUTY = rest_json("guardduty"),
-    HEALTH = json("health", "1.1", "AWSHealth_20160804").of(Reach::One),
+    HEALTH = json("health", "1.1", "AWSHealth_20160804").at("global.health").of(Reach::World),
     IAM = query("iam", "2010-05-08").of(Reach::World),
     INSPECTOR2 = rest_json("inspector2"),
     KINESIS = json("kinesis", "1.1", "Kinesis_20131202"),

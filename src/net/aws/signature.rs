@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sigv4::http_request::{
@@ -29,10 +30,13 @@ const KEPT_BY_DEFAULT: Duration = Duration::from_secs(15 * 60);
 /// How long before their end credentials are not used any more, so that they do not end on their way.
 const MARGIN: Duration = Duration::from_secs(60);
 
+/// For how long nobody looks again where there were none: where no machine answers, looking takes seconds.
+const MISSED_FOR: Duration = Duration::from_secs(10);
+
 /// Credentials that are used until shortly before their end. Whoever holds the lock looks for them; the others wait for what
 /// comes of it, so that the machine is asked once and not by every step.
 #[derive(Debug, Default)]
-pub struct Kept(Mutex<Option<(Credentials, Timestamp)>>);
+pub struct Kept(Mutex<Option<(Result<Credentials, AwsError>, Timestamp)>>);
 
 impl Aws {
     /// Who signs for a service at present. The region is that of the configuration, unless another is named.
@@ -41,23 +45,34 @@ impl Aws {
         let known = region.or_else(|| config.region().map(AsRef::as_ref));
         let region = known.ok_or(AwsError::NoRegion)?.to_owned();
         let mut kept = self.kept.0.lock().await;
-        if let Some((credentials, _)) = kept.as_ref().filter(|(_, until)| *until > now) {
-            return Ok(Signer { service: service.to_owned(), region, credentials: credentials.clone() });
-        }
-        *kept = None;
-        let none = || AwsError::NoCredentials("no source of them is configured".to_owned());
-        let provider = config.credentials_provider().ok_or_else(none)?;
-        let credentials = provider.provide_credentials().await;
-        let credentials = credentials.map_err(|error| AwsError::NoCredentials(trouble::credentials(&error)))?;
-        let end = credentials.expiry().map(|end| Timestamp::from(end) - MARGIN);
-        *kept = Some((credentials.clone(), end.unwrap_or(now + KEPT_BY_DEFAULT)));
-        Ok(Signer { service: service.to_owned(), region, credentials })
+        let found = match kept.take().filter(|(_, until)| *until > now) {
+            Some(found) => found,
+            None => {
+                let found = find(config).await;
+                let end = match &found {
+                    Ok(credentials) => {
+                        credentials.expiry().map_or(now + KEPT_BY_DEFAULT, |end| Timestamp::from(end) - MARGIN)
+                    }
+                    Err(_) => now + MISSED_FOR,
+                };
+                (found, end)
+            }
+        };
+        let (credentials, _) = kept.insert(found);
+        Ok(Signer { service: service.to_owned(), region, credentials: credentials.clone()? })
     }
 
     /// AWS did not take the credentials: the next signer has new ones, if its source does.
     pub async fn forget(&self) {
         *self.kept.0.lock().await = None;
     }
+}
+
+async fn find(config: &SdkConfig) -> Result<Credentials, AwsError> {
+    let none = || AwsError::NoCredentials("no source of them is configured".to_owned());
+    let provider = config.credentials_provider().ok_or_else(none)?;
+    let found = provider.provide_credentials().await;
+    found.map_err(|error| AwsError::NoCredentials(trouble::credentials(&error)))
 }
 
 /// Signs requests.
@@ -118,7 +133,46 @@ impl Signer {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use aws_credential_types::credential_fn::provide_credentials_fn;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_credential_types::provider::error::CredentialsError;
+
+    use super::super::Access;
     use super::*;
+
+    #[tokio::test]
+    async fn credentials_are_looked_for_once_until_shortly_before_their_end() {
+        let looked = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&looked);
+        let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+        let source = provide_credentials_fn(move || {
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            let end = SystemTime::from(now) + Duration::from_secs(3_600);
+            async move {
+                if number == 0 {
+                    Err(CredentialsError::not_loaded_no_source())
+                } else {
+                    Ok(Credentials::new("A", "hunter2", None, Some(end), "test"))
+                }
+            }
+        });
+        let access = Access {
+            region: Some("eu-west-1".to_owned()),
+            credentials: Some(SharedCredentialsProvider::new(source)),
+            ..Access::default()
+        };
+        let aws = Aws::new(access);
+        for (second, well, times) in [(0, false, 1), (9, false, 1), (11, true, 2), (3_539, true, 2), (3_540, true, 3)] {
+            let signer = aws.signer("s3", None, now + chrono::TimeDelta::seconds(second)).await;
+            assert_eq!((signer.is_ok(), looked.load(Ordering::Relaxed)), (well, times), "at second {second}");
+        }
+        aws.forget().await;
+        assert!(aws.signer("s3", None, now).await.is_ok());
+        assert_eq!(looked.load(Ordering::Relaxed), 4);
+    }
 
     #[test]
     fn a_request_is_signed_as_in_aws_own_example() {

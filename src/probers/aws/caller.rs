@@ -87,17 +87,29 @@ impl Caller {
             let message = format!("`{}` is not a region", region.value);
             problems.error(region.span.clone(), message).help = Some("write it like `us-east-1`".to_owned());
         }
+        let endpoint = endpoint.filter(|endpoint| !endpoint.value.is_empty());
         if let Some(endpoint) = endpoint.filter(|endpoint| !is_endpoint(&endpoint.value)) {
-            let message = format!("`{}` is not where a service can be", endpoint.value);
+            let has_user = endpoint.value.contains('@');
+            let message = if has_user {
+                "an endpoint does not hold a user and a password".to_owned()
+            } else {
+                format!("`{}` is not where a service can be", endpoint.value)
+            };
             let problem = problems.error(endpoint.span.clone(), message);
             problem.help =
                 Some("write scheme and host, like `https://vpce-0a1b.s3.us-east-1.vpce.amazonaws.com`".to_owned());
-            problem.hidden = endpoint.value.contains('@');
+            problem.hidden = has_user;
         }
         let region = region.map(|region| region.value.clone());
         let aws = Aws::shared(region.as_deref());
         let endpoint = endpoint.map(|endpoint| endpoint.value.clone());
         (problems.len() == known).then(|| Self { aws, region, endpoint, sender: Sender::new(building) })
+    }
+
+    /// A caller with all that it needs.
+    #[cfg(test)]
+    pub fn of(aws: Aws, building: &Building) -> Self {
+        Self { aws: Arc::new(aws), region: None, endpoint: None, sender: Sender::new(building) }
     }
 
     /// The region that was written, which calls are made in that name none.
@@ -255,14 +267,8 @@ impl Talk<'_> {
             answer_is_secret: call.name().is_some_and(|name| SECRET_ANSWERS.contains(&(call.service.name, name))),
         };
         let sent = sender.send(self.cx, outgoing, &mut self.watch).await;
-        let (head, observation) = sent.map_err(|failure| match failure.kind {
-            // Every region has its own names.
-            FailureKind::DnsNxdomain if other.is_none() => {
-                let message = format!("`{}` is not in {}: {}", call.service.name, site.region, failure.message);
-                Failure { kind: FailureKind::AwsRegion, message, ..failure }
-            }
-            _ => failure,
-        })?;
+        let (head, observation) =
+            sent.map_err(|failure| if other.is_none() { of_region(failure, call, site) } else { failure })?;
         let body = observation.body.clone().unwrap_or_default();
         Ok((answer::read(call.service.protocol, head.status.as_u16(), &head.headers, &body), observation))
     }
@@ -279,6 +285,15 @@ impl Talk<'_> {
         self.cx.clock.sleep_until(until).await;
         true
     }
+}
+
+/// Each region has names of its own for each of its services: where there is no such name, one of the two is not there.
+pub fn of_region(failure: Failure, call: &Call, site: &Site) -> Failure {
+    if failure.kind != FailureKind::DnsNxdomain {
+        return failure;
+    }
+    let message = format!("`{}` is not in {}: {}", call.service.name, site.region, failure.message);
+    Failure { kind: FailureKind::AwsRegion, message, ..failure }
 }
 
 /// Whether a text is where a service can be: a scheme and a host, and a path below which it lies.

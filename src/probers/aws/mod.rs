@@ -9,6 +9,9 @@ mod prober;
 mod reading;
 mod settings;
 
+#[cfg(test)]
+mod tests;
+
 pub use caller::{Caller, Paging, Reply, Talk};
 pub use instant::instant;
 pub use settings::KIND;

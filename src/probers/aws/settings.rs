@@ -76,7 +76,8 @@ struct AwsSettings {
     /// The region. Default: that of the environment or the profile.
     #[schemars(with = "Option<String>")]
     region: Option<Spanned<String>>,
-    /// Where the service is, if not where AWS has it. Default: AWS_ENDPOINT_URL, and without it the region's own address.
+    /// Where the service is, if not where AWS has it. Default, and what an empty text means: AWS_ENDPOINT_URL, and without it the
+    /// region's own address.
     #[schemars(with = "Option<String>")]
     endpoint: Option<Spanned<String>>,
     /// Actions, or methods, that may be asked for although they may change something.
@@ -206,15 +207,14 @@ fn method(written: Option<&Spanned<String>>, problems: &mut Problems) -> Option<
 
 fn path_is_well(path: &Spanned<Template>, problems: &mut Problems) -> Option<()> {
     let text = sample(&path.value, HOLE);
-    let message = if !text.starts_with('/') {
-        format!("the path `{text}` does not begin with `/`")
+    let (message, help) = if !text.starts_with('/') {
+        (format!("the path `{text}` does not begin with `/`"), "write it like `/bucket/key`")
     } else if let Some(bad) = text.chars().find(|c| c.is_whitespace() || c.is_control() || *c == '#') {
-        format!("{bad:?} cannot stand in a path")
+        (format!("{bad:?} cannot stand in a path"), "write it percent-encoded, like `/bucket/a%20key`")
     } else {
         return Some(());
     };
-    problems.error(path.span.clone(), message).help =
-        Some("write it percent-encoded, like `/bucket/a%20key`".to_owned());
+    problems.error(path.span.clone(), message).help = Some(help.to_owned());
     None
 }
 
@@ -263,6 +263,7 @@ fn unfit(error: CallError, settings: &AwsSettings, service: &'static Service) ->
             let problem = Problem::error(at, message);
             match suggest(&field, fields.iter().copied()) {
                 Some(help) => problem.with_help(help),
+                None if fields.is_empty() => problem.with_help("remove it"),
                 None => problem.with_help(format!("it takes {}", fields.join(", "))),
             }
         }

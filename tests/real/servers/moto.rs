@@ -73,11 +73,15 @@ impl Moto {
         answer.expect("moto answers").error_for_status().expect("it is known");
     }
 
-    /// The requests of an operation so far, oldest first.
-    pub async fn log(&self, operation: &str) -> Vec<Value> {
+    /// The requests so far, oldest first, each with what AWS's models have against it.
+    pub async fn requests(&self) -> Vec<Value> {
         let answer = self.http.get(format!("{}/_log", self.url)).send().await.expect("moto answers");
-        let log: Vec<Value> = answer.json().await.expect("the log is JSON");
-        log.into_iter().filter(|entry| entry["operation"] == operation).collect()
+        answer.json().await.expect("the log is JSON")
+    }
+
+    /// Those of an operation.
+    pub async fn log(&self, operation: &str) -> Vec<Value> {
+        self.requests().await.into_iter().filter(|entry| entry["operation"] == operation).collect()
     }
 
     /// A call of a service that speaks AWS JSON.
