@@ -13,7 +13,7 @@ use super::schema::{self, APPLICATION_ID};
 use crate::ports::StoreError;
 
 /// How long a statement waits while another program holds the file.
-const BUSY_MAX: Duration = Duration::from_secs(5);
+pub const BUSY_MAX: Duration = Duration::from_secs(5);
 
 /// More versions there will never be.
 const VERSIONS_MAX: i64 = 1_000;

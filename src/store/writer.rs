@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rusqlite::{Connection, Error, ErrorCode, Result, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -94,16 +95,32 @@ impl Writer {
     /// Goes on until nobody can ask any more, then puts the log into the database.
     pub fn run(mut self) {
         let mut group = Vec::with_capacity(GROUP_MAX);
+        let mut is_in_log = false;
         while self.tasks.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
             let results = self.perform(&group);
+            is_in_log |= group.iter().any(|task| matches!(task.work, Work::Acquit(_)));
             for (Task { work, reply }, result) in group.drain(..).zip(results) {
                 // Before the answer, so that whoever asked has a commit for itself again.
                 drop(work);
                 // Whoever gave up waiting finds it in the store.
                 let _ = reply.send(result);
             }
+            // Nobody waits for it, and the next work finds the log short.
+            if is_in_log && self.tasks.is_empty() {
+                is_in_log = !self.empty_log().unwrap_or(false);
+            }
         }
         self.end();
+    }
+
+    /// What was erased from the journal is gone from the database, and stands in the log until that is written anew: so
+    /// the log is put into the database and made empty. False while somebody reads what is older, for whom nobody waits.
+    fn empty_log(&self) -> Result<bool> {
+        let Some(connection) = &self.connection else { return Ok(false) };
+        connection.busy_timeout(Duration::ZERO)?;
+        let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        connection.busy_timeout(opening::BUSY_MAX)?;
+        is_busy.map(|is_busy| !is_busy)
     }
 
     /// One transaction for all. When one of them is to blame, each has a transaction of its own, so that only that one
