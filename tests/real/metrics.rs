@@ -42,8 +42,9 @@ fn shop(changed: Option<(&str, f64)>) -> Value {
         // Two of a hundred are slow.
         steady("AWS/ApiGateway/Latency", json!({ "ApiName": "shop" }), |ago| if ago % 50 == 0 { slow } else { 80.0 }),
         steady("AWS/Lambda/Invocations", function.clone(), |_| 1.0),
-        // Two logins a second.
+        // Three logins a second.
         steady("AWS/Cognito/SignInSuccesses", pool.clone(), |_| 1.0),
+        steady("AWS/Cognito/SignInSuccesses", pool.clone(), |_| 1.0 - refused),
         steady("AWS/Cognito/SignInSuccesses", pool, |_| 1.0 - refused),
         metric(
             "AWS/CloudFront/CacheHitRate",
@@ -89,7 +90,7 @@ newest:
   expect: [samples >= 2, value == 3, 'values[0] == 7', age_s < 180]
 whole-window: { cloudwatch: { metric: Shop/Orders, stat: Sum, over: 10m, lag: 0s }, expect: [value == 13, size(values) == 1] }
 lagging: { cloudwatch: { metric: Shop/Orders, stat: Sum, over: 5m, lag: 1h }, expect: value == 0 }
-absent-is-zero: { cloudwatch: { metric: Shop/Orders, over: 5m, lag: 1h, missing: 0 }, expect: [value == 0, samples == 0, '!has(age_s)'] }
+absent-is-zero: { cloudwatch: { metric: Shop/Orders, over: 5m, lag: 1h, missing: 0 }, expect: [value == 0, samples == 0] }
 other-dimension: { cloudwatch: { metric: Shop/Orders, dimensions: { Shop: none } }, expect: value >= 0 }
 no-rate: { cloudwatch: { math: orders / refunds, metrics: { orders: { metric: Shop/Orders }, refunds: { metric: Shop/Refunds } } }, expect: value > 0 }
 "#;
@@ -107,7 +108,10 @@ fn orders() -> Value {
 #[tokio::test]
 async fn a_window_gives_its_values_and_nothing_is_no_zero() {
     let moto = Moto::with_estate();
-    let directory = configuration(&[("probes/metrics.yaml", PROBES)]);
+    let directory = configuration(&[
+        ("probes/metrics.yaml", PROBES),
+        ("schedules/tiers.yaml", "often: { every: 1m, probes: [\"*\"] }\n"),
+    ]);
     moto.metrics(&orders()).await;
     let look = |probes: &[&str]| unwell(directory.path(), probes, &environment(&moto));
     let told = look(&[]);

@@ -8,10 +8,11 @@ use std::time::Duration;
 use chrono::format::{Item, StrftimeItems};
 use serde_json::{Value, json};
 
+use super::search::or_missing;
 use crate::domain::aws_call::AwsCall;
 use crate::domain::fact_map::FactMap;
 use crate::domain::outcome::{Failure, FailureKind};
-use crate::domain::time::{Timestamp, between, earlier, words};
+use crate::domain::time::{Timestamp, between, earlier};
 use crate::net::aws::call::Call;
 use crate::net::aws::permission::permissions;
 use crate::net::aws::services::S3;
@@ -74,7 +75,8 @@ impl AccessLogs {
                 newest = newest_of(&page).into_iter().chain(newest.take()).max();
                 true
             });
-            if !is_whole.await? {
+            let is_whole = is_whole.await.map_err(or_missing(format!("bucket {}", self.bucket)))?;
+            if !is_whole {
                 let message = format!(
                     "there are more than 50,000 objects in s3://{}/{}: write an hour, `%H`, into the prefix",
                     self.bucket,
@@ -87,9 +89,8 @@ impl AccessLogs {
             }
         }
         let Some((at, key)) = newest else {
-            let (place, over) = (self.prefix.at(now), words(self.prefix.grain));
-            let message =
-                format!("no access log is in s3://{}/{place}, and none in that of {over} before", self.bucket);
+            let [here, before] = [now, earlier(now, self.prefix.grain)].map(|at| self.prefix.at(at));
+            let message = format!("no access log is in s3://{0}/{here}, and none in s3://{0}/{before}", self.bucket);
             return Err(Failure::new(FailureKind::LogsSilent, message));
         };
         let mut facts = FactMap::default();

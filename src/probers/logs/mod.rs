@@ -2,7 +2,7 @@
 //!
 //! [`settings`] choose the question, and [`prober`] asks it: [`round_trip`] writes a token and looks for it, [`newest`] looks how
 //! long ago something came to groups, [`trail`], [`flow_logs`] and [`access_logs`] ask whether what AWS itself writes down is written down. [`search`] is what
-//! the first two share.
+//! they share.
 
 mod access_logs;
 mod flow_logs;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use serde_json::{Map, Value, json};
 
-use super::search::{self, first_event};
+use super::search::{self, first_event, or_missing};
 use crate::domain::aws_call::AwsCall;
 use crate::domain::fact_map::FactMap;
 use crate::domain::outcome::{Failure, FailureKind};
@@ -33,7 +33,7 @@ impl Newest {
         let (mut ages, mut silent, mut oldest) = (Map::new(), Vec::new(), None);
         for group in &self.groups {
             let input = json!({ "logGroupName": group, "startTime": start, "startFromHead": false, "limit": 1 });
-            let event = first_event(talk, input).await?;
+            let event = first_event(talk, input).await.map_err(or_missing(format!("group `{group}`")))?;
             let at =
                 event.as_ref().and_then(|event| event["timestamp"].as_i64()).and_then(DateTime::from_timestamp_millis);
             let Some(at) = at else {

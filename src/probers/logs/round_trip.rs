@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::search::{self, first_event};
+use super::search::{self, first_event, or_missing};
 use crate::domain::aws_call::AwsCall;
 use crate::domain::fact_map::FactMap;
 use crate::domain::outcome::{Failure, FailureKind};
@@ -92,7 +92,9 @@ impl RoundTrip {
             Err(failure) if failure.kind == FailureKind::AwsNotFound => {
                 match talk.call(&self.call("CreateLogStream", json!({}))).await {
                     // Another run may have made it meanwhile: the write says whether it is there.
-                    Err(failure) if failure.kind != FailureKind::AwsRefused => return Err(failure),
+                    Err(failure) if failure.kind != FailureKind::AwsRefused => {
+                        return Err(or_missing(format!("group `{}`", self.group))(failure));
+                    }
                     _ => talk.call(&put).await?,
                 }
             }

@@ -15,6 +15,14 @@ pub fn call(input: Value) -> Call {
     Call::action(&LOGS, "FilterLogEvents", input)
 }
 
+/// That AWS finds nothing is said with what was looked for.
+pub fn or_missing(what: String) -> impl FnOnce(Failure) -> Failure {
+    move |failure| match failure.kind {
+        FailureKind::AwsNotFound => Failure { message: format!("there is no {what}: {}", failure.message), ..failure },
+        _ => failure,
+    }
+}
+
 /// The first event that a search comes upon, page after page; none where there is none.
 pub async fn first_event(talk: &mut Talk<'_>, input: Value) -> Result<Option<Value>, Failure> {
     let mut found = None;
