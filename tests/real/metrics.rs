@@ -87,7 +87,7 @@ async fn the_alarms_of_the_repository_are_quiet_when_all_is_well_and_each_tells_
 const PROBES: &str = r#"
 newest:
   cloudwatch: { metric: Shop/Orders, stat: Sum, over: 5m, period: 1m, lag: 0s }
-  expect: [samples >= 2, value == 3, 'values[0] == 7', age_s < 180]
+  expect: [samples >= 2, value == 3, 'values[0] == 7', age_s < 300]
 whole-window: { cloudwatch: { metric: Shop/Orders, stat: Sum, over: 10m, lag: 0s }, expect: [value == 13, size(values) == 1] }
 lagging: { cloudwatch: { metric: Shop/Orders, stat: Sum, over: 5m, lag: 1h }, expect: value == 0 }
 absent-is-zero: { cloudwatch: { metric: Shop/Orders, over: 5m, lag: 1h, missing: 0 }, expect: [value == 0, samples == 0] }
