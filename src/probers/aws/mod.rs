@@ -11,5 +11,5 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use caller::{Caller, Paging, Reply, Talk};
+pub use caller::{Caller, Paging, Talk};
 pub use settings::KIND;
