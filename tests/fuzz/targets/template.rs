@@ -114,6 +114,9 @@ impl Fill for Values<'_> {
     fn secret(&self, _: &SecretName) -> Option<&str> {
         Some("{{x}}")
     }
+    fn code(&self, _: &SecretName) -> Option<&str> {
+        Some("123456")
+    }
 }
 
 /// A template is its pieces: what it is written back as reads as the same, and what is filled in is not read again.
@@ -145,6 +148,7 @@ fn text(data: &[u8]) -> Taken {
             Piece::Capture(_) => &x,
             Piece::RunId => "01RUN",
             Piece::Secret(_) => "{{x}}",
+            Piece::Totp(_) => "123456",
             Piece::Reference { .. } => panic!("a reference is left in {text:?}"),
         })
         .collect();
