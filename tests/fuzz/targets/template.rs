@@ -115,7 +115,7 @@ impl Fill for Values<'_> {
         Some("{{x}}")
     }
     fn code(&self, _: &SecretName) -> Option<&str> {
-        Some("123456")
+        Some("{{x}}")
     }
 }
 
@@ -147,8 +147,7 @@ fn text(data: &[u8]) -> Taken {
             Piece::Literal(text) => text.as_str(),
             Piece::Capture(_) => &x,
             Piece::RunId => "01RUN",
-            Piece::Secret(_) => "{{x}}",
-            Piece::Totp(_) => "123456",
+            Piece::Secret(_) | Piece::Totp(_) => "{{x}}",
             Piece::Reference { .. } => panic!("a reference is left in {text:?}"),
         })
         .collect();
