@@ -105,7 +105,6 @@ impl Document {
     fn value(self) -> Option<Value> {
         match self {
             Self::None => None,
-            Self::Json(value) => Some(value),
             Self::Xml((root, Value::Object(mut fields))) => {
                 // `DescribeXResponse` has a `DescribeXResult`, and beside it what says which answer it is.
                 let action = root.strip_suffix("Response");
@@ -113,7 +112,7 @@ impl Document {
                 fields.remove("ResponseMetadata");
                 Some(result.unwrap_or(Value::Object(fields)))
             }
-            Self::Xml((_, value)) => Some(value),
+            Self::Json(value) | Self::Xml((_, value)) => Some(value),
         }
     }
 
@@ -258,7 +257,7 @@ mod tests {
             (&services::IAM, 502, "bad gateway"),
             (&services::S3, 502, "<html>bad gateway</html>"),
             (&services::LAMBDA, 400, r#"{"message":"a code is missing"}"#),
-            (&services::SQS, 400, r##"{"__type":"a#\u001b[31m","message":"a code that is none"}"##),
+            (&services::SQS, 400, r#"{"__type":"a#\u001b[31m","message":"a code that is none"}"#),
         ] {
             let foreign = format!("an answer that is not from AWS, with status {status}");
             assert_eq!(answer(service, status, &[], body), Err(NoValue::Foreign(foreign)), "{body}");

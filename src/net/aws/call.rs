@@ -130,8 +130,9 @@ impl Call {
         let action = match &self.operation {
             Operation::Path(method, path) if self.service.protocol.is_rest() => {
                 let (query, body) = if has_body(method) { (None, Some(&*input)) } else { (Some(&*input), None) };
-                let query = query.into_iter().flatten().flat_map(|(name, value)| pairs(name, value)).collect();
-                return self.rest(method.clone(), at(&with_query(path, query))?, body);
+                let query = query.into_iter().flatten().flat_map(|(name, value)| pairs(name, value));
+                let path = with_query(path, &query.collect::<Vec<_>>());
+                return self.rest(method.clone(), at(&path)?, body);
             }
             Operation::Path(..) => return Err(CallError::NoPaths(self.service.name)),
             Operation::Action(action) => action,
@@ -197,7 +198,7 @@ fn place(action: &'static RestAction, input: &Map<String, Value>) -> Result<(Str
             None => return Err(CallError::UnknownField(action.name, field.clone())),
         }
     }
-    Ok((with_query(&path, query), body))
+    Ok((with_query(&path, &query), body))
 }
 
 /// A field of the query; a list is the same field several times.
@@ -212,7 +213,7 @@ fn pairs(name: &str, value: &Value) -> Vec<String> {
     }
 }
 
-fn with_query(path: &str, query: Vec<String>) -> String {
+fn with_query(path: &str, query: &[String]) -> String {
     if query.is_empty() {
         return path.to_owned();
     }

@@ -76,7 +76,7 @@ struct AwsSettings {
     /// The region. Default: that of the environment or the profile.
     #[schemars(with = "Option<String>")]
     region: Option<Spanned<String>>,
-    /// Where the service is, if not where AWS has it. Default, and what an empty text means: AWS_ENDPOINT_URL, and without it the
+    /// Where the service is, if not where AWS has it. Default, and what an empty text means: `AWS_ENDPOINT_URL`, and without it the
     /// region's own address.
     #[schemars(with = "Option<String>")]
     endpoint: Option<Spanned<String>>,
