@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::blueprint::{Channels, blueprint};
+use super::budget;
 use super::destinations;
 use super::diagnosis;
 use super::drill::drill;
@@ -23,16 +25,19 @@ use super::raw::{RawRoot, RawSchedule, RawWeb};
 use super::resolve::{self, Environment, References, identity};
 use super::runbooks::runbooks;
 use super::schedules::{self, Scheduling, WrittenSchedule};
-use super::secrets::DeclaredSecrets;
+use super::secrets::{self, DeclaredSecrets};
 use super::severities;
 use super::unnoticed;
 use super::uses;
+use super::vault::Vault;
 use super::windows;
+use crate::domain::bill::prices::Thing;
 use crate::domain::judge::AlertPolicy;
 use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
 use crate::domain::route::{Route, Subject};
 use crate::domain::template::{Piece, canonical};
 use crate::domain::time::{Length, Timestamp};
+use crate::engine::forecast::Forecast;
 use crate::engine::plan::{Plan, TIMEOUT, WebPlan};
 use crate::engine::pulses::Pulses;
 use crate::ports::{Building, Clock, Kinds, Pings, Secrets};
@@ -60,6 +65,8 @@ pub struct Surroundings {
     pub http: reqwest::Client,
     /// What jobs elsewhere say of themselves; a daemon opens it.
     pub pulses: Arc<Pulses>,
+    /// What of what `roundsman aws` prints is billed: it is a part of what a budget is for, and only `app` knows it.
+    pub billed: fn(&Plan) -> BTreeMap<Thing, u64>,
 }
 
 /// What came of loading.
@@ -135,9 +142,10 @@ fn plan_of(
     let mut raw: RawRoot = read(&root, problems).unwrap_or_default();
 
     let secrets: Arc<dyn Secrets> = Arc::new(DeclaredSecrets::new(
-        raw.secrets.clone(),
+        secrets::sources(&raw.secrets, problems),
         directory.to_owned(),
         Arc::clone(&surroundings.environment),
+        Vault::new(surroundings.http.clone(), Arc::clone(&surroundings.clock)),
     ));
     let site = raw.site.clone().unwrap_or_else(|| directory_name(directory));
     let location: Arc<str> = Arc::from(raw.location.as_deref().unwrap_or("local"));
@@ -205,6 +213,9 @@ fn plan_of(
     let publishers = destinations::publishers(&raw.publish, surroundings.kinds.publishers, &building, problems);
     let heartbeat = heartbeat(raw.heartbeat.take(), &surroundings.kinds, &building, problems);
     let drill = drill(raw.drill.as_ref(), &declared, now, problems);
+    let budgets = budget::budgets(&raw.budget, problems);
+    let known = Channels { declared: &declared, made: &channels };
+    let blueprint = blueprint(&raw.estate, &raw.dashboard, &raw.alarms, known, problems);
     let store = store(directory, &raw, problems);
     let web = web(&raw.web, problems);
 
@@ -230,11 +241,17 @@ fn plan_of(
         maintenance,
         heartbeat,
         drill,
+        budgets,
+        blueprint,
         publishers,
         secrets,
         secrets_used,
         written,
     });
+    if let Some(plan) = plan.as_ref().filter(|_| !problems.has_errors()) {
+        let forecast = || Forecast::of(plan, now).and((surroundings.billed)(plan));
+        budget::check(&raw.budget, forecast, problems);
+    }
     references.filled.mask(problems);
     (plan, listen)
 }
@@ -545,12 +562,16 @@ fn written(root: &Node, probes: &BTreeMap<ProbeName, WrittenProbe>, schedules: &
     written
 }
 
-/// Looks whether the secrets that are used are there, as `run` does before it starts.
+/// Looks whether the secrets that are used are there, as `run` does before it starts. That nobody answers who keeps one, as in a
+/// region that is down, keeps no monitor of it from starting: its steps look again.
 pub async fn missing_secrets(plan: &Plan) -> Vec<String> {
     let mut missing = Vec::new();
     for name in &plan.secrets_used {
         let resolved: Result<SecretString, _> = plan.secrets.resolve(name).await;
-        missing.extend(resolved.err().map(|error| error.to_string()));
+        match resolved {
+            Err(error) if error.passes => tracing::warn!("{error}"),
+            resolved => missing.extend(resolved.err().map(|error| error.to_string())),
+        }
     }
     missing
 }

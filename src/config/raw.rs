@@ -6,9 +6,11 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+use super::blueprint::{RawAlarms, RawDashboard, RawEstate};
 use super::grades::SeverityForms;
 use super::objectives::RawObjective;
 use super::unnoticed::RawUnnoticed;
+use crate::domain::bill::dollars::Dollars;
 use crate::domain::grading::Share;
 use crate::domain::incident::Severity;
 use crate::domain::judge::After;
@@ -42,7 +44,7 @@ pub struct RawRoot {
     pub defaults: RawDefaults,
     /// Secrets by reference; their values are read when they are used, and never shown.
     #[schemars(with = "BTreeMap<String, RawSecret>")]
-    pub secrets: BTreeMap<SecretName, RawSecret>,
+    pub secrets: BTreeMap<SecretName, Spanned<RawSecret>>,
     /// Where metrics go.
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub publish: BTreeMap<Spanned<String>, Node>,
@@ -63,6 +65,16 @@ pub struct RawRoot {
     pub heartbeat: Option<RawHeartbeat>,
     /// When channels are drilled by themselves. Default: never.
     pub drill: Option<RawDrill>,
+    /// What AWS may bill a month, by service or in `total`, e.g. `cloudwatch: 50 USD`: a plan that costs more is an error.
+    /// Default: anything.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub budget: BTreeMap<Spanned<String>, Spanned<RawDollars>>,
+    /// What the site runs on in AWS, for the dashboard and the alarms that `roundsman aws` prints.
+    pub estate: RawEstate,
+    /// The dashboard that it prints.
+    pub dashboard: RawDashboard,
+    /// The alarms that it prints.
+    pub alarms: RawAlarms,
 }
 
 /// When channels are drilled: a probe is made to fail and to pass, and the message about it is followed to its receiver.
@@ -125,14 +137,24 @@ pub struct RawDefaults {
     pub unnoticed: RawUnnoticed,
 }
 
-/// Where a secret is.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum RawSecret {
+/// Where a secret is: in exactly one of `env`, `file` and `aws_secrets_manager`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSecret {
     /// In an environment variable.
-    Env(String),
+    pub env: Option<String>,
     /// In a file, relative to the configuration; a line break at its end is not part of it.
-    File(String),
+    pub file: Option<String>,
+    /// In AWS Secrets Manager, by its name or its ARN. It is kept for five minutes, and read again when a step is refused with
+    /// it.
+    #[schemars(with = "Option<String>")]
+    pub aws_secrets_manager: Option<Spanned<String>>,
+    /// The key of a secret in Secrets Manager whose text is a JSON object. Default: the whole text.
+    #[schemars(with = "Option<String>")]
+    pub key: Option<Spanned<String>>,
+    /// The region of Secrets Manager. Default: that of the ARN, of `AWS_REGION`, of the profile or of the machine.
+    #[schemars(with = "Option<String>")]
+    pub region: Option<Spanned<String>>,
 }
 
 /// Which messages go where.
@@ -510,6 +532,32 @@ impl<'de> Deserialize<'de> for RawLength {
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RawLength, E> {
                 text.parse().map(RawLength).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// An amount of money as written.
+#[derive(Clone, Copy, Debug)]
+pub struct RawDollars(pub Dollars);
+
+impl<'de> Deserialize<'de> for RawDollars {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = RawDollars;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an amount of money like `50 USD`")
+            }
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<RawDollars, E> {
+                self.visit_str(&number.to_string())
+            }
+            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<RawDollars, E> {
+                self.visit_str(&number.to_string())
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RawDollars, E> {
+                text.parse().map(RawDollars).map_err(E::custom)
             }
         }
         deserializer.deserialize_any(Visitor)

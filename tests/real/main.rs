@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod as_code;
 mod aws;
 mod backup;
 mod bulk;
@@ -40,12 +41,14 @@ mod operating;
 mod oracle;
 mod packing;
 mod page;
+mod permitted;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod probing;
 mod prometheus;
 mod redis;
 mod run;
+mod secrets;
 mod servers;
 mod shown;
 mod sns;
