@@ -102,8 +102,13 @@ impl Reading {
         self.places.push(place);
     }
 
-    /// The same without escapes; nothing where it has none.
+    /// The same without escapes; nothing where it has none. Only where there are no others are the halves of characters of two
+    /// bytes left out: an escape may say such a half, and then it is there once the others are undone.
     pub fn without_escapes(&self) -> Option<Self> {
+        self.without(escape).or_else(|| self.without(half))
+    }
+
+    fn without(&self, escape: fn(&[u8]) -> Option<(Said, usize)>) -> Option<Self> {
         let mut reading = Self::default();
         let (mut at, mut copied) = (0, 0);
         while at < self.bytes.len() {
@@ -211,10 +216,13 @@ fn escape(bytes: &[u8]) -> Option<(Said, usize)> {
         b'&' => entity(bytes),
         b'\'' => quote(bytes),
         0xe2 => picture(bytes),
-        // The other half of a character of two bytes.
-        0 => Some((Said([0; 4], 0), 1)),
         _ => None,
     }
+}
+
+/// The other half of a character of two bytes says nothing.
+fn half(bytes: &[u8]) -> Option<(Said, usize)> {
+    (bytes.first() == Some(&0)).then_some((Said([0; 4], 0), 1))
 }
 
 fn is_hex(byte: u8) -> bool {

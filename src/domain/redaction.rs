@@ -123,7 +123,7 @@ fn folded(bytes: &[u8]) -> Vec<u8> {
 /// A secret, and what it says where somebody takes it for a text with escapes, as whoever undoes those around it does.
 fn plainer(secret: &str) -> impl Iterator<Item = Vec<u8>> {
     let first = Reading::of(secret);
-    std::iter::successors(Some(first), Reading::without_escapes).take(3).map(|reading| reading.bytes)
+    std::iter::successors(Some(first), Reading::without_escapes).take(4).map(|reading| reading.bytes)
 }
 
 /// A line that frames a key in PEM, and is in every other as well.
