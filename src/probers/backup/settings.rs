@@ -307,3 +307,41 @@ fn check_vault(vault: &Spanned<String>, resource: Option<&Spanned<String>>, prob
             Some("write it like `arn:aws:dynamodb:us-east-1:123456789012:table/Users`".to_owned());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probers::testing::build;
+
+    #[test]
+    fn every_place_asks_for_what_it_looks_at_and_no_more() {
+        for (yaml, asked) in [
+            ("{ directory: /var/backups }", vec![]),
+            (
+                "{ dynamodb: Users, region: us-east-1 }",
+                vec![("dynamodb:DescribeContinuousBackups", "arn:aws:dynamodb:us-east-1:*:table/Users")],
+            ),
+            ("{ dynamodb_backups: Users, region: us-east-1 }", vec![("dynamodb:ListBackups", "*")]),
+            (
+                "{ vault: main, region: us-east-1 }",
+                vec![("backup:ListRecoveryPointsByBackupVault", "arn:aws:backup:us-east-1:*:backup-vault:main")],
+            ),
+            (
+                "{ s3: { bucket: shop, prefix: a/, sentinel: a/b }, region: us-east-1 }",
+                vec![("s3:ListBucket", "arn:aws:s3:::shop"), ("s3:GetObject", "arn:aws:s3:::shop/a/b")],
+            ),
+        ] {
+            let built = build(&KIND, yaml, false).unwrap_or_else(|problems| panic!("{problems}"));
+            let calls = built.prober.calls();
+            let told: Vec<_> = calls.iter().map(|call| (call.action.as_str(), call.resource.as_str())).collect();
+            assert_eq!(told, asked, "{yaml}");
+        }
+    }
+
+    #[test]
+    fn replication_is_expected_where_it_is_asked_for() {
+        let implied = |yaml: &str| build(&KIND, yaml, false).unwrap_or_else(|problems| panic!("{problems}")).implied;
+        assert!(implied("s3: { bucket: shop }").is_empty());
+        assert_eq!(implied("s3: { bucket: shop, replication: true }")[0].unless_mentioned, "replication");
+    }
+}

@@ -110,13 +110,11 @@ pub fn unwell(config: &Path, which: &[&str], environment: &[(&str, &str)]) -> Un
 
 /// Ages are told in seconds, which have gone on by the time they are told: of long numbers the last two digits are left out.
 fn without_seconds(message: &str) -> String {
-    let mut words: Vec<String> = message.split(' ').map(str::to_owned).collect();
-    for word in &mut words {
-        if word.len() >= 5 && word.bytes().all(|byte| byte.is_ascii_digit()) {
-            word.replace_range(word.len() - 2.., "xx");
-        }
-    }
-    words.join(" ")
+    let hide = |part: &str| {
+        let is_long = part.len() >= 5 && part.bytes().all(|byte| byte.is_ascii_digit());
+        if is_long { format!("{}xx", &part[..part.len() - 2]) } else { part.to_owned() }
+    };
+    message.split('`').map(hide).collect::<Vec<_>>().join("`")
 }
 
 /// Backups of every day at two hours past the one before, half a minute ago so that no second decides.

@@ -77,3 +77,37 @@ fn read_key(node: &Node, problems: &mut Problems) -> Item {
     }
     key
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::aws_call::AwsCall;
+    use crate::probers::backup::KIND;
+    use crate::probers::testing::build;
+
+    fn calls(from: &str) -> Vec<AwsCall> {
+        let yaml = format!(
+            "{{ restore: {{ table: Users, from: {from}, key: {{ id: probe }}, fields: {{ n: 1 }} }}, region: us-west-2 }}"
+        );
+        let built = build(&KIND, &yaml, false).unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(built.prober.cleanup().is_some(), "it brings its own cleanup");
+        built.prober.calls()
+    }
+
+    #[test]
+    fn only_tables_of_drills_are_written_and_deleted() {
+        for from in ["point_in_time", "latest_backup"] {
+            for AwsCall { action, resource, region, .. } in calls(from) {
+                let is_read = ["Describe", "Get", "List", "Restore"]
+                    .iter()
+                    .any(|begin| action.strip_prefix("dynamodb:").is_some_and(|action| action.starts_with(begin)));
+                let of_drills = "arn:aws:dynamodb:us-west-2:*:table/roundsman-drill-*";
+                assert!(is_read || resource == of_drills, "{action} on {resource}");
+                assert_eq!(region.as_deref(), Some("us-west-2"));
+            }
+        }
+        let restores =
+            |from| calls(from).into_iter().find(|call| call.action.contains("Restore")).map(|call| call.resource);
+        assert_eq!(restores("point_in_time").as_deref(), Some("arn:aws:dynamodb:us-west-2:*:table/Users"));
+        assert_eq!(restores("latest_backup").as_deref(), Some("arn:aws:dynamodb:us-west-2:*:table/Users/backup/*"));
+    }
+}
