@@ -12,7 +12,7 @@ use super::resolve::{self, identity};
 use super::steps::{Course, Written, brought_cleanup, compile};
 use super::unnoticed::RawUnnoticed;
 use crate::domain::expression::{Expression, Name};
-use crate::domain::names::{CaptureName, ProbeName, ScheduleName, SecretName, StepName};
+use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::probe::Labels;
 use crate::engine::plan::PlannedProbe;
 use crate::ports::{Building, Kind};
@@ -97,6 +97,8 @@ pub struct ProbeMaker<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// What of any step nothing has to notice.
     pub unnoticed: &'a RawUnnoticed,
+    /// The channels; none where the file that declares them could not be read.
+    pub channels: Option<&'a BTreeSet<ChannelName>>,
 }
 
 impl ProbeMaker<'_> {
@@ -163,6 +165,7 @@ impl ProbeMaker<'_> {
         // What the cleanup captures comes too late for who uses these steps.
         let captured = course.captured().clone();
         let mut cleanup = self.steps(&raw.cleanup, &mut course, true, problems);
+        cleanup.append(&mut course.put_away);
         // Ours first: it may stand on what was brought, as a thing does on the session in which it was made.
         cleanup.extend(brought_cleanup(&mut course, problems));
         let mut labels: Labels = self.labels.clone();
@@ -192,7 +195,7 @@ impl ProbeMaker<'_> {
             timeout: timeout.as_ref().map(|limit| limit.value),
             cleanup_timeout: raw.cleanup_timeout.as_ref().map_or(CLEANUP_TIMEOUT, |limit| limit.value.0.0),
             each: each.clone(),
-            alert: raw.alert.as_ref().and_then(|alert| policy(alert, problems)),
+            alert: raw.alert.as_ref().and_then(|alert| policy(alert, self.channels, problems)),
             journey,
         };
         Some(WrittenProbe {

@@ -2,6 +2,7 @@
 //! probes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::kinds::{Parted, part};
@@ -14,7 +15,7 @@ use crate::domain::expression::{Expression, Name, Names, Shape};
 use crate::domain::names::{CaptureName, ProbeName, StepName};
 use crate::domain::probe::{Capture, Step};
 use crate::engine::plan::PlannedStep;
-use crate::ports::{Building, Kind};
+use crate::ports::{Building, Kind, Prober};
 use crate::settings::{Node, OneOrMany, Problem, Problems, Scalar, Span, Spanned, Value, nearest, read, suggest};
 
 const STEP_KEYS: &[&str] = &["name", "when", "expect", "warn", "capture", "timeout", "version", "unnoticed", "use"];
@@ -43,6 +44,8 @@ pub struct Course<'a> {
     pub used: Vec<(ProbeName, Span)>,
     /// What the cleanup needs.
     pub owing: Owing,
+    /// What puts away what steps make that bring it themselves, the last of them first.
+    pub put_away: Vec<PlannedStep>,
 }
 
 impl<'a> Course<'a> {
@@ -59,6 +62,7 @@ impl<'a> Course<'a> {
             seen: Vec::new(),
             used: Vec::new(),
             owing: Owing::default(),
+            put_away: Vec::new(),
         }
     }
 
@@ -94,6 +98,25 @@ impl<'a> Course<'a> {
                 names.with(Name::new("each", fields, "the entry of `each` that made this probe"))
             }
         }
+    }
+
+    /// A step brings what puts away what it makes.
+    fn bring_cleanup(&mut self, of: &Spanned<StepName>, kind: &'static str, action: Arc<dyn Prober>) {
+        let name = StepName::parse(&format!("{}-cleanup", of.value)).unwrap_or_else(|_| of.value.clone());
+        self.names.entry(name.clone()).or_insert_with(|| of.span.clone());
+        let step = Step {
+            name,
+            kind,
+            action,
+            when: None,
+            expect: Vec::new(),
+            warn: Vec::new(),
+            capture: Vec::new(),
+            version: None,
+            timeout: None,
+            unnoticed: Vec::new(),
+        };
+        self.put_away.insert(0, step);
     }
 
     fn not_captured(&self, name: &CaptureName, at: Span) -> Problem {
@@ -247,6 +270,9 @@ impl ProbeMaker<'_> {
         }
         let unnoticed = unnoticed::of_step(written.unnoticed, self.unnoticed, parted.kind, problems);
         let built = built?;
+        if let Some(action) = built.prober.cleanup() {
+            course.bring_cleanup(&written.name, parted.kind.name, action);
+        }
         let implied =
             built.implied.iter().filter(|implied| !expect.iter().any(|e| e.mentions(implied.unless_mentioned)));
         let implied = implied.filter_map(|implied| match Expression::compile(implied.expect, &scope) {

@@ -30,6 +30,7 @@ use crate::settings::{Level, Node, Problems, Spanned, read};
 
 mod journeys;
 mod objectives;
+mod recipients;
 
 /// A kind with the shape of `http` that answers with what it was given.
 static ECHO: &[Kind] = &[Kind {
@@ -120,6 +121,7 @@ fn surroundings() -> Surroundings {
         clock: TestClock::starting("2026-11-25T12:00:00Z"),
         http: crate::net::client::shared().unwrap(),
         pulses: Arc::default(),
+        billed: |_| BTreeMap::new(),
     }
 }
 

@@ -241,12 +241,38 @@ failure_kinds! {
     CommandReport = "command.report",
     /// A test case of a test runner failed.
     Case = "case",
+    /// A metric has no value where there should be one.
+    MetricMissing = "metric.missing",
+    /// Only a part of the values of a metric came.
+    MetricPartial = "metric.partial",
+    /// What was written to logs was not found in them.
+    LogsLost = "logs.lost",
+    /// What was written to logs was rejected, though the call was taken.
+    LogsRejected = "logs.rejected",
+    /// Nothing came to logs for too long.
+    LogsSilent = "logs.silent",
     /// A job elsewhere said that it failed.
     HeartbeatFailed = "heartbeat.failed",
     /// A job elsewhere said that it began, and not in time how it ended.
     HeartbeatUnfinished = "heartbeat.unfinished",
     /// A job elsewhere did not ping in time.
     HeartbeatSilent = "heartbeat.silent",
+    /// What makes backups is switched off.
+    BackupOff = "backup.off",
+    /// There is no backup, or nothing that it would be of.
+    BackupMissing = "backup.missing",
+    /// A backup is dated in the future, so nobody knows how old it is.
+    BackupDated = "backup.dated",
+    /// The checksum of a backup is another than what is written of it, or nothing is.
+    BackupChecksum = "backup.checksum",
+    /// A backup could not be restored.
+    RestoreFailed = "restore.failed",
+    /// What was restored is not what it should be.
+    RestoreDiffers = "restore.differs",
+    /// What a restore drill made cannot be put away yet.
+    RestoreUnfinished = "restore.unfinished",
+    /// What bears the name of a restore drill was not made by it, and is left alone.
+    RestoreForeign = "restore.foreign",
     /// The error budget of an objective is used up too quickly. No run fails for this: it is what an incident of it says.
     BudgetBurning = "budget.burning",
     /// No route or no network on our side.

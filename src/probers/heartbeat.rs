@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, select};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
+use super::length::Written;
 use crate::domain::exchange::Exchange;
 use crate::domain::expression::{Name, Names, Shape};
 use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::domain::pulse::{Pulse, Rhythm, TokenDigest};
 use crate::domain::template::Template;
-use crate::domain::time::{Length, Timestamp, between, words};
+use crate::domain::time::{Timestamp, between, words};
 use crate::ports::{Building, BuiltProber, Kind, Pings, Prober, StepContext, Token};
-use crate::settings::{Node, Problems, Spanned, from_text, read};
+use crate::settings::{Node, Problems, Spanned, read};
 
 /// The row of this kind.
 pub const KIND: Kind = Kind {
@@ -67,16 +68,6 @@ struct HeartbeatSettings {
     /// and at least `1m`.
     #[schemars(with = "Option<String>")]
     grace: Option<Written>,
-}
-
-/// A length of time as written.
-#[derive(Clone, Copy, Debug)]
-struct Written(Length);
-
-impl<'de> Deserialize<'de> for Written {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text(deserializer, "a length of time like `30s`").map(Self)
-    }
 }
 
 fn build(node: &Node, building: &Building, problems: &mut Problems) -> Option<BuiltProber> {

@@ -5,6 +5,8 @@
 //! cookies) is in the run's [`crate::ports::Session`].
 
 mod aws;
+mod backup;
+mod cloudwatch;
 mod command;
 mod connection;
 mod dns;
@@ -13,6 +15,8 @@ mod grpc;
 mod heartbeat;
 mod http;
 mod icmp;
+mod length;
+mod logs;
 mod names;
 mod number;
 mod page;
@@ -39,6 +43,8 @@ use crate::ports::Kind;
 /// Every kind of probe.
 pub static KINDS: &[Kind] = &[
     aws::KIND,
+    backup::KIND,
+    cloudwatch::KIND,
     command::KIND,
     dns::KIND,
     #[cfg(feature = "grpc")]
@@ -46,6 +52,7 @@ pub static KINDS: &[Kind] = &[
     heartbeat::KIND,
     http::KIND,
     icmp::KIND,
+    logs::KIND,
     page::KIND,
     #[cfg(feature = "postgres")]
     postgres::KIND,

@@ -2,7 +2,9 @@
 
 #![cfg(test)]
 
+mod as_code;
 mod aws;
+mod backup;
 mod bulk;
 mod canary;
 mod certified;
@@ -23,6 +25,7 @@ mod faults;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod heartbeat;
+mod hourly;
 mod http;
 mod http_access;
 mod http_body;
@@ -32,12 +35,14 @@ mod http_two;
 mod icmp;
 mod journal;
 mod kill;
+mod metrics;
 mod notification;
 mod objectives;
 mod operating;
 mod oracle;
 mod packing;
 mod page;
+mod permitted;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod probing;
@@ -46,6 +51,7 @@ mod redis;
 mod run;
 mod secrets;
 mod servers;
+mod settings;
 mod shown;
 mod sns;
 mod stopped;

@@ -27,8 +27,17 @@ pub struct Moto {
 impl Moto {
     /// Starts one on a free port.
     pub fn start() -> Self {
+        Self::start_as("server.py")
+    }
+
+    /// The same with what moto lacks of backups, metrics, logs and settings.
+    pub fn with_estate() -> Self {
+        Self::start_as("account.py")
+    }
+
+    fn start_as(script: &str) -> Self {
         let mut child = Command::new(interpreter())
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/moto/server.py"))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/moto").join(script))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -52,6 +61,25 @@ impl Moto {
         answer.expect("moto answers").error_for_status().expect("faults are taken");
     }
 
+    /// What there is of backups from now on; `tests/moto/estate.py` says how it is told.
+    pub async fn estate(&self, known: &Value) {
+        let answer = self.http.post(format!("{}/_estate", self.url)).json(known).send().await;
+        answer.expect("moto answers").error_for_status().expect("it is known");
+    }
+
+    /// What that access key is allowed from now on.
+    pub async fn policy(&self, key: &str, document: &Value) {
+        let policy = serde_json::json!({ "key": key, "document": document });
+        let answer = self.http.post(format!("{}/_policy", self.url)).json(&policy).send().await;
+        answer.expect("moto answers").error_for_status().expect("the policy is taken");
+    }
+
+    /// What there is of metrics from now on; `tests/moto/metrics.py` says how it is told.
+    pub async fn metrics(&self, known: &Value) {
+        let answer = self.http.post(format!("{}/_metrics", self.url)).json(known).send().await;
+        answer.expect("moto answers").error_for_status().expect("it is known");
+    }
+
     /// The requests so far, oldest first, each with what AWS's models have against it.
     pub async fn requests(&self) -> Vec<Value> {
         let answer = self.http.get(format!("{}/_log", self.url)).send().await.expect("moto answers");
@@ -65,21 +93,37 @@ impl Moto {
 
     /// A call of a service that speaks AWS JSON.
     pub async fn json(&self, service: &str, target: &str, body: Value) -> Value {
-        let request = self.http.post(&self.url).header("x-amz-target", target).header("authorization", scope(service));
+        self.json_in(REGION, service, target, body).await
+    }
+
+    /// The same in a region.
+    pub async fn json_in(&self, region: &str, service: &str, target: &str, body: Value) -> Value {
+        let scope = scope_in(region, service);
+        let request = self.http.post(&self.url).header("x-amz-target", target).header("authorization", scope);
         let answer = request.header("content-type", "application/x-amz-json-1.0").body(body.to_string()).send().await;
         let answer = answer.expect("moto answers").error_for_status().expect("the call is taken");
         let text = answer.text().await.expect("a body");
         if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("the answer is JSON") }
     }
 
-    /// A call of a service that speaks the query protocol.
-    pub async fn query(&self, service: &str, parameters: &[(&str, &str)]) {
+    /// Makes a bucket, or an object in one.
+    pub async fn put(&self, path: &str, body: &'static str) {
+        let request = self.http.put(format!("{}/{path}", self.url)).header("authorization", scope("s3"));
+        let answer = request.body(body).send().await.expect("moto answers");
+        answer.error_for_status().expect("it is taken");
+    }
+
+    /// A call of a service that speaks the query protocol; the answer as it came.
+    pub async fn query(&self, service: &str, parameters: &[(&str, &str)]) -> String {
         let encode = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-        let pairs = parameters.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+        let version = [("Version", version(service))];
+        let pairs =
+            parameters.iter().chain(&version).map(|(name, value)| format!("{}={}", encode(name), encode(value)));
         let request = self.http.post(&self.url).header("authorization", scope(service));
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let answer = request.body(pairs.collect::<Vec<_>>().join("&")).send().await;
-        answer.expect("moto answers").error_for_status().expect("the call is taken");
+        let answer = answer.expect("moto answers").error_for_status().expect("the call is taken");
+        answer.text().await.expect("a body")
     }
 
     /// A topic with a queue behind it, both of that name. Says the topic's ARN and the queue's URL.
@@ -134,8 +178,20 @@ pub fn access(url: &str) -> Access {
     }
 }
 
-/// moto reads the service from the scope of the signature, and checks nothing of it.
+/// The version of a service's API, without which a form is none of AWS's models.
+fn version(service: &str) -> &'static str {
+    match service {
+        "sns" => "2010-03-31",
+        _ => panic!("{service} is asked in no form"),
+    }
+}
+
+/// moto reads the service and the region from the scope of the signature, and checks nothing of it.
 fn scope(service: &str) -> String {
-    let scope = format!("Credential=AKIDTEST/20261124/{REGION}/{service}/aws4_request");
+    scope_in(REGION, service)
+}
+
+fn scope_in(region: &str, service: &str) -> String {
+    let scope = format!("Credential=AKIDTEST/20261124/{region}/{service}/aws4_request");
     format!("AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0")
 }

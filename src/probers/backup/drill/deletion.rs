@@ -1,0 +1,66 @@
+//! Puts away what a drill made, whatever became of it: right behind it, or by its journal at the next start. It deletes what is
+//! described as made by that run, and nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde_json::json;
+
+use super::rehearsal::{Drill, Progress, Stage};
+use super::table::DrillTable;
+use crate::domain::fact_map::FactMap;
+use crate::domain::outcome::{Failure, FailureKind, Observation};
+use crate::net::aws::call::Call;
+use crate::net::aws::services::DYNAMODB;
+use crate::ports::{Prober, StepContext};
+use crate::probers::backup::estate::observation;
+
+/// How long after the beginning of its run a table that is not there may still appear: the call may be on its way when the
+/// process ends, and a new table is not known everywhere at once.
+const APPEARS_MAX: Duration = Duration::from_secs(60);
+
+/// Deletes the table of a run.
+pub struct Deletion {
+    /// What was restored.
+    pub drill: Arc<Drill>,
+}
+
+impl Prober for Deletion {
+    fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
+        Box::pin(async move {
+            let stage = cx.session.get::<Progress>().stage();
+            if stage == Stage::Nothing {
+                return Ok(Observation::default());
+            }
+            let made = DrillTable::of(cx.run)?;
+            let unfinished = |message: String| Err(Failure::new(FailureKind::RestoreUnfinished, message));
+            let table = match self.drill.described(cx, &made).await {
+                Ok(table) => table,
+                Err(failure) if failure.kind != FailureKind::AwsNotFound => return Err(failure),
+                Err(_) if made.age(cx.clock.now()) < APPEARS_MAX => {
+                    return unfinished(format!("{} is not there, and may still appear", made.name));
+                }
+                Err(_) => return Ok(Observation::default()),
+            };
+            made.is_described(&table, &self.drill.table)?;
+            match table["TableStatus"].as_str().unwrap_or_default() {
+                "DELETING" => Ok(Observation::default()),
+                // AWS does not delete a table that is still being restored.
+                status @ ("CREATING" | "UPDATING") => {
+                    unfinished(format!("{} is {status} and cannot be deleted yet", made.name))
+                }
+                _ => {
+                    let mut talk = self.drill.caller.talk(cx);
+                    talk.call(&delete(&made.name)).await?;
+                    observation(&talk, Ok(FactMap::default()))
+                }
+            }
+        })
+    }
+}
+
+/// The call that deletes a table.
+pub fn delete(table: &str) -> Call {
+    Call::action(&DYNAMODB, "DeleteTable", json!({ "TableName": table }))
+}
