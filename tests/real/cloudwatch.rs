@@ -269,18 +269,19 @@ async fn a_server_that_never_answers_does_not_hold_us() {
     assert_eq!(cloudwatch.account(), account(0, 1, 0));
 }
 
+/// A number without its fraction.
+fn whole(number: &Value) -> i64 {
+    format!("{:.0}", number.as_f64().unwrap()).parse().unwrap()
+}
+
 /// Each value that the service took, with the probe and the time that it was given.
-fn taken(log: &[Value]) -> Vec<(String, i64, u64)> {
+fn taken(log: &[Value]) -> Vec<(String, i64, i64)> {
     let taken = log.iter().filter(|request| request["status"] == 200);
     let data = taken.flat_map(|request| request["parameters"]["MetricData"].as_array().unwrap());
     let told = data.flat_map(|datum| {
         let probe = datum["Dimensions"][0]["Value"].as_str().unwrap();
-        let at = datum["Timestamp"].as_f64().unwrap() as i64;
-        datum["Values"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(move |value| (probe.to_owned(), at, value.as_f64().unwrap() as u64))
+        let at = whole(&datum["Timestamp"]);
+        datum["Values"].as_array().unwrap().iter().map(move |value| (probe.to_owned(), at, whole(value)))
     });
     told.collect()
 }
@@ -297,7 +298,7 @@ async fn an_hour_without_the_service_a_restart_and_a_kill_lose_nothing_and_delay
     let faults = |fault: &str| json!([{ "operation": "PutMetricData", "fault": fault }]);
     let poison = json!({ "operation": "PutMetricData", "fault": "reject", "naming": "poison" });
     moto.faults(json!([poison])).await;
-    for minute in 0..70_u64 {
+    for minute in 0..70_i64 {
         match minute {
             3 => moto.faults(faults("throttle")).await,
             // What the SDK does not repeat by itself, since each repetition would take its time.
@@ -319,12 +320,10 @@ async fn an_hour_without_the_service_a_restart_and_a_kill_lose_nothing_and_delay
             63 => moto.faults(json!([poison])).await,
             _ => {}
         }
-        for (n, probe) in
-            ["api", "cache", if minute == 30 || minute == 65 { "poison" } else { "db" }].iter().enumerate()
-        {
-            let value = minute * 10 + n as u64;
+        for (n, probe) in (0..).zip(["api", "cache", if minute == 30 || minute == 65 { "poison" } else { "db" }]) {
+            let value = minute * 10 + n;
             let at = clock.now();
-            produced.push(((*probe).to_owned(), at.timestamp() - at.timestamp() % 60, value));
+            produced.push((probe.to_owned(), at.timestamp() - at.timestamp() % 60, value));
             let _ = cloudwatch.publish(&[sample(MetricName::ProbeDuration, probe, at, value as f64 / 1e3)]).await;
         }
         clock.advance(60);
@@ -379,7 +378,7 @@ async fn what_is_chosen_is_published_and_told_with_its_age() {
             .map(|of| format!("{}={}", of["Name"].as_str().unwrap(), of["Value"].as_str().unwrap()))
             .collect();
         let resolution = datum.get("StorageResolution").map_or(60, |resolution| resolution.as_i64().unwrap());
-        let after = datum["Timestamp"].as_f64().unwrap() as i64 - at.timestamp();
+        let after = whole(&datum["Timestamp"]) - at.timestamp();
         let (name, value) = (datum["MetricName"].as_str().unwrap(), datum["Values"][0].as_f64().unwrap());
         format!("{name} {} {value} every {resolution} s, {after} s later", dimensions.join(" "))
     };
@@ -405,21 +404,31 @@ async fn what_is_chosen_is_published_and_told_with_its_age() {
 }
 
 /// How many samples are on disk, by the names of their files.
-fn spooled(store: &Path) -> (usize, u64) {
+fn spooled(store: &Path) -> (usize, i64) {
     let Ok(files) = std::fs::read_dir(store.with_file_name("roundsman.db.cloudwatch")) else { return (0, 0) };
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-    let counts: Vec<u64> =
+    let counts: Vec<i64> =
         names.filter_map(|name| name.strip_suffix(".samples")?.rsplit('-').next()?.parse().ok()).collect();
     (counts.len(), counts.iter().sum())
 }
 
-/// How many samples the service took that are no second datum of the same one.
-fn counted(log: &[Value]) -> u64 {
+/// How many of them are heartbeats, of which the next process has some of its own at once.
+fn beats(store: &Path) -> i64 {
+    let files = std::fs::read_dir(store.with_file_name("roundsman.db.cloudwatch")).unwrap();
+    let texts = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let lines = texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
+    let packets = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+    let beats = packets.filter(|packet| packet["metric"] == "roundsman_heartbeats");
+    beats.flat_map(|packet| packet["values"].as_array().unwrap().clone()).map(|value| whole(&value[1])).sum()
+}
+
+/// How many samples the service took that are no heartbeats, and no second datum of the same one.
+fn counted(log: &[Value]) -> i64 {
     let taken = log.iter().filter(|request| request["status"] == 200);
     let data = taken.flat_map(|request| request["parameters"]["MetricData"].as_array().unwrap());
     let counts =
         data.filter(|datum| datum["MetricName"] != "Failed").flat_map(|datum| datum["Counts"].as_array().unwrap());
-    counts.map(|count| count.as_f64().unwrap() as u64).sum()
+    counts.map(|count| whole(count)).sum()
 }
 
 #[test]
@@ -466,12 +475,13 @@ fn a_daemon_that_is_killed_and_one_that_is_told_to_end_leave_on_disk_what_was_no
     assert!(status.success());
     let (files, all) = spooled(&store);
     assert!(files >= 3 && all > killed, "{files} files of {all} samples");
+    let beats = beats(&store);
 
     faults(json!([]));
     let daemon = Daemon::run(directory.path(), &environment);
     until("the disk is empty", &|| spooled(&store).0 == 0);
     let log = runtime.block_on(moto.log("PutMetricData"));
-    assert_eq!(counted(&log), all, "every sample of the disk, and each once");
+    assert_eq!(counted(&log) + beats, all, "every sample of the disk, and each once");
     let (status, _) = daemon.terminate();
     assert!(status.success());
     assert_eq!(spooled(&store), (0, 0), "whoever can send leaves nothing");

@@ -97,6 +97,7 @@ impl CloudWatch {
         self.backlog.take(&again, now);
         self.backlog.turn(now);
         let mut refusal = None;
+        let is_busy = self.backlog.has_complete();
         if !self.live.is_resting(&*self.clock) {
             refusal = self.send_live(LIVE_PER_TICK).await;
         }
@@ -110,8 +111,10 @@ impl CloudWatch {
             self.disk.ask(Task::Remember(seen));
             self.hear_disk().await;
         }
+        // Never in a tick that had something live to send: each request may take its time, and a loop that does not turn is
+        // taken for one that hangs.
         let is_patient = self.live.is_resting(&*self.clock) || self.old.is_resting(&*self.clock);
-        if !is_patient && !self.backlog.has_complete() {
+        if !is_patient && !is_busy {
             refusal = self.send_spooled(SPOOLED_PER_TICK).await.or(refusal);
         }
         self.state(refusal)

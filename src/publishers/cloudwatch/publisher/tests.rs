@@ -99,7 +99,7 @@ struct World {
     state: TempDir,
     manner: Manner,
     publisher: CloudWatch,
-    /// How many samples were handed over, each with a value of its own, and when each was so.
+    /// The samples that were handed over, by the bits of their values, each of which is another; and when each was so.
     produced: BTreeMap<u64, Timestamp>,
     /// What publishers that ended have said of theirs.
     delivered: u64,
@@ -126,10 +126,10 @@ impl World {
         let samples: Vec<_> = probes
             .iter()
             .map(|probe| {
-                let value = self.produced.len() as u64;
-                self.produced.insert(value, at);
+                let value = self.produced.len() as f64;
+                self.produced.insert(value.to_bits(), at);
                 let labels = SampleLabels { probe: Some(ProbeName::parse(probe).unwrap()), ..SampleLabels::default() };
-                Sample { name: MetricName::ProbeDuration, at, value: value as f64, labels }
+                Sample { name: MetricName::ProbeDuration, at, value, labels }
             })
             .collect();
         // What is wrong stands until it is over, and is of other samples.
@@ -176,8 +176,7 @@ impl World {
 
     fn received(&self) -> BTreeSet<u64> {
         let taken = self.service.taken.lock().unwrap();
-        let values = taken.iter().flat_map(|(_, packets)| packets).flat_map(Packet::counted);
-        values.map(|(bits, _)| f64::from_bits(bits) as u64).collect()
+        taken.iter().flat_map(|(_, packets)| packets).flat_map(Packet::counted).map(|(bits, _)| bits).collect()
     }
 }
 
@@ -234,9 +233,8 @@ async fn an_hour_without_the_service_loses_nothing_and_delays_nothing_live() {
     for (at, packets) in &*taken {
         for packet in packets {
             for (bits, _) in packet.counted() {
-                let value = f64::from_bits(bits) as u64;
-                assert_eq!(packet.at, minute_of(world.produced[&value]), "each value has its own time");
-                assert!(seen.insert(value), "and arrives once");
+                assert_eq!(packet.at, minute_of(world.produced[&bits]), "each value has its own time");
+                assert!(seen.insert(bits), "and arrives once");
             }
             let is_live = packet.at < down - TimeDelta::minutes(1) || packet.at >= minute_of(up);
             let late = *at - (packet.at + TimeDelta::minutes(1));
