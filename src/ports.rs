@@ -272,13 +272,17 @@ impl Known {
     }
 }
 
-/// What a publisher did with the samples that it was given: `taken = delivered + waiting + dropped`.
+/// What a publisher did with the samples that it was given, and with those that it found on disk when it began:
+/// `taken + found = delivered + waiting + spooled + dropped`. A sample is counted once for each set of dimensions in which it
+/// is published.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PublisherAccount {
     /// Received the publisher's confirmation, or stands on its page.
     pub delivered: u64,
-    /// Held until it can be sent.
+    /// Held in memory until it can be sent, or put on disk.
     pub waiting: u64,
+    /// Held on disk, where it survives the process.
+    pub spooled: u64,
     /// Given up: too old, refused, or no room.
     pub dropped: u64,
 }
@@ -1111,10 +1115,15 @@ pub trait Secrets: Send + Sync {
         _deadline: Monotonic,
     ) -> BoxFuture<'a, Result<SecretString, SecretError>> {
         let reason = "no codes are made of it here".to_owned();
-        Box::pin(std::future::ready(Err(SecretError { name: name.clone(), reason })))
+        Box::pin(std::future::ready(Err(SecretError { name: name.clone(), reason, passes: false })))
     }
     /// The text without any secret that was ever resolved, in its encoded forms too.
     fn redact(&self, text: &str) -> String;
+    /// Reads a secret again where it was kept, because somebody was refused with it. Afterwards it is what it is now, as far as
+    /// that can be known.
+    fn renew<'a>(&'a self, _name: &'a SecretName) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
     /// What it asks of AWS to read that secret once.
     fn calls(&self, _name: &SecretName) -> Vec<AwsCall> {
         Vec::new()
@@ -1129,6 +1138,8 @@ pub struct SecretError {
     pub name: SecretName,
     /// Why.
     pub reason: String,
+    /// It may be over by itself: nobody answers who keeps it.
+    pub passes: bool,
 }
 
 /// The kinds of probe that this build has not: each is a cargo feature of the same name that is off.
@@ -1225,8 +1236,9 @@ pub struct PublisherKind {
 pub trait PublisherFactory: Send + Sync {
     /// The settings as text: a reload keeps the running publisher when they are the same.
     fn identity(&self) -> String;
-    /// A publisher, and the page where its values stand if it has one.
-    fn start(&self) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>);
+    /// A publisher, and the page where its values stand if it has one. Beside the store's file it may keep what must outlive
+    /// the process; without one nothing stays.
+    fn start(&self, store: Option<&Path>) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>);
     /// Looks whether it will be able to publish (credentials), within five seconds; the reason is logged, and probing
     /// goes on.
     fn check(&self) -> BoxFuture<'_, Result<(), PublishError>>;

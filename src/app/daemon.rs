@@ -116,7 +116,11 @@ impl Daemon {
         let mut tasks = JoinSet::new();
 
         // The page is there before the state is loaded, and says so until it is.
-        let (plans, fanout) = (watch::Sender::new(Arc::clone(&plan)), Fanout::default());
+        let fanout = match self.keeping {
+            Keeping::Everything => Fanout::beside(&plan.store),
+            Keeping::Nothing => Fanout::default(),
+        };
+        let plans = watch::Sender::new(Arc::clone(&plan));
         let (page, desk, unrecorded) = (fanout.clone(), Arc::new(Desk::default()), Arc::<Unrecorded>::default());
         if let Some(lost) = store.lost() {
             tracing::error!("the store was damaged: {lost}");

@@ -24,10 +24,11 @@ use super::reach::Reach;
 use super::resolve::{self, Environment, References, identity};
 use super::runbooks::runbooks;
 use super::schedules::{self, Scheduling, WrittenSchedule};
-use super::secrets::DeclaredSecrets;
+use super::secrets::{self, DeclaredSecrets};
 use super::severities;
 use super::unnoticed;
 use super::uses;
+use super::vault::Vault;
 use super::windows;
 use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
 use crate::domain::template::{Piece, canonical};
@@ -134,9 +135,10 @@ fn plan_of(
     let mut raw: RawRoot = read(&root, problems).unwrap_or_default();
 
     let secrets: Arc<dyn Secrets> = Arc::new(DeclaredSecrets::new(
-        raw.secrets.clone(),
+        secrets::sources(&raw.secrets, problems),
         directory.to_owned(),
         Arc::clone(&surroundings.environment),
+        Vault::new(surroundings.http.clone(), Arc::clone(&surroundings.clock)),
     ));
     let site = raw.site.clone().unwrap_or_else(|| directory_name(directory));
     let location: Arc<str> = Arc::from(raw.location.as_deref().unwrap_or("local"));
@@ -492,12 +494,16 @@ fn written(root: &Node, probes: &BTreeMap<ProbeName, WrittenProbe>, schedules: &
     written
 }
 
-/// Looks whether the secrets that are used are there, as `run` does before it starts.
+/// Looks whether the secrets that are used are there, as `run` does before it starts. That nobody answers who keeps one, as in a
+/// region that is down, keeps no monitor of it from starting: its steps look again.
 pub async fn missing_secrets(plan: &Plan) -> Vec<String> {
     let mut missing = Vec::new();
     for name in &plan.secrets_used {
         let resolved: Result<SecretString, _> = plan.secrets.resolve(name).await;
-        missing.extend(resolved.err().map(|error| error.to_string()));
+        match resolved {
+            Err(error) if error.passes => tracing::warn!("{error}"),
+            resolved => missing.extend(resolved.err().map(|error| error.to_string())),
+        }
     }
     missing
 }

@@ -3,8 +3,8 @@
 //! `files` reads the files, and [`load`] goes through them in order; [`raw`] has the shapes as they are written,
 //! [`resolve`] fills in references, and [`filled`] keeps problems from repeating what was filled in; `kinds` finds the
 //! key that names a kind; `each`, [`probes`], [`steps`], [`schedules`], [`objectives`], [`unnoticed`] and [`destinations`] make the parts of the plan from them, in an order
-//! that `uses` finds. `reach` looks whether alerts reach somebody. [`secrets`] reads secrets when they are used, makes the `codes` of second factors, and takes both out of every text. [`schema`] tells editors the shapes. Nothing here
-//! does I/O beyond reading files.
+//! that `uses` finds. `reach` looks whether alerts reach somebody. [`secrets`] reads secrets when they are used, makes the `codes` of second factors, and takes both out of every text; those of AWS are
+//! in the [`vault`], which alone does other I/O than reading files. [`schema`] tells editors the shapes.
 
 pub mod alerts;
 mod codes;
@@ -33,6 +33,7 @@ pub mod severities;
 pub mod steps;
 pub mod unnoticed;
 mod uses;
+pub mod vault;
 pub mod windows;
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub struct RawRoot {
     pub defaults: RawDefaults,
     /// Secrets by reference; their values are read when they are used, and never shown.
     #[schemars(with = "BTreeMap<String, RawSecret>")]
-    pub secrets: BTreeMap<SecretName, RawSecret>,
+    pub secrets: BTreeMap<SecretName, Spanned<RawSecret>>,
     /// Where metrics go.
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub publish: BTreeMap<Spanned<String>, Node>,
@@ -125,14 +125,24 @@ pub struct RawDefaults {
     pub unnoticed: RawUnnoticed,
 }
 
-/// Where a secret is.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum RawSecret {
+/// Where a secret is: in exactly one of `env`, `file` and `aws_secrets_manager`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSecret {
     /// In an environment variable.
-    Env(String),
+    pub env: Option<String>,
     /// In a file, relative to the configuration; a line break at its end is not part of it.
-    File(String),
+    pub file: Option<String>,
+    /// In AWS Secrets Manager, by its name or its ARN. It is kept for five minutes, and read again when a step is refused with
+    /// it.
+    #[schemars(with = "Option<String>")]
+    pub aws_secrets_manager: Option<Spanned<String>>,
+    /// The key of a secret in Secrets Manager whose text is a JSON object. Default: the whole text.
+    #[schemars(with = "Option<String>")]
+    pub key: Option<Spanned<String>>,
+    /// The region of Secrets Manager. Default: that of the ARN, of `AWS_REGION`, of the profile or of the machine.
+    #[schemars(with = "Option<String>")]
+    pub region: Option<Spanned<String>>,
 }
 
 /// Which messages go where.

@@ -18,6 +18,8 @@ pub enum MetricType {
     Histogram,
     /// The same where values are minutes and hours.
     LongHistogram,
+    /// The last value, said again for whoever takes silence for the absence of data. On a page it stands anyway.
+    Held,
 }
 
 /// How a metric appears in CloudWatch, whose names follow CloudWatch Synthetics.
@@ -68,6 +70,14 @@ metrics! {
     ProbeHttpDuration = "probe_http_duration_seconds", Gauge, "How long each phase of an HTTP step took, summed over redirects";
     /// As in blackbox_exporter.
     ProbeHttpStatus = "probe_http_status_code", Gauge, "The status of the last answer";
+    /// The same of a step, where a probe has several.
+    StepSuccess = "probe_step_success", Gauge, "Whether a step of the last conclusive run passed (1) or failed (0), where a probe has several";
+    /// The same of a step, where a probe has several.
+    StepDuration = "probe_step_duration_seconds", Gauge, "How long a step took, where a probe has several";
+    /// What a probe said last, when that is a while ago.
+    ProbeLastSuccess = "probe_last_success", Held, "Whether the last conclusive run passed (1) or failed (0), said again each minute";
+    /// How long ago that is.
+    ProbeAge = "probe_age_seconds", Held, "How long ago the last conclusive run began";
     /// As in blackbox_exporter.
     ProbeCertificateExpiry = "probe_ssl_earliest_cert_expiry", Gauge, "When the first certificate of the chain ends, in seconds since 1970";
     /// Runs by verdict.
@@ -112,6 +122,8 @@ metrics! {
     DrillLastSuccess = "roundsman_drill_last_success_timestamp_seconds", Gauge, "When a channel was last drilled and every hop was well, in Unix time; 0 where never";
     /// What publishers did with samples.
     Samples = "roundsman_samples", Counter, "Samples by publisher: delivered or dropped";
+    /// What publishers still hold.
+    SamplesHeld = "roundsman_samples_held", Gauge, "Samples that a publisher could not send yet, by where they are: waiting in memory, or spooled on disk";
     /// One a minute, while every part goes on.
     Heartbeats = "roundsman_heartbeats", Counter, "Minutes in which every part of Roundsman went on";
     /// Pings to whoever looks after us.
@@ -121,16 +133,25 @@ metrics! {
 }
 
 impl MetricName {
-    /// How it appears in CloudWatch; empty where each combination would be billed and nobody asked for it.
+    /// The metric of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|metric| metric.as_str() == name)
+    }
+
+    /// How it appears in CloudWatch; empty where each combination would be billed and nobody could ask for it.
     pub fn cloudwatch(self) -> &'static [CloudWatchMetric] {
         match self {
-            Self::ProbeSuccess => &[
+            Self::ProbeSuccess | Self::StepSuccess => &[
                 CloudWatchMetric { name: "SuccessPercent", unit: "Percent", value: |share| share * 100.0 },
                 CloudWatchMetric { name: "Failed", unit: "Count", value: |share| 1.0 - share },
             ],
-            Self::ProbeDuration => {
+            Self::ProbeDuration | Self::StepDuration => {
                 &[CloudWatchMetric { name: "Duration", unit: "Milliseconds", value: |seconds| seconds * 1e3 }]
             }
+            Self::ProbeLastSuccess => {
+                &[CloudWatchMetric { name: "LastSuccessPercent", unit: "Percent", value: |share| share * 100.0 }]
+            }
+            Self::ProbeAge => &[CloudWatchMetric { name: "Age", unit: "Seconds", value: |seconds| seconds }],
             Self::Heartbeats => &[CloudWatchMetric { name: "Heartbeat", unit: "Count", value: |beats| beats }],
             _ => &[],
         }
@@ -212,6 +233,15 @@ pub fn samples(run: &Run) -> Vec<Sample> {
     let several = run.steps.len() > 1;
     for step in run.steps.iter().filter(|step| step.verdict.is_some()) {
         let of_step = SampleLabels { step: several.then(|| step.name.clone()), ..of_probe.clone() };
+        let success = match &step.verdict {
+            Some(Verdict::Passed | Verdict::Degraded(_)) => Some(1.0),
+            Some(Verdict::Failed(_)) => Some(0.0),
+            Some(Verdict::Inconclusive(_)) | None => None,
+        };
+        if let Some(success) = success.filter(|_| several && !step.cleanup) {
+            found.push(sample(MetricName::StepSuccess, success, &of_step));
+            found.push(sample(MetricName::StepDuration, step.phases.total_ms / 1e3, &of_step));
+        }
         if let Some(expires) = step.certificate_expires {
             found.push(sample(MetricName::ProbeCertificateExpiry, expires.timestamp() as f64, &of_step));
         }

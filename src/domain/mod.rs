@@ -29,6 +29,7 @@ pub mod reading;
 pub mod redaction;
 pub mod route;
 pub mod schedule;
+pub mod size;
 pub mod tally;
 pub mod template;
 pub mod text;

@@ -352,6 +352,9 @@ mod tests {
         fn secret(&self, name: &SecretName) -> Option<&str> {
             (name.as_str() == "shopper").then_some("hunter2")
         }
+        fn code(&self, name: &SecretName) -> Option<&str> {
+            (name.as_str() == "authenticator").then_some("123456")
+        }
     }
 
     #[test]
@@ -359,6 +362,10 @@ mod tests {
         let template = Template::parse("x {{token}} {{ run.id }} ${secret:shopper} $${a} {{{{b}}").unwrap();
         let text = template.fill(&Values, |value| Some(value.to_owned())).unwrap();
         assert_eq!(text, "x a/{{b}}${env:HOME} R1 hunter2 ${a} {{b}}");
+        let code = Template::parse("${totp:authenticator}!").unwrap();
+        assert_eq!(code.fill(&Values, |value| Some(value.to_owned())).unwrap(), "123456!");
+        assert_eq!(code.to_string(), "${totp:authenticator}!");
+        assert!(code.secrets().eq(code.codes()) && code.as_literal().is_none());
         let beside = Template::parse("{{{token}} ${{token}} {{{{{{token}}").unwrap();
         let text = beside.fill(&Values, |_| Some("T".to_owned())).unwrap();
         assert_eq!(text, "{T $T {{T");

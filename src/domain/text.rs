@@ -2,6 +2,7 @@
 //! steer them.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// The same text, safe to show: control characters, bidirectional marks and invisible ones become visible.
 pub fn harmless(text: &str) -> Cow<'_, str> {
@@ -21,6 +22,15 @@ pub fn shell_word(text: &str) -> Cow<'_, str> {
     } else {
         Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
     }
+}
+
+/// Bytes as pairs of lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut digits, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 /// A count with its thousands apart: `2,880`.

@@ -2,6 +2,7 @@
 //! samples, which are counted, and nothing else.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::task::JoinSet;
 use super::plan::Plan;
 use super::vitals::{Seen, Turns};
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
-use crate::domain::time::Monotonic;
+use crate::domain::time::{Monotonic, Timestamp};
 use crate::ports::{Clock, Exposition, Known, Publisher, PublisherAccount};
 
 /// How many samples wait for one publisher. At 2,000 probes each 30 s that is more than a minute of them.
@@ -59,9 +60,16 @@ impl Outlet {
 #[derive(Clone, Default)]
 pub struct Fanout {
     outlets: Arc<RwLock<BTreeMap<&'static str, Outlet>>>,
+    /// The store's file, beside which publishers may keep things; absent where nothing stays.
+    store: Option<Arc<Path>>,
 }
 
 impl Fanout {
+    /// One whose publishers may keep things beside the store's file.
+    pub fn beside(store: &Path) -> Self {
+        Self { store: Some(Arc::from(store)), ..Self::default() }
+    }
+
     /// Gives samples to every publisher, without waiting for any. They are handed on as they came, all or none: a copy of
     /// each for each publisher would cost as much as making them.
     pub fn send(&self, samples: impl Into<Arc<[Sample]>>) {
@@ -104,7 +112,7 @@ impl Fanout {
                 outlet.known.send_replace(Arc::clone(&known));
                 continue;
             }
-            let (publisher, page) = factory.start();
+            let (publisher, page) = factory.start(self.store.as_deref());
             let (sender, receiver) = mpsc::channel(HANDS_WAITING_MAX);
             let waiting = Arc::new(AtomicUsize::new(0));
             let (known, configured) = watch::channel(Arc::clone(&known));
@@ -127,15 +135,14 @@ impl Fanout {
     }
 }
 
-fn of_publisher(
-    publisher: &'static str,
-    outcome: &'static str,
-    count: u64,
-    at: crate::domain::time::Timestamp,
-) -> Sample {
+fn of_publisher(publisher: &'static str, outcome: &'static str, count: u64, at: Timestamp) -> Sample {
     let labels =
         SampleLabels { publisher: Some(publisher), also: Some(("outcome", outcome)), ..SampleLabels::default() };
     Sample { name: MetricName::Samples, at, value: count as f64, labels }
+}
+
+fn held_by_publisher(publisher: &'static str, place: &'static str, count: u64, at: Timestamp) -> Sample {
+    Sample { name: MetricName::SamplesHeld, ..of_publisher(publisher, place, count, at) }
 }
 
 /// What a publisher is given.
@@ -185,7 +192,12 @@ async fn serve(
                 // Who shows a page has delivered at once, and would for ever count that it was told so.
                 if !has_page || account.dropped > told.dropped {
                     let news = outcomes.iter().filter(|(_, now, before)| now > before);
-                    fanout.send(news.map(|(outcome, count, before)| of_publisher(name, outcome, count - before, now)).collect::<Vec<_>>());
+                    let mut news: Vec<_> =
+                        news.map(|(outcome, count, before)| of_publisher(name, outcome, count - before, now)).collect();
+                    let held = [("waiting", account.waiting, told.waiting), ("spooled", account.spooled, told.spooled)];
+                    let held = held.into_iter().filter(|(_, now, before)| now != before);
+                    news.extend(held.map(|(place, count, _)| held_by_publisher(name, place, count, now)));
+                    fanout.send(news);
                     told = account;
                 }
                 result
@@ -214,6 +226,7 @@ async fn serve(
         () = clock.sleep_until(flush_by) => Err("the time ended".to_owned()),
     };
     if let Err(error) = result {
-        tracing::warn!(publisher = name, lost = publisher.account().waiting, "the last metrics were not sent: {error}");
+        let PublisherAccount { waiting, spooled, .. } = publisher.account();
+        tracing::warn!(publisher = name, lost = waiting, spooled, "the last metrics were not sent: {error}");
     }
 }

@@ -184,7 +184,7 @@ mod tests {
         fn identity(&self) -> String {
             String::new()
         }
-        fn start(&self) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>) {
+        fn start(&self, _: Option<&std::path::Path>) -> (Box<dyn Publisher>, Option<Arc<dyn Exposition>>) {
             (Box::new(self.clone()), None)
         }
         fn check(&self) -> BoxFuture<'_, Result<(), PublishError>> {

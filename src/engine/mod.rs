@@ -47,6 +47,7 @@ pub mod threads;
 pub mod unrecorded;
 pub mod vitals;
 pub mod watchdog;
+pub mod witness;
 
 #[cfg(test)]
 pub(crate) mod testing;

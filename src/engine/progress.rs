@@ -83,6 +83,16 @@ impl Outcome {
         *self = Self { ours: Some(Cause::Ours(failure)), ..Self::default() };
     }
 
+    /// Whether somebody refused who we say we are: by the sort of what failed, or by the status of an answer that nobody
+    /// expected.
+    pub fn is_of_identity(&self, observation: Option<&Observation>) -> bool {
+        let ours = if let Some(Cause::Ours(failure)) = &self.ours { Some(failure) } else { None };
+        let kinds = [FailureKind::AuthRefused, FailureKind::AuthToken, FailureKind::AwsLogin];
+        let status = observation.and_then(|seen| seen.facts.get("status")).and_then(serde_json::Value::as_u64);
+        self.failures.iter().chain(ours).any(|failure| kinds.contains(&failure.kind))
+            || (!self.failures.is_empty() && matches!(status, Some(401 | 403)))
+    }
+
     /// Everything that it tells, what failed first.
     fn told(&mut self) -> impl Iterator<Item = &mut Failure> {
         let ours = if let Some(Cause::Ours(failure)) = &mut self.ours { Some(failure) } else { None };

@@ -17,6 +17,7 @@ use super::plan::{Plan, PlannedProbe, PlannedStep};
 use super::progress::{Outcome, Part, Progress};
 use super::records::{Records, Telling};
 use super::stalls::{STOPPED_MIN, Stalls};
+use super::witness::Witness;
 use crate::domain::debt::Debt;
 use crate::domain::names::StepName;
 use crate::domain::outcome::{Cause, Extra, Failure, FailureKind, Observation, Run, RunId, Verdict};
@@ -260,30 +261,56 @@ impl Runner {
             }
         }
         let deadline = step.timeout.map_or(deadline, |limit| deadline.min(begun + limit));
-        Some(match self.probe(making, progress, step, deadline, part, recorder).await {
+        let secrets = Witness::of(&*making.plan.secrets);
+        let attempt = Attempt { step, deadline, part, recorder, secrets: &secrets };
+        let (observation, outcome) = self.attempt(making, progress, &attempt).await;
+        // That a secret was another one meanwhile is our own doing, and says nothing of the target. Where it is what it was, it
+        // was the target that refused it, and there is no second attempt.
+        if outcome.is_of_identity(observation.as_ref()) && self.is_outdated(&attempt).await {
+            tracing::info!(probe = %making.probe.name, step = %step.name, "a secret was changed meanwhile: the step is tried once more");
+            return Some(self.attempt(making, progress, &attempt).await);
+        }
+        Some((observation, outcome))
+    }
+
+    /// Whether a secret that the attempt used is another one now, as far as that can be known within the step's time.
+    async fn is_outdated(&self, attempt: &Attempt<'_>) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            () = self.clock.sleep_until(attempt.deadline) => false,
+            is_outdated = attempt.secrets.is_outdated() => is_outdated,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        making: &Making<'_>,
+        progress: &mut Progress<'_>,
+        attempt: &Attempt<'_>,
+    ) -> (Option<Observation>, Outcome) {
+        match self.probe(making, progress, attempt).await {
             Err(outcome) => (None, outcome),
             Ok(observation) => {
-                let outcome = progress.weigh(step, &observation, self.clock.now());
+                let outcome = progress.weigh(attempt.step, &observation, self.clock.now());
                 (Some(observation), outcome)
             }
-        })
+        }
     }
 
     async fn probe(
         &self,
         making: &Making<'_>,
         progress: &Progress<'_>,
-        step: &PlannedStep,
-        deadline: Monotonic,
-        part: Part,
-        recorder: &Recorder,
+        attempt: &Attempt<'_>,
     ) -> Result<Observation, Outcome> {
+        let Attempt { step, deadline, part, recorder, secrets } = *attempt;
         let cx = StepContext {
             clock: &*self.clock,
             deadline,
             run: making.id,
             captures: &progress.captures,
-            secrets: &*making.plan.secrets,
+            secrets,
             session: making.session,
             recorder,
         };
@@ -311,6 +338,15 @@ struct Making<'a> {
     probe: &'a PlannedProbe,
     id: &'a RunId,
     session: &'a Session,
+}
+
+/// One performance of a step.
+struct Attempt<'a> {
+    step: &'a PlannedStep,
+    deadline: Monotonic,
+    part: Part,
+    recorder: &'a Recorder,
+    secrets: &'a Witness<'a>,
 }
 
 /// Does the work of a step, and meanwhile what is to be done for the journal, where there is one. It is pinned first, since

@@ -178,7 +178,7 @@ pub struct NoSecrets;
 
 impl Secrets for NoSecrets {
     fn resolve<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>> {
-        let error = SecretError { name: name.clone(), reason: "there are none".to_owned() };
+        let error = SecretError { name: name.clone(), reason: "there are none".to_owned(), passes: false };
         Box::pin(std::future::ready(Err(error)))
     }
     fn redact(&self, text: &str) -> String {

@@ -3,7 +3,8 @@
 //!
 //! Probers ask any service with plain calls: a [`call`] of one of the [`services`] (of those with methods and paths the actions
 //! are in [`mod@rest`], the others have a [`form`] or JSON) becomes a request, and what comes back an [`answer`], whose [`xml`] is made
-//! into JSON, or a [`refusal`]. What a policy must allow for it says [`permission`].
+//! into JSON, or a [`refusal`]. What a policy must allow for it says [`permission`]. Who is no
+//! prober makes one as [`plain`] does.
 //!
 //! The configuration of the SDK is loaded at the first use, since building a plan does no I/O. Whoever holds an [`Aws`] has
 //! a connection pool, time-outs and a retry budget of its own, so that metrics that hang never delay a page.
@@ -13,6 +14,7 @@ pub mod call;
 mod form;
 mod known;
 pub mod permission;
+pub mod plain;
 pub mod refusal;
 pub mod rest;
 pub mod services;

@@ -15,6 +15,7 @@ use super::place::Place;
 use super::securing::Securing;
 use crate::domain::exchange::{Exchange, TEXT_BYTES_MAX, beginning, beginning_of};
 use crate::domain::outcome::{Failure, FailureKind, Observation};
+use crate::domain::text::hex;
 use crate::domain::time::Timestamp;
 use crate::net::arrival::{Instants, Sent};
 use crate::net::dial::dial;
@@ -320,16 +321,6 @@ pub fn text_or_hex(bytes: &[u8]) -> Value {
         Ok(text) => text.into(),
         Err(_) => serde_json::json!({ "hex": hex(bytes) }),
     }
-}
-
-/// Bytes as pairs of lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn failure_of(error: &io::Error) -> Failure {

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::connection::{Connection, Said, hex};
+use super::connection::{Connection, Said};
 use super::names::{CONNECTING, FIRST_BYTE_MS, TLS_MS, TRANSFER_MS};
 use super::place::{Place, Target};
 use super::securing::{Asked, Securing, YesNoOrTrust};
@@ -16,6 +16,7 @@ use super::tls::{BANNER, TLS_NAMES};
 use crate::domain::expression::{Name, Names, Shape};
 use crate::domain::outcome::{Failure, Observation};
 use crate::domain::template::Template;
+use crate::domain::text::hex;
 use crate::net::resolver::Resolver;
 use crate::net::stopwatch::{Part, Stopwatch};
 use crate::ports::{Building, BuiltProber, Kind, Prober, StepContext};

@@ -93,7 +93,11 @@ struct NoSecrets;
 
 impl Secrets for NoSecrets {
     fn resolve<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>> {
-        Box::pin(std::future::ready(Err(SecretError { name: name.clone(), reason: "there is none".to_owned() })))
+        Box::pin(std::future::ready(Err(SecretError {
+            name: name.clone(),
+            reason: "there is none".to_owned(),
+            passes: false,
+        })))
     }
     fn redact(&self, text: &str) -> String {
         text.to_owned()

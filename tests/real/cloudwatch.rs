@@ -1,6 +1,8 @@
 //! What CloudWatch has after we published to it.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::thread::sleep;
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::Client;
@@ -9,14 +11,23 @@ use aws_sdk_cloudwatch::types::{Datapoint, Dimension, Statistic};
 use futures::future::BoxFuture;
 use roundsman::clock::SystemClock;
 use roundsman::domain::metric::{MetricName, Sample, SampleLabels};
-use roundsman::domain::names::{ProbeName, ScheduleName};
+use roundsman::domain::names::{ProbeName, ScheduleName, StepName};
 use roundsman::domain::time::{Monotonic, Timestamp};
 use roundsman::net::aws::Aws;
 use roundsman::ports::{Clock, Publisher as _, PublisherAccount};
-use roundsman::publishers::cloudwatch::CloudWatch;
-use serde_json::json;
+use roundsman::publishers::cloudwatch::disk::Lodging;
+use roundsman::publishers::cloudwatch::packet::Resolution;
+use roundsman::publishers::cloudwatch::whom::Sets;
+use roundsman::publishers::cloudwatch::{CloudWatch, Manner};
+use serde_json::{Value, json};
 
+use crate::commands::configuration;
 use crate::servers::moto::{Moto, access};
+use crate::servers::receiver::Target;
+use crate::servers::roundsman::Daemon;
+
+/// What must happen is looked for so often, twenty times a second.
+const LOOKS_MAX: usize = 2_400;
 
 /// A clock that is moved by hand, beginning ten seconds into the minute that it really is: the service looks at times.
 struct HandClock {
@@ -49,8 +60,13 @@ impl Clock for HandClock {
 }
 
 fn publisher(url: &str, clock: &Arc<HandClock>) -> CloudWatch {
+    in_this_manner(url, clock, Manner::default())
+}
+
+fn in_this_manner(url: &str, clock: &Arc<HandClock>, manner: Manner) -> CloudWatch {
     let namespace = "Roundsman/Test".to_owned().try_into().unwrap();
-    CloudWatch::new(namespace, Arc::from("here"), Arc::new(Aws::new(access(url))), Arc::clone(clock) as Arc<dyn Clock>)
+    let (aws, clock) = (Arc::new(Aws::new(access(url))), Arc::clone(clock) as Arc<dyn Clock>);
+    CloudWatch::new(namespace, Arc::from("here"), aws, clock, manner)
 }
 
 fn sample(name: MetricName, probe: &str, at: Timestamp, value: f64) -> Sample {
@@ -67,7 +83,7 @@ fn durations(count: usize, at: Timestamp) -> Vec<Sample> {
 }
 
 fn account(delivered: u64, waiting: u64, dropped: u64) -> PublisherAccount {
-    PublisherAccount { delivered, waiting, dropped }
+    PublisherAccount { delivered, waiting, spooled: 0, dropped }
 }
 
 /// What the service says of a metric of a probe, all of it in one period.
@@ -251,4 +267,212 @@ async fn a_server_that_never_answers_does_not_hold_us() {
     let error = cloudwatch.flush().await.unwrap_err().to_string();
     assert!(error.contains("timed out") || error.contains("timeout"), "{error}");
     assert_eq!(cloudwatch.account(), account(0, 1, 0));
+}
+
+/// Each value that the service took, with the probe and the time that it was given.
+fn taken(log: &[Value]) -> Vec<(String, i64, u64)> {
+    let taken = log.iter().filter(|request| request["status"] == 200);
+    let data = taken.flat_map(|request| request["parameters"]["MetricData"].as_array().unwrap());
+    let told = data.flat_map(|datum| {
+        let probe = datum["Dimensions"][0]["Value"].as_str().unwrap();
+        let at = datum["Timestamp"].as_f64().unwrap() as i64;
+        datum["Values"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(move |value| (probe.to_owned(), at, value.as_f64().unwrap() as u64))
+    });
+    told.collect()
+}
+
+#[tokio::test]
+async fn an_hour_without_the_service_a_restart_and_a_kill_lose_nothing_and_delay_nothing_live() {
+    let (moto, state) = (Moto::start(), tempfile::tempdir().unwrap());
+    let clock = HandClock::new();
+    let lodging = Lodging { directory: state.path().join("r.db.cloudwatch"), budget: 64 << 20 };
+    let manner = Manner { lodging: Some(lodging), ..Manner::default() };
+    let start = || in_this_manner(&moto.url, &clock, manner.clone());
+    let mut cloudwatch = start();
+    let (mut produced, mut delivered, mut killed, mut dropped) = (Vec::new(), 0, 0, 0);
+    let faults = |fault: &str| json!([{ "operation": "PutMetricData", "fault": fault }]);
+    let poison = json!({ "operation": "PutMetricData", "fault": "reject", "naming": "poison" });
+    moto.faults(json!([poison])).await;
+    for minute in 0..70_u64 {
+        match minute {
+            3 => moto.faults(faults("throttle")).await,
+            // What the SDK does not repeat by itself, since each repetition would take its time.
+            6 => moto.faults(faults("forbidden")).await,
+            20 => {
+                cloudwatch.flush().await.unwrap_err();
+                let account = cloudwatch.account();
+                assert_eq!(account.waiting, 0, "a clean end leaves nothing in memory");
+                delivered += account.delivered;
+                drop(cloudwatch);
+                cloudwatch = start();
+            }
+            40 => {
+                let account = cloudwatch.account();
+                (delivered, killed) = (delivered + account.delivered, killed + account.waiting);
+                drop(cloudwatch);
+                cloudwatch = start();
+            }
+            63 => moto.faults(json!([poison])).await,
+            _ => {}
+        }
+        for (n, probe) in
+            ["api", "cache", if minute == 30 || minute == 65 { "poison" } else { "db" }].iter().enumerate()
+        {
+            let value = minute * 10 + n as u64;
+            let at = clock.now();
+            produced.push(((*probe).to_owned(), at.timestamp() - at.timestamp() % 60, value));
+            let _ = cloudwatch.publish(&[sample(MetricName::ProbeDuration, probe, at, value as f64 / 1e3)]).await;
+        }
+        clock.advance(60);
+        let _ = cloudwatch.tick().await;
+    }
+    // Nothing live is left: what was on disk goes, one request at a time.
+    for _ in 0..20 {
+        clock.advance(60);
+        let _ = cloudwatch.tick().await;
+    }
+    let account = cloudwatch.account();
+    (delivered, dropped) = (delivered + account.delivered, dropped + account.dropped);
+    assert_eq!((account.waiting, account.spooled, dropped), (0, 0, 2));
+    assert_eq!(produced.len() as u64, delivered + dropped + killed);
+    assert_eq!(killed, 0, "each minute was over when the tick came");
+
+    let log = moto.log("PutMetricData").await;
+    let mut arrived = taken(&log);
+    let in_order = arrived.clone();
+    produced.retain(|(probe, ..)| probe != "poison");
+    (produced.sort(), arrived.sort());
+    assert_eq!(arrived, produced, "each value once, and with its own time");
+    // The first minute after the hour goes before all that waited, and so does each after it.
+    let minutes: Vec<_> = in_order.iter().map(|(_, _, value)| value / 10).skip_while(|minute| *minute < 63).collect();
+    assert_eq!(minutes[..3], [63, 63, 63]);
+    let newest = minutes.iter().position(|minute| *minute == 62).unwrap();
+    assert!(newest < minutes.len() && minutes[newest..].iter().take(3).all(|minute| *minute == 62), "{minutes:?}");
+}
+
+#[tokio::test]
+async fn what_is_chosen_is_published_and_told_with_its_age() {
+    let moto = Moto::start();
+    let clock = HandClock::new();
+    let sets = Sets { schedule: true, step: true };
+    let republish = Some(Duration::from_secs(120));
+    let manner = Manner { resolution: Resolution::Second, sets, republish, lodging: None };
+    let mut cloudwatch = in_this_manner(&moto.url, &clock, manner);
+    let at = clock.now();
+    let mut step = sample(MetricName::StepDuration, "shopper", at, 0.25);
+    step.labels.step = Some(StepName::parse("login").unwrap());
+    let beat = Sample { labels: SampleLabels::default(), ..sample(MetricName::Heartbeats, "x", at, 1.0) };
+    cloudwatch.publish(&[sample(MetricName::ProbeSuccess, "shopper", at, 0.0), step, beat]).await.unwrap();
+    for _ in 0..30 {
+        clock.advance(10);
+        cloudwatch.tick().await.unwrap();
+    }
+    let log = moto.log("PutMetricData").await;
+    let data = log.iter().flat_map(|request| request["parameters"]["MetricData"].as_array().unwrap());
+    let told = |datum: &Value| {
+        let dimensions = datum["Dimensions"].as_array().unwrap().iter();
+        let dimensions: Vec<_> = dimensions
+            .map(|of| format!("{}={}", of["Name"].as_str().unwrap(), of["Value"].as_str().unwrap()))
+            .collect();
+        let resolution = datum.get("StorageResolution").map_or(60, |resolution| resolution.as_i64().unwrap());
+        let after = datum["Timestamp"].as_f64().unwrap() as i64 - at.timestamp();
+        let (name, value) = (datum["MetricName"].as_str().unwrap(), datum["Values"][0].as_f64().unwrap());
+        format!("{name} {} {value} every {resolution} s, {after} s later", dimensions.join(" "))
+    };
+    let told: Vec<_> = data.map(told).collect();
+    assert_eq!(
+        told,
+        [
+            "Heartbeat Location=here 1 every 60 s, -10 s later",
+            "Duration Probe=shopper Step=login 250 every 1 s, 0 s later",
+            "SuccessPercent Schedule=reachability 0 every 1 s, 0 s later",
+            "Failed Schedule=reachability 1 every 1 s, 0 s later",
+            "SuccessPercent Probe=shopper 0 every 1 s, 0 s later",
+            "Failed Probe=shopper 1 every 1 s, 0 s later",
+            "Age Probe=shopper 170 every 60 s, 110 s later",
+            "LastSuccessPercent Probe=shopper 0 every 60 s, 110 s later",
+            "Age Probe=shopper 230 every 60 s, 170 s later",
+            "LastSuccessPercent Probe=shopper 0 every 60 s, 170 s later",
+            "Age Probe=shopper 290 every 60 s, 230 s later",
+            "LastSuccessPercent Probe=shopper 0 every 60 s, 230 s later",
+        ],
+        "a heartbeat is never said again"
+    );
+}
+
+/// How many samples are on disk, by the names of their files.
+fn spooled(store: &Path) -> (usize, u64) {
+    let Ok(files) = std::fs::read_dir(store.with_file_name("roundsman.db.cloudwatch")) else { return (0, 0) };
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let counts: Vec<u64> =
+        names.filter_map(|name| name.strip_suffix(".samples")?.rsplit('-').next()?.parse().ok()).collect();
+    (counts.len(), counts.iter().sum())
+}
+
+/// How many samples the service took that are no second datum of the same one.
+fn counted(log: &[Value]) -> u64 {
+    let taken = log.iter().filter(|request| request["status"] == 200);
+    let data = taken.flat_map(|request| request["parameters"]["MetricData"].as_array().unwrap());
+    let counts =
+        data.filter(|datum| datum["MetricName"] != "Failed").flat_map(|datum| datum["Counts"].as_array().unwrap());
+    counts.map(|count| count.as_f64().unwrap() as u64).sum()
+}
+
+#[test]
+fn a_daemon_that_is_killed_and_one_that_is_told_to_end_leave_on_disk_what_was_not_taken() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (moto, target) = (Moto::start(), Target::start());
+    let faults = |faults: Value| runtime.block_on(moto.faults(faults));
+    let down = json!([{ "operation": "PutMetricData", "fault": "forbidden" }]);
+    faults(down.clone());
+    let directory = configuration(&[
+        (
+            "roundsman.yaml",
+            "web: { listen: \"${env:ROUNDSMAN_LISTEN:-127.0.0.1:0}\" }\n\
+             publish: { prometheus: {}, cloudwatch: { resolution: 1s, region: us-east-1 } }\n",
+        ),
+        ("probes/p.yaml", &format!("api: {{ http: \"{}\" }}\n", target.url)),
+        ("schedules/s.yaml", "often: { every: 1s, probes: [api] }\n"),
+    ]);
+    let environment = [
+        ("AWS_ENDPOINT_URL", moto.url.as_str()),
+        ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2hunter2"),
+    ];
+    let store = directory.path().join("state/roundsman.db");
+    let until = |what: &str, is: &dyn Fn() -> bool| {
+        for _ in 0..LOOKS_MAX {
+            if is() {
+                return;
+            }
+            sleep(Duration::from_millis(50));
+        }
+        panic!("{what}");
+    };
+    let daemon = Daemon::run(directory.path(), &environment);
+    until("something is on disk", &|| spooled(&store).0 >= 2);
+    daemon.kill();
+    let (_, killed) = spooled(&store);
+    assert_eq!(counted(&runtime.block_on(moto.log("PutMetricData"))), 0);
+
+    // The next finds it, and what it adds itself is there after a clean end.
+    let daemon = Daemon::run(directory.path(), &environment);
+    until("more is on disk", &|| spooled(&store).1 > killed);
+    let (status, _) = daemon.terminate();
+    assert!(status.success());
+    let (files, all) = spooled(&store);
+    assert!(files >= 3 && all > killed, "{files} files of {all} samples");
+
+    faults(json!([]));
+    let daemon = Daemon::run(directory.path(), &environment);
+    until("the disk is empty", &|| spooled(&store).0 == 0);
+    let log = runtime.block_on(moto.log("PutMetricData"));
+    assert_eq!(counted(&log), all, "every sample of the disk, and each once");
+    let (status, _) = daemon.terminate();
+    assert!(status.success());
+    assert_eq!(spooled(&store), (0, 0), "whoever can send leaves nothing");
 }

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod aws;
+mod backup;
 mod bulk;
 mod canary;
 mod certified;
@@ -46,6 +47,7 @@ mod probing;
 mod prometheus;
 mod redis;
 mod run;
+mod secrets;
 mod servers;
 mod settings;
 mod shown;

@@ -3,12 +3,13 @@
 //!
 //! [`shop`] is the shop, over HTTP and HTTPS, with its [`cache`] and its [`database`], and [`storefront`] what of it anybody
 //! may see; `news` are pushed over a WebSocket and `orders` answer over gRPC; [`certificate`] makes the certificate that it
-//! shows; [`names`] answers for its name; [`cloud`] says how what it stands on is, and has its [`pool`] of users; [`pager`] takes the alerts; [`export`] is a job that pings.
+//! shows; [`names`] answers for its name; [`cloud`] says how what it stands on is, and has its [`pool`] of users; [`pager`] takes the alerts; [`export`] is a job that pings, and [`dumps`] are what another leaves.
 
 pub mod cache;
 pub mod certificate;
 pub mod cloud;
 pub mod database;
+pub mod dumps;
 pub mod export;
 pub mod names;
 #[cfg(feature = "websocket")]
@@ -31,6 +32,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::certificate::Certificate;
+use self::dumps::Dumps;
 use self::export::Export;
 use self::pool::Pool;
 use self::shop::{Breakage, SHOPPER_PASSWORD, Shop};
@@ -103,6 +105,7 @@ struct Places {
     database: SocketAddr,
     cloud: SocketAddr,
     authority: String,
+    dumps: Dumps,
 }
 
 impl Places {
@@ -141,6 +144,7 @@ impl Places {
         tasks.spawn(pager::serve(pager));
         tasks.spawn(cloud::serve(cloud, Arc::clone(shop), Arc::new(Pool::default())));
         let authority = certificate.authority_pem;
+        let dumps = Dumps::make(shop.time()).map_err(|error| fault("dumps cannot be written", &error))?;
         Ok(Self {
             api: api_at,
             tls: tls_at,
@@ -153,6 +157,7 @@ impl Places {
             orders: orders_at,
             pager: pager_at,
             authority,
+            dumps,
         })
     }
 
@@ -181,6 +186,7 @@ impl Places {
             ("PAGERDUTY_URL", format!("http://{}", self.pager)),
             ("PAGERDUTY_API_TOKEN", pager::TOKEN.to_owned()),
             ("SHOPPER_PASSWORD", SHOPPER_PASSWORD.to_owned()),
+            ("DUMPS", self.dumps.path().display().to_string()),
             ("EXPORT_TOKEN", export_token),
         ]);
         Arc::new(move |name: &str| ours.get(name).cloned().or_else(|| process(name)))
@@ -207,25 +213,25 @@ mod tests {
     use crate::engine::runner::{Order, Runner};
     use tokio_util::sync::CancellationToken;
 
-    /// The plan of the repository on a shop that is open as long as the tasks.
-    async fn repository(clock: &Arc<dyn Clock>, tasks: &mut JoinSet<()>) -> Arc<Plan> {
+    /// The plan of the repository on a shop that is open as long as the tasks, and its places.
+    async fn repository(clock: &Arc<dyn Clock>, tasks: &mut JoinSet<()>) -> (Arc<Plan>, Places) {
         let shop = Arc::new(Shop::open(Arc::clone(clock)));
         let places = Places::open(&shop, tasks).await.unwrap();
         let environment = places.environment(Arc::new(|_: &str| None), "a-token-of-the-test".to_owned());
         let surroundings = wiring::surroundings(environment).unwrap();
         let loaded = load(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), &surroundings);
-        Arc::new(loaded.plan.unwrap_or_else(|| panic!("{}", loaded.problems.render(false))))
+        (Arc::new(loaded.plan.unwrap_or_else(|| panic!("{}", loaded.problems.render(false)))), places)
     }
 
     #[tokio::test]
     async fn every_probe_of_the_repository_passes_on_the_shop() {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let mut tasks = JoinSet::new();
-        let plan = repository(&clock, &mut tasks).await;
+        let (plan, _places) = repository(&clock, &mut tasks).await;
         let runner = Runner::new(Arc::clone(&clock), CancellationToken::new());
         // What asks an account of AWS, which only who has one asks for, is for those who have one.
         let asks = |probe: &PlannedProbe| probe.steps.iter().any(|step| !step.action.calls().is_empty());
-        let is_for_demo = |probe: &&Arc<PlannedProbe>| !probe.waits_to_be_told() && !(probe.on_request && asks(probe));
+        let is_for_demo = |probe: &&Arc<PlannedProbe>| !(probe.waits_to_be_told() || probe.on_request && asks(probe));
         // What uses up a limit comes last.
         let mut probes: Vec<_> = plan.probes.values().filter(is_for_demo).collect();
         probes.sort_by_key(|probe| probe.on_request);
@@ -245,7 +251,7 @@ mod tests {
     async fn whatever_a_drill_of_the_repository_passes_is_explained() {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let mut tasks = JoinSet::new();
-        let plan = repository(&clock, &mut tasks).await;
+        let (plan, _places) = repository(&clock, &mut tasks).await;
         let looks = plan.probes.values().filter(|probe| !probe.waits_to_be_told() && !probe.on_request);
         let probing = ProbeThreads::start().unwrap();
         let drilled = drill_all(&plan, looks.cloned().collect(), &clock, probing.handles()).await.unwrap();

@@ -175,14 +175,9 @@ impl Refusal {
             }
             About::Denied => (FailureKind::AwsDenied, format!("we may not ask for `{told}`")),
             About::Region => {
-                let elsewhere = self.bucket_region.as_ref().map(|region| format!(": it is in {region}"));
-                (
-                    FailureKind::AwsRegion,
-                    format!(
-                        "`{told}` was asked in {region}{}",
-                        elsewhere.unwrap_or_else(|| ", which is the wrong region".to_owned())
-                    ),
-                )
+                let right = self.bucket_region.as_deref().map(|right| format!("and the bucket is in {right}"));
+                let right = right.unwrap_or_else(|| "which is the wrong region".to_owned());
+                (FailureKind::AwsRegion, format!("`{told}` was asked in {region}, {right}"))
             }
             About::Throttled => {
                 (FailureKind::AwsThrottled, format!("`{service}` is asked too often, {attempts} times in vain"))
@@ -379,7 +374,7 @@ mod tests {
         let failure = refusal.failure(&Call::action(&services::S3, "HeadBucket", Value::Null), "us-east-1", 1);
         assert_eq!(
             failure.to_string(),
-            "aws.region: `s3:HeadBucket` was asked in us-east-1: it is in eu-west-1: PermanentRedirect"
+            "aws.region: `s3:HeadBucket` was asked in us-east-1, and the bucket is in eu-west-1: PermanentRedirect"
         );
     }
 }

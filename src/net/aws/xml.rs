@@ -15,12 +15,11 @@
 //! The document is hostile: its size was bounded before, its depth is bounded here, and entities that it declares itself are
 //! not known.
 
-use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 use serde_json::{Map, Value};
 
-use crate::net::excerpt::excerpt;
+use crate::net::entities::resolved;
 
 /// How deep elements may be nested.
 const DEPTH_MAX: usize = 64;
@@ -136,15 +135,7 @@ impl Reading {
             Event::End(_) => self.end(),
             Event::Text(text) => self.text(&text.xml10_content().map_err(|error| unreadable(&error))?),
             Event::CData(text) => self.text(&text.xml10_content().map_err(|error| unreadable(&error))?),
-            Event::GeneralRef(reference) => {
-                if let Some(character) = reference.resolve_char_ref().map_err(|error| unreadable(&error))? {
-                    self.text(character.encode_utf8(&mut [0; 4]));
-                } else {
-                    let name = reference.decode().map_err(|error| unreadable(&error))?;
-                    let unknown = || format!("has an entity that nobody knows, `&{};`", excerpt(&name));
-                    self.text(resolve_xml_entity(&name).ok_or_else(unknown)?);
-                }
-            }
+            Event::GeneralRef(reference) => self.text(&resolved(reference)?),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) | Event::Eof => {}
         }
         Ok(())

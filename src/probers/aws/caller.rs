@@ -235,7 +235,6 @@ impl Talk<'_> {
             }
             let code = refusal.code.clone().unwrap_or_else(|| refusal.status.to_string());
             observation.facts.insert("error", json!({ "code": code, "message": refusal.message }));
-            observation.facts.insert("throttled", self.throttled);
             observation.refused = Some(Box::new(Refused { unless_mentioned: "error", failure }));
             return Ok(Reply { json: Value::Null, refusal: Some(refusal), observation });
         }

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::directory::unreadable;
 use super::lane::Awaited;
 use crate::domain::outcome::{Failure, FailureKind};
+use crate::domain::text::hex;
 
 /// What a file is called that has the checksum of one other: that one's name, and this.
 const BESIDE: &str = ".sha256";
@@ -90,7 +91,7 @@ fn digest(mut file: File, awaited: &Awaited) -> io::Result<String> {
             return Err(io::ErrorKind::TimedOut.into());
         }
         match file.read(&mut chunk)? {
-            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => return Ok(hex(&hash.finalize())),
             length => hash.update(&chunk[..length]),
         }
     }

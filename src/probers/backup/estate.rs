@@ -1,5 +1,8 @@
 //! What one step asks of AWS and what the answers say, in the words of backups.
 
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use serde_json::Value;
 
 use crate::domain::aws_call::AwsCall;
@@ -79,7 +82,10 @@ pub fn asked_for_backups(caller: &Caller) -> AwsCall {
 /// An instant as answers have it: seconds since 1970 in JSON, text in XML and headers.
 pub fn instant(value: &Value) -> Option<Timestamp> {
     match value {
-        Value::Number(seconds) => Timestamp::from_timestamp_millis((seconds.as_f64()? * 1e3).round() as i64),
+        Value::Number(seconds) => {
+            let since = Duration::try_from_secs_f64(seconds.as_f64()?).ok()?;
+            Timestamp::UNIX_EPOCH.checked_add_signed(TimeDelta::from_std(since).ok()?)
+        }
         Value::String(text) => {
             let rfc3339 = text.parse::<Timestamp>().ok();
             rfc3339.or_else(|| chrono::DateTime::parse_from_rfc2822(text).ok().map(|at| at.to_utc()))

@@ -84,3 +84,70 @@ fn see<T>(
     // Nobody may wait for it any more.
     let _ = tell.send(found);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::domain::outcome::RunId;
+    use crate::engine::testing::NoSecrets;
+    use crate::ports::{Clock as _, Recorder, Session};
+
+    /// A look within so many milliseconds.
+    async fn look<T: Send + 'static>(
+        lane: &Lane,
+        milliseconds: u64,
+        work: impl FnOnce(&Awaited) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (clock, captures, run) = (SystemClock::start(), BTreeMap::new(), RunId(Arc::from("01RUN")));
+        let (session, recorder) = (Session::default(), Recorder::default());
+        let cx = StepContext {
+            clock: &clock,
+            deadline: clock.monotonic() + Duration::from_millis(milliseconds),
+            run: &run,
+            captures: &captures,
+            secrets: &NoSecrets,
+            session: &session,
+            recorder: &recorder,
+        };
+        lane.look(&cx, "/mnt/backups", work).await
+    }
+
+    #[tokio::test]
+    async fn a_mount_that_hangs_costs_one_thread_and_says_so() {
+        let (lane, (release, blocked), (tell, told)) = (Lane::default(), mpsc::channel::<()>(), mpsc::channel());
+        let hung = look(&lane, 50, move |awaited| {
+            let _ = blocked.recv();
+            let _ = tell.send(awaited.is_so());
+            Ok(())
+        });
+        let late = hung.await.unwrap_err().to_string();
+        assert_eq!(late, "timeout.total: /mnt/backups was not looked through before the time ended");
+        let again = look(&lane, 10_000, |_| Ok(())).await.unwrap_err().to_string();
+        let message = "local.setup: an earlier look at /mnt/backups has not come back: is what is mounted there gone?";
+        assert_eq!(again, message);
+        release.send(()).unwrap();
+        assert!(!told.recv().unwrap(), "the look learns that nobody waits for it");
+        // The thread has told and is about to end.
+        for _ in 0..1_000 {
+            if look(&lane, 10_000, |awaited| Ok(awaited.is_so())).await == Ok(true) {
+                return;
+            }
+            tokio::task::yield_now().await;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("the lane stays closed");
+    }
+
+    #[tokio::test]
+    async fn a_bug_ends_one_look() {
+        let lane = Lane::default();
+        let bug = look::<()>(&lane, 10_000, |_| panic!("a bug")).await.unwrap_err().to_string();
+        assert_eq!(bug, "internal: a bug of Roundsman ended the look at /mnt/backups");
+        assert_eq!(look(&lane, 10_000, |_| Ok(7)).await, Ok(7));
+    }
+}

@@ -203,6 +203,10 @@ fn place<'a>(settings: &'a BackupSettings, node: &'a Node, problems: &mut Proble
     ];
     let mut given = places.iter().filter_map(|(name, span)| Some((*name, (*span)?)));
     let Some(first) = given.next() else {
+        // One that is wrong in itself was reported.
+        if places.iter().any(|(name, _)| node.get(name).is_some()) {
+            return None;
+        }
         let all = places.map(|(name, _)| format!("`{name}`")).join(", ");
         problems.error(node.span.clone(), "it is not said where the backups are").help =
             Some(format!("write one of {all}"));

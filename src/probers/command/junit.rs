@@ -7,11 +7,11 @@
 use std::borrow::Cow;
 
 use quick_xml::XmlVersion;
-use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
 use crate::domain::outcome::{Case, Failure, FailureKind, Verdict};
+use crate::net::entities::resolved;
 use crate::net::excerpt::excerpt;
 
 /// How many cases are kept. All are counted, and those that failed are kept first.
@@ -101,15 +101,7 @@ impl Reading {
             }
             Event::Text(text) => self.text(&text.xml10_content().map_err(|error| unreadable(&error))?),
             Event::CData(text) => self.text(&text.xml10_content().map_err(|error| unreadable(&error))?),
-            Event::GeneralRef(reference) => {
-                if let Some(character) = reference.resolve_char_ref().map_err(|error| unreadable(&error))? {
-                    self.text(character.encode_utf8(&mut [0; 4]));
-                } else {
-                    let name = reference.decode().map_err(|error| unreadable(&error))?;
-                    let unknown = || format!("has an entity that nobody knows, `&{};`", excerpt(&name));
-                    self.text(resolve_xml_entity(&name).ok_or_else(unknown)?);
-                }
-            }
+            Event::GeneralRef(reference) => self.text(&resolved(&reference)?),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) | Event::Eof => {}
         }
         Ok(())

@@ -1,19 +1,24 @@
-//! The values of one metric of one probe in one minute: what is sent, refused or dropped together.
+//! The values of one metric, of one probe or what else they stand under, in one minute or second: what is sent, refused or
+//! dropped together.
 
 use std::collections::BTreeMap;
 
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
+use aws_sdk_cloudwatch::types::{MetricDatum, StandardUnit};
+use chrono::TimeDelta;
 
+use super::whom::Whom;
 use crate::domain::metric::{MetricName, Sample};
-use crate::domain::names::ProbeName;
 use crate::domain::time::Timestamp;
 
 /// How many different values one datum may have.
 pub const VALUES_MAX: usize = 150;
 
-/// The longest value of a dimension, in characters.
-pub const LOCATION_MAX: usize = 255;
+/// How many data one request may have.
+pub const DATA_MAX: usize = 1_000;
+
+/// How many bytes one request may have, by our estimate, which is too high rather than too low; the service takes 1 MB.
+pub const REQUEST_BYTES_MAX: usize = 950_000;
 
 /// The largest magnitude that CloudWatch takes: 2 to the power of 360.
 const MAGNITUDE_MAX: f64 = 2.348_542_582_773_833_2e108;
@@ -21,19 +26,47 @@ const MAGNITUDE_MAX: f64 = 2.348_542_582_773_833_2e108;
 /// What an encoded value with its count takes at most, in bytes: two doubles with their markers.
 const VALUE_BYTES: usize = 18;
 
-/// What an encoded datum takes beside its names and values: keys, unit, time, markers.
-const DATUM_BYTES: usize = 160;
+/// What an encoded datum takes beside its names and values: keys, unit, time, resolution, markers.
+const DATUM_BYTES: usize = 180;
+
+/// How old a datum may be: the service takes two weeks, and the request needs its time.
+const AGE_MAX: TimeDelta = TimeDelta::minutes(14 * 24 * 60 - 5);
+
+/// How far ahead a datum may be.
+const AHEAD_MAX: TimeDelta = TimeDelta::minutes(2 * 60 - 5);
+
+/// How long the stretch of time is whose values go together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resolution {
+    /// A minute: what CloudWatch keeps by default.
+    #[default]
+    Minute,
+    /// A second, which CloudWatch calls high resolution and keeps for three hours.
+    Second,
+}
+
+impl Resolution {
+    /// The length in seconds, as the service has it.
+    pub fn seconds(self) -> i32 {
+        match self {
+            Self::Minute => 60,
+            Self::Second => 1,
+        }
+    }
+}
 
 /// Values that go together. One sample may stand in several CloudWatch metrics (`SuccessPercent` and `Failed`): they stay
-/// in one packet, so that each sample has one fate.
+/// in one packet, so that each sample has one fate for each set of dimensions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packet {
     /// The metric.
     pub name: MetricName,
-    /// The probe, which is the only dimension; what is of no probe is of the place where Roundsman stands.
-    pub probe: Option<ProbeName>,
-    /// The beginning of the minute.
-    pub minute: Timestamp,
+    /// Of whom.
+    pub whom: Whom,
+    /// The beginning of the minute or second.
+    pub at: Timestamp,
+    /// Whether it is a minute or a second.
+    pub resolution: Resolution,
     /// How many samples it holds.
     pub samples: u64,
     /// Our values by their bits, each with the number of samples that had it.
@@ -42,20 +75,29 @@ pub struct Packet {
 
 impl Packet {
     /// A packet without values.
-    pub fn new(name: MetricName, probe: Option<ProbeName>, minute: Timestamp) -> Self {
-        Self { name, probe, minute, samples: 0, values: BTreeMap::new() }
+    pub fn new(name: MetricName, whom: Whom, at: Timestamp, resolution: Resolution) -> Self {
+        Self { name, whom, at, resolution, samples: 0, values: BTreeMap::new() }
     }
 
     /// Adds a value; false when there is no room for one more that is different.
     pub fn add(&mut self, value: f64) -> bool {
         // Adding zero makes one zero of the two.
-        let bits = (value + 0.0).to_bits();
+        self.add_counted((value + 0.0).to_bits(), 1)
+    }
+
+    /// Adds a value by its bits, so many times.
+    pub fn add_counted(&mut self, bits: u64, count: u64) -> bool {
         if self.values.len() >= VALUES_MAX && !self.values.contains_key(&bits) {
             return false;
         }
-        *self.values.entry(bits).or_default() += 1;
-        self.samples += 1;
+        *self.values.entry(bits).or_default() += count;
+        self.samples += count;
         true
+    }
+
+    /// The values by their bits, each with the number of samples that had it.
+    pub fn counted(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.values.iter().map(|(bits, count)| (*bits, *count))
     }
 
     /// How many data it becomes.
@@ -65,7 +107,7 @@ impl Packet {
 
     /// How many bytes of a request it takes at most.
     pub fn bytes(&self) -> usize {
-        let names = self.probe.as_ref().map_or(LOCATION_MAX, |probe| probe.as_str().len());
+        let names = self.whom.bytes();
         self.name
             .cloudwatch()
             .iter()
@@ -75,20 +117,55 @@ impl Packet {
 
     /// The data, in the service's own units.
     pub fn data(&self, location: &str) -> impl Iterator<Item = MetricDatum> {
-        let (name, value) = self.probe.as_ref().map_or(("Location", location), |probe| ("Probe", probe.as_str()));
-        let dimension = Dimension::builder().name(name).value(value).build();
-        let at = DateTime::from_secs(self.minute.timestamp());
+        let dimensions = self.whom.to_dimensions(location);
+        let at = DateTime::from_secs(self.at.timestamp());
         self.name.cloudwatch().iter().map(move |metric| {
             MetricDatum::builder()
                 .metric_name(metric.name)
-                .dimensions(dimension.clone())
+                .set_dimensions(Some(dimensions.clone()))
                 .timestamp(at)
                 .unit(StandardUnit::from(metric.unit))
+                // Left out it is 60, and shorter.
+                .set_storage_resolution((self.resolution == Resolution::Second).then_some(1))
                 .set_values(Some(self.values.keys().map(|bits| (metric.value)(f64::from_bits(*bits))).collect()))
                 .set_counts(Some(self.values.values().map(|count| *count as f64).collect()))
                 .build()
         })
     }
+
+    /// Whether the service takes it now.
+    pub fn is_in_time(&self, now: Timestamp) -> bool {
+        is_in_time(self.at, now)
+    }
+}
+
+/// What has room in one request.
+#[derive(Clone, Debug, Default)]
+pub struct Room {
+    data: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// Whether there is room for one more, which is taken then. What is more than all of the room has it alone.
+    pub fn take(&mut self, packet: &Packet) -> bool {
+        let (data, bytes) = (self.data + packet.data_count(), self.bytes + packet.bytes());
+        let fits = self.data == 0 || (data <= DATA_MAX && bytes <= REQUEST_BYTES_MAX);
+        if fits {
+            (self.data, self.bytes) = (data, bytes);
+        }
+        fits
+    }
+}
+
+/// How many samples packets hold.
+pub fn samples(packets: &[Packet]) -> u64 {
+    packets.iter().map(|packet| packet.samples).sum()
+}
+
+/// Whether the service takes a datum of that time now.
+pub fn is_in_time(at: Timestamp, now: Timestamp) -> bool {
+    (now - AGE_MAX..=now + AHEAD_MAX).contains(&at)
 }
 
 /// Whether CloudWatch takes the value of a sample, in every metric that it becomes.
@@ -101,13 +178,16 @@ pub fn is_publishable(sample: &Sample) -> bool {
 mod tests {
     use super::*;
     use crate::domain::metric::SampleLabels;
+    use crate::domain::names::{ProbeName, StepName};
+    use crate::publishers::cloudwatch::whom::LOCATION_MAX;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
 
     fn packet(name: MetricName) -> Packet {
-        Packet::new(name, Some(ProbeName::parse("api").unwrap()), at("2026-11-24T10:00:00Z"))
+        let whom = Whom::Probe(ProbeName::parse("api").unwrap());
+        Packet::new(name, whom, at("2026-11-24T10:00:00Z"), Resolution::Minute)
     }
 
     #[test]
@@ -132,6 +212,7 @@ mod tests {
             assert_eq!(datum.timestamp().unwrap().secs(), 1_795_514_400);
             assert_eq!(datum.dimensions().len(), 1);
             assert!(datum.statistic_values().is_none(), "statistic sets lose percentiles");
+            assert_eq!(datum.storage_resolution(), None);
         }
         assert_eq!(packet.samples, 5);
     }
@@ -139,13 +220,26 @@ mod tests {
     #[test]
     fn what_is_of_no_probe_is_of_a_place() {
         let minute = at("2026-11-24T10:00:00Z");
-        let mut beats = Packet::new(MetricName::Heartbeats, None, minute);
+        let mut beats = Packet::new(MetricName::Heartbeats, Whom::Place, minute, Resolution::Minute);
         assert!(beats.add(1.0));
         let datum = beats.data("eu-central-1").next().unwrap();
         let dimension = &datum.dimensions()[0];
         assert_eq!((dimension.name(), dimension.value()), (Some("Location"), Some("eu-central-1")));
         assert_eq!((datum.metric_name(), datum.values()), (Some("Heartbeat"), &[1.0][..]));
         assert!(beats.bytes() > "Location".len() + LOCATION_MAX);
+    }
+
+    #[test]
+    fn a_step_has_two_dimensions_and_a_second_its_resolution() {
+        let step = Whom::Step(ProbeName::parse("shopper").unwrap(), StepName::parse("login").unwrap());
+        let second = at("2026-11-24T10:00:07Z");
+        let mut packet = Packet::new(MetricName::StepDuration, step, second, Resolution::Second);
+        assert!(packet.add(0.25));
+        let datum = packet.data("here").next().unwrap();
+        let dimensions: Vec<_> = datum.dimensions().iter().map(|d| (d.name().unwrap(), d.value().unwrap())).collect();
+        assert_eq!(dimensions, [("Probe", "shopper"), ("Step", "login")]);
+        assert_eq!((datum.metric_name(), datum.values()), (Some("Duration"), &[250.0][..]));
+        assert_eq!((datum.storage_resolution(), datum.timestamp().unwrap().secs() % 60), (Some(1), 7));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub struct Fixed(pub Option<&'static str>);
 
 impl Secrets for Fixed {
     fn resolve<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>> {
-        let error = || SecretError { name: name.clone(), reason: "the file is gone".to_owned() };
+        let error = || SecretError { name: name.clone(), reason: "the file is gone".to_owned(), passes: false };
         Box::pin(std::future::ready(self.0.map(SecretString::from).ok_or_else(error)))
     }
     fn redact(&self, text: &str) -> String {

@@ -100,9 +100,9 @@ async fn each_fault_of_the_backups_fails_its_own_probe_with_its_own_sentence() {
     let faults: Vec<(&str, &str, Value)> = vec![
         ("the newest backup is 30 h old", "/backups/us-east-1~1Users", shifted(28)),
         ("a hole of three days", "/backups/us-east-1~1Users", with_hole()),
-        ("no backup at all", "/backups/us-east-1~1Users", json!([])),
         ("a backup of half the size", "/backups/us-east-1~1Users", halved()),
         ("copies are kept for 7 days", "/points/us-west-2~1main", kept(7)),
+        ("no copy at all", "/points/us-west-2~1main", json!([])),
         ("copies are partial", "/points/us-west-2~1main", with_status("PARTIAL")),
         ("no vault in the second region", "/points", json!({})),
         ("the mirror is two days old", "/mirror/backup-bucket~1staging-adventures~1.mirrored", json!(172_830)),

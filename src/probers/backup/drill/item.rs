@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::net::excerpt::excerpt;
 use crate::settings::{Node, Problems, Value, read};
+
+/// How many attributes of a sort a message names.
+const NAMES_MAX: usize = 5;
 
 /// The attributes of an item by their names.
 pub type Item = Map<String, Json>;
@@ -48,8 +52,9 @@ impl Difference {
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let told = |names: &[String], what: &str| {
-            let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            (!names.is_empty()).then(|| format!("{names} {what}"))
+            let mut shown: Vec<_> = names.iter().take(NAMES_MAX).map(|name| format!("`{}`", excerpt(name))).collect();
+            shown.extend((names.len() > NAMES_MAX).then(|| format!("{} more", names.len() - NAMES_MAX)));
+            (!names.is_empty()).then(|| format!("{} {what}", shown.join(", ")))
         };
         let parts = [told(&self.other, "is other"), told(&self.missing, "is missing"), told(&self.surplus, "is new")];
         f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
@@ -196,6 +201,6 @@ mod tests {
         assert_eq!(told(Difference::in_all(&expected, &other)), "`name` is other; `tier` is missing; `age` is new");
         assert_eq!(told(Difference::in_fields(&item("{ age: 3.0 }"), &other)), "");
         assert_eq!(told(Difference::in_all(&other, &other)), "");
-        assert_eq!(told(Difference::in_all(&seen(json!({})), &other)), "`age`, `id`, `name` is new");
+        assert_eq!(told(Difference::in_all(&seen(json!({})), &other)), "`id`, `name`, `age` is new");
     }
 }

@@ -52,11 +52,10 @@ pub fn read_drill(settings: &RestoreSettings, caller: Caller, problems: &mut Pro
     }
     let key = read_key(&settings.key, problems);
     let fields = settings.fields.as_ref().map(|fields| read_item(fields, problems));
-    if let Some(written) = settings.fields.as_ref().filter(|_| fields.as_ref().is_some_and(Item::is_empty)) {
-        if problems.len() == known {
-            problems.error(written.span.clone(), "no field is named, so whatever comes back would do").help =
-                Some("name some, or leave `fields` out to compare the whole item".to_owned());
-        }
+    let is_empty = fields.as_ref().is_some_and(Item::is_empty) && problems.len() == known;
+    if let Some(written) = settings.fields.as_ref().filter(|_| is_empty) {
+        problems.error(written.span.clone(), "no field is named, so whatever comes back would do").help =
+            Some("name some, or leave `fields` out to compare the whole item".to_owned());
     }
     let drill = Drill { table: settings.table.value.clone(), from: settings.from, key, fields, caller };
     (problems.len() == known).then(|| Rehearsal { drill: Arc::new(drill) })

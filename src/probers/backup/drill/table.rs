@@ -39,7 +39,7 @@ impl DrillTable {
         crate::domain::time::between(self.begun, now)
     }
 
-    /// Whether what is described (`Table` of DescribeTable) was made by this run from that table; else why not. Only what
+    /// Whether what is described (`Table` of `DescribeTable`) was made by this run from that table; else why not. Only what
     /// passes here is read or deleted.
     pub fn is_described(&self, table: &Value, source: &str) -> Result<(), Failure> {
         let foreign = |why: String| {

@@ -3,6 +3,9 @@
 use super::*;
 use crate::domain::metric::{MetricName, SampleLabels};
 use crate::domain::names::ProbeName;
+use crate::publishers::cloudwatch::packet::REQUEST_BYTES_MAX;
+use crate::publishers::cloudwatch::whom::Whom;
+use chrono::TimeDelta;
 use proptest::prelude::*;
 
 fn at(text: &str) -> Timestamp {
@@ -21,7 +24,8 @@ fn durations(count: usize, at: Timestamp) -> Vec<Sample> {
 }
 
 fn probe_of(packet: &Packet) -> &str {
-    packet.probe.as_ref().unwrap().as_str()
+    let Whom::Probe(probe) = &packet.whom else { panic!("{packet:?} is of no probe") };
+    probe.as_str()
 }
 
 /// What it really holds, counted one by one.
@@ -30,7 +34,7 @@ fn held(backlog: &mut Backlog) -> u64 {
     let waiting = backlog.waiting.iter().chain(backlog.suspects.iter().flatten()).map(|packet| packet.samples);
     let waiting: u64 = waiting.sum();
     let mut open = 0;
-    while let Some(packet) = backlog.minutes.pop_oldest() {
+    while let Some(packet) = backlog.growing.pop_oldest() {
         open += packet.samples;
     }
     waiting + open
@@ -48,7 +52,7 @@ fn requests_stay_within_a_thousand_data() {
         backlog.delivered();
     }
     assert_eq!(sizes, [1_000, 1_000, 500]);
-    assert_eq!(backlog.account(), PublisherAccount { delivered: 2_500, waiting: 0, dropped: 0 });
+    assert_eq!(backlog.account(), PublisherAccount { delivered: 2_500, waiting: 0, spooled: 0, dropped: 0 });
 }
 
 #[test]
@@ -99,7 +103,7 @@ fn one_bad_datum_loses_only_itself() {
             backlog.delivered();
         }
     }
-    assert_eq!(backlog.account(), PublisherAccount { delivered: 999, waiting: 0, dropped: 1 });
+    assert_eq!(backlog.account(), PublisherAccount { delivered: 999, waiting: 0, spooled: 0, dropped: 1 });
     assert_eq!(blamed.len(), 1);
     assert_eq!(probe_of(&blamed[0]), "probe-700");
     assert!(requests <= 21, "{requests} requests for one of 1,000");
@@ -132,8 +136,8 @@ fn live_values_go_before_old_ones() {
         backlog.close();
     }
     let request = backlog.next_request(at(NOON)).unwrap();
-    assert_eq!(request[0].minute, at(NOON));
-    assert_eq!(request.iter().filter(|packet| packet.minute == at(NOON)).count(), 600);
+    assert_eq!(request[0].at, at(NOON));
+    assert_eq!(request.iter().filter(|packet| packet.at == at(NOON)).count(), 600);
     // What is kept goes again, in the same order.
     let first = request.to_vec();
     backlog.kept();
@@ -147,9 +151,9 @@ fn beyond_the_bound_the_oldest_go_and_are_counted() {
     assert_eq!(backlog.take(&durations(60_000, old), at(NOON)), 0);
     backlog.close();
     assert_eq!(backlog.take(&durations(60_000, at(NOON)), at(NOON)), 20_000);
-    assert_eq!(backlog.account(), PublisherAccount { delivered: 0, waiting: SAMPLES_MAX, dropped: 20_000 });
+    assert_eq!(backlog.account(), PublisherAccount { delivered: 0, waiting: SAMPLES_MAX, spooled: 0, dropped: 20_000 });
     backlog.close();
-    assert_eq!(backlog.waiting.iter().filter(|packet| packet.minute == old).count(), 40_000);
+    assert_eq!(backlog.waiting.iter().filter(|packet| packet.at == old).count(), 40_000);
 }
 
 #[test]
@@ -164,7 +168,7 @@ fn what_the_service_would_refuse_is_dropped_before_it_is_sent() {
     backlog.close();
     // Two days later one of them is too old.
     assert_eq!(backlog.next_request(now + TimeDelta::days(2)).map(<[Packet]>::len), Some(2));
-    assert_eq!(backlog.account(), PublisherAccount { delivered: 0, waiting: 2, dropped: 4 });
+    assert_eq!(backlog.account(), PublisherAccount { delivered: 0, waiting: 2, spooled: 0, dropped: 4 });
 }
 
 #[test]
@@ -175,6 +179,26 @@ fn samples_that_are_not_for_cloudwatch_are_nothing_to_it() {
     let beat = Sample { labels: SampleLabels::default(), ..sample(MetricName::Heartbeats, "p", at(NOON), 1.0) };
     backlog.take(&[beat], at(NOON));
     assert_eq!(backlog.account().waiting, 1, "what is of no probe is of the place where we stand");
+}
+
+#[test]
+fn what_goes_to_the_disk_is_complete_and_in_requests_and_comes_back_where_it_was() {
+    let (now, old) = (at(NOON), at("2026-11-24T11:59:00Z"));
+    let mut backlog = Backlog::default();
+    backlog.take(&durations(1_500, old), now);
+    backlog.close();
+    backlog.next_request(now);
+    backlog.take(&durations(700, now), now);
+    backlog.close();
+    backlog.take(&durations(3, now), now);
+    let parts = backlog.take_complete();
+    assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [1_000, 1_000, 200]);
+    assert!(parts[0].iter().all(|packet| packet.at == old) && parts[2].iter().all(|packet| packet.at == now));
+    assert!(!backlog.has_complete());
+    assert_eq!(backlog.account().waiting, 2_203, "they wait until they are written");
+    backlog.spooled(1_000);
+    backlog.returned(parts[1..].to_vec());
+    assert_eq!((backlog.account().waiting, held(&mut backlog)), (1_203, 1_203));
 }
 
 #[derive(Clone, Debug)]
@@ -191,10 +215,19 @@ enum Fate {
     Kept,
     Refused,
     Cancelled,
+    Spooled,
+    NotSpooled,
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    let fate = prop_oneof![Just(Fate::Delivered), Just(Fate::Kept), Just(Fate::Refused), Just(Fate::Cancelled)];
+    let fate = proptest::sample::select(vec![
+        Fate::Delivered,
+        Fate::Kept,
+        Fate::Refused,
+        Fate::Cancelled,
+        Fate::Spooled,
+        Fate::NotSpooled,
+    ]);
     prop_oneof![
         (1..=255_u8, any::<u8>(), 0..30_000_u16).prop_map(|(probes, value, minutes_ago)| Act::Take {
             probes,
@@ -208,13 +241,13 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
-    /// `taken = delivered + waiting + dropped`, where what waits is counted one by one.
+    /// `taken = delivered + waiting + spooled + dropped`, where what waits is counted one by one.
     #[test]
     fn every_sample_has_exactly_one_fate(acts in proptest::collection::vec(act(), 0..60)) {
         let mut backlog = Backlog::default();
         let mut now = at(NOON);
         let mut taken = 0;
-        let mut confirmed = 0;
+        let (mut confirmed, mut on_disk) = (0, 0);
         for act in acts {
             now += TimeDelta::seconds(17);
             match act {
@@ -240,6 +273,15 @@ proptest! {
                         Fate::Kept => backlog.kept(),
                         Fate::Refused => drop(backlog.refused()),
                         Fate::Cancelled => {}
+                        Fate::Spooled => {
+                            let all: u64 = backlog.take_complete().iter().map(|part| samples(part)).sum();
+                            backlog.spooled(all);
+                            on_disk += all;
+                        }
+                        Fate::NotSpooled => {
+                            let all = backlog.take_complete();
+                            backlog.returned(all);
+                        }
                     }
                 }
             }
@@ -247,6 +289,6 @@ proptest! {
         let account = backlog.account();
         prop_assert_eq!(account.delivered, confirmed);
         prop_assert_eq!(account.waiting, held(&mut backlog));
-        prop_assert_eq!(account.delivered + account.waiting + account.dropped, taken);
+        prop_assert_eq!(account.delivered + account.waiting + on_disk + account.dropped, taken);
     }
 }
