@@ -7,12 +7,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::sync::watch;
 
 use super::answer::{Answer, Stop};
+use super::aws::printed;
 use super::daemon_client::DaemonArguments;
 use super::demo::shop::Breakage;
 use super::threads::block_on;
 use super::{
-    ack, daemon, deliveries, demo, drill, health, incidents, logs, note, notify, once, routes, schema, silence, slo,
-    validate, wiring,
+    ack, daemon, deliveries, demo, drill, health, incidents, logs, note, notify, once, plan, routes, schema, silence,
+    slo, validate, wiring,
 };
 use crate::domain::time::{Length, Timestamp};
 
@@ -47,6 +48,9 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Say what will run when, how many series metrics have, and what AWS will bill for a month of it. Nothing is run and nobody
+    /// is asked. Exit 1 where it costs more than a budget.
+    Plan(plan::command::PlanArguments),
     /// Send a test message to a channel, and say what the receiver answered. It opens and is resolved, under a key of its own.
     Notify(NotifyArguments),
     /// Ask whether each channel works: the daemon makes a probe fail and pass, and follows the message about it, marked as a
@@ -79,6 +83,12 @@ pub enum Command {
     /// Show how objectives stand: what was measured, what is left of their error budgets and how quickly it goes. Exit 1 where
     /// one is missed.
     Slo(slo::SloArguments),
+    /// Print as code what is there to be made in AWS: a dashboard, alarms, and the least policy.
+    Aws {
+        /// What is printed.
+        #[command(subcommand)]
+        what: printed::Document,
+    },
     /// Ask the daemon whether it is alive: for HEALTHCHECK.
     Health {
         /// Where it listens; by default what the configuration says.
@@ -222,6 +232,7 @@ impl Cli {
         let surroundings = wiring::surroundings(wiring::environment())?;
         match self.command {
             Command::Validate { format } => validate::validate(&self.config, &surroundings, format),
+            Command::Plan(arguments) => plan::command::plan(&self.config, &surroundings, &arguments),
             Command::Schema { file } => schema::print(file),
             Command::Run(limit) => block_on(
                 daemon::Daemon {
@@ -249,6 +260,7 @@ impl Cli {
             Command::Silence(arguments) => block_on(silence::silence(self.config, surroundings, arguments)),
             Command::Deliveries(arguments) => block_on(deliveries::deliveries(self.config, surroundings, arguments)),
             Command::Slo(arguments) => block_on(slo::slo(self.config, surroundings, arguments)),
+            Command::Aws { what } => printed::print(&self.config, &surroundings, what),
             Command::Health { url } => block_on(health::health(self.config, surroundings, url)),
         }
     }

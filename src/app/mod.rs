@@ -1,12 +1,13 @@
 //! Floor 4: commands and wiring, the only place that knows every room.
 //!
 //! [`cli`] reads the command line and chooses; each command has a file of its own: [`daemon`] (`run`), [`demo`], [`once`],
-//! [`drill`], [`validate`], [`schema`], [`health`]; [`incidents`], [`ack`], [`note`], [`silence`], [`deliveries`] and [`slo`] speak to a running
+//! [`drill`], [`plan`], [`validate`], [`schema`], [`aws`], [`health`]; [`incidents`], [`ack`], [`note`], [`silence`], [`deliveries`] and [`slo`] speak to a running
 //! daemon, which [`daemon_client`] finds. [`wiring`] hands the tables of kinds to the configuration, [`answer`] has what
 //! every command ends with, [`report`], [`detail`] and [`junit`] show runs, [`threads`] are what commands and probes run on.
 
 pub mod ack;
 pub mod answer;
+pub mod aws;
 pub mod cli;
 pub mod daemon;
 pub mod daemon_client;
@@ -21,6 +22,7 @@ pub mod logs;
 pub mod note;
 pub mod notify;
 pub mod once;
+pub mod plan;
 pub mod report;
 pub mod routes;
 pub mod schema;

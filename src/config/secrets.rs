@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -199,6 +200,10 @@ impl Secrets for DeclaredSecrets {
             Some(Source::Managed(place, _)) => place.calls(),
             _ => Vec::new(),
         }
+    }
+
+    fn kept(&self, name: &SecretName) -> Option<Duration> {
+        matches!(self.declared.get(name), Some(Source::Managed(..))).then_some(vault::FRESH)
     }
 }
 

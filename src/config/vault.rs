@@ -19,7 +19,7 @@ use crate::net::aws::services::SECRETSMANAGER;
 use crate::ports::Clock;
 
 /// How long a secret is kept before it is read again. At a cent for 2,000 readings that is four cents a month.
-const FRESH: Duration = Duration::from_mins(5);
+pub const FRESH: Duration = Duration::from_mins(5);
 
 /// How long a secret is not read again for those who were refused with it, and a reading that failed not repeated: a password
 /// that is wrong must not make a reading of each run.

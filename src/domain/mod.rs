@@ -1,6 +1,8 @@
 //! Floor 0: nouns and rules. No async, no I/O, no clock reads, nothing of YAML.
 
 pub mod aws_call;
+pub mod bill;
+pub mod blueprint;
 pub mod debt;
 pub mod drill;
 pub mod exchange;
@@ -15,6 +17,7 @@ pub mod incident;
 pub mod incidents;
 pub mod judge;
 pub mod metric;
+pub mod metrics_place;
 pub mod mutant;
 pub mod names;
 pub mod network;

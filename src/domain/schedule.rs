@@ -195,6 +195,25 @@ impl Cadence {
         }
     }
 
+    /// How many slots a day has on the average: those of a cron line over the weeks of a year, or as many of them as it takes to
+    /// walk [`CRON_SLOTS_WALKED_MAX`], since most lines are the same each week.
+    pub fn per_day(&self, now: Timestamp) -> f64 {
+        let Self::Cron { .. } = self else {
+            return Duration::from_secs(DAY).as_secs_f64() / self.period_at(now).as_secs_f64();
+        };
+        let (mut from, mut slots, mut days) = (now, 0, 0_u32);
+        // The first day by itself, since a line of seconds has more slots in one than are walked.
+        for stretch in std::iter::once(1).chain(std::iter::once(6)).chain(std::iter::repeat_n(7, 51)) {
+            let through = super::time::later(from, Duration::from_secs(u64::from(stretch) * DAY));
+            slots += self.slots(from, through).count();
+            (from, days) = (through, days + stretch);
+            if slots >= CRON_SLOTS_WALKED_MAX || (days == 1 && slots * 7 >= CRON_SLOTS_WALKED_MAX) {
+                break;
+            }
+        }
+        slots as f64 / f64::from(days)
+    }
+
     /// The length between a slot and the next one after it; a day when there is none.
     pub fn period_at(&self, slot: Timestamp) -> Duration {
         match self {
@@ -210,6 +229,20 @@ impl Cadence {
         let pair = move |slot: Timestamp| Some((slot, self.next_after(slot)?));
         std::iter::successors(self.next_after(now).and_then(pair), move |(_, next)| pair(*next))
             .filter_map(|(slot, next)| (next - slot).to_std().ok())
+    }
+
+    /// The length between any two slots that follow each other; nothing where that differs. It depends on no clock. Slots in
+    /// a zone with summer time are apart by an hour more once a year, and a cron line is believed after a thousand of its slots.
+    pub fn even_period(&self) -> Option<Duration> {
+        match self {
+            Self::Every(length) => Some(*length),
+            Self::Cron { timezone, .. } if *timezone != Tz::UTC => None,
+            Self::Cron { .. } => {
+                let mut periods = self.periods(chrono::DateTime::from_timestamp(0, 0)?);
+                let first = periods.next()?;
+                periods.take(1_000).all(|period| period == first).then_some(first)
+            }
+        }
     }
 
     /// The shortest length between two of the next slots, which bounds timeouts.
@@ -289,6 +322,18 @@ mod tests {
     }
 
     #[test]
+    fn an_even_period_is_one_that_every_slot_keeps() {
+        for (line, hours) in
+            [("0 * * * *", Some(1)), ("30 3 * * *", Some(24)), ("0 */7 * * *", None), ("0 2 * * 2-4", None)]
+        {
+            let period = cron(line, Tz::UTC).even_period();
+            assert_eq!(period, hours.map(|hours| Duration::from_secs(hours * 3_600)), "{line}");
+        }
+        assert_eq!(cron("30 3 * * *", Tz::Europe__Zurich).even_period(), None, "a day of summer time has 23 hours");
+        assert_eq!(every(30).even_period(), Some(Duration::from_secs(30)));
+    }
+
+    #[test]
     fn uneven_lengths_name_their_neighbours() {
         for (seconds, message) in [
             (7, "7 s divides neither a minute nor an hour nor a day evenly: the nearest that do are 6 s and 8 s"),
@@ -326,6 +371,26 @@ mod tests {
             let slots: Vec<_> = hourly.slots(at(from), at(to)).collect();
             assert_eq!(slots.len(), 24, "{from}: {slots:?}");
         }
+    }
+
+    #[test]
+    fn a_day_has_as_many_slots_on_the_average_whatever_day_it_is() {
+        for (line, per_day) in [
+            ("0 * * * *", 24.0),
+            ("0 8 * * 1-5", 5.0 / 7.0),
+            ("0 10 * * 1", 1.0 / 7.0),
+            ("*/5 8-17 * * 1-5", 120.0 * 5.0 / 7.0),
+            ("* * * * *", 1_440.0),
+            ("* * * * * *", 86_400.0),
+            ("0 0 1 * *", 12.0 / 364.0),
+        ] {
+            let (a, b) = (at("2026-11-24T10:00:00Z"), at("2026-11-28T03:30:00Z"));
+            for now in [a, b] {
+                let found = cron(line, Tz::UTC).per_day(now);
+                assert!((found - per_day).abs() < 1e-9, "{line} from {now}: {found}");
+            }
+        }
+        assert!((every(30).per_day(at("2026-11-24T10:00:00Z")) - 2_880.0).abs() < 1e-9);
     }
 
     #[test]

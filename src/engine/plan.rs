@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::bill::dollars::Dollars;
+use crate::domain::blueprint::Blueprint;
 use crate::domain::grouping::{Grouping, Rules};
 use crate::domain::hours::Hours;
 use crate::domain::incident::{IncidentId, Severity};
@@ -63,6 +65,10 @@ pub struct Plan {
     pub heartbeat: Option<HeartbeatPlan>,
     /// When channels are drilled by themselves.
     pub drill: Option<DrillPlan>,
+    /// What AWS may bill a month, by service.
+    pub budgets: BTreeMap<String, Dollars>,
+    /// What is said of what `roundsman aws` prints.
+    pub blueprint: Blueprint,
     /// Where metrics go, by kind.
     pub publishers: BTreeMap<&'static str, Arc<dyn PublisherFactory>>,
     /// Where secrets come from.

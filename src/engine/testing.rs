@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use super::plan::{Plan, PlannedProbe, WebPlan};
 use super::runner::Runner;
 use super::threads::Threads;
+use crate::domain::blueprint::Blueprint;
 use crate::domain::debt::{Debt, Owing};
 use crate::domain::flapping::FlappingPolicy;
 use crate::domain::grouping::{Group, Rules};
@@ -293,7 +294,9 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         runbooks: BTreeMap::new(),
         maintenance: Vec::new(),
         heartbeat: None,
+        blueprint: Blueprint::default(),
         drill: None,
+        budgets: BTreeMap::new(),
         publishers: BTreeMap::new(),
         secrets: Arc::new(NoSecrets),
         secrets_used: std::collections::BTreeSet::new(),

@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 use self::echo::{Echo, Queue};
 use super::message::{piece, subject, text};
 use super::post::Post;
+use crate::domain::aws_call::AwsCall;
 use crate::domain::incident::{Event, IncidentId};
 use crate::net::aws::{Access, Aws, AwsError, TroubleKind, is_region};
 use crate::ports::{Building, ChannelKind, Notification, Notifier, NotifyError, Receipt};
@@ -150,6 +151,10 @@ impl Notifier for Sns {
     fn notify<'a>(&'a self, notification: &'a Notification) -> BoxFuture<'a, Result<Receipt, NotifyError>> {
         Box::pin(self.publish(notification))
     }
+    fn calls(&self) -> Vec<AwsCall> {
+        let publish = AwsCall::once("sns:Publish", &self.topic.arn).of_region(Some(self.topic.region.clone()));
+        std::iter::once(publish).chain(self.echo.iter().flat_map(|echo| echo.queue().calls())).collect()
+    }
     fn read_back<'a>(
         &'a self,
         incident: &'a IncidentId,
@@ -216,6 +221,22 @@ mod tests {
             let form = "write it like `arn:aws:sns:us-east-1:123456789012:ops`";
             assert_eq!(topic(arn).unwrap_err(), format!("{why}: {form}"));
         }
+    }
+
+    #[test]
+    fn a_message_is_allowed_on_its_topic_and_a_look_on_its_queue() {
+        let said = |calls: Vec<AwsCall>| {
+            calls.iter().map(|call| format!("{} {}", call.action, call.resource)).collect::<Vec<_>>()
+        };
+        let topic = topic("arn:aws:sns:us-east-1:123456789012:ops").unwrap();
+        let sns = Sns::new(topic, Access::default());
+        assert_eq!(said(sns.calls()), ["sns:Publish arn:aws:sns:us-east-1:123456789012:ops"]);
+        let queue = |url: &str| said(Queue::try_from(url.to_owned()).unwrap().calls());
+        let of_queue = "arn:aws:sqs:us-east-1:123456789012:ops-echo";
+        assert_eq!(
+            queue("https://sqs.us-east-1.amazonaws.com/123456789012/ops-echo"),
+            [format!("sqs:ReceiveMessage {of_queue}"), format!("sqs:DeleteMessage {of_queue}")]
+        );
     }
 
     #[test]

@@ -5,6 +5,8 @@
 * The limits of PutMetricData, which moto does not check.
 * What AWS's own models have against a request (`model.py`): such a request is refused, as AWS would refuse it.
 * Cognito's second factor and tokens that are taken back (`cognito.py`).
+* A policy of IAM, `POST /_policy` of `{"key": …, "document": …}`: of requests with that access key it refuses what the policy
+  does not allow (`policy.py`).
 * A log of requests, `GET /_log`, and faults, `POST /_faults` (a list, which replaces the one before):
 
       {"operation": "PutMetricData", "fault": "throttle", "times": 3}
@@ -37,6 +39,7 @@ from werkzeug.serving import make_server
 
 import cognito
 import model
+import policy
 
 DATA_MAX = 1_000
 VALUES_MAX = 150
@@ -200,6 +203,7 @@ class Layer:
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.faults = Faults()
         self.cognito = cognito.Cognito()
+        self.policy = None
         self.log = []
 
     def __call__(self, environ, start_response):
@@ -209,6 +213,10 @@ class Layer:
         request = Request(environ)
         if path == "/_faults":
             self.faults.replace(json.loads(request.raw))
+            return answer(start_response, 200, "application/json", b"{}")
+        if path == "/_policy":
+            given = json.loads(request.raw)
+            self.policy = policy.Policy(given["key"], given["document"])
             return answer(start_response, 200, "application/json", b"{}")
         if path.startswith("/moto-api"):
             return self.to_moto(environ, request, start_response)
@@ -221,6 +229,7 @@ class Layer:
             "signed": "HTTP_AUTHORIZATION" in environ,
             "complaints": request.asked.complaints,
             "parameters": to_json(request.parameters),
+            "denied": None,
             "status": None,
         }
         self.log.append(entry)
@@ -231,12 +240,21 @@ class Layer:
 
         try:
             request.check()
+            self.authorize(environ, request, entry)
             self.befall(environ, request)
             if request.is_cbor and request.operation == "PutMetricData":
                 check_limits(request.parameters, len(request.body))
             return self.serve(environ, request, noted)
         except Refused as refused:
             return refuse(noted, request, refused)
+
+    def authorize(self, environ, request, entry):
+        """Refuses what the policy does not allow."""
+        if self.policy is None:
+            return
+        entry["denied"] = self.policy.denies(environ, request.asked, request.operation, request.parameters)
+        if entry["denied"]:
+            raise Refused(400 if request.asked.protocol == "json" else 403, "AccessDeniedException", entry["denied"])
 
     def befall(self, environ, request):
         """Does to the request what the faults say."""

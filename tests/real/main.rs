@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod as_code;
 mod aws;
 mod backup;
 mod bulk;
@@ -41,6 +42,7 @@ mod operating;
 mod oracle;
 mod packing;
 mod page;
+mod permitted;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod probing;

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
+use crate::domain::aws_call::AwsCall;
 use crate::domain::incident::{Event, IncidentId};
 use crate::domain::text::harmless;
+use crate::net::aws::services::partition;
 use crate::net::aws::trouble::kind;
 use crate::net::aws::{Aws, TroubleKind, is_region};
 use crate::notifiers::post::{Answer, Post};
@@ -82,6 +84,18 @@ impl From<Queue> for String {
     }
 }
 
+impl Queue {
+    /// What a look that finds something asks of AWS.
+    pub fn calls(&self) -> Vec<AwsCall> {
+        let mut segments = self.url.path_segments().into_iter().flatten().rev();
+        let (name, account) = (segments.next().unwrap_or("*"), segments.next().unwrap_or("*"));
+        let region = self.region.as_deref().unwrap_or("*");
+        let arn = format!("arn:{}:sqs:{region}:{account}:{name}", partition(region));
+        let call = |action: &str| AwsCall::once(action, &arn).of_region(self.region.clone());
+        vec![call("sqs:ReceiveMessage"), call("sqs:DeleteMessage")]
+    }
+}
+
 /// What reads the queue.
 pub struct Echo {
     queue: Queue,
@@ -92,6 +106,11 @@ impl Echo {
     /// Nothing is read until it is asked.
     pub fn new(queue: Queue, post: Post) -> Self {
         Self { queue, post }
+    }
+
+    /// The queue.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     /// Looks until the message of an event is there, and takes it away. Others stay where they are.

@@ -12,6 +12,6 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use caller::{Caller, Paging, Reply, Talk};
+pub use caller::{Caller, Paging, Talk};
 pub use instant::instant;
 pub use settings::KIND;

@@ -25,6 +25,13 @@ pub struct HeaderDraft {
     value: Template,
 }
 
+impl HeaderDraft {
+    /// Its value, where all of it is written.
+    pub fn literal(&self) -> Option<&str> {
+        self.value.as_literal()
+    }
+}
+
 /// Reads the setting `headers`; every mistake is a problem.
 pub fn read(written: &BTreeMap<Spanned<String>, Spanned<Template>>, problems: &mut Problems) -> Vec<HeaderDraft> {
     let mut drafts: Vec<HeaderDraft> = Vec::new();

@@ -4,11 +4,12 @@
 //! `sigv4`), `identity` and `pins` for its parts; they become a `request::Draft`, which is filled with captures and secrets
 //! for each run. `prober` makes the exchanges, following `redirect`'s rules, each on its `way`: `exchange` makes one of them
 //! over a `connection`, whose bytes `wire` watches for their times and a `Ration` counts, and `body` reads and unpacks what
-//! came. `facts` is what assertions see of it, `told` what people do.
+//! came. `facts` is what assertions see of it, `told` what people do, `calls` what policies of AWS do.
 //! `repeat` makes the same request several times, `getter` serves kinds that read several documents, and `sender` those
 //! that make their requests themselves. `shared` is what the steps of one run have in common.
 
 mod body;
+mod calls;
 mod connection;
 mod content;
 mod credentials;

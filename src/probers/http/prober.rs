@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use http::header::AUTHORIZATION;
 
+use super::calls;
 use super::credentials::Credentials;
 use super::facts::{Hop, observe};
 use super::identity::IdentityDraft;
@@ -13,6 +14,7 @@ use super::redirect;
 use super::request::{Draft, Request};
 use super::shared::Shared;
 use super::way::Way;
+use crate::domain::aws_call::AwsCall;
 use crate::domain::outcome::{Failure, FailureKind, Observation};
 use crate::net::excerpt::excerpt;
 use crate::net::stopwatch::Stopwatch;
@@ -36,6 +38,10 @@ pub struct HttpProber {
 impl Prober for HttpProber {
     fn host(&self) -> Option<String> {
         self.draft.url.host().map(|host| host.to_string())
+    }
+
+    fn calls(&self) -> Vec<AwsCall> {
+        calls::calls(&self.draft)
     }
 
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {

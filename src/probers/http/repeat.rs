@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
+use crate::domain::aws_call::AwsCall;
 use crate::domain::outcome::{Failure, Observation, Phases};
 use crate::ports::{Prober, StepContext};
 
@@ -22,6 +23,11 @@ pub struct Repeated {
 impl Prober for Repeated {
     fn host(&self) -> Option<String> {
         self.prober.host()
+    }
+
+    fn calls(&self) -> Vec<AwsCall> {
+        let times = u32::try_from(self.times).unwrap_or(u32::MAX);
+        self.prober.calls().into_iter().map(|call| call.times(times)).collect()
     }
 
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {

@@ -46,7 +46,7 @@ impl SigV4Settings {
         }
         let region = self.region.as_ref().map(|region| region.value.clone());
         let aws = Aws::shared(region.as_deref());
-        (problems.len() == known).then(|| SigV4 { service: service.clone(), aws })
+        (problems.len() == known).then(|| SigV4 { service: service.clone(), region, aws })
     }
 }
 
@@ -54,10 +54,21 @@ impl SigV4Settings {
 #[derive(Debug)]
 pub struct SigV4 {
     service: String,
+    region: Option<String>,
     aws: Arc<Aws>,
 }
 
 impl SigV4 {
+    /// The service as signatures name it.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// The region, where one is named.
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
     /// Who signs at present.
     pub async fn signer(&self, cx: &StepContext<'_>) -> Result<Signer, Failure> {
         let signer = self.aws.signer(&self.service, None, cx.clock.now());

@@ -181,3 +181,51 @@ fn a_client_key_that_does_not_belong_to_its_certificate_is_told_without_showing_
     assert!(told.contains("the client certificate is of no use: the key does not belong to the certificate"), "{told}");
     assert!(!told.contains("PRIVATE KEY"), "{told}");
 }
+
+#[test]
+fn a_signed_request_says_what_it_asks_of_aws() {
+    for (settings, calls) in [
+        ("url: https://a.example/", &[][..]),
+        (
+            "url: \"https://ab12.execute-api.us-east-1.amazonaws.com/prod/items/{{item}}\", sigv4: { service: execute-api }",
+            &["execute-api:Invoke arn:aws:execute-api:us-east-1:*:ab12/prod/GET/items/*"],
+        ),
+        (
+            "url: https://api.shop.example/items, method: POST, sigv4: { service: execute-api }",
+            &["execute-api:Invoke arn:aws:execute-api:*:*:*/*/POST/items"],
+        ),
+        (
+            "url: https://assets.s3.us-gov-west-1.amazonaws.com/a/b, sigv4: { service: s3 }",
+            &["s3:GetObject arn:aws-us-gov:s3:::assets/a/b"],
+        ),
+        (
+            "url: https://s3.us-east-1.amazonaws.com/assets, sigv4: { service: s3 }",
+            &["s3:ListBucket arn:aws:s3:::assets"],
+        ),
+        ("url: https://assets.s3.amazonaws.com/?versioning, sigv4: { service: s3 }", &["s3:Get* arn:aws:s3:::assets"]),
+        (
+            "url: https://dynamodb.us-east-1.amazonaws.com/, method: POST, headers: { x-amz-target: DynamoDB_20120810.DescribeTable }, json: { TableName: Users }, sigv4: { service: dynamodb }",
+            &["dynamodb:DescribeTable arn:aws:dynamodb:us-east-1:*:table/Users"],
+        ),
+        (
+            "url: https://monitoring.us-east-1.amazonaws.com/, method: POST, headers: { x-amz-target: GraniteServiceVersion20100801.GetMetricData }, sigv4: { service: monitoring }",
+            &["cloudwatch:GetMetricData *"],
+        ),
+        (
+            "url: https://lambda.us-east-1.amazonaws.com/2015-03-31/functions/, sigv4: { service: lambda }",
+            &["lambda:Get* *", "lambda:List* *", "lambda:Describe* *"],
+        ),
+        (
+            "url: https://ab.lambda-url.eu-west-1.on.aws/, sigv4: { service: lambda, region: eu-west-1 }",
+            &["lambda:InvokeFunctionUrl arn:aws:lambda:eu-west-1:*:function:*"],
+        ),
+    ] {
+        let built = build(&format!("{{ {settings} }}"), false).unwrap();
+        let asked: Vec<_> =
+            built.prober.calls().iter().map(|call| format!("{} {}", call.action, call.resource)).collect();
+        assert_eq!(asked, calls, "{settings}");
+    }
+    let repeated =
+        build("{ url: https://s3.us-east-1.amazonaws.com/a/b, sigv4: { service: s3 }, repeat: 9 }", false).unwrap();
+    assert_eq!(repeated.prober.calls()[0].calls, 9);
+}

@@ -72,6 +72,18 @@ impl UrlDraft {
         url.host().map(|host| host.to_owned())
     }
 
+    /// The URL with `*` for what is filled in.
+    pub fn pattern(&self) -> Option<Url> {
+        match self {
+            Self::Known(url) => Some(url.clone()),
+            Self::Later(template, _) => {
+                let pieces = pieces(&template.to_string()).ok()?;
+                let part = |piece: &Piece| if let Piece::Literal(text) = piece { text.clone() } else { "*".to_owned() };
+                pieces.iter().map(part).collect::<String>().parse().ok()
+            }
+        }
+    }
+
     /// The URL for this run.
     pub async fn fill(&self, cx: &StepContext<'_>) -> Result<Url, Failure> {
         match self {

@@ -67,6 +67,13 @@ impl Moto {
         answer.expect("moto answers").error_for_status().expect("it is known");
     }
 
+    /// What that access key is allowed from now on.
+    pub async fn policy(&self, key: &str, document: &Value) {
+        let policy = serde_json::json!({ "key": key, "document": document });
+        let answer = self.http.post(format!("{}/_policy", self.url)).json(&policy).send().await;
+        answer.expect("moto answers").error_for_status().expect("the policy is taken");
+    }
+
     /// What there is of metrics from now on; `tests/moto/metrics.py` says how it is told.
     pub async fn metrics(&self, known: &Value) {
         let answer = self.http.post(format!("{}/_metrics", self.url)).json(known).send().await;
@@ -109,7 +116,9 @@ impl Moto {
     /// A call of a service that speaks the query protocol; the answer as it came.
     pub async fn query(&self, service: &str, parameters: &[(&str, &str)]) -> String {
         let encode = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-        let pairs = parameters.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+        let version = [("Version", version(service))];
+        let pairs =
+            parameters.iter().chain(&version).map(|(name, value)| format!("{}={}", encode(name), encode(value)));
         let request = self.http.post(&self.url).header("authorization", scope(service));
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let answer = request.body(pairs.collect::<Vec<_>>().join("&")).send().await;
@@ -166,6 +175,14 @@ pub fn access(url: &str) -> Access {
         region: Some(REGION.to_owned()),
         endpoint: Some(url.to_owned()),
         credentials: Some(SharedCredentialsProvider::new(credentials)),
+    }
+}
+
+/// The version of a service's API, without which a form is none of AWS's models.
+fn version(service: &str) -> &'static str {
+    match service {
+        "sns" => "2010-03-31",
+        _ => panic!("{service} is asked in no form"),
     }
 }
 
