@@ -40,13 +40,17 @@ class Account(Estate):
             return server.answer(start_response, 200, "application/json", b"{}")
         return super().__call__(environ, start_response)
 
-    def of_monitoring(self, environ, request, region, start_response):
+    def serve(self, environ, request, start_response):
+        own = getattr(self, f"of_{request.asked.service}", None)
+        return (own and own(environ, request, start_response)) or super().serve(environ, request, start_response)
+
+    def of_cloudwatch(self, environ, request, start_response):
         if request.operation != "GetMetricData" or not self.metrics.answers():
             return None
         answer = conform("cloudwatch", "GetMetricData", self.metrics.answer(request.parameters))
         return server.answer(start_response, 200, "application/x-amz-json-1.0", json.dumps(answer).encode())
 
-    def of_logs(self, environ, request, region, start_response):
+    def of_logs(self, environ, request, start_response):
         known = self.known.get("logs", {})
         if request.operation == "PutLogEvents" and "rejects" in known:
             answer = {"rejectedLogEventsInfo": {known["rejects"]: 0}}
@@ -71,7 +75,7 @@ class Account(Estate):
             answer["events"] = []
         return status, log_events.page(answer, parameters)
 
-    def of_cloudtrail(self, environ, request, region, start_response):
+    def of_cloudtrail(self, environ, request, start_response):
         if request.operation != "GetTrailStatus" or "trail" not in self.known:
             return None
         status, answer = self.moto_says(environ, request.parameters)
@@ -81,7 +85,7 @@ class Account(Estate):
             conform("cloudtrail", "GetTrailStatus", answer)
         return server.answer(start_response, status, "application/x-amz-json-1.1", json.dumps(answer).encode())
 
-    def of_ec2(self, environ, request, region, start_response):
+    def of_ec2(self, environ, request, start_response):
         if request.operation != "DescribeFlowLogs" or "flow_logs" not in self.known:
             return None
         status, text = self.collect(environ, request.body)
@@ -89,13 +93,13 @@ class Account(Estate):
             text = with_element(text.decode(), field, value).encode()
         return server.answer(start_response, status, "text/xml", text)
 
-    def of_inspector2(self, environ, request, region, start_response):
+    def of_inspector2(self, environ, request, start_response):
         if environ["PATH_INFO"] != "/findings/list":
             return None
         answer = conform("inspector2", "ListFindings", {"findings": self.known.get("findings", [])})
         return server.answer(start_response, 200, "application/json", json.dumps(answer).encode())
 
-    def of_lambda(self, environ, request, region, start_response):
+    def of_lambda(self, environ, request, start_response):
         if not environ["PATH_INFO"].endswith("/provisioned-concurrency") or "provisioned" not in self.known:
             return None
         answer = conform("lambda", "GetProvisionedConcurrencyConfig", self.known["provisioned"])

@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta};
 use serde_json::Value;
 
-use crate::domain::time::{Timestamp, later};
+use crate::domain::time::Timestamp;
 
 /// An instant: seconds since 1970 in JSON, RFC 3339 or the form of HTTP in XML and headers.
 pub fn instant(value: &Value) -> Option<Timestamp> {
     match value {
         Value::Number(seconds) => {
             let since = Duration::try_from_secs_f64(seconds.as_f64()?).ok()?;
-            let at = later(DateTime::UNIX_EPOCH, since);
-            (at > DateTime::UNIX_EPOCH || since.is_zero()).then_some(at)
+            Timestamp::UNIX_EPOCH.checked_add_signed(TimeDelta::from_std(since).ok()?)
         }
         Value::String(text) => {
             let http = || DateTime::parse_from_rfc2822(text).ok().map(|at| at.to_utc());

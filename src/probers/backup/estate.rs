@@ -1,14 +1,10 @@
 //! What one step asks of AWS and what the answers say, in the words of backups.
 
-use std::time::Duration;
-
-use chrono::TimeDelta;
 use serde_json::Value;
 
 use crate::domain::aws_call::AwsCall;
 use crate::domain::fact_map::FactMap;
 use crate::domain::outcome::{Failure, FailureKind, Observation};
-use crate::domain::time::Timestamp;
 use crate::net::aws::call::Call;
 use crate::net::aws::services::partition;
 use crate::probers::aws::{Caller, Paging, Talk};
@@ -79,21 +75,6 @@ pub fn asked_for_backups(caller: &Caller) -> AwsCall {
     AwsCall::once("dynamodb:ListBackups", "*").of_region(caller.region().map(str::to_owned))
 }
 
-/// An instant as answers have it: seconds since 1970 in JSON, text in XML and headers.
-pub fn instant(value: &Value) -> Option<Timestamp> {
-    match value {
-        Value::Number(seconds) => {
-            let since = Duration::try_from_secs_f64(seconds.as_f64()?).ok()?;
-            Timestamp::UNIX_EPOCH.checked_add_signed(TimeDelta::from_std(since).ok()?)
-        }
-        Value::String(text) => {
-            let rfc3339 = text.parse::<Timestamp>().ok();
-            rfc3339.or_else(|| chrono::DateTime::parse_from_rfc2822(text).ok().map(|at| at.to_utc()))
-        }
-        _ => None,
-    }
-}
-
 /// The elements of a list; a single one that XML gave without its list stands for itself.
 pub fn list(value: &Value) -> &[Value] {
     match value {
@@ -108,23 +89,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn instants_are_read_as_answers_have_them() {
-        let at: Timestamp = "2026-11-26T12:00:00.500Z".parse().unwrap();
-        let whole: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
-        for (value, expected) in [
-            (json!(at.timestamp_millis() as f64 / 1e3), Some(at)),
-            (json!(whole.timestamp()), Some(whole)),
-            (json!("2026-11-26T12:00:00.500Z"), Some(at)),
-            (json!("Thu, 26 Nov 2026 12:00:00 GMT"), Some(whole)),
-            (json!("soon"), None),
-            (json!(1e300), None),
-            (Value::Null, None),
-        ] {
-            assert_eq!(instant(&value), expected, "{value}");
-        }
-    }
 
     #[test]
     fn one_is_a_list_too() {

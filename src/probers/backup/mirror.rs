@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::estate::{Paged, instant, list, observation, or_missing, place};
+use super::estate::{Paged, list, observation, or_missing, place};
 use super::history::{Backup, History};
 use super::prober::Window;
 use crate::domain::aws_call::AwsCall;
@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::net::aws::call::Call;
 use crate::net::aws::permission::permissions;
 use crate::net::aws::services::S3;
-use crate::probers::aws::{Caller, Talk};
+use crate::probers::aws::{Caller, Talk, instant};
 use crate::settings::{Problems, Spanned};
 
 /// A mirror in S3.

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::estate::{Paged, asked_for_backups, instant, list, observation, place};
+use super::estate::{Paged, asked_for_backups, list, observation, place};
 use super::history::{Backup, History};
 use super::prober::Window;
 use crate::domain::aws_call::AwsCall;
 use crate::domain::outcome::{Failure, Observation};
 use crate::net::aws::call::Call;
 use crate::net::aws::services::DYNAMODB;
-use crate::probers::aws::{Caller, Talk};
+use crate::probers::aws::{Caller, Talk, instant};
 
 /// The backups that somebody made of a table, or a job of his. What AWS Backup made is in its vault, and not in this list.
 pub struct OnDemand {

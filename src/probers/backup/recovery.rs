@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::estate::{instant, observation, or_missing, place};
+use super::estate::{observation, or_missing, place};
 use super::prober::Window;
 use crate::domain::aws_call::AwsCall;
 use crate::domain::fact_map::FactMap;
@@ -11,7 +11,7 @@ use crate::domain::time::between;
 use crate::net::aws::call::Call;
 use crate::net::aws::permission::permissions;
 use crate::net::aws::services::DYNAMODB;
-use crate::probers::aws::{Caller, Talk};
+use crate::probers::aws::{Caller, Talk, instant};
 
 /// A table that can be restored as it was at any instant of some days.
 pub struct Recovery {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::estate::{Paged, instant, list, observation, or_missing, place};
+use super::estate::{Paged, list, observation, or_missing, place};
 use super::history::{Backup, History};
 use super::prober::Window;
 use crate::domain::aws_call::AwsCall;
@@ -11,7 +11,7 @@ use crate::domain::time::rfc3339;
 use crate::net::aws::call::Call;
 use crate::net::aws::permission::permissions;
 use crate::net::aws::services::BACKUP;
-use crate::probers::aws::{Caller, Talk};
+use crate::probers::aws::{Caller, Talk, instant};
 
 /// How many recovery points a page has at most.
 const PAGE_MAX: u32 = 1_000;

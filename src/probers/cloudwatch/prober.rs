@@ -94,7 +94,7 @@ impl CloudWatchProber {
         facts.insert("values", points.points.iter().map(|(_, value)| json!(value)).collect::<Vec<Value>>());
         facts.insert("samples", points.points.len());
         if let Some((began, _)) = newest {
-            facts.insert("age_s", between(*began, now).as_secs_f64());
+            facts.insert("age_s", between(*began, now).as_secs());
         }
         Ok(facts)
     }

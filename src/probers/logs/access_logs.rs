@@ -94,7 +94,7 @@ impl AccessLogs {
             return Err(Failure::new(FailureKind::LogsSilent, message));
         };
         let mut facts = FactMap::default();
-        facts.insert("age_s", between(at, now).as_secs_f64());
+        facts.insert("age_s", between(at, now).as_secs());
         facts.insert("newest", key);
         Ok(facts)
     }

@@ -41,7 +41,7 @@ impl Newest {
                 continue;
             };
             // An event may be dated ahead of our clock by as much as the clocks differ: it is new.
-            let age_s = between(at, now).as_secs_f64();
+            let age_s = between(at, now).as_secs();
             ages.insert(group.clone(), json!(age_s));
             if oldest.is_none_or(|(_, oldest)| oldest < age_s) {
                 oldest = Some((group, age_s));

@@ -181,6 +181,7 @@ pub fn access(url: &str) -> Access {
 /// The version of a service's API, without which a form is none of AWS's models.
 fn version(service: &str) -> &'static str {
     match service {
+        "ec2" => "2016-11-15",
         "sns" => "2010-03-31",
         _ => panic!("{service} is asked in no form"),
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use chrono::DateTime;
 use serde_json::Value;
 
-use super::super::estate::instant;
 use crate::domain::outcome::{Failure, FailureKind, RunId};
 use crate::domain::time::{Timestamp, earlier};
+use crate::probers::aws::instant;
 
 /// How every table begins that a drill makes. The policy that we print lets us delete tables of such names alone.
 pub const PREFIX: &str = "roundsman-drill-";
