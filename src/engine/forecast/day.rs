@@ -69,8 +69,10 @@ pub struct OfSchedule<'a> {
 
 impl<'a> OfSchedule<'a> {
     fn of(plan: &'a Plan, schedule: &'a Arc<Schedule>, from: Timestamp) -> Self {
-        let before = earlier(from, LEAD + SPREAD_MAX);
         let cadence = &schedule.cadence;
+        // One at least of which every run has started.
+        let over = cadence.last_through(earlier(from, LEAD + SPREAD_MAX + MINUTE));
+        let before = over.map_or(from, |slot| earlier(slot, Duration::from_secs(1)));
         let rounds: Vec<_> =
             cadence.slots(before, later(from, DAY)).map(|slot| (slot, cadence.period_at(slot))).collect();
         let probes: Vec<_> = schedule.probes.iter().filter_map(|name| plan.probes.get(name)).collect();
