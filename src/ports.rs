@@ -1129,6 +1129,10 @@ pub trait Secrets: Send + Sync {
     fn calls(&self, _name: &SecretName) -> Vec<AwsCall> {
         Vec::new()
     }
+    /// For how long that secret is kept before it is asked for again; nothing where it is not kept.
+    fn kept(&self, _name: &SecretName) -> Option<Duration> {
+        None
+    }
 }
 
 /// A secret was not to be had. The text names the place, never the value.
@@ -1251,6 +1255,23 @@ pub trait PublisherFactory: Send + Sync {
     fn place(&self) -> Option<MetricsPlace> {
         None
     }
+    /// What the samples of a minute become, without sending any; those before it are the last of each probe that came before.
+    fn foretell(&self, _minute: &[Sample], _before: &[Sample]) -> Foretold {
+        Foretold::default()
+    }
+    /// For how long what came before a minute matters to what the minute becomes.
+    fn looks_back(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// What a publisher makes of samples.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Foretold {
+    /// In how many requests it sends them; none where it is asked for them.
+    pub requests: u64,
+    /// The series that they fill: each name with each combination of labels or dimensions.
+    pub series: BTreeSet<String>,
 }
 
 /// Builds what pings a URL; mistakes go to the problems.

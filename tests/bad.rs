@@ -214,5 +214,6 @@ fn surroundings() -> Surroundings {
         clock: Arc::new(SystemClock::start()),
         http: client::shared().unwrap(),
         pulses: Arc::default(),
+        billed: roundsman::app::aws::billed::billed,
     }
 }

@@ -12,8 +12,8 @@ use super::daemon_client::DaemonArguments;
 use super::demo::shop::Breakage;
 use super::threads::block_on;
 use super::{
-    ack, daemon, deliveries, demo, drill, health, incidents, logs, note, notify, once, routes, schema, silence, slo,
-    validate, wiring,
+    ack, daemon, deliveries, demo, drill, health, incidents, logs, note, notify, once, plan, routes, schema, silence,
+    slo, validate, wiring,
 };
 use crate::domain::time::{Length, Timestamp};
 
@@ -48,6 +48,9 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Say what will run when, how many series metrics have, and what AWS will bill for a month of it. Nothing is run and nobody
+    /// is asked. Exit 1 where it costs more than a budget.
+    Plan(plan::command::PlanArguments),
     /// Send a test message to a channel, and say what the receiver answered. It opens and is resolved, under a key of its own.
     Notify(NotifyArguments),
     /// Ask whether each channel works: the daemon makes a probe fail and pass, and follows the message about it, marked as a
@@ -229,6 +232,7 @@ impl Cli {
         let surroundings = wiring::surroundings(wiring::environment())?;
         match self.command {
             Command::Validate { format } => validate::validate(&self.config, &surroundings, format),
+            Command::Plan(arguments) => plan::command::plan(&self.config, &surroundings, &arguments),
             Command::Schema { file } => schema::print(file),
             Command::Run(limit) => block_on(
                 daemon::Daemon {

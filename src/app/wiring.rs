@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::answer::{Stop, say};
+use super::aws::billed::billed;
 use crate::clock::SystemClock;
 use crate::config::load::{Loaded, Surroundings, load};
 use crate::config::resolve::Environment;
@@ -28,7 +29,14 @@ pub fn environment() -> Arc<Environment> {
 /// What loading a configuration needs besides its files.
 pub fn surroundings(environment: Arc<Environment>) -> Result<Surroundings, Stop> {
     let http = client::shared().map_err(|error| Stop::Fault(error.to_string()))?;
-    Ok(Surroundings { kinds: KINDS, environment, clock: Arc::new(SystemClock::start()), http, pulses: Arc::default() })
+    Ok(Surroundings {
+        kinds: KINDS,
+        environment,
+        clock: Arc::new(SystemClock::start()),
+        http,
+        pulses: Arc::default(),
+        billed,
+    })
 }
 
 /// Loads a directory; its problems go to standard error, and errors end the command.

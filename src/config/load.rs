@@ -11,6 +11,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::blueprint::{Channels, blueprint};
+use super::budget;
 use super::destinations;
 use super::diagnosis;
 use super::drill::drill;
@@ -30,11 +31,13 @@ use super::unnoticed;
 use super::uses;
 use super::vault::Vault;
 use super::windows;
+use crate::domain::bill::prices::Thing;
 use crate::domain::judge::AlertPolicy;
 use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
 use crate::domain::route::{Route, Subject};
 use crate::domain::template::{Piece, canonical};
 use crate::domain::time::{Length, Timestamp};
+use crate::engine::forecast::Forecast;
 use crate::engine::plan::{Plan, TIMEOUT, WebPlan};
 use crate::engine::pulses::Pulses;
 use crate::ports::{Building, Clock, Kinds, Pings, Secrets};
@@ -62,6 +65,8 @@ pub struct Surroundings {
     pub http: reqwest::Client,
     /// What jobs elsewhere say of themselves; a daemon opens it.
     pub pulses: Arc<Pulses>,
+    /// What of what `roundsman aws` prints is billed: it is a part of what a budget is for, and only `app` knows it.
+    pub billed: fn(&Plan) -> BTreeMap<Thing, u64>,
 }
 
 /// What came of loading.
@@ -208,6 +213,7 @@ fn plan_of(
     let publishers = destinations::publishers(&raw.publish, surroundings.kinds.publishers, &building, problems);
     let heartbeat = heartbeat(raw.heartbeat.take(), &surroundings.kinds, &building, problems);
     let drill = drill(raw.drill.as_ref(), &declared, now, problems);
+    let budgets = budget::budgets(&raw.budget, problems);
     let known = Channels { declared: &declared, made: &channels };
     let blueprint = blueprint(&raw.estate, &raw.dashboard, &raw.alarms, known, problems);
     let store = store(directory, &raw, problems);
@@ -235,12 +241,17 @@ fn plan_of(
         maintenance,
         heartbeat,
         drill,
+        budgets,
         blueprint,
         publishers,
         secrets,
         secrets_used,
         written,
     });
+    if let Some(plan) = plan.as_ref().filter(|_| !problems.has_errors()) {
+        let forecast = || Forecast::of(plan, now).and((surroundings.billed)(plan));
+        budget::check(&raw.budget, forecast, problems);
+    }
     references.filled.mask(problems);
     (plan, listen)
 }

@@ -4,10 +4,11 @@
 //! [`resolve`] fills in references, and [`filled`] keeps problems from repeating what was filled in; `kinds` finds the
 //! key that names a kind; `each`, [`probes`], [`steps`], [`schedules`], [`objectives`], [`unnoticed`] and [`destinations`] make the parts of the plan from them, in an order
 //! that `uses` finds. [`secrets`] reads secrets when they are used, makes the `codes` of second factors, and takes both out of every text; those of AWS are
-//! in the [`vault`], which alone does other I/O than reading files. [`schema`] tells editors the shapes. `blueprint` has what `roundsman aws` prints.
+//! in the [`vault`], which alone does other I/O than reading files. [`schema`] tells editors the shapes. [`prices`] has what AWS bills, and `budget` what it may. `blueprint` has what `roundsman aws` prints.
 
 pub mod alerts;
 mod blueprint;
+mod budget;
 mod codes;
 pub mod destinations;
 mod diagnosis;
@@ -22,6 +23,7 @@ mod hours;
 mod kinds;
 pub mod load;
 pub mod objectives;
+pub mod prices;
 pub mod probes;
 pub mod raw;
 pub mod resolve;

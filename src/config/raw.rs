@@ -10,6 +10,7 @@ use super::blueprint::{RawAlarms, RawDashboard, RawEstate};
 use super::grades::SeverityForms;
 use super::objectives::RawObjective;
 use super::unnoticed::RawUnnoticed;
+use crate::domain::bill::dollars::Dollars;
 use crate::domain::grading::Share;
 use crate::domain::incident::Severity;
 use crate::domain::judge::After;
@@ -64,6 +65,10 @@ pub struct RawRoot {
     pub heartbeat: Option<RawHeartbeat>,
     /// When channels are drilled by themselves. Default: never.
     pub drill: Option<RawDrill>,
+    /// What AWS may bill a month, by service or in `total`, e.g. `cloudwatch: 50 USD`: a plan that costs more is an error.
+    /// Default: anything.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub budget: BTreeMap<Spanned<String>, Spanned<RawDollars>>,
     /// What the site runs on in AWS, for the dashboard and the alarms that `roundsman aws` prints.
     pub estate: RawEstate,
     /// The dashboard that it prints.
@@ -527,6 +532,32 @@ impl<'de> Deserialize<'de> for RawLength {
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RawLength, E> {
                 text.parse().map(RawLength).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// An amount of money as written.
+#[derive(Clone, Copy, Debug)]
+pub struct RawDollars(pub Dollars);
+
+impl<'de> Deserialize<'de> for RawDollars {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = RawDollars;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an amount of money like `50 USD`")
+            }
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<RawDollars, E> {
+                self.visit_str(&number.to_string())
+            }
+            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<RawDollars, E> {
+                self.visit_str(&number.to_string())
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RawDollars, E> {
+                text.parse().map(RawDollars).map_err(E::custom)
             }
         }
         deserializer.deserialize_any(Visitor)

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -19,7 +20,7 @@ use crate::domain::redaction::Redactor;
 use crate::domain::time::Monotonic;
 use crate::net::aws::is_region;
 use crate::ports::{Clock, SecretError, Secrets};
-use crate::settings::{Problems, Spanned};
+use crate::settings::{Problems, Span, Spanned};
 
 /// The largest file that is a secret.
 const FILE_MAX: u64 = 64 * 1024;
@@ -58,6 +59,8 @@ fn source(name: &SecretName, raw: &Spanned<RawSecret>, problems: &mut Problems) 
         (Some(variable), None, None) => Err(Source::Env(variable.clone())),
         (None, Some(path), None) => Err(Source::File(path.clone())),
         (None, None, Some(id)) => Ok(id),
+        // A key that was misspelt has been told, and was meant to say it.
+        (None, None, None) if is_told(&raw.span, problems) => return None,
         _ => {
             let message = format!("the secret `{name}` is in exactly one of `env`, `file` and `aws_secrets_manager`");
             problems.error(raw.span.clone(), message);
@@ -96,6 +99,16 @@ fn source(name: &SecretName, raw: &Spanned<RawSecret>, problems: &mut Problems) 
     let region = region.as_ref().map(|region| region.value.as_str()).or(of_arn).map(str::to_owned);
     let place = Place { id: id.value.clone(), region };
     Some(Source::Managed(place, key.as_ref().map(|key| key.value.clone())))
+}
+
+/// Whether something within a place is a problem already.
+fn is_told(place: &Span, problems: &mut Problems) -> bool {
+    let is_within = |at: &Span| {
+        Arc::ptr_eq(&at.source, &place.source)
+            && place.bytes.contains(&at.bytes.start)
+            && at.bytes.end <= place.bytes.end
+    };
+    problems.iter_mut().any(|problem| problem.at.as_ref().is_some_and(is_within))
 }
 
 /// The declared secrets.
@@ -187,6 +200,10 @@ impl Secrets for DeclaredSecrets {
             Some(Source::Managed(place, _)) => place.calls(),
             _ => Vec::new(),
         }
+    }
+
+    fn kept(&self, name: &SecretName) -> Option<Duration> {
+        matches!(self.declared.get(name), Some(Source::Managed(..))).then_some(vault::FRESH)
     }
 }
 

@@ -120,6 +120,7 @@ fn surroundings() -> Surroundings {
         clock: TestClock::starting("2026-11-25T12:00:00Z"),
         http: crate::net::client::shared().unwrap(),
         pulses: Arc::default(),
+        billed: |_| BTreeMap::new(),
     }
 }
 

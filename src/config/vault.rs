@@ -19,10 +19,10 @@ use crate::net::aws::services::SECRETSMANAGER;
 use crate::ports::Clock;
 
 /// How long a secret is kept before it is read again. At a cent for 2,000 readings that is four cents a month.
-const FRESH: Duration = Duration::from_mins(5);
+pub const FRESH: Duration = Duration::from_mins(5);
 
-/// How long it is kept for whoever was refused with it, and how long a reading that failed is not repeated: a password that is
-/// wrong must not make a reading of each run.
+/// How long a secret is not read again for those who were refused with it, and a reading that failed not repeated: a password
+/// that is wrong must not make a reading of each run.
 const REST: Duration = Duration::from_secs(10);
 
 /// Where a secret is in Secrets Manager.
@@ -63,7 +63,7 @@ pub struct Vault {
 struct Kept {
     known: Mutex<Option<Known>>,
     /// Held by whoever reads it, so that it is read once for all who need it.
-    reading: tokio::sync::Mutex<Option<Failed>>,
+    reading: tokio::sync::Mutex<Reading>,
 }
 
 /// A secret as it was.
@@ -71,6 +71,15 @@ struct Kept {
 struct Known {
     text: SecretString,
     read_at: Monotonic,
+}
+
+/// What came of readings.
+#[derive(Default)]
+struct Reading {
+    /// The last one, where it failed.
+    failed: Option<Failed>,
+    /// When it was last read again for whoever was refused with it.
+    renewed: Option<Monotonic>,
 }
 
 /// A reading that failed.
@@ -87,40 +96,50 @@ impl Vault {
 
     /// The secret, read some minutes ago at most where it can be read at all.
     pub async fn read(&self, place: &Place) -> Result<SecretString, Reason> {
-        self.no_older(place, FRESH).await
-    }
-
-    /// Reads it again, unless that was done just now.
-    pub async fn renew(&self, place: &Place) {
-        // Whoever renews it reads it anyway.
-        let _ = self.no_older(place, REST).await;
-    }
-
-    async fn no_older(&self, place: &Place, than: Duration) -> Result<SecretString, Reason> {
-        let kept =
-            Arc::clone(self.kept.lock().unwrap_or_else(PoisonError::into_inner).entry(place.clone()).or_default());
-        let fresh = |known: &Known| self.clock.monotonic().since(known.read_at) < than;
+        let kept = self.kept(place);
+        let is_fresh = |known: &Known| self.clock.monotonic().since(known.read_at) < FRESH;
         let known = kept.known();
-        if let Some(known) = known.as_ref().filter(|known| fresh(known)) {
+        if let Some(known) = known.as_ref().filter(|known| is_fresh(known)) {
             return Ok(known.text.clone());
         }
-        let mut reading = match (&known, kept.reading.try_lock()) {
+        let mut reading = match (known, kept.reading.try_lock()) {
             (_, Ok(reading)) => reading,
-            // Somebody reads it already, and until then what is known serves; whoever was refused with it waits.
-            (Some(known), Err(_)) if than == FRESH => return Ok(known.text.clone()),
-            (_, Err(_)) => kept.reading.lock().await,
+            // Somebody reads it already, and until then what is known serves.
+            (Some(known), Err(_)) => return Ok(known.text),
+            (None, Err(_)) => kept.reading.lock().await,
         };
-        let known = kept.known();
-        if let Some(known) = known.as_ref().filter(|known| fresh(known)) {
-            return Ok(known.text.clone());
+        match kept.known().filter(is_fresh) {
+            Some(known) => Ok(known.text),
+            None => self.read_again(place, &kept, &mut reading).await,
         }
+    }
+
+    /// Reads it again, unless that was done for somebody else just now.
+    pub async fn renew(&self, place: &Place) {
+        let (kept, asked) = (self.kept(place), self.clock.monotonic());
+        let mut reading = kept.reading.lock().await;
+        let was_read_since = kept.known().is_some_and(|known| known.read_at >= asked);
+        let is_early = reading.renewed.is_some_and(|at| asked.since(at) < REST);
+        if !was_read_since && !is_early {
+            reading.renewed = Some(asked);
+            // Whoever renews it reads it anyway.
+            let _ = self.read_again(place, &kept, &mut reading).await;
+        }
+    }
+
+    fn kept(&self, place: &Place) -> Arc<Kept> {
+        Arc::clone(self.kept.lock().unwrap_or_else(PoisonError::into_inner).entry(place.clone()).or_default())
+    }
+
+    async fn read_again(&self, place: &Place, kept: &Kept, reading: &mut Reading) -> Result<SecretString, Reason> {
+        let known = kept.known();
         let now = self.clock.monotonic();
-        if let Some(failed) = reading.as_ref().filter(|failed| now.since(failed.at) < REST) {
+        if let Some(failed) = reading.failed.as_ref().filter(|failed| now.since(failed.at) < REST) {
             return known.map(|known| known.text).ok_or_else(|| failed.reason.clone());
         }
         match self.fetch(place).await {
             Ok(text) => {
-                if reading.take().is_some() {
+                if reading.failed.take().is_some() {
                     tracing::info!(secret = place.id, "the secret is read again");
                 }
                 let text = SecretString::from(text);
@@ -128,7 +147,7 @@ impl Vault {
                 Ok(text)
             }
             Err(reason) => {
-                let (is_first, at) = (reading.is_none(), self.clock.monotonic());
+                let (is_first, at) = (reading.failed.is_none(), self.clock.monotonic());
                 if let Some(known) = known.as_ref().filter(|_| is_first) {
                     let age = words(at.since(known.read_at));
                     let why = &reason.text;
@@ -137,7 +156,7 @@ impl Vault {
                         "the secret cannot be read again, what it was {age} ago serves: {why}"
                     );
                 }
-                *reading = Some(Failed { at, reason: reason.clone() });
+                reading.failed = Some(Failed { at, reason: reason.clone() });
                 known.map(|known| known.text).ok_or(reason)
             }
         }

@@ -195,6 +195,25 @@ impl Cadence {
         }
     }
 
+    /// How many slots a day has on the average: those of a cron line over the weeks of a year, or as many of them as it takes to
+    /// walk [`CRON_SLOTS_WALKED_MAX`], since most lines are the same each week.
+    pub fn per_day(&self, now: Timestamp) -> f64 {
+        let Self::Cron { .. } = self else {
+            return Duration::from_secs(DAY).as_secs_f64() / self.period_at(now).as_secs_f64();
+        };
+        let (mut from, mut slots, mut days) = (now, 0, 0_u32);
+        // The first day by itself, since a line of seconds has more slots in one than are walked.
+        for stretch in std::iter::once(1).chain(std::iter::once(6)).chain(std::iter::repeat_n(7, 51)) {
+            let through = super::time::later(from, Duration::from_secs(u64::from(stretch) * DAY));
+            slots += self.slots(from, through).count();
+            (from, days) = (through, days + stretch);
+            if slots >= CRON_SLOTS_WALKED_MAX || (days == 1 && slots * 7 >= CRON_SLOTS_WALKED_MAX) {
+                break;
+            }
+        }
+        slots as f64 / f64::from(days)
+    }
+
     /// The length between a slot and the next one after it; a day when there is none.
     pub fn period_at(&self, slot: Timestamp) -> Duration {
         match self {
@@ -352,6 +371,26 @@ mod tests {
             let slots: Vec<_> = hourly.slots(at(from), at(to)).collect();
             assert_eq!(slots.len(), 24, "{from}: {slots:?}");
         }
+    }
+
+    #[test]
+    fn a_day_has_as_many_slots_on_the_average_whatever_day_it_is() {
+        for (line, per_day) in [
+            ("0 * * * *", 24.0),
+            ("0 8 * * 1-5", 5.0 / 7.0),
+            ("0 10 * * 1", 1.0 / 7.0),
+            ("*/5 8-17 * * 1-5", 120.0 * 5.0 / 7.0),
+            ("* * * * *", 1_440.0),
+            ("* * * * * *", 86_400.0),
+            ("0 0 1 * *", 12.0 / 364.0),
+        ] {
+            let (a, b) = (at("2026-11-24T10:00:00Z"), at("2026-11-28T03:30:00Z"));
+            for now in [a, b] {
+                let found = cron(line, Tz::UTC).per_day(now);
+                assert!((found - per_day).abs() < 1e-9, "{line} from {now}: {found}");
+            }
+        }
+        assert!((every(30).per_day(at("2026-11-24T10:00:00Z")) - 2_880.0).abs() < 1e-9);
     }
 
     #[test]

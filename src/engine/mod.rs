@@ -12,7 +12,7 @@
 //! | [`recall`] | nothing | what objectives ask about the past | asks the store; runs that were → dispatcher |
 //! | [`heart`] | nothing | how the loops stand | a sample each minute, pings → whoever looks after us |
 //!
-//! [`pulses`] has no task: the web brings it the pings of jobs elsewhere, and probers ask it. Nor has the [`desk`], to which
+//! [`forecast`] says what a plan will do without doing it. [`pulses`] has no task: the web brings it the pings of jobs elsewhere, and probers ask it. Nor has the [`desk`], to which
 //! the web brings what people do. Every loop tells [`vitals`] that it turned, and the thread of [`watchdog`] ends a process in
 //! which one stands still.
 //!
@@ -27,6 +27,7 @@ pub mod dispatcher;
 pub mod driller;
 pub mod facts;
 pub mod fanout;
+pub mod forecast;
 pub mod heart;
 pub mod janitor;
 pub mod journal;

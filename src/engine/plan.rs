@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::bill::dollars::Dollars;
 use crate::domain::blueprint::Blueprint;
 use crate::domain::grouping::{Grouping, Rules};
 use crate::domain::hours::Hours;
@@ -64,6 +65,8 @@ pub struct Plan {
     pub heartbeat: Option<HeartbeatPlan>,
     /// When channels are drilled by themselves.
     pub drill: Option<DrillPlan>,
+    /// What AWS may bill a month, by service.
+    pub budgets: BTreeMap<String, Dollars>,
     /// What is said of what `roundsman aws` prints.
     pub blueprint: Blueprint,
     /// Where metrics go, by kind.

@@ -296,6 +296,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         heartbeat: None,
         blueprint: Blueprint::default(),
         drill: None,
+        budgets: BTreeMap::new(),
         publishers: BTreeMap::new(),
         secrets: Arc::new(NoSecrets),
         secrets_used: std::collections::BTreeSet::new(),

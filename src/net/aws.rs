@@ -114,6 +114,12 @@ impl Aws {
         Self { access, config: OnceCell::new(), kept: signature::Kept::default(), known: Arc::default() }
     }
 
+    /// With the configuration of a test, which has a network of its own.
+    #[cfg(test)]
+    pub fn configured(config: SdkConfig) -> Self {
+        Self { config: OnceCell::new_with(Some(config)), ..Self::default() }
+    }
+
     /// The configuration from which clients are built; what failed is tried again at the next call.
     pub async fn config(&self) -> Result<&SdkConfig, AwsError> {
         let config = self.loaded().await?;

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::domain::metric::{MetricName, MetricType, Sample, SampleLabels};
 use crate::ports::{
-    Building, Exposition, Known, PublishError, Publisher, PublisherAccount, PublisherFactory, PublisherKind,
+    Building, Exposition, Foretold, Known, PublishError, Publisher, PublisherAccount, PublisherFactory, PublisherKind,
 };
 use crate::settings::{Node, Problems, read};
 
@@ -61,6 +61,17 @@ impl PublisherFactory for Factory {
 
     fn check(&self) -> BoxFuture<'_, Result<(), PublishError>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn foretell(&self, minute: &[Sample], _before: &[Sample]) -> Foretold {
+        let mut prometheus = Prometheus::new();
+        minute.chunk_by(of_the_same).for_each(|samples| {
+            prometheus.take_all(samples);
+        });
+        let page = prometheus.page.text();
+        let lines = page.lines().filter(|line| !line.starts_with('#'));
+        let series = lines.filter_map(|line| line.rsplit_once(' ')).map(|(series, _)| series.to_owned()).collect();
+        Foretold { requests: 0, series }
     }
 }
 

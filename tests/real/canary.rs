@@ -220,6 +220,7 @@ fn plan(address: &str) -> (tempfile::TempDir, Arc<Plan>, Arc<SystemClock>) {
         clock: Arc::clone(&clock) as _,
         http: client::shared().expect("a client"),
         pulses: Arc::default(),
+        billed: roundsman::app::aws::billed::billed,
     };
     let loaded = load(directory.path(), &surroundings);
     let plan = loaded.plan.unwrap_or_else(|| panic!("{}", loaded.problems.render(false)));

@@ -388,9 +388,9 @@ async fn what_is_chosen_is_published_and_told_with_its_age() {
         told,
         [
             "Heartbeat Location=here 1 every 60 s, -10 s later",
+            "Duration Probe=shopper Step=login 250 every 1 s, 0 s later",
             "SuccessPercent Schedule=reachability 0 every 1 s, 0 s later",
             "Failed Schedule=reachability 1 every 1 s, 0 s later",
-            "Duration Probe=shopper Step=login 250 every 1 s, 0 s later",
             "SuccessPercent Probe=shopper 0 every 1 s, 0 s later",
             "Failed Probe=shopper 1 every 1 s, 0 s later",
             "Age Probe=shopper 170 every 60 s, 110 s later",

@@ -175,7 +175,7 @@ fn what_is_not_there_is_told_at_the_start_and_what_may_come_back_is_not_waited_f
         assert!(!said.contains("one-of-many") && !said.contains("only-a-text"), "{said}");
         // Whoever asks once sees it as what it is: ours.
         let (code, said) = once(&moto.url, secret);
-        assert!(code == 1 && said.contains(told) && said.contains("local.secret"), "{code}: {said}");
+        assert!(code == 3 && said.contains(told) && said.contains("local.secret"), "{code}: {said}");
     }
     runtime.block_on(moto.faults(json!([{ "operation": "GetSecretValue", "fault": "forbidden" }])));
     let (_, said) = once(&moto.url, "{ aws_secrets_manager: plain }");

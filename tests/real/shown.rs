@@ -108,6 +108,7 @@ async fn sayers(payload: &str) -> Sayers {
         clock: Arc::clone(&clock) as _,
         http: client::shared().expect("a client"),
         pulses: Arc::default(),
+        billed: roundsman::app::aws::billed::billed,
     };
     let loaded = load(directory.path(), &surroundings);
     let plan = loaded.plan.unwrap_or_else(|| panic!("{}", loaded.problems.render(false)));

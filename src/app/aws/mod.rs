@@ -4,9 +4,10 @@
 //! [`printed`] has the commands. [`place`] says where our metrics stand, [`estate`] what of the site's is shown beside them.
 //! The [`dashboard`] is laid out of [`widget`]s on a [`grid`], the estate's by [`operations`]. [`alarms`] are those of the
 //! heartbeat and the estate, of alert [`policies`] and of [`objectives`], by names of [`named`]. The [`policy`] allows what the plan asks of AWS, and
-//! the [`template`] holds all three.
+//! the [`template`] holds all three. What AWS bills for them is in [`billed`].
 
 pub mod alarms;
+pub mod billed;
 pub mod dashboard;
 pub mod estate;
 pub mod grid;

@@ -114,7 +114,7 @@ impl Lasts {
         let old = self.of.iter().filter(|(_, last)| end - last.at >= after);
         old.flat_map(|(probe, last)| {
             let labels = SampleLabels { probe: Some(probe.clone()), ..SampleLabels::default() };
-            let age = (end - last.at).as_seconds_f64();
+            let age = (end - last.at).as_seconds_f64().round();
             let said = [(MetricName::ProbeLastSuccess, last.value), (MetricName::ProbeAge, age)];
             said.map(|(name, value)| Sample { name, at, value, labels: labels.clone() })
         })

@@ -4,10 +4,11 @@
 //! while they are [`growing`]. When their minute is over they wait in the [`backlog`], which makes requests of them within the
 //! service's limits and takes apart what the service refuses. What cannot be sent goes to the [`spool`] on [`disk`], as
 //! [`record`] has it, and comes back as a [`load`]. [`publisher`] sends to the [`service`], and has [`patience`]; what is silent for long is said
-//! again by [`last`]; [`settings`] has what people write.
+//! again by [`last`]; [`settings`] has what people write. [`foretold`] says what samples become without sending any.
 
 pub mod backlog;
 pub mod disk;
+pub mod foretold;
 pub mod growing;
 pub mod last;
 pub mod load;

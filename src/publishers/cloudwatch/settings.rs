@@ -9,15 +9,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::disk::Lodging;
+use super::foretold::foretell;
 use super::packet::Resolution;
 use super::publisher::{CloudWatch, Manner};
 use super::whom::{LOCATION_MAX, Sets};
 use crate::domain::aws_call::AwsCall;
+use crate::domain::metric::Sample;
 use crate::domain::metrics_place::MetricsPlace;
 use crate::domain::size::Size;
 use crate::domain::time::Length;
 use crate::net::aws::{Access, Aws, is_region};
-use crate::ports::{Building, Clock, Exposition, PublishError, Publisher, PublisherFactory, PublisherKind};
+use crate::ports::{Building, Clock, Exposition, Foretold, PublishError, Publisher, PublisherFactory, PublisherKind};
 use crate::settings::{Node, Problems, read};
 
 /// The row of the table of publishers.
@@ -318,15 +320,20 @@ impl PublisherFactory for Factory {
         vec![call.of_region(self.settings.region.clone().map(String::from))]
     }
 
+    fn foretell(&self, minute: &[Sample], before: &[Sample]) -> Foretold {
+        foretell(&self.settings.manner(None), minute, before)
+    }
+
+    fn looks_back(&self) -> Duration {
+        self.settings.republish.0.unwrap_or_default()
+    }
+
     fn place(&self) -> Option<MetricsPlace> {
         let Sets { schedule: by_schedule, step: by_step } = self.settings.sets();
-        Some(MetricsPlace {
-            namespace: self.settings.namespace.as_str().to_owned(),
-            region: self.settings.region.clone().map(String::from),
-            by_schedule,
-            by_step,
-            is_high_resolution: self.settings.resolution.0 == Resolution::Second,
-        })
+        let is_high_resolution = self.settings.resolution.0 == Resolution::Second;
+        let region = self.settings.region.clone().map(String::from);
+        let namespace = self.settings.namespace.as_str().to_owned();
+        Some(MetricsPlace { namespace, region, by_schedule, by_step, is_high_resolution })
     }
 }
 

@@ -61,17 +61,17 @@ impl Moto {
         answer.expect("moto answers").error_for_status().expect("faults are taken");
     }
 
+    /// What there is of backups from now on; `tests/moto/estate.py` says how it is told.
+    pub async fn estate(&self, known: &Value) {
+        let answer = self.http.post(format!("{}/_estate", self.url)).json(known).send().await;
+        answer.expect("moto answers").error_for_status().expect("it is known");
+    }
+
     /// What that access key is allowed from now on.
     pub async fn policy(&self, key: &str, document: &Value) {
         let policy = serde_json::json!({ "key": key, "document": document });
         let answer = self.http.post(format!("{}/_policy", self.url)).json(&policy).send().await;
         answer.expect("moto answers").error_for_status().expect("the policy is taken");
-    }
-
-    /// What there is of backups from now on; `tests/moto/estate.py` says how it is told.
-    pub async fn estate(&self, known: &Value) {
-        let answer = self.http.post(format!("{}/_estate", self.url)).json(known).send().await;
-        answer.expect("moto answers").error_for_status().expect("it is known");
     }
 
     /// The requests so far, oldest first, each with what AWS's models have against it.
