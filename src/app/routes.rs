@@ -51,7 +51,11 @@ fn story(plan: &Plan, schedule: &Schedule, probe: &PlannedProbe, now: Timestamp)
         return (vec![format!("{of} has no alert, so nobody is told")], false);
     };
     let (mut lines, mut told) = (Vec::new(), true);
-    for severity in alert.severities().into_iter().rev() {
+    for (aspect, rule) in alert.rules().filter(|(_, rule)| !rule.to.is_empty()) {
+        let names: Vec<_> = rule.to.iter().map(ToString::to_string).collect();
+        lines.push(format!("{of}, when {}: to {}, as its alert says", aspect.as_str(), names.join(", ")));
+    }
+    for severity in alert.routed_severities().into_iter().rev() {
         let (of_severity, taken) = story_of(plan, schedule, probe, severity, now);
         lines.push(format!("{of}, {severity}, at {}:", clock(now)));
         lines.extend(of_severity);

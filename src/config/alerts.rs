@@ -1,12 +1,15 @@
 //! The policy of an alert as written becomes the one by which runs are judged.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::destinations::check_channel;
 use super::grades;
 use super::raw::{RawAfter, RawAlert, RawFlapping, RawLength, RawRule};
 use crate::domain::flapping::{FlappingPolicy, OPENINGS_MAX};
 use crate::domain::incident::{REMIND_MAX, Severity};
 use crate::domain::judge::{After, AlertPolicy, BLIND_AFTER, Rule, WINDOW_MAX};
+use crate::domain::names::ChannelName;
 use crate::domain::time::Length;
 use crate::settings::{Problems, Spanned};
 
@@ -27,21 +30,31 @@ const FLAPPING_MIN: Duration = Duration::from_secs(10);
 /// … and at most.
 const FLAPPING_MAX: Duration = Duration::from_secs(86_400);
 
-/// The policy; none where something in it is wrong.
-pub fn policy(alert: &RawAlert, problems: &mut Problems) -> Option<AlertPolicy> {
+/// The policy; none where something in it is wrong. `channels` are those that are declared; none where that is not known.
+pub fn policy(
+    alert: &RawAlert,
+    channels: Option<&BTreeSet<ChannelName>>,
+    problems: &mut Problems,
+) -> Option<AlertPolicy> {
     let before = problems.len();
-    let RawAlert { after, recover, recheck, severity, remind, flapping, degraded, inconclusive, diagnose } = alert;
-    let least = Rule { after: After::default(), recover: 1, severity: Severity::P3, remind: None };
+    let RawAlert { after, recover, recheck, severity, remind, to, flapping, degraded, inconclusive, diagnose } = alert;
+    let least = Rule { after: After::default(), recover: 1, severity: Severity::P3, remind: None, to: Vec::new() };
     let (severity, grading) = grades::severity(severity.as_ref(), least.severity, problems);
-    let failing = rule(&least, *after, recover.as_ref(), Some(severity), remind.as_ref(), problems);
-    let mut of_aspect = |raw: &RawRule, rest: Rule| {
-        let RawRule { after, recover, severity, remind } = raw;
-        rule(&rest, *after, recover.as_ref(), *severity, remind.as_ref(), problems)
+    let failing = Rule {
+        to: named(to, channels, problems),
+        ..rule(&least, *after, recover.as_ref(), Some(severity), remind.as_ref(), problems)
     };
+    let mut of_aspect = |raw: &RawRule, rest: Rule| {
+        let RawRule { after, recover, severity, remind, to } = raw;
+        let rule = rule(&rest, *after, recover.as_ref(), *severity, remind.as_ref(), problems);
+        Rule { to: named(to, channels, problems), ..rule }
+    };
+    // What is named is an action against a failure: nothing is scaled because a page was slow or could not be looked at.
+    let otherwise = Rule { to: Vec::new(), ..failing.clone() };
     // A warning wakes nobody unless somebody asks for it.
-    let mild = Rule { after: After::default(), severity: failing.severity.min(Severity::P3), ..failing.clone() };
+    let mild = Rule { after: After::default(), severity: failing.severity.min(Severity::P3), ..otherwise.clone() };
     let degraded = degraded.as_ref().map(|raw| of_aspect(raw, mild));
-    let blind = Rule { after: BLIND_AFTER, ..failing.clone() };
+    let blind = Rule { after: BLIND_AFTER, ..otherwise };
     let blind = match inconclusive {
         Some(raw) => of_aspect(raw, blind),
         None => blind,
@@ -80,7 +93,26 @@ fn rule(
         recover: recover.map_or(rest.recover, |recover| recover.value),
         severity: severity.unwrap_or(rest.severity),
         remind: remind.map(|remind| remind.value.0.0).or(rest.remind),
+        to: rest.to.clone(),
     }
+}
+
+/// The channels of a rule.
+fn named(
+    to: &[Spanned<ChannelName>],
+    channels: Option<&BTreeSet<ChannelName>>,
+    problems: &mut Problems,
+) -> Vec<ChannelName> {
+    for (place, channel) in to.iter().enumerate() {
+        if let Some(channels) = channels {
+            check_channel(channel, channels, problems);
+        }
+        if to.iter().take(place).any(|earlier| earlier.value == channel.value) {
+            problems.error(channel.span.clone(), format!("`{}` is named twice", channel.value)).help =
+                Some("a channel is told once: remove one of them".to_owned());
+        }
+    }
+    to.iter().map(|channel| channel.value.clone()).collect()
 }
 
 fn flapping(raw: &RawFlapping, problems: &mut Problems) -> FlappingPolicy {

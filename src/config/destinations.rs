@@ -35,6 +35,16 @@ pub fn channels(
     made
 }
 
+/// A channel that something names must be declared.
+pub fn check_channel(named: &Spanned<ChannelName>, channels: &BTreeSet<ChannelName>, problems: &mut Problems) {
+    if !channels.contains(&named.value) {
+        let known = channels.iter().map(ChannelName::as_str);
+        problems.error(named.span.clone(), format!("there is no channel `{}`", named.value)).help =
+            suggest(named.value.as_str(), known.collect::<Vec<_>>())
+                .or_else(|| Some("declare it under `channels:`".to_owned()));
+    }
+}
+
 /// The routes. A route that can never be reached is a warning.
 pub fn routes(
     written: &[RawRoute],
@@ -46,12 +56,7 @@ pub fn routes(
     for raw in written {
         let at = raw.to.first().map(|to| to.span.clone());
         for channel in raw.to.iter().chain(&raw.fallback) {
-            if !channels.contains(&channel.value) {
-                let known = channels.iter().map(ChannelName::as_str);
-                problems.error(channel.span.clone(), format!("there is no channel `{}`", channel.value)).help =
-                    suggest(channel.value.as_str(), known.collect::<Vec<_>>())
-                        .or_else(|| Some("declare it under `channels:`".to_owned()));
-            }
+            check_channel(channel, channels, problems);
         }
         if raw.to.is_empty() {
             problems.error(raw.to.span.clone(), "a route names no channel").help =

@@ -22,6 +22,7 @@ use super::grouping;
 use super::heartbeat::heartbeat;
 use super::probes::{Made, ProbeMaker, WrittenProbe, check_budget, check_labels};
 use super::raw::{RawRoot, RawSchedule, RawWeb};
+use super::reach::Reach;
 use super::resolve::{self, Environment, References, identity};
 use super::runbooks::runbooks;
 use super::schedules::{self, Scheduling, WrittenSchedule};
@@ -32,11 +33,9 @@ use super::uses;
 use super::vault::Vault;
 use super::windows;
 use crate::domain::bill::prices::Thing;
-use crate::domain::judge::AlertPolicy;
 use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
-use crate::domain::route::{Route, Subject};
 use crate::domain::template::{Piece, canonical};
-use crate::domain::time::{Length, Timestamp};
+use crate::domain::time::Length;
 use crate::engine::forecast::Forecast;
 use crate::engine::plan::{Plan, TIMEOUT, WebPlan};
 use crate::engine::pulses::Pulses;
@@ -160,7 +159,9 @@ fn plan_of(
         pings: Arc::clone(&surroundings.pulses) as Arc<dyn Pings>,
     };
     let (labels, unnoticed) = (&raw.defaults.labels, &raw.defaults.unnoticed);
-    let maker = ProbeMaker { kinds: surroundings.kinds.probers, building: &building, labels, unnoticed };
+    let declared: BTreeSet<_> = raw.channels.keys().map(|name| name.value.clone()).collect();
+    let channels = (!files.root_lost).then_some(&declared);
+    let maker = ProbeMaker { kinds: surroundings.kinds.probers, building: &building, labels, unnoticed, channels };
     unnoticed::check_defaults(unnoticed, surroundings.kinds.probers, problems);
     check_labels(root.get("defaults").and_then(|defaults| defaults.get("labels")), problems);
     check_budget(raw.defaults.timeout.as_ref(), problems);
@@ -172,7 +173,7 @@ fn plan_of(
     let timeout = raw.defaults.timeout.as_ref().map_or(TIMEOUT, |limit| limit.value.0.0);
     let lost = files.probes.lost;
     let retention = raw.retention.as_ref().map_or(RETENTION, |kept| kept.value.0.0);
-    let all = Scheduling { probes: &probes, broken: &broken, lost, timeout, retention, now };
+    let all = Scheduling { probes: &probes, broken: &broken, lost, timeout, retention, channels, now };
     let schedules = schedules(files, &all, &references, problems);
     let runbooks = runbooks(probes.values().filter_map(|probe| probe.runbook.as_ref()), directory, problems);
     check_probes(&probes, &broken, &schedules, files, problems);
@@ -180,7 +181,6 @@ fn plan_of(
     let channels = destinations::channels(&raw.channels, surroundings.kinds.channels, &building, problems);
     let labels = labels_of(&probes);
     let grouping = grouping::groupings(raw.group.as_ref(), &raw.channels, &labels.keys().copied().collect(), problems);
-    let declared: BTreeSet<_> = raw.channels.keys().map(|name| name.value.clone()).collect();
     let known = windows::Known {
         node: root.get("maintenance"),
         probes: probes.keys().collect(),
@@ -197,17 +197,18 @@ fn plan_of(
     let routes_written = root.get("routes").map_or(0, |routes| routes.children().len());
     let routes_well = !of_routes.has_errors() && routes.len() == routes_written;
     problems.extend(of_routes);
-    for name in raw.channels.keys().filter(|_| routes_well) {
-        let used =
-            routes.iter().any(|route| route.to.contains(&name.value) || route.fallback.as_ref() == Some(&name.value));
+    let reach = Reach { probes: &probes, schedules: &schedules, routes: &routes };
+    // An alert with a mistake may have named any channel.
+    let alerts_well = broken.is_empty() && !lost && !files.schedules.lost;
+    for name in raw.channels.keys().filter(|_| routes_well && alerts_well) {
         let escalates = severities.values().any(|severity| severity.escalate.contains(&name.value));
-        if !used && !escalates {
+        if !escalates && !reach.names(&name.value) {
             problems.warning(name.span.clone(), format!("no route leads to the channel `{}`", name.value)).help =
                 Some(format!("add `routes: [{{ to: [{}] }}]`", name.value));
         }
     }
     if routes_well && !files.root_lost {
-        check_severities(&probes, &schedules, &routes, problems);
+        reach.check(problems);
     }
     let maintenance = windows::windows(&raw.maintenance, &known, problems);
     let publishers = destinations::publishers(&raw.publish, surroundings.kinds.publishers, &building, problems);
@@ -415,60 +416,6 @@ fn labels_of(probes: &BTreeMap<ProbeName, WrittenProbe>) -> BTreeMap<&str, BTree
         labels.entry(key).or_default().insert(value);
     }
     labels
-}
-
-/// A page that reaches nobody is what an alert must never be.
-fn check_severities(
-    probes: &BTreeMap<ProbeName, WrittenProbe>,
-    schedules: &Schedules,
-    routes: &[Route],
-    problems: &mut Problems,
-) {
-    // What waits for hours is told in them, so they are left out.
-    let routes: Vec<_> = routes.iter().map(|route| Route { when: None, ..route.clone() }).collect();
-    let is_taken = |probe: &WrittenProbe, schedule: &ScheduleName, severity| {
-        let subject = Subject { severity, labels: &probe.probe.labels, schedules: std::slice::from_ref(schedule) };
-        routes.iter().any(|route| route.refuses(&subject, Timestamp::default()).is_none())
-    };
-    let mut warn = |at: &Span, whose: &str, lost: &[&str], all: usize, severity| {
-        let Some((first, others)) = lost.split_first() else { return };
-        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
-        let part = if lost.len() == all { String::new() } else { format!(" with `{first}`{more}") };
-        let message = format!("no route takes the alerts of `{whose}`{part}, whose severity is {severity}");
-        problems.warning(at.clone(), message).help =
-            Some("add a route to roundsman.yaml: `routes: [{ to: [channel] }]`".to_owned());
-    };
-    for (schedule, key, _) in schedules {
-        let Some(alert) = &schedule.alert else { continue };
-        // A probe with an alert of its own speaks for itself.
-        let speaks = schedule.probes.iter().filter_map(|name| Some((name, probes.get(name)?)));
-        let speaks: Vec<_> = speaks.filter(|(_, probe)| probe.probe.alert.is_none()).collect();
-        for severity in alert.severities() {
-            let lost = speaks.iter().filter(|(_, probe)| !is_taken(probe, &schedule.name, severity));
-            let lost: Vec<_> = lost.map(|(name, _)| name.as_str()).collect();
-            warn(key, schedule.name.as_str(), &lost, speaks.len(), severity);
-        }
-    }
-    for (schedule, key, _) in schedules {
-        let known = schedule.alert.as_ref().map(AlertPolicy::severities).unwrap_or_default();
-        let alerts = schedule.objectives.iter().filter_map(|objective| objective.alert.as_ref());
-        let severities: BTreeSet<_> = alerts.flat_map(|alert| [alert.severity, alert.slow]).collect();
-        let on: Vec<_> = schedule.probes.iter().filter_map(|name| Some((name, probes.get(name)?))).collect();
-        for severity in severities.difference(&known) {
-            let lost = on.iter().filter(|(_, probe)| !is_taken(probe, &schedule.name, *severity));
-            let lost: Vec<_> = lost.map(|(name, _)| name.as_str()).collect();
-            warn(key, schedule.name.as_str(), &lost, on.len(), *severity);
-        }
-    }
-    for (name, probe) in probes {
-        let Some(alert) = &probe.probe.alert else { continue };
-        let on: Vec<_> = schedules.iter().map(|(schedule, ..)| schedule).filter(|s| s.has(name)).collect();
-        for severity in alert.severities() {
-            let lost = on.iter().filter(|schedule| !is_taken(probe, &schedule.name, severity));
-            let lost: Vec<_> = lost.map(|schedule| schedule.name.as_str()).collect();
-            warn(&probe.key.span, name.as_str(), &lost, on.len(), severity);
-        }
-    }
 }
 
 /// The way from `start` over `first` back to `start`, if there is one; told once, at the probe whose name sorts first.

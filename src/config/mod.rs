@@ -3,8 +3,9 @@
 //! `files` reads the files, and [`load`] goes through them in order; [`raw`] has the shapes as they are written,
 //! [`resolve`] fills in references, and [`filled`] keeps problems from repeating what was filled in; `kinds` finds the
 //! key that names a kind; `each`, [`probes`], [`steps`], [`schedules`], [`objectives`], [`unnoticed`] and [`destinations`] make the parts of the plan from them, in an order
-//! that `uses` finds. [`secrets`] reads secrets when they are used, makes the `codes` of second factors, and takes both out of every text; those of AWS are
-//! in the [`vault`], which alone does other I/O than reading files. [`schema`] tells editors the shapes. [`prices`] has what AWS bills, and `budget` what it may. `blueprint` has what `roundsman aws` prints.
+//! that `uses` finds. `reach` looks whether alerts reach somebody. [`secrets`] reads secrets when they are used, makes the `codes` of second factors,
+//! and takes both out of every text; those of AWS are in the [`vault`], which alone does other I/O than reading files. [`schema`] tells editors the shapes.
+//! [`prices`] has what AWS bills, and `budget` what it may. `blueprint` has what `roundsman aws` prints.
 
 pub mod alerts;
 mod blueprint;
@@ -26,6 +27,7 @@ pub mod objectives;
 pub mod prices;
 pub mod probes;
 pub mod raw;
+mod reach;
 pub mod resolve;
 pub mod runbooks;
 pub mod schedules;

@@ -12,7 +12,7 @@ use super::resolve::{self, identity};
 use super::steps::{Course, Written, brought_cleanup, compile};
 use super::unnoticed::RawUnnoticed;
 use crate::domain::expression::{Expression, Name};
-use crate::domain::names::{CaptureName, ProbeName, ScheduleName, SecretName, StepName};
+use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::probe::Labels;
 use crate::engine::plan::PlannedProbe;
 use crate::ports::{Building, Kind};
@@ -97,6 +97,8 @@ pub struct ProbeMaker<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// What of any step nothing has to notice.
     pub unnoticed: &'a RawUnnoticed,
+    /// The channels; none where the file that declares them could not be read.
+    pub channels: Option<&'a BTreeSet<ChannelName>>,
 }
 
 impl ProbeMaker<'_> {
@@ -193,7 +195,7 @@ impl ProbeMaker<'_> {
             timeout: timeout.as_ref().map(|limit| limit.value),
             cleanup_timeout: raw.cleanup_timeout.as_ref().map_or(CLEANUP_TIMEOUT, |limit| limit.value.0.0),
             each: each.clone(),
-            alert: raw.alert.as_ref().and_then(|alert| policy(alert, problems)),
+            alert: raw.alert.as_ref().and_then(|alert| policy(alert, self.channels, problems)),
             journey,
         };
         Some(WrittenProbe {

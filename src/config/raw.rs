@@ -331,6 +331,10 @@ pub struct RawAlert {
     /// as long, and so on up to a day. Default: never.
     #[schemars(with = "Option<String>")]
     pub remind: Option<Spanned<RawLength>>,
+    /// The channels that are told when it fails, whatever routes say: its own action. Default: those of its route.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub to: OneOrMany<Spanned<ChannelName>>,
     /// When coming and going is told as one incident that flaps.
     pub flapping: Option<RawFlapping>,
     /// When runs whose warnings do not hold become a page. Default: never.
@@ -376,6 +380,10 @@ pub struct RawRule {
     /// As the alert's, and its default.
     #[schemars(with = "Option<String>")]
     pub remind: Option<Spanned<RawLength>>,
+    /// The channels that are told of it, whatever routes say. Default: those of its route, not the alert's.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub to: OneOrMany<Spanned<ChannelName>>,
 }
 
 /// A probe, but for its kind, which is the key that names one.

@@ -11,7 +11,7 @@ use super::diagnosis;
 use super::objectives;
 use super::probes::WrittenProbe;
 use super::raw::RawSchedule;
-use crate::domain::names::{ProbeName, ScheduleName, glob};
+use crate::domain::names::{ChannelName, ProbeName, ScheduleName, glob};
 use crate::domain::schedule::{Cadence, CadenceError, Schedule};
 use crate::domain::time::{Length, Timestamp};
 use crate::engine::runner::OVERTIME;
@@ -44,6 +44,8 @@ pub struct Scheduling<'a> {
     pub timeout: Duration,
     /// How long runs are kept.
     pub retention: Duration,
+    /// The channels; none where the file that declares them could not be read.
+    pub channels: Option<&'a BTreeSet<ChannelName>>,
     /// When the search for the next occurrence of a cron line begins.
     pub now: Timestamp,
 }
@@ -58,7 +60,7 @@ pub fn make(written: &WrittenSchedule, all: &Scheduling<'_>, problems: &mut Prob
         problems.warning(key.span.clone(), format!("the schedule `{name}` runs no probe")).help =
             Some("name probes in it: `probes: [name]`".to_owned());
     }
-    let alert = raw.alert.as_ref().map(|alert| policy(alert, problems));
+    let alert = raw.alert.as_ref().map(|alert| policy(alert, all.channels, problems));
     let known = diagnosis::Known { probes, broken: all.broken, lost: all.lost };
     let explaining = raw.alert.iter().flat_map(|alert| alert.diagnose.iter()).cloned().collect::<Vec<_>>();
     diagnosis::check(&explaining, None, known, problems);

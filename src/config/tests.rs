@@ -30,6 +30,7 @@ use crate::settings::{Level, Node, Problems, Spanned, read};
 
 mod journeys;
 mod objectives;
+mod recipients;
 
 /// A kind with the shape of `http` that answers with what it was given.
 static ECHO: &[Kind] = &[Kind {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::flapping::FlappingPolicy;
 use super::grading::Grading;
 use super::incident::Severity;
-use super::names::{ProbeName, ScheduleName};
+use super::names::{ChannelName, ProbeName, ScheduleName};
 use super::outcome::{Cause, Run, Verdict};
 use super::time::Timestamp;
 
@@ -49,10 +49,17 @@ impl AlertPolicy {
         }
     }
 
-    /// Every severity that an incident may open with or rise to.
-    pub fn severities(&self) -> BTreeSet<Severity> {
-        let rules = Aspect::ALL.into_iter().filter_map(|aspect| self.rule(aspect)).map(|rule| rule.severity);
-        rules.chain(self.grading.iter().flat_map(Grading::severities)).collect()
+    /// Its rules, each with what it is of.
+    pub fn rules(&self) -> impl Iterator<Item = (Aspect, &Rule)> {
+        Aspect::ALL.into_iter().filter_map(|aspect| Some((aspect, self.rule(aspect)?)))
+    }
+
+    /// Every severity that an incident may open with or rise to which routes are asked about: a rule that names channels
+    /// asks none.
+    pub fn routed_severities(&self) -> BTreeSet<Severity> {
+        let rules = self.rules().filter(|(_, rule)| rule.to.is_empty()).map(|(_, rule)| rule.severity);
+        let graded = self.grading.iter().filter(|_| self.failing.to.is_empty()).flat_map(Grading::severities);
+        rules.chain(graded).collect()
     }
 }
 
@@ -67,6 +74,8 @@ pub struct Rule {
     pub severity: Severity,
     /// How long after whoever was told is told again, as long as nobody acknowledges; twice as long each time, up to a day.
     pub remind: Option<Duration>,
+    /// The channels that are told, whatever routes say; those of a route where there are none.
+    pub to: Vec<ChannelName>,
 }
 
 /// How many runs that say nothing open an incident of their own where nothing is said of them.
@@ -337,7 +346,7 @@ mod tests {
     }
 
     fn rule(after: &str, recover: u32) -> Rule {
-        Rule { after: after.parse().unwrap(), recover, severity: Severity::P3, remind: None }
+        Rule { after: after.parse().unwrap(), recover, severity: Severity::P3, remind: None, to: Vec::new() }
     }
 
     #[test]

@@ -241,6 +241,16 @@ failure_kinds! {
     CommandReport = "command.report",
     /// A test case of a test runner failed.
     Case = "case",
+    /// A metric has no value where there should be one.
+    MetricMissing = "metric.missing",
+    /// Only a part of the values of a metric came.
+    MetricPartial = "metric.partial",
+    /// What was written to logs was not found in them.
+    LogsLost = "logs.lost",
+    /// What was written to logs was rejected, though the call was taken.
+    LogsRejected = "logs.rejected",
+    /// Nothing came to logs for too long.
+    LogsSilent = "logs.silent",
     /// A job elsewhere said that it failed.
     HeartbeatFailed = "heartbeat.failed",
     /// A job elsewhere said that it began, and not in time how it ended.

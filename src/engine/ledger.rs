@@ -2,7 +2,7 @@
 //! I/O; each change is put into the commit that makes it last.
 //!
 //! Here runs move states and states move incidents. [`rechecks`] says what is looked at again before its next slot,
-//! [`telling`] whom an incident is told to and when again, [`quiet`] why nobody is told, [`looks`] which probes that are
+//! [`telling`] when an incident is told and again, `recipients` to whom, [`quiet`] why nobody is told, [`looks`] which probes that are
 //! needed are looked at first, [`network`] whether it is we who see nothing, [`ourselves`] and [`recording`] what is wrong with us, [`grading`] how grave it is, [`flapping`] what comes and goes too often to be told each time, [`open`] how incidents are
 //! found, [`silences`] what people want to be quiet, [`versions`] and [`changes`] what changed before it, [`diagnosis`] what
 //! is looked at because it opened, [`acts`] what people do about it, [`post_mortems`] what is still to be done when it is
@@ -50,6 +50,7 @@ pub mod ourselves;
 pub mod post_mortems;
 pub mod quiet;
 pub mod rechecks;
+mod recipients;
 pub mod recording;
 pub mod silences;
 pub mod telling;

@@ -261,7 +261,7 @@ pub fn schedule_of(name: &str, every: &str, count: usize) -> Schedule {
 
 /// A policy of that severity, whose incidents one pass ends.
 pub fn policy(after: &str, severity: Severity) -> AlertPolicy {
-    let failing = Rule { after: after.parse().unwrap(), recover: 1, severity, remind: None };
+    let failing = Rule { after: after.parse().unwrap(), recover: 1, severity, remind: None, to: Vec::new() };
     let blind = Rule { after: BLIND_AFTER, ..failing.clone() };
     AlertPolicy {
         failing,

@@ -6,6 +6,7 @@
 
 mod aws;
 mod backup;
+mod cloudwatch;
 mod command;
 mod connection;
 mod dns;
@@ -15,6 +16,7 @@ mod heartbeat;
 mod http;
 mod icmp;
 mod length;
+mod logs;
 mod names;
 mod number;
 mod page;
@@ -42,6 +44,7 @@ use crate::ports::Kind;
 pub static KINDS: &[Kind] = &[
     aws::KIND,
     backup::KIND,
+    cloudwatch::KIND,
     command::KIND,
     dns::KIND,
     #[cfg(feature = "grpc")]
@@ -49,6 +52,7 @@ pub static KINDS: &[Kind] = &[
     heartbeat::KIND,
     http::KIND,
     icmp::KIND,
+    logs::KIND,
     page::KIND,
     #[cfg(feature = "postgres")]
     postgres::KIND,

@@ -183,6 +183,8 @@ impl Places {
             ("NEWS_URL", format!("ws://{}/", self.news)),
             ("ORDERS_URL", format!("grpc://{}", self.orders)),
             ("PAGER_URL", format!("http://{}/", self.pager)),
+            ("PAGERDUTY_URL", format!("http://{}", self.pager)),
+            ("PAGERDUTY_API_TOKEN", pager::TOKEN.to_owned()),
             ("SHOPPER_PASSWORD", SHOPPER_PASSWORD.to_owned()),
             ("DUMPS", self.dumps.path().display().to_string()),
             ("EXPORT_TOKEN", export_token),

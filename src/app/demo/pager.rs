@@ -1,18 +1,25 @@
-//! The demo's pager: takes the webhook's messages and shows on standard output what on-call would read.
+//! The demo's pager: takes the webhook's messages and shows on standard output what on-call would read. Who is on call it says as
+//! PagerDuty does.
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::StatusCode;
-use axum::routing::post;
-use serde_json::Value;
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::shop::answer;
 use crate::app::answer::Output;
 use crate::domain::text::harmless;
 
+/// The token of whoever asks who is on call.
+pub const TOKEN: &str = "the-demo-asks-who-is-on-call";
+
 /// Takes messages until it is dropped.
 pub async fn serve(listener: TcpListener) {
-    let router = Router::new().route("/", post(take));
+    let router = Router::new().route("/", post(take)).route("/oncalls", get(on_call));
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!("the demo's pager ended: {error}");
     }
@@ -23,6 +30,15 @@ async fn take(body: Bytes) -> StatusCode {
     // Whether anybody can read the pager changes nothing for who sends.
     let _ = Output::default().line(line(&message));
     StatusCode::NO_CONTENT
+}
+
+async fn on_call(headers: HeaderMap) -> Response {
+    if headers.get(AUTHORIZATION).is_none_or(|given| given != &format!("Token token={TOKEN}")) {
+        return answer(StatusCode::UNAUTHORIZED, &json!({ "error": { "code": 2006, "message": "unauthorized" } }));
+    }
+    let one =
+        |level: u8, id: &str| json!({ "escalation_level": level, "user": { "id": id, "type": "user_reference" } });
+    answer(StatusCode::OK, &json!({ "oncalls": [one(1, "PANN001"), one(2, "PBEN002")] }))
 }
 
 /// `pager: P1 opened: api-health is failing: …`

@@ -14,7 +14,8 @@ use crate::engine::runner::new_id;
 use crate::ports::{Commit, Delivery, KeptBundle};
 
 /// One run opens it, and one ends it.
-const RULE: Rule = Rule { after: After { failures: 1, among: 1 }, recover: 1, severity: Severity::P4, remind: None };
+const RULE: Rule =
+    Rule { after: After { failures: 1, among: 1 }, recover: 1, severity: Severity::P4, remind: None, to: Vec::new() };
 
 /// Why a drill that an earlier process began is over.
 const BROKEN_OFF: &str = "the process ended during the drill";

@@ -123,7 +123,7 @@ impl Ledger {
             self.open.iter().filter(|(_, incident)| untold(incident)).map(|(of, _)| of.clone()).collect();
         for of in missed {
             let Some(mut incident) = self.open.remove(&of) else { continue };
-            if self.plan.route(&Subject::from(&incident), now).is_some() {
+            if self.recipients(&incident, now).is_some() {
                 self.tell_opened(&mut incident, now, commit);
                 commit.put_incident(incident.clone());
             }
@@ -131,18 +131,17 @@ impl Ledger {
         }
     }
 
-    /// Tells the channels of the severity's route that were not told yet, and where it has risen the others of that route as
-    /// well, unless there is a reason to be quiet.
+    /// Tells the channels that take it and were not told yet, and where it has risen those that were as well, unless there is a reason to be quiet.
     pub(super) fn tell_opened(&mut self, incident: &mut Incident, now: Timestamp, commit: &mut Commit) {
         if self.hush(incident, now, commit) {
             return;
         }
-        let Some(route) = self.plan.route(&Subject::from(&*incident), now) else {
+        let Some(recipients) = self.recipients(incident, now) else {
             commit.moments.push(moment(incident, now, "told", "nobody: no route takes it now".to_owned()));
             return;
         };
         let (known, new): (Vec<_>, Vec<_>) =
-            route.to.iter().cloned().partition(|channel| incident.told.contains(channel));
+            recipients.into_iter().partition(|channel| incident.told.contains(channel));
         let has_risen = incident.has_risen();
         incident.told.extend(new.iter().cloned());
         if has_risen {

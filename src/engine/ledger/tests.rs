@@ -18,6 +18,7 @@ mod explaining;
 mod grading;
 mod network;
 mod objectives;
+mod recipients;
 mod recording;
 
 fn name(text: &str) -> ProbeName {
@@ -1239,7 +1240,8 @@ fn watching_warnings() -> Story {
     let mut tier = schedule_of("tier", "30s", 1);
     let alert = tier.alert.as_mut().unwrap();
     let remind = Some(Duration::from_secs(3_600));
-    alert.degraded = Some(Rule { after: "3".parse().unwrap(), recover: 2, severity: Severity::P4, remind });
+    alert.degraded =
+        Some(Rule { after: "3".parse().unwrap(), recover: 2, severity: Severity::P4, remind, to: Vec::new() });
     (alert.blind.after, alert.blind.severity) = ("1".parse().unwrap(), Severity::P1);
     alert.recheck = Some(Duration::from_secs(10));
     Story::of(plan_of(vec![tier]))

@@ -1,5 +1,6 @@
 //! The files: whatever is in them, every mistake has a sentence and a place, and no secret is in it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::sync::Arc;
@@ -76,6 +77,7 @@ impl Desk {
             clock: Arc::new(SystemClock::start()),
             http: client::shared().unwrap(),
             pulses: Arc::default(),
+            billed: |_| BTreeMap::new(),
         };
         Self { directory, surroundings }
     }

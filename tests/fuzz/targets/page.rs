@@ -1,5 +1,6 @@
 //! What a target said, where people read it: on a page, in a mail.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -209,6 +210,7 @@ fn plan() -> Arc<Plan> {
         clock: Arc::new(SystemClock::start()),
         http: client::shared().unwrap(),
         pulses: Arc::default(),
+        billed: |_| BTreeMap::new(),
     };
     Arc::new(load_url("https://shop.example.com", &surroundings).plan.unwrap())
 }

@@ -114,6 +114,9 @@ impl Fill for Values<'_> {
     fn secret(&self, _: &SecretName) -> Option<&str> {
         Some("{{x}}")
     }
+    fn code(&self, _: &SecretName) -> Option<&str> {
+        Some("{{x}}")
+    }
 }
 
 /// A template is its pieces: what it is written back as reads as the same, and what is filled in is not read again.
@@ -144,7 +147,7 @@ fn text(data: &[u8]) -> Taken {
             Piece::Literal(text) => text.as_str(),
             Piece::Capture(_) => &x,
             Piece::RunId => "01RUN",
-            Piece::Secret(_) => "{{x}}",
+            Piece::Secret(_) | Piece::Totp(_) => "{{x}}",
             Piece::Reference { .. } => panic!("a reference is left in {text:?}"),
         })
         .collect();

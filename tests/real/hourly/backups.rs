@@ -74,10 +74,11 @@ fn sums(estate: &Estate) {
 }
 
 /// Whoever is not well after a fault, as one text; it must be one probe, and well again after the fault.
-struct Told(String);
+pub struct Told(pub String);
 
 impl Told {
-    fn of(&mut self, fault: &str, unwell: &Unwell) {
+    /// Puts it down.
+    pub fn of(&mut self, fault: &str, unwell: &Unwell) {
         let [(probe, lines)] = &unwell.iter().collect::<Vec<_>>()[..] else { panic!("{fault}: {unwell:#?}") };
         self.0 += &format!("{fault}: {probe} {}\n", lines.join("\n    "));
     }

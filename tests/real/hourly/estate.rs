@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::backups;
+use super::{backups, logs};
 use crate::commands::configuration;
 use crate::servers::moto::Moto;
 use crate::servers::roundsman::output;
@@ -42,6 +42,7 @@ impl Estate {
         ]);
         let mut estate = Self { moto, directory, known: well() };
         backups::build(&mut estate).await;
+        logs::build(&mut estate).await;
         estate.tell().await;
         estate
     }
@@ -73,24 +74,7 @@ impl Estate {
 
     /// One round of the tier.
     pub fn round(&self) -> Unwell {
-        let config = self.path().to_str().expect("a path in UTF-8");
-        let once =
-            output(&["once", "--schedule", "hourly", "--format", "json", "--config", config], &self.environment());
-        let runs: Vec<Value> = serde_json::from_slice(&once.stdout)
-            .unwrap_or_else(|_| panic!("it runs: {}", String::from_utf8_lossy(&once.stderr)));
-        assert!(!runs.is_empty());
-        let unwell = runs.iter().filter(|run| run["verdict"] != "passed");
-        unwell
-            .map(|run| {
-                let failures = run["failures"].as_array().into_iter().flatten();
-                let lines = failures.map(|failure| {
-                    let (kind, message) = (failure["kind"].as_str(), failure["message"].as_str());
-                    format!("{}: {}", kind.expect("a kind"), without_seconds(message.expect("a message")))
-                });
-                let name = run["probe"].as_str().expect("a name").to_owned();
-                (name, std::iter::once(run["verdict"].as_str().expect("a verdict").to_owned()).chain(lines).collect())
-            })
-            .collect()
+        unwell(self.path(), &["--schedule", "hourly"], &self.environment())
     }
 
     /// A file below the configuration.
@@ -99,6 +83,29 @@ impl Estate {
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         fs::write(path, text).expect("a file");
     }
+}
+
+/// What is not well when probes are run once: those that are named, or all of the configuration.
+pub fn unwell(config: &Path, which: &[&str], environment: &[(&str, &str)]) -> Unwell {
+    let config = config.to_str().expect("a path in UTF-8");
+    let arguments: Vec<_> =
+        ["once", "--format", "json", "--config", config].into_iter().chain(which.iter().copied()).collect();
+    let once = output(&arguments, environment);
+    let runs: Vec<Value> = serde_json::from_slice(&once.stdout)
+        .unwrap_or_else(|_| panic!("it runs: {}", String::from_utf8_lossy(&once.stderr)));
+    assert!(!runs.is_empty());
+    let unwell = runs.iter().filter(|run| run["verdict"] != "passed");
+    unwell
+        .map(|run| {
+            let failures = run["failures"].as_array().into_iter().flatten();
+            let lines = failures.map(|failure| {
+                let (kind, message) = (failure["kind"].as_str(), failure["message"].as_str());
+                format!("{}: {}", kind.expect("a kind"), without_seconds(message.expect("a message")))
+            });
+            let name = run["probe"].as_str().expect("a name").to_owned();
+            (name, std::iter::once(run["verdict"].as_str().expect("a verdict").to_owned()).chain(lines).collect())
+        })
+        .collect()
 }
 
 /// Ages are told in seconds, which have gone on by the time they are told: of long numbers the last two digits are left out.

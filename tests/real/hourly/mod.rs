@@ -4,4 +4,5 @@
 
 mod backups;
 mod drill;
-mod estate;
+pub mod estate;
+mod logs;

@@ -30,9 +30,9 @@ impl Moto {
         Self::start_as("server.py")
     }
 
-    /// The same with what moto lacks of backups.
+    /// The same with what moto lacks of backups, metrics, logs and settings.
     pub fn with_estate() -> Self {
-        Self::start_as("estate.py")
+        Self::start_as("account.py")
     }
 
     fn start_as(script: &str) -> Self {
@@ -74,6 +74,12 @@ impl Moto {
         answer.expect("moto answers").error_for_status().expect("the policy is taken");
     }
 
+    /// What there is of metrics from now on; `tests/moto/metrics.py` says how it is told.
+    pub async fn metrics(&self, known: &Value) {
+        let answer = self.http.post(format!("{}/_metrics", self.url)).json(known).send().await;
+        answer.expect("moto answers").error_for_status().expect("it is known");
+    }
+
     /// The requests so far, oldest first, each with what AWS's models have against it.
     pub async fn requests(&self) -> Vec<Value> {
         let answer = self.http.get(format!("{}/_log", self.url)).send().await.expect("moto answers");
@@ -107,8 +113,8 @@ impl Moto {
         answer.error_for_status().expect("it is taken");
     }
 
-    /// A call of a service that speaks the query protocol.
-    pub async fn query(&self, service: &str, parameters: &[(&str, &str)]) {
+    /// A call of a service that speaks the query protocol; the answer as it came.
+    pub async fn query(&self, service: &str, parameters: &[(&str, &str)]) -> String {
         let encode = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
         let version = [("Version", version(service))];
         let pairs =
@@ -116,7 +122,8 @@ impl Moto {
         let request = self.http.post(&self.url).header("authorization", scope(service));
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let answer = request.body(pairs.collect::<Vec<_>>().join("&")).send().await;
-        answer.expect("moto answers").error_for_status().expect("the call is taken");
+        let answer = answer.expect("moto answers").error_for_status().expect("the call is taken");
+        answer.text().await.expect("a body")
     }
 
     /// A topic with a queue behind it, both of that name. Says the topic's ARN and the queue's URL.
