@@ -29,7 +29,7 @@ const BROKEN: &str = "broken: { tcp: \"127.0.0.1:9\" }\n";
 
 /// Makes what is asked for.
 const SEED: &str = "
-import boto3, io, zipfile
+import boto3, datetime, io, time, zipfile
 def client(name):
     return boto3.client(name, region_name='us-east-1')
 client('dynamodb').create_table(
@@ -45,13 +45,19 @@ client('sqs').create_queue(QueueName='orders')
 s3 = client('s3')
 s3.create_bucket(Bucket='trail')
 s3.put_object(Bucket='trail', Key='logs/a', Body=b'{}')
+s3.put_object(Bucket='trail', Key=datetime.datetime.now(datetime.timezone.utc).strftime('cdn/%Y-%m-%d-%H.gz'), Body=b'{}')
 client('cloudtrail').create_trail(Name='main', S3BucketName='trail')
+client('cloudtrail').start_logging(Name='main')
 role = client('iam').create_role(RoleName='f', AssumeRolePolicyDocument='{}')['Role']['Arn']
 code = io.BytesIO()
 with zipfile.ZipFile(code, 'w') as file:
     file.writestr('f.py', 'def f(event, context): pass')
 client('lambda').create_function(FunctionName='api', Runtime='python3.11', Role=role, Handler='f.f', Code={'ZipFile': code.getvalue()})
-client('logs').create_log_group(logGroupName='/aws/lambda/api')
+logs, group = client('logs'), '/aws/lambda/api'
+logs.create_log_group(logGroupName=group)
+logs.create_log_stream(logGroupName=group, logStreamName='s')
+event = {'timestamp': int(time.time() * 1000), 'message': 'hello'}
+logs.put_log_events(logGroupName=group, logStreamName='s', logEvents=[event])
 client('cognito-idp').create_user_pool(PoolName='shoppers')
 ";
 
