@@ -13,10 +13,10 @@ const KEY: &str = "AKIDROUNDSMAN";
 
 const ROOT: &str = r#"
 location: here
-web: { listen: "${env:ROUNDSMAN_LISTEN:-127.0.0.1:0}" }
+web: { listen: "${env:ROUNDSMAN_LISTEN:-127.0.0.1:0}", token: "${secret:page}" }
 vars: { moto: "${env:AWS_ENDPOINT_URL}" }
 defaults: { timeout: 60s }   # moto loads a service at its first request
-secrets: { partner: { aws_secrets_manager: prod/partner, key: token } }
+secrets: { page: { env: PAGE_TOKEN }, partner: { aws_secrets_manager: prod/partner, key: token } }
 publish: { cloudwatch: { namespace: Rounds, region: us-east-1 } }
 channels:
   ops: { sns: { topic: "arn:aws:sns:us-east-1:123456789012:ops", echo: "${env:AWS_ENDPOINT_URL}/123456789012/ops" } }
@@ -106,6 +106,7 @@ impl Estate {
             ("AWS_ACCESS_KEY_ID", KEY),
             ("AWS_SECRET_ACCESS_KEY", "hunter2hunter2"),
             ("AWS_REGION", REGION),
+            ("PAGE_TOKEN", "a-token-of-the-page"),
         ]
     }
 
@@ -142,7 +143,7 @@ async fn everything_runs_with_nothing_but_the_printed_policy() {
     let url = format!("http://{}", daemon.address);
     let drill = ["drill", "--channel", "ops", "--url", &url, "--config", estate.path()];
     let drilled = tokio::task::block_in_place(|| output(&drill, &estate.environment()));
-    assert_eq!(drilled.status.code(), Some(0), "{}", String::from_utf8_lossy(&drilled.stdout));
+    assert_eq!(drilled.status.code(), Some(0), "{drilled:?}");
     let (status, said) = daemon.terminate();
     assert!(status.success(), "{said}");
     assert_eq!(estate.denied().await, Vec::<String>::new());
