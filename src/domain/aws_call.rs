@@ -24,16 +24,19 @@ impl AwsCall {
     }
 
     /// The same in a region.
+    #[must_use]
     pub fn of_region(self, region: Option<String>) -> Self {
         Self { region, ..self }
     }
 
     /// The same, so many times.
+    #[must_use]
     pub fn times(self, calls: u32) -> Self {
         Self { calls, ..self }
     }
 
     /// The same, with so many billed units in all.
+    #[must_use]
     pub fn of_units(self, units: u64) -> Self {
         Self { units, ..self }
     }
