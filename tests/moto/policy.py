@@ -66,14 +66,21 @@ def named(text, service, region, before):
     return text if text.startswith("arn:") else arn(service, region, before + text)
 
 
-def resources_of(service, operation, parameters, region):
-    """The ARNs of all that a request is asked of: a restore reads one table and makes another."""
-    found = [resource_of(service, operation, parameters, region)]
-    if operation.startswith("RestoreTable"):
+# What DynamoDB does in the caller's name to a table that it restores.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/backuprestore_IAM.html
+RESTORED = ("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "Scan", "UpdateItem")
+
+
+def demands(service, operation, parameters, region):
+    """Each action that has to be allowed, and on what."""
+    action, kinds = action_of(service, operation)
+    if service == "dynamodb" and operation.startswith("RestoreTable"):
         source = parameters.get("SourceTableName")
-        found = [arn("dynamodb", region, f"table/{source}") if source else parameters["BackupArn"]]
-        found.append(arn("dynamodb", region, f"table/{parameters['TargetTableName']}"))
-    return found
+        yield action, arn("dynamodb", region, f"table/{source}") if source else parameters["BackupArn"]
+        target = arn("dynamodb", region, f"table/{parameters['TargetTableName']}")
+        yield from ((f"dynamodb:{name}", target) for name in RESTORED)
+    else:
+        yield action, resource_of(service, operation, parameters, region) if kinds else "*"
 
 
 def resource_of(service, operation, parameters, region):
@@ -140,10 +147,8 @@ class Policy:
         scope = re.search(r"Credential=([^/,]+)/\d+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
         if not scope or scope.group(1) != self.key or asked.service is None:
             return None
-        operation, region = asked.operation or operation, scope.group(2)
-        action, kinds = action_of(asked.service, operation)
         context = {"cloudwatch:namespace": parameters.get("Namespace")}
-        for resource in resources_of(asked.service, operation, parameters, region) if kinds else ["*"]:
+        for action, resource in demands(asked.service, asked.operation or operation, parameters, scope.group(2)):
             if not any(self.allows(statement, action, resource, context) for statement in self.statements):
                 who = f"User: arn:aws:iam::{ACCOUNT}:user/roundsman is not authorized to perform: {action}"
                 return f"{who} on resource: {resource} because no identity-based policy allows the {action} action"

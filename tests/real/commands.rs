@@ -71,7 +71,7 @@ fn nine_mistakes_are_named_at_their_places_in_one_pass() {
 #[test]
 fn the_repository_itself_is_valid() {
     let validated = output(&["validate", "--config", env!("CARGO_MANIFEST_DIR")], &[]);
-    assert_eq!(text(&validated.stdout), "valid: 33 probes, 3 schedules\n");
+    assert_eq!(text(&validated.stdout), "valid: 61 probes, 3 schedules\n");
     assert_eq!(code(&validated), Some(0));
 }
 

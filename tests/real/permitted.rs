@@ -13,10 +13,10 @@ const KEY: &str = "AKIDROUNDSMAN";
 
 const ROOT: &str = r#"
 location: here
-web: { listen: "${env:ROUNDSMAN_LISTEN:-127.0.0.1:0}" }
+web: { listen: "${env:ROUNDSMAN_LISTEN:-127.0.0.1:0}", token: "${secret:page}" }
 vars: { moto: "${env:AWS_ENDPOINT_URL}" }
 defaults: { timeout: 60s }   # moto loads a service at its first request
-secrets: { partner: { aws_secrets_manager: prod/partner, key: token } }
+secrets: { page: { env: PAGE_TOKEN }, partner: { aws_secrets_manager: prod/partner, key: token } }
 publish: { cloudwatch: { namespace: Rounds, region: us-east-1 } }
 channels:
   ops: { sns: { topic: "arn:aws:sns:us-east-1:123456789012:ops", echo: "${env:AWS_ENDPOINT_URL}/123456789012/ops" } }
@@ -29,7 +29,7 @@ const BROKEN: &str = "broken: { tcp: \"127.0.0.1:9\" }\n";
 
 /// Makes what is asked for.
 const SEED: &str = "
-import boto3, io, zipfile
+import boto3, datetime, io, time, zipfile
 def client(name):
     return boto3.client(name, region_name='us-east-1')
 client('dynamodb').create_table(
@@ -45,13 +45,19 @@ client('sqs').create_queue(QueueName='orders')
 s3 = client('s3')
 s3.create_bucket(Bucket='trail')
 s3.put_object(Bucket='trail', Key='logs/a', Body=b'{}')
+s3.put_object(Bucket='trail', Key=datetime.datetime.now(datetime.timezone.utc).strftime('cdn/%Y-%m-%d-%H.gz'), Body=b'{}')
 client('cloudtrail').create_trail(Name='main', S3BucketName='trail')
+client('cloudtrail').start_logging(Name='main')
 role = client('iam').create_role(RoleName='f', AssumeRolePolicyDocument='{}')['Role']['Arn']
 code = io.BytesIO()
 with zipfile.ZipFile(code, 'w') as file:
     file.writestr('f.py', 'def f(event, context): pass')
 client('lambda').create_function(FunctionName='api', Runtime='python3.11', Role=role, Handler='f.f', Code={'ZipFile': code.getvalue()})
-client('logs').create_log_group(logGroupName='/aws/lambda/api')
+logs, group = client('logs'), '/aws/lambda/api'
+logs.create_log_group(logGroupName=group)
+logs.create_log_stream(logGroupName=group, logStreamName='s')
+event = {'timestamp': int(time.time() * 1000), 'message': 'hello'}
+logs.put_log_events(logGroupName=group, logStreamName='s', logEvents=[event])
 client('cognito-idp').create_user_pool(PoolName='shoppers')
 ";
 
@@ -100,6 +106,7 @@ impl Estate {
             ("AWS_ACCESS_KEY_ID", KEY),
             ("AWS_SECRET_ACCESS_KEY", "hunter2hunter2"),
             ("AWS_REGION", REGION),
+            ("PAGE_TOKEN", "a-token-of-the-page"),
         ]
     }
 
@@ -136,7 +143,7 @@ async fn everything_runs_with_nothing_but_the_printed_policy() {
     let url = format!("http://{}", daemon.address);
     let drill = ["drill", "--channel", "ops", "--url", &url, "--config", estate.path()];
     let drilled = tokio::task::block_in_place(|| output(&drill, &estate.environment()));
-    assert_eq!(drilled.status.code(), Some(0), "{}", String::from_utf8_lossy(&drilled.stdout));
+    assert_eq!(drilled.status.code(), Some(0), "{drilled:?}");
     let (status, said) = daemon.terminate();
     assert!(status.success(), "{said}");
     assert_eq!(estate.denied().await, Vec::<String>::new());

@@ -109,6 +109,7 @@ fn dead_man(plan: &Plan, place: &Place) -> Alarm {
 }
 
 /// A metric as an alarm watches it.
+#[must_use]
 pub struct Watched {
     properties: Map<String, Value>,
 }

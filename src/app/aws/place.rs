@@ -62,6 +62,7 @@ impl Place {
     }
 
     /// The same where alarms are made by the stack that is named in their ARNs.
+    #[must_use]
     pub fn in_stack(self) -> Self {
         Self { alarm_arns: Some(STACK.to_owned()), ..self }
     }

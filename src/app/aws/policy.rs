@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::domain::aws_call::AwsCall;
+use crate::domain::names::glob;
 use crate::engine::plan::Plan;
 
 /// How many characters a managed policy has at most, white space apart.
@@ -64,13 +65,13 @@ fn merged(calls: &BTreeSet<AwsCall>, namespaces: &BTreeSet<String>) -> Vec<State
     for call in rest {
         by_resource.entry(&call.resource).or_default().insert(&call.action);
     }
-    // What is allowed on everything need not be allowed on a part of it.
-    let everywhere = by_resource.get("*").cloned().unwrap_or_default();
     let mut by_actions: BTreeMap<BTreeSet<&str>, BTreeSet<&str>> = BTreeMap::new();
-    for (resource, mut actions) in by_resource {
-        if resource != "*" {
-            actions.retain(|action| !everywhere.contains(action));
-        }
+    for (resource, actions) in &by_resource {
+        // What is allowed on more need not be allowed on a part of it.
+        let is_covered = |action: &&str| {
+            by_resource.iter().any(|(wider, also)| wider != resource && also.contains(action) && glob(wider, resource))
+        };
+        let actions: BTreeSet<&str> = actions.iter().copied().filter(|action| !is_covered(action)).collect();
         if !actions.is_empty() {
             by_actions.entry(actions).or_default().insert(resource);
         }
@@ -150,6 +151,7 @@ mod tests {
             ("dynamodb:ListTables", "*"),
             ("ec2:DescribeVpcs", "*"),
             ("ec2:DescribeVpcs", "arn:aws:ec2:us-east-1:*:vpc/vpc-1"),
+            ("dynamodb:GetItem", "arn:aws:dynamodb:*:*:table/Users"),
             ("cloudwatch:PutMetricData", "*"),
         ]);
         let statements = merged(&asked, &["Roundsman".to_owned()].into());

@@ -190,7 +190,8 @@ mod tests {
     #[test]
     fn a_thousand_probes_fit_on_a_dashboard() {
         for count in [13_usize, 150, 700, 2_000] {
-            let probes: String = (0..count).map(|n| format!("p{n}: {{ http: \"https://p{n}.example/\" }}\n")).collect();
+            let probe = |n| format!("p{n}: {{ http: \"https://p{n}.example/\" }}");
+            let probes = (0..count).map(probe).collect::<Vec<_>>().join("\n");
             let plan = plan(ROOT, &probes, "tier: { every: 1m, probes: [\"*\"] }");
             let dashboard = made(&plan, Document::Dashboard).unwrap().document;
             let widgets = dashboard["widgets"].as_array().unwrap();

@@ -93,7 +93,7 @@ pub fn template(parts: &Parts<'_>) -> Result<Value, Stop> {
         template.insert("Outputs".to_owned(), Value::Object(outputs));
     }
     let template = Value::Object(template);
-    let bytes = template.to_string().len();
+    let bytes = format!("{template:#}").len();
     if count > RESOURCES_MAX || bytes > BYTES_MAX {
         let found = format!("{} resources and {} bytes", thousands(count as u64), thousands(bytes as u64));
         let most = format!("{RESOURCES_MAX} and {}", thousands(BYTES_MAX as u64));

@@ -11,6 +11,7 @@ pub const LINES_MAX: usize = 100;
 
 /// A line of a graph, or a metric that a formula reckons with.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Line(Value);
 
 impl Line {
@@ -47,11 +48,6 @@ impl Line {
         self.with("visible", false)
     }
 
-    /// Its scale is on the right.
-    pub fn on_the_right(self) -> Self {
-        self.with("yAxis", "right")
-    }
-
     fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         if let Some(options) = self.0.as_array_mut().and_then(|parts| parts.last_mut()) {
             options[key] = value.into();
@@ -62,6 +58,7 @@ impl Line {
 
 /// A graph.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Graph {
     title: String,
     lines: Vec<Line>,
