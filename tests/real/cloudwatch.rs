@@ -344,7 +344,8 @@ async fn an_hour_without_the_service_a_restart_and_a_kill_lose_nothing_and_delay
     let mut arrived = taken(&log);
     let in_order = arrived.clone();
     produced.retain(|(probe, ..)| probe != "poison");
-    (produced.sort(), arrived.sort());
+    produced.sort();
+    arrived.sort();
     assert_eq!(arrived, produced, "each value once, and with its own time");
     // The first minute after the hour goes before all that waited, and so does each after it.
     let minutes: Vec<_> = in_order.iter().map(|(_, _, value)| value / 10).skip_while(|minute| *minute < 63).collect();
@@ -428,7 +429,7 @@ fn counted(log: &[Value]) -> i64 {
     let data = taken.flat_map(|request| request["parameters"]["MetricData"].as_array().unwrap());
     let counts =
         data.filter(|datum| datum["MetricName"] != "Failed").flat_map(|datum| datum["Counts"].as_array().unwrap());
-    counts.map(|count| whole(count)).sum()
+    counts.map(whole).sum()
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::commands::configuration;
-use crate::hourly::estate::{Unwell, unwell};
+use crate::hourly::estate::{Told, Unwell, unwell};
 use crate::servers::moto::Moto;
 
 /// What leads Roundsman to a moto.
@@ -23,12 +23,12 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn metric(name: &str, dimensions: Value, samples: &[(u64, f64)]) -> Value {
+fn metric(name: &str, dimensions: &Value, samples: &[(u64, f64)]) -> Value {
     json!({ "metric": name, "dimensions": dimensions, "samples": samples })
 }
 
 /// A metric of which there was one sample every second for ten minutes, until now.
-fn steady(name: &str, dimensions: Value, value: impl Fn(u64) -> f64) -> Value {
+fn steady(name: &str, dimensions: &Value, value: impl Fn(u64) -> f64) -> Value {
     metric(name, dimensions, &(0..600).map(|ago| (ago, value(ago))).collect::<Vec<_>>())
 }
 
@@ -40,25 +40,25 @@ fn shop(changed: Option<(&str, f64)>) -> Value {
     let (slow, errors, refused) = (value("slow", 120.0), value("errors", 0.0), value("refused", 0.0));
     let mut metrics = vec![
         // Two of a hundred are slow.
-        steady("AWS/ApiGateway/Latency", json!({ "ApiName": "shop" }), |ago| if ago % 50 == 0 { slow } else { 80.0 }),
-        steady("AWS/Lambda/Invocations", function.clone(), |_| 1.0),
+        steady("AWS/ApiGateway/Latency", &json!({ "ApiName": "shop" }), |ago| if ago % 50 == 0 { slow } else { 80.0 }),
+        steady("AWS/Lambda/Invocations", &function, |_| 1.0),
         // Three logins a second.
-        steady("AWS/Cognito/SignInSuccesses", pool.clone(), |_| 1.0),
-        steady("AWS/Cognito/SignInSuccesses", pool.clone(), |_| 1.0 - refused),
-        steady("AWS/Cognito/SignInSuccesses", pool, |_| 1.0 - refused),
+        steady("AWS/Cognito/SignInSuccesses", &pool, |_| 1.0),
+        steady("AWS/Cognito/SignInSuccesses", &pool, |_| 1.0 - refused),
+        steady("AWS/Cognito/SignInSuccesses", &pool, |_| 1.0 - refused),
         metric(
             "AWS/CloudFront/CacheHitRate",
-            json!({ "DistributionId": "E2EXAMPLE", "Region": "Global" }),
+            &json!({ "DistributionId": "E2EXAMPLE", "Region": "Global" }),
             &[(1_800, 92.0)],
         ),
     ];
     // Lambda and DynamoDB write these only when something is wrong.
     if errors > 0.0 {
-        metrics.push(metric("AWS/Lambda/Errors", function, &[(120, errors)]));
+        metrics.push(metric("AWS/Lambda/Errors", &function, &[(120, errors)]));
     }
     let throttled = value("throttled", 0.0);
     if throttled > 0.0 {
-        metrics.push(metric("AWS/DynamoDB/WriteThrottleEvents", table, &[(120, throttled)]));
+        metrics.push(metric("AWS/DynamoDB/WriteThrottleEvents", &table, &[(120, throttled)]));
     }
     json!({ "metrics": metrics })
 }
@@ -74,17 +74,15 @@ async fn the_alarms_of_the_repository_are_quiet_when_all_is_well_and_each_tells_
     assert_eq!(look(), Unwell::new());
     let asked = moto.log("GetMetricData").await;
     assert_eq!(asked.len(), ALARMS.len(), "one call each");
-    let mut told = String::new();
+    let mut told = Told::default();
     for (what, value) in [("slow", 800.0), ("errors", 9.0), ("throttled", 1.0), ("refused", 1.0)] {
         moto.metrics(&shop(Some((what, value)))).await;
-        let unwell = look();
-        let [(probe, lines)] = &unwell.iter().collect::<Vec<_>>()[..] else { panic!("{what}: {unwell:#?}") };
-        told += &format!("{what}: {probe} {}\n", lines.join("\n    "));
+        told.of(what, &look());
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(told.0);
 }
 
-const PROBES: &str = r#"
+const PROBES: &str = r"
 newest:
   cloudwatch: { metric: Shop/Orders, stat: Sum, over: 5m, period: 1m, lag: 0s }
   expect: [samples >= 2, value == 3, 'values[0] == 7', age_s < 300]
@@ -93,15 +91,15 @@ lagging: { cloudwatch: { metric: Shop/Orders, stat: Sum, over: 5m, lag: 1h }, ex
 absent-is-zero: { cloudwatch: { metric: Shop/Orders, over: 5m, lag: 1h, missing: 0 }, expect: [value == 0, samples == 0] }
 other-dimension: { cloudwatch: { metric: Shop/Orders, dimensions: { Shop: none } }, expect: value >= 0 }
 no-rate: { cloudwatch: { math: orders / refunds, metrics: { orders: { metric: Shop/Orders }, refunds: { metric: Shop/Refunds } } }, expect: value > 0 }
-"#;
+";
 
 /// Samples that fall into the third, the second and the last but one whole minute of the last five.
 fn orders() -> Value {
     let into = u64::try_from(chrono::Utc::now().timestamp().rem_euclid(60)).expect("seconds");
     let samples = [(into + 230, 3.0), (into + 225, 4.0), (into + 90, 1.0), (into + 85, 2.0), (into + 400, 3.0)];
     json!({ "metrics": [
-        metric("Shop/Orders", json!({}), &samples),
-        metric("Shop/Refunds", json!({}), &[(into + 90, 0.0)]),
+        metric("Shop/Orders", &json!({}), &samples),
+        metric("Shop/Refunds", &json!({}), &[(into + 90, 0.0)]),
     ] })
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::hourly::estate::{Unwell, unwell};
+use crate::hourly::estate::{Told, Unwell, unwell};
 use crate::metrics::{environment, repository};
 use crate::servers::moto::Moto;
 use crate::servers::python::interpreter;
@@ -59,11 +59,11 @@ async fn every_setting_is_well_as_the_seed_wants_it_and_told_when_it_is_not() {
     moto.estate(&warmth("READY", 5)).await;
     assert_eq!(look(), Unwell::new(), "all is well");
 
-    let mut told = String::new();
+    let mut told = Told::default();
     let mut tell = |fault: &str, unwell: &Unwell| {
-        let [(probe, lines)] = &unwell.iter().collect::<Vec<_>>()[..] else { panic!("{fault}: {unwell:#?}") };
-        let lines: Vec<_> = lines.iter().map(|line| of_every_run(line)).collect();
-        told += &format!("{fault}: {probe} {}\n", lines.join("\n    "));
+        let of_every_run = |line: &String| of_every_run(line);
+        let unwell = unwell.iter().map(|(probe, lines)| (probe.clone(), lines.iter().map(of_every_run).collect()));
+        told.of(fault, &unwell.collect());
     };
     for fault in serde_json::from_value::<Vec<String>>(shop(&moto, &["faults"])).expect("names") {
         shop(&moto, &["worsen", &fault]);
@@ -78,7 +78,7 @@ async fn every_setting_is_well_as_the_seed_wants_it_and_told_when_it_is_not() {
     known["findings"] = json!([finding()]);
     moto.estate(&known).await;
     tell("a critical finding", &look());
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(told.0);
 }
 
 /// A line without what is of this run only: ids, and what stands behind the first 140 characters.

@@ -37,7 +37,7 @@ use crate::engine::testing::{Debts, NoTicks, TestClock, at, plan_of, schedule_of
 use crate::net::aws::Aws;
 use crate::net::client;
 use crate::ports::{Clock as _, Exposition, Foretold, Prober, PublishError, Publisher, PublisherFactory, StepContext};
-use crate::publishers::cloudwatch::{CloudWatch, Manner};
+use crate::publishers::cloudwatch::{CloudWatch, Manner, Namespace};
 use crate::settings::Problems;
 
 const BEGIN: &str = "2026-11-24T00:00:00Z";
@@ -45,9 +45,12 @@ const BEGIN: &str = "2026-11-24T00:00:00Z";
 /// How long after its beginning the values of a minute are sent.
 const SENT_AFTER: TimeDelta = TimeDelta::seconds(65);
 
-/// Requests as they come to the service, each with the series that are in it.
+/// When a request came, and the series that are in it.
+type Came = (Timestamp, Vec<String>);
+
+/// Requests as they come to the service.
 #[derive(Clone, Default)]
-struct Service(Arc<Mutex<Vec<(Timestamp, Vec<String>)>>>);
+struct Service(Arc<Mutex<Vec<Came>>>);
 
 /// What the SDK sends through.
 #[derive(Clone)]
@@ -142,7 +145,7 @@ impl PublisherFactory for Published {
             .http_client(http_client_fn(move |_, _| wire.clone()))
             .build();
         let (aws, clock) = (Arc::new(Aws::configured(config)), Arc::clone(&self.wire.clock));
-        (Box::new(CloudWatch::new(Default::default(), Arc::from("local"), aws, clock, self.manner.clone())), None)
+        (Box::new(CloudWatch::new(Namespace::default(), Arc::from("local"), aws, clock, self.manner.clone())), None)
     }
     fn check(&self) -> BoxFuture<'_, Result<(), PublishError>> {
         Box::pin(std::future::ready(Ok(())))

@@ -122,6 +122,7 @@ mod tests {
         assert_eq!(shown, ["$0.00", "<$0.01", "$0.01", "$13.80", "$1,234.57"]);
         let prices = [0.3, 0.0012, 0.01, 3.0, 0.000_000_125].map(|price| Dollars(price).price());
         assert_eq!(prices, ["$0.30", "$0.0012", "$0.01", "$3.00", "$0.000000125"]);
-        assert_eq!([1.201, 1.2, 0.0].map(|amount| Dollars(amount).rounded_up().0), [1.21, 1.2, 0.0]);
+        let rounded = [1.201, 1.2, 0.0].map(|amount| Dollars(amount).rounded_up().to_string());
+        assert_eq!(rounded, [1.21, 1.2, 0.0].map(|amount| Dollars(amount).to_string()));
     }
 }

@@ -69,7 +69,7 @@ impl MetricSettings {
         });
         let stat = self.stat.as_ref().map_or(STAT, |stat| stat.value.as_str());
         if let Some(written) = self.stat.as_ref().filter(|_| !is_stat(stat)) {
-            let meant = nearest(stat, STATS.into_iter()).map(|meant| format!("did you mean `{meant}`?"));
+            let meant = nearest(stat, STATS).map(|meant| format!("did you mean `{meant}`?"));
             problems.error(written.span.clone(), format!("`{stat}` is not a statistic of CloudWatch")).help =
                 Some(meant.unwrap_or_else(|| "write it like `Average`, `Sum`, `Maximum` or `p99`".to_owned()));
         }

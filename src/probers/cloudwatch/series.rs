@@ -42,7 +42,7 @@ impl Series {
             self.points.push(instant(time).zip(value.as_f64()).ok_or_else(invalid)?);
         }
         self.note(&result["Messages"]);
-        self.status = result["StatusCode"].as_str().unwrap_or_default().to_owned();
+        result["StatusCode"].as_str().unwrap_or_default().clone_into(&mut self.status);
         Ok(self)
     }
 

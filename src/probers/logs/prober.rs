@@ -49,7 +49,7 @@ pub enum Question {
     RoundTrip(RoundTrip),
     /// How long ago something came.
     Newest(Newest),
-    /// Whether a trail of CloudTrail goes on.
+    /// Whether a trail of `CloudTrail` goes on.
     Trail(Trail),
     /// Whether the flow logs of a network go on.
     FlowLogs(FlowLogs),

@@ -68,10 +68,10 @@ impl RoundTrip {
                 Err(failure) => return Err(failure),
             }
             let left = cx.deadline.since(cx.clock.monotonic());
-            if left <= SEARCH {
+            let Some(rest) = left.checked_sub(SEARCH).filter(|rest| !rest.is_zero()) else {
                 return Err(self.lost(cx.clock.monotonic().since(written), searches));
-            }
-            cx.clock.sleep_until(cx.clock.monotonic() + wait.min(left - SEARCH)).await;
+            };
+            cx.clock.sleep_until(cx.clock.monotonic() + wait.min(rest)).await;
             wait = (wait * 2).min(WAIT_MAX);
         }
         Err(self.lost(cx.clock.monotonic().since(written), u64::MAX))

@@ -58,7 +58,7 @@ struct LogsSettings {
     /// The stream of the token, which is made where it is not there. Default: `roundsman/` and the location.
     #[schemars(with = "Option<String>")]
     stream: Option<Spanned<String>>,
-    /// A trail of CloudTrail: its name, or its ARN.
+    /// A trail of `CloudTrail`: its name, or its ARN.
     #[schemars(with = "Option<String>")]
     trail: Option<Spanned<String>>,
     /// A VPC, a subnet or a network interface, by its id, whose flow logs should be there.
@@ -191,7 +191,7 @@ fn of_groups(
     }
 }
 
-/// A group has letters, digits and a few marks (CreateLogGroup).
+/// A group has letters, digits and a few marks (`CreateLogGroup`).
 fn check_group(group: &Spanned<String>, problems: &mut Problems) {
     let text = group.value.as_str();
     let is_name = (1..=512).contains(&text.len())

@@ -1,4 +1,4 @@
-//! Whether a trail of CloudTrail writes down what happens, and what it writes down arrives.
+//! Whether a trail of `CloudTrail` writes down what happens, and what it writes down arrives.
 
 use serde_json::{Value, json};
 
@@ -66,8 +66,8 @@ fn facts(status: &Value, now: Timestamp) -> (FactMap, Vec<Part>) {
 mod tests {
     use super::*;
 
-    fn seen(status: Value) -> (Value, Vec<String>) {
-        let (facts, aside) = facts(&status, "2026-11-24T10:00:00Z".parse().unwrap());
+    fn seen(status: &Value) -> (Value, Vec<String>) {
+        let (facts, aside) = facts(status, "2026-11-24T10:00:00Z".parse().unwrap());
         let facts = facts.iter().map(|(name, value)| (name.to_owned(), value.clone()));
         (Value::Object(facts.collect()), aside.iter().map(ToString::to_string).collect())
     }
@@ -92,11 +92,11 @@ mod tests {
             ),
             (json!({}), json!({ "logging": false, "delivery_error": "" })),
         ] {
-            assert_eq!(seen(status.clone()), (expected, Vec::new()), "{status}");
+            assert_eq!(seen(&status), (expected, Vec::new()), "{status}");
         }
-        let (_, aside) = seen(json!({ "IsLogging": false, "StopLoggingTime": ago(7_200) }));
+        let (_, aside) = seen(&json!({ "IsLogging": false, "StopLoggingTime": ago(7_200) }));
         assert_eq!(aside, ["`stopped_ago_s` was `7200`"]);
-        let (_, aside) = seen(json!({ "IsLogging": true, "StopLoggingTime": ago(7_200) }));
+        let (_, aside) = seen(&json!({ "IsLogging": true, "StopLoggingTime": ago(7_200) }));
         assert!(aside.is_empty(), "it was started again");
     }
 }

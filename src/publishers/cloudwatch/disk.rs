@@ -116,7 +116,7 @@ impl Disk {
                     let remembered = if is_new { spool.remembered().unwrap_or_default() } else { None };
                     let worked = work(&mut spool, task);
                     let Losses { crowded_out, damaged, strange } = spool.take_losses();
-                    (Some(spool), Worked { crowded_out, damaged, strange, remembered, ..worked })
+                    (Some(spool), Worked { crowded_out, damaged, remembered, strange, ..worked })
                 }
                 opened => (None, Worked { error: opened.err(), ..undone(task) }),
             }

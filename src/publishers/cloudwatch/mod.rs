@@ -22,4 +22,4 @@ pub mod spool;
 pub mod whom;
 
 pub use publisher::{CloudWatch, Manner};
-pub use settings::{CloudWatchSettings, PUBLISHER};
+pub use settings::{CloudWatchSettings, Namespace, PUBLISHER};

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::estate::{Estate, Unwell, WEST, daily};
+use super::estate::{Estate, Told, Unwell, WEST, daily};
 use crate::servers::python;
 
 /// What the tier asks of backups.
@@ -73,22 +73,11 @@ fn sums(estate: &Estate) {
     python::run(script, &[estate.path().join("dumps").to_str().expect("a path in UTF-8")]);
 }
 
-/// Whoever is not well after a fault, as one text; it must be one probe, and well again after the fault.
-pub struct Told(pub String);
-
-impl Told {
-    /// Puts it down.
-    pub fn of(&mut self, fault: &str, unwell: &Unwell) {
-        let [(probe, lines)] = &unwell.iter().collect::<Vec<_>>()[..] else { panic!("{fault}: {unwell:#?}") };
-        self.0 += &format!("{fault}: {probe} {}\n", lines.join("\n    "));
-    }
-}
-
 #[tokio::test]
 async fn each_fault_of_the_backups_fails_its_own_probe_with_its_own_sentence() {
     let mut estate = Estate::open().await;
     assert_eq!(estate.round(), Unwell::new(), "all is well");
-    let mut told = Told(String::new());
+    let mut told = Told::default();
 
     recovery(&estate, "us-east-1", false, 0).await;
     told.of("recovery is off", &estate.round());

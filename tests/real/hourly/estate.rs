@@ -1,6 +1,7 @@
 //! The estate and its tier.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -106,6 +107,18 @@ pub fn unwell(config: &Path, which: &[&str], environment: &[(&str, &str)]) -> Un
             (name, std::iter::once(run["verdict"].as_str().expect("a verdict").to_owned()).chain(lines).collect())
         })
         .collect()
+}
+
+/// Whoever is not well after a fault, as one text; it must be one probe, and well again after the fault.
+#[derive(Default)]
+pub struct Told(pub String);
+
+impl Told {
+    /// Puts it down.
+    pub fn of(&mut self, fault: &str, unwell: &Unwell) {
+        let [(probe, lines)] = &unwell.iter().collect::<Vec<_>>()[..] else { panic!("{fault}: {unwell:#?}") };
+        writeln!(self.0, "{fault}: {probe} {}", lines.join("\n    ")).expect("a text takes all");
+    }
 }
 
 /// Ages are told in seconds, which have gone on by the time they are told: of long numbers the last two digits are left out.

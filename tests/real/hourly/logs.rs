@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::backups::Told;
-use super::estate::{Estate, Unwell};
+use super::estate::{Estate, Told, Unwell};
 use crate::servers::moto::Moto;
 
 /// What the tier asks of logs; `VPC` stands for the one that there is.
@@ -82,7 +81,7 @@ async fn trail_logs(moto: &Moto, on: bool) {
 async fn each_fault_of_the_logs_fails_its_own_probe_with_its_own_sentence() {
     let mut estate = Estate::open().await;
     assert_eq!(estate.round(), Unwell::new(), "all is well");
-    let mut told = Told(String::new());
+    let mut told = Told::default();
 
     trail_logs(&estate.moto, false).await;
     told.of("the trail is stopped", &estate.round());

@@ -158,7 +158,7 @@ fn a_drill_is_two_messages() {
     let cadence = Cadence::cron("0 10 * * 3", chrono_tz::Tz::UTC, at(NOW)).unwrap();
     plan.drill = Some(DrillPlan { cadence, channels: vec![ops.clone()] });
     let forecast = Forecast::of(&plan, at(NOW));
-    assert_eq!(forecast.messages[&ops], [publish.clone()]);
+    assert_eq!(forecast.messages[&ops], std::slice::from_ref(&publish));
     let often = forecast.calls[&publish];
     assert_eq!(often.day, 2, "tomorrow is Wednesday");
     assert!((often.month - month(2.0 / 7.0)).abs() < 1e-6);

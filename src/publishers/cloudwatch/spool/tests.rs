@@ -45,7 +45,9 @@ fn what_was_put_comes_back_after_a_restart_the_newest_first() {
     // Enough data that no two files make one request.
     let minutes = ["10:00:00", "10:02:00", "10:01:00"];
     let requests = minutes.map(|time| (0..600).map(|n| packet(&format!("p{n}"), time, 2)).collect::<Vec<_>>());
-    requests.iter().for_each(|request| spool.put(request).unwrap());
+    for request in requests {
+        spool.put(&request).unwrap();
+    }
     assert_eq!(spool.samples(), 3_600);
     drop(spool);
     let mut spool = open(&directory);
