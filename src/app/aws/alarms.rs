@@ -374,7 +374,7 @@ mod tests {
         ] {
             let (made, unmade) = told(&format!("t: {{ {schedule} }}"));
             assert!(made.is_empty(), "{schedule}: {made:?}");
-            assert_eq!(unmade[0], why, "{schedule}");
+            assert!(unmade.contains(&why), "{schedule}: {unmade:#?}");
         }
     }
 

@@ -328,7 +328,12 @@ mod tests {
             ),
             (
                 "{ s3: { bucket: shop, prefix: a/, sentinel: a/b }, region: us-east-1 }",
-                vec![("s3:ListBucket", "arn:aws:s3:::shop"), ("s3:GetObject", "arn:aws:s3:::shop/a/b")],
+                vec![
+                    ("s3:ListBucket", "arn:aws:s3:::shop"),
+                    ("s3:GetObject", "arn:aws:s3:::shop/a/b"),
+                    // That S3 says of an object that is not there; it is not asked for.
+                    ("s3:ListBucket", "arn:aws:s3:::shop"),
+                ],
             ),
         ] {
             let built = build(&KIND, yaml, false).unwrap_or_else(|problems| panic!("{problems}"));

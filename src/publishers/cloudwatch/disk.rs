@@ -31,6 +31,8 @@ pub enum Task {
     Put(Vec<Vec<Packet>>),
     /// To give the newest.
     Take(Timestamp),
+    /// To keep what it gave, and nobody has.
+    TakeBack(Load),
     /// To remove what has its fate.
     Settle(Load),
     /// To keep what was seen last.
@@ -161,6 +163,7 @@ fn work(spool: &mut Spool, task: Task) -> Worked {
             Ok(load) => worked.load = load,
             Err(error) => worked.error = Some(error),
         },
+        Task::TakeBack(load) => spool.take_back(&load),
         Task::Settle(load) => {
             worked.error = spool.settle(&load).err();
             worked.settled = Some(load);
@@ -176,6 +179,6 @@ fn undone(task: Task) -> Worked {
         Task::Put(left) => Worked { left, ..Worked::default() },
         // Its files are somebody else's now, who sends them again.
         Task::Settle(load) => Worked { settled: Some(load), ..Worked::default() },
-        Task::Take(_) | Task::Remember(_) => Worked::default(),
+        Task::Take(_) | Task::TakeBack(_) | Task::Remember(_) => Worked::default(),
     }
 }

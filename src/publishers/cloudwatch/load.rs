@@ -48,6 +48,11 @@ impl Load {
         self.parts.last().map(Vec::as_slice)
     }
 
+    /// Whether nothing of it has reached the service.
+    pub fn is_untouched(&self) -> bool {
+        self.delivered == 0 && self.parts.len() == 1
+    }
+
     /// The service has them.
     pub fn delivered(&mut self) {
         self.delivered += self.parts.pop().map_or(0, |part| samples(&part));

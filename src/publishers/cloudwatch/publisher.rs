@@ -193,6 +193,14 @@ impl CloudWatch {
                     }
                     Err(trouble) => {
                         self.old.fail(trouble.message, trouble.retry_after, &*self.clock);
+                        // By the next attempt something newer may lie there.
+                        if load.is_untouched()
+                            && self.disk_is_ready().await
+                            && let Some(load) = self.load.take()
+                        {
+                            self.disk.ask(Task::TakeBack(load));
+                            self.hear_disk().await;
+                        }
                         break;
                     }
                 }

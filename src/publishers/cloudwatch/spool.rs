@@ -187,6 +187,15 @@ impl Spool {
         self.losses.damaged += kept.samples;
     }
 
+    /// What was given waits again.
+    pub fn take_back(&mut self, load: &Load) {
+        for place in load.places() {
+            if let Some(kept) = self.lent.remove(place) {
+                self.waiting.insert(*place, kept);
+            }
+        }
+    }
+
     /// Removes the files of what has its fate.
     pub fn settle(&mut self, load: &Load) -> Result<()> {
         let mut removed = Ok(());
