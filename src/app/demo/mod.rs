@@ -4,6 +4,7 @@
 //! [`shop`] is the shop, over HTTP and HTTPS, with its [`cache`] and its [`database`], and [`storefront`] what of it anybody
 //! may see; `news` are pushed over a WebSocket and `orders` answer over gRPC; [`certificate`] makes the certificate that it
 //! shows; [`names`] answers for its name; [`cloud`] says how what it stands on is, and has its [`pool`] of users; [`pager`] takes the alerts; [`export`] is a job that pings, and [`dumps`] are what another leaves.
+//! What is written for an account stays [`offline`].
 
 pub mod cache;
 pub mod certificate;
@@ -14,6 +15,7 @@ pub mod export;
 pub mod names;
 #[cfg(feature = "websocket")]
 pub mod news;
+pub mod offline;
 #[cfg(feature = "grpc")]
 pub mod orders;
 pub mod pager;
@@ -60,7 +62,8 @@ pub async fn demo(directory: PathBuf, surroundings: Surroundings, arguments: Dem
     let places = Places::open(&shop, &mut tasks).await?;
     let export_token = new_id(surroundings.clock.now());
     let environment = places.environment(wiring::environment(), export_token.clone());
-    let surroundings = Surroundings { environment, ..surroundings };
+    let kinds = offline::kinds(surroundings.kinds);
+    let surroundings = Surroundings { environment, kinds, ..surroundings };
 
     let mut out = Output::default();
     out.line(format_args!("The shop is at http://{}, and the demo's pager at http://{}.", places.api, places.pager))?;

@@ -2,7 +2,6 @@
 //! in the place of the network somebody who counts. What it comes to is what was foretold.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -260,21 +259,8 @@ struct Made {
     calls: BTreeMap<AwsCall, u64>,
 }
 
-/// The configuration of the repository, with CloudWatch.
+/// The configuration of the repository.
 fn repository(clock: &Arc<TestClock>) -> Plan {
-    let directory = tempfile::tempdir().unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for folder in ["probes", "schedules", "runbooks"] {
-        fs::create_dir(directory.path().join(folder)).unwrap();
-        for entry in fs::read_dir(root.join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            fs::copy(&path, directory.path().join(folder).join(path.file_name().unwrap())).unwrap();
-        }
-    }
-    let text = fs::read_to_string(root.join("roundsman.yaml")).unwrap();
-    let with_cloudwatch = text.replace("\n  # cloudwatch:", "\n  cloudwatch:");
-    assert_ne!(text, with_cloudwatch);
-    fs::write(directory.path().join("roundsman.yaml"), with_cloudwatch).unwrap();
     let surroundings = Surroundings {
         kinds: KINDS,
         environment: Arc::new(|_: &str| None),
@@ -283,7 +269,7 @@ fn repository(clock: &Arc<TestClock>) -> Plan {
         pulses: Arc::default(),
         billed,
     };
-    let loaded = load(directory.path(), &surroundings);
+    let loaded = load(Path::new(env!("CARGO_MANIFEST_DIR")), &surroundings);
     assert_eq!(loaded.problems.render(false), "");
     loaded.plan.unwrap()
 }
