@@ -74,6 +74,9 @@ pub enum CallError {
     /// The input has what the action does not know.
     #[error("`{0}` knows no `{1}`")]
     UnknownField(&'static str, String),
+    /// The input has what no query can say.
+    #[error("`{0}` stands in a query, where there are only texts, numbers and lists of them")]
+    NoText(String),
     /// The input is no object.
     #[error("the input of a call is a mapping")]
     NoObject,
@@ -116,11 +119,12 @@ impl Call {
 
     /// The request of it at an address, which is that of the service in its region or another one in its place.
     pub fn wire(&self, address: &str) -> Result<Wire, CallError> {
-        let input = match &self.input {
-            Value::Object(fields) => Cow::Borrowed(fields),
-            Value::Null => Cow::Owned(Map::new()),
+        let mut input = match &self.input {
+            Value::Object(fields) => fields.clone(),
+            Value::Null => Map::new(),
             _ => return Err(CallError::NoObject),
         };
+        input.retain(|_, value| !value.is_null());
         let base = address.trim_end_matches('/');
         let at = |path: &str| Url::parse(&format!("{base}{path}")).map_err(|_| CallError::Address(address.to_owned()));
         let posted = |media_type: &'static str, body: String| -> Result<Wire, CallError> {
@@ -129,10 +133,11 @@ impl Call {
         };
         let action = match &self.operation {
             Operation::Path(method, path) if self.service.protocol.is_rest() => {
-                let (query, body) = if has_body(method) { (None, Some(&*input)) } else { (Some(&*input), None) };
-                let query = query.into_iter().flatten().flat_map(|(name, value)| pairs(name, value));
-                let path = with_query(path, &query.collect::<Vec<_>>());
-                return self.rest(method.clone(), at(&path)?, body);
+                if has_body(method) {
+                    return self.rest(method.clone(), at(path)?, Some(&input));
+                }
+                let query = input.iter().map(|(name, value)| pairs(name, value)).collect::<Result<Vec<_>, _>>()?;
+                return self.rest(method.clone(), at(&with_query(path, &query.concat()))?, None);
             }
             Operation::Path(..) => return Err(CallError::NoPaths(self.service.name)),
             Operation::Action(action) => action,
@@ -141,7 +146,7 @@ impl Call {
             Protocol::Json { target, version } => {
                 let media_type =
                     if version == "1.0" { "application/x-amz-json-1.0" } else { "application/x-amz-json-1.1" };
-                let mut wire = posted(media_type, Value::Object(input.into_owned()).to_string())?;
+                let mut wire = posted(media_type, Value::Object(input).to_string())?;
                 let target = HeaderValue::from_str(&format!("{target}.{action}"));
                 wire.headers.insert(TARGET, target.map_err(|_| CallError::Name(action.to_string()))?);
                 Ok(wire)
@@ -191,7 +196,7 @@ fn place(action: &'static RestAction, input: &Map<String, Value>) -> Result<(Str
     let (mut query, mut body) = (Vec::new(), Map::new());
     for (field, value) in input.iter().filter(|(field, _)| action.in_path().all(|known| known != *field)) {
         match action.in_query(field) {
-            Some(name) => query.extend(pairs(name, value)),
+            Some(name) => query.extend(pairs(name, value)?),
             None if has_body(&action.method()) => {
                 body.insert(field.clone(), value.clone());
             }
@@ -201,15 +206,16 @@ fn place(action: &'static RestAction, input: &Map<String, Value>) -> Result<(Str
     Ok((with_query(&path, &query), body))
 }
 
-/// A field of the query; a list is the same field several times.
-fn pairs(name: &str, value: &Value) -> Vec<String> {
+/// A field of the query; a list is the same field several times. What is left out would be another question.
+fn pairs(name: &str, value: &Value) -> Result<Vec<String>, CallError> {
     let one = |value: &Value| {
         let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
-        text(value).map(|value| format!("{}={}", encode(name), encode(&value)))
+        let value = text(value).ok_or_else(|| CallError::NoText(name.to_owned()))?;
+        Ok(format!("{}={}", encode(name), encode(&value)))
     };
     match value {
-        Value::Array(values) => values.iter().filter_map(one).collect(),
-        value => one(value).into_iter().collect(),
+        Value::Array(values) => values.iter().map(one).collect(),
+        value => Ok(vec![one(value)?]),
     }
 }
 
@@ -301,6 +307,12 @@ mod tests {
     }
 
     #[test]
+    fn what_is_null_is_left_out() {
+        let call = Call::action(&services::DYNAMODB, "ListBackups", json!({ "TableName": "a", "Limit": null }));
+        assert_eq!(wire(&call).2, r#"{"TableName":"a"}"#);
+    }
+
+    #[test]
     fn what_is_no_call_says_so() {
         for (call, message) in [
             (
@@ -314,6 +326,10 @@ mod tests {
             (
                 Call::action(&services::S3, "ListObjectsV2", json!({ "Bucket": "b", "Prefx": "a" })),
                 "`ListObjectsV2` knows no `Prefx`",
+            ),
+            (
+                path(&services::LAMBDA, Method::GET, "/2015-03-31/functions", json!({ "ByState": { "a": "b" } })),
+                "`ByState` stands in a query, where there are only texts, numbers and lists of them",
             ),
             (path(&services::SQS, Method::GET, "/", Value::Null), "`sqs` has actions, and no methods and paths"),
             (Call::action(&services::SQS, "ListQueues", json!([])), "the input of a call is a mapping"),

@@ -16,10 +16,13 @@ use crate::ports::{Prober, StepContext};
 use crate::probers::http::{json, url};
 
 /// What Cognito asks of a user who cannot log in before a person has done something for him.
-const CHALLENGES: [(&str, &str); 3] = [
+const CHALLENGES: [(&str, &str); 6] = [
     ("NEW_PASSWORD_REQUIRED", "the user has to choose a new password"),
     ("MFA_SETUP", "the user has no second factor yet, and the pool wants one"),
-    ("PASSWORD", "the user has to choose a way to log in"),
+    ("SELECT_CHALLENGE", "the user has to choose a way to log in"),
+    ("SELECT_MFA_TYPE", "the user has to choose one of several second factors"),
+    ("SMS_MFA", "the user gets a code in a text message"),
+    ("EMAIL_OTP", "the user gets a code in a mail"),
 ];
 
 /// What is asked, with its holes.

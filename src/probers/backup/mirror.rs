@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::net::aws::call::Call;
 use crate::net::aws::permission::permissions;
 use crate::net::aws::services::S3;
-use crate::probers::aws::{Caller, Talk, instant};
+use crate::probers::aws::{Caller, Talk, check_bucket, instant};
 use crate::settings::{Problems, Spanned};
 
 /// A mirror in S3.
@@ -53,17 +53,7 @@ impl MirrorSettings {
     /// Reads the settings; every mistake is a problem.
     pub fn read(&self, problems: &mut Problems) -> Draft {
         let bucket = &self.bucket.value;
-        let is_name = (3..=63).contains(&bucket.len())
-            && bucket.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte));
-        if !is_name {
-            problems.error(self.bucket.span.clone(), format!("`{bucket}` is not the name of a bucket")).help =
-                Some(match bucket.strip_prefix("s3://").and_then(|rest| rest.split('/').next()) {
-                    Some(name) if !name.is_empty() => {
-                        format!("write `bucket: {name}`, and what stands behind it as `prefix`")
-                    }
-                    _ => "it has 3 to 63 lower-case letters, digits, `.` and `-`".to_owned(),
-                });
-        }
+        check_bucket(&self.bucket, problems);
         if let Some(sentinel) = self.sentinel.as_ref().filter(|sentinel| sentinel.value.is_empty()) {
             problems.error(sentinel.span.clone(), "the key of an object is empty").help =
                 Some("leave `sentinel` out if there is none".to_owned());

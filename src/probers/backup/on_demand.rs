@@ -42,16 +42,8 @@ pub fn backups_of(table: &str, window: Option<Window>) -> Paged {
         "BackupType": "USER",
         "TimeRangeLowerBound": window.map(|window| window.begin().timestamp()),
     });
-    let call = Call::action(&DYNAMODB, "ListBackups", without_nulls(input));
+    let call = Call::action(&DYNAMODB, "ListBackups", input);
     Paged { call, input: "ExclusiveStartBackupArn", output: "LastEvaluatedBackupArn" }
-}
-
-/// Services that speak JSON take null for a value.
-fn without_nulls(mut input: Value) -> Value {
-    if let Value::Object(fields) = &mut input {
-        fields.retain(|_, value| !value.is_null());
-    }
-    input
 }
 
 /// The backups of a page that are whole, each by its ARN.

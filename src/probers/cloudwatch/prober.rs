@@ -52,6 +52,10 @@ pub struct CloudWatchProber {
 }
 
 impl Prober for CloudWatchProber {
+    fn host(&self) -> Option<String> {
+        self.caller.host(&call(json!({})))
+    }
+
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
         Box::pin(async move {
             let now = cx.clock.now();

@@ -166,7 +166,7 @@ fn of_math(
     let named: BTreeSet<&str> = math::names(text).into_iter().collect();
     let mut made = Vec::new();
     for (name, settings) in metrics.into_iter().flat_map(|metrics| &metrics.value) {
-        check_name(name, &named, problems);
+        check_name(name, math::takes_all(text) || named.contains(name.value.as_str()), problems);
         made.extend(settings.read(problems).map(|metric| (name.value.clone(), metric)));
     }
     let known: Vec<_> =
@@ -182,7 +182,7 @@ fn of_math(
     Some(Source::Math { math: text.to_owned(), metrics: made })
 }
 
-fn check_name(name: &Spanned<String>, named: &BTreeSet<&str>, problems: &mut Problems) {
+fn check_name(name: &Spanned<String>, is_named: bool, problems: &mut Problems) {
     let text = name.value.as_str();
     let is_name = text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -193,7 +193,7 @@ fn check_name(name: &Spanned<String>, named: &BTreeSet<&str>, problems: &mut Pro
     } else if text == RESULT {
         problems.error(name.span.clone(), format!("`{RESULT}` is what the math gives, and no metric of it")).help =
             Some("give the metric another name".to_owned());
-    } else if !named.contains(text) {
+    } else if !is_named {
         problems.error(name.span.clone(), format!("the math does not name `{text}`")).help =
             Some("each metric is billed: remove it, or use it in `math`".to_owned());
     }

@@ -1,6 +1,7 @@
 //! Asks the one question of a step.
 
 use futures::future::BoxFuture;
+use serde_json::Value;
 
 use super::access_logs::AccessLogs;
 use super::flow_logs::FlowLogs;
@@ -11,6 +12,8 @@ use crate::domain::aws_call::AwsCall;
 use crate::domain::expression::{Name, Part, Shape};
 use crate::domain::fact_map::FactMap;
 use crate::domain::outcome::{Failure, Observation};
+use crate::net::aws::call::Call;
+use crate::net::aws::services::{CLOUDTRAIL, EC2, LOGS, S3};
 use crate::ports::{Prober, StepContext};
 use crate::probers::aws::Caller;
 
@@ -66,6 +69,16 @@ pub struct LogsProber {
 }
 
 impl Prober for LogsProber {
+    fn host(&self) -> Option<String> {
+        let service = match &self.question {
+            Question::RoundTrip(_) | Question::Newest(_) => &LOGS,
+            Question::Trail(_) => &CLOUDTRAIL,
+            Question::FlowLogs(_) => &EC2,
+            Question::AccessLogs(_) => &S3,
+        };
+        self.caller.host(&Call::action(service, "", Value::Null))
+    }
+
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
         Box::pin(async move {
             let mut talk = self.caller.talk(cx);

@@ -15,7 +15,7 @@ use super::trail::Trail;
 use crate::domain::expression::Names;
 use crate::domain::time::Length;
 use crate::ports::{Building, BuiltProber, Implied, Kind};
-use crate::probers::aws::Caller;
+use crate::probers::aws::{Caller, check_bucket};
 use crate::probers::length::Written;
 use crate::settings::{Node, OneOrMany, Problem, Problems, Span, Spanned, read};
 
@@ -217,15 +217,9 @@ fn stream_of(stream: Option<&Spanned<String>>, location: &str, problems: &mut Pr
 }
 
 fn of_bucket(written: &AccessSettings, problems: &mut Problems) -> Option<AccessLogs> {
-    let bucket = written.bucket.value.as_str();
-    let is_name = (3..=63).contains(&bucket.len())
-        && bucket.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte));
-    if !is_name {
-        problems.error(written.bucket.span.clone(), format!("`{bucket}` is not the name of a bucket")).help =
-            Some("it has 3 to 63 lower-case letters, digits, `.` and `-`".to_owned());
-    }
+    check_bucket(&written.bucket, problems);
     match DatedPrefix::parse(&written.prefix.value) {
-        Ok(prefix) => Some(AccessLogs { bucket: bucket.to_owned(), prefix }),
+        Ok(prefix) => Some(AccessLogs { bucket: written.bucket.value.clone(), prefix }),
         Err(why) => {
             let message = format!("`{}` is not how the keys of logs begin: {why}", written.prefix.value);
             problems.error(written.prefix.span.clone(), message).help =

@@ -43,10 +43,14 @@ fn is_well(answer: &[u8]) -> bool {
     answer.starts_with(b"HTTP/1.1 200")
 }
 
-/// Every file of the state, the log of the store among them.
+/// Every file of the state, the log of the store among them, and what could not be published.
 fn files(directory: &Path) -> Seen {
     let entries = std::fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path());
-    entries.map(|path| (path.display().to_string(), std::fs::read(&path).expect("a file"))).collect()
+    let all = entries.flat_map(|path| match path.is_dir() {
+        true => files(&path),
+        false => [(path.display().to_string(), std::fs::read(&path).expect("a file"))].into_iter().collect(),
+    });
+    all.collect()
 }
 
 /// The command lines of a process and of all that it has begun, as long as it goes on.
