@@ -10,6 +10,8 @@ mod reading;
 mod settings;
 
 #[cfg(test)]
+pub mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use caller::{Caller, Paging, Talk};
