@@ -90,7 +90,8 @@ async fn a_table_may_appear_for_a_minute_after_it_was_asked_for() {
         tokio::time::advance(Duration::from_secs(61)).await;
         tokio::time::resume();
         // Each try of a cleanup that is owed has a session of its own.
-        let session = if session.is_resumed() { Session::resumed() } else { session };
+        let is_resumed = session.is_resumed();
+        let session = Some(session).filter(|_| !is_resumed).unwrap_or_else(Session::resumed);
         let late = within!(10, clock, &session, |cx| deletion.probe(cx));
         assert!(late.is_ok(), "{late:?}");
     }
