@@ -149,12 +149,25 @@ impl StepContext<'_> {
 
 /// What the steps of one run share, by type: each prober keeps what it wants under a type of its own.
 #[derive(Default)]
-pub struct Session(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+pub struct Session {
+    parts: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    is_resumed: bool,
+}
 
 impl Session {
+    /// That of a cleanup which comes after its run, perhaps in another process: nobody knows what the steps did.
+    pub fn resumed() -> Self {
+        Self { is_resumed: true, ..Self::default() }
+    }
+
+    /// Whether the steps of the run were performed with another session than this, as far as they were.
+    pub fn is_resumed(&self) -> bool {
+        self.is_resumed
+    }
+
     /// The one `T` of this run, made at its first use.
     pub fn get<T: Any + Send + Sync + Default>(&self) -> Arc<T> {
-        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let part = parts.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
         Arc::clone(part).downcast().unwrap_or_else(|_| Arc::new(T::default()))
     }

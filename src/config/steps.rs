@@ -46,6 +46,8 @@ pub struct Course<'a> {
     pub owing: Owing,
     /// What puts away what steps make that bring it themselves, the last of them first.
     pub put_away: Vec<PlannedStep>,
+    /// The kinds of the steps that bring it, and where each stands.
+    makers: HashMap<&'static str, Span>,
 }
 
 impl<'a> Course<'a> {
@@ -63,6 +65,7 @@ impl<'a> Course<'a> {
             used: Vec::new(),
             owing: Owing::default(),
             put_away: Vec::new(),
+            makers: HashMap::new(),
         }
     }
 
@@ -97,6 +100,20 @@ impl<'a> Course<'a> {
                 let fields = Shape::fields(each.keys().map(|name| text(name, "a field of `each`")));
                 names.with(Name::new("each", fields, "the entry of `each` that made this probe"))
             }
+        }
+    }
+
+    /// A step makes what is put away behind it. What it makes bears the id of the run, so no run has two of a kind.
+    fn makes(&mut self, kind: &'static str, at: &Span, problems: &mut Problems) {
+        if let Some(first) = self.makers.get(kind) {
+            let message = format!("a second step of kind `{kind}` that makes something, which bears the id of the run");
+            problems.push(
+                Problem::error(at.clone(), message)
+                    .with_also(first.clone(), "the first one")
+                    .with_help("write another probe for it"),
+            );
+        } else {
+            self.makers.insert(kind, at.clone());
         }
     }
 
@@ -271,6 +288,7 @@ impl ProbeMaker<'_> {
         let unnoticed = unnoticed::of_step(written.unnoticed, self.unnoticed, parted.kind, problems);
         let built = built?;
         if let Some(action) = built.prober.cleanup() {
+            course.makes(parted.kind.name, &written.name.span, problems);
             course.bring_cleanup(&written.name, parted.kind.name, action);
         }
         let implied =
@@ -348,6 +366,9 @@ fn bring(
             let message = format!("`{name}` captures `{capture}`, as a step before it does");
             problems.error(at.clone(), message).help = Some("capture it by another name".to_owned());
         }
+    }
+    for step in found.probe.steps.iter().filter(|step| step.action.cleanup().is_some()) {
+        course.makes(step.kind, &at, problems);
     }
     let mut renamed = Vec::new();
     for (step, seen) in found.probe.steps.iter().zip(&found.seen) {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::Bundle;
-use super::expression::{Explanation, Part};
+use super::expression::{Explanation, Expression, Part};
 use super::fact_map::FactMap;
 use super::names::{ProbeName, ScheduleName, StepName};
 pub use super::phases::Phases;
@@ -33,6 +33,15 @@ pub struct Observation {
     /// Facts that are told with the first expectation that does not hold, whether it names them or not: a program's last
     /// words on standard error say more than its exit code.
     pub aside: Vec<Part>,
+    /// Whether `json` and `body` hold what nobody may read: passwords, keys, tokens. Assertions see them, and tell no values.
+    pub is_secret: bool,
+}
+
+impl Observation {
+    /// Whether this one of its expectations reads what nobody else may.
+    pub fn hides(&self, expectation: &Expression) -> bool {
+        self.is_secret && (expectation.mentions("json") || expectation.mentions("body"))
+    }
 }
 
 /// An answer that is a failure unless somebody expects it.

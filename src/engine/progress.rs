@@ -105,8 +105,12 @@ impl Outcome {
     }
 }
 
-fn untrue(expressions: &[Expression], facts: &dyn Scope) -> Vec<Failure> {
-    let explanations = expressions.iter().filter_map(|expression| expression.assert(facts).err());
+/// What does not hold, without the values of an expression that reads what nobody may.
+fn untrue(expressions: &[Expression], facts: &dyn Scope, hides: impl Fn(&Expression) -> bool) -> Vec<Failure> {
+    let explanations = expressions.iter().filter_map(|expression| {
+        let explanation = expression.assert(facts).err()?;
+        Some(if hides(expression) { explanation.without_values() } else { explanation })
+    });
     explanations.map(Failure::of_assertion).collect()
 }
 
@@ -146,9 +150,16 @@ impl<'a> Progress<'a> {
         let mut outcome = Outcome::default();
         {
             let facts = Facts::of(observation, &self.captures, &self.probe.each).at(now);
-            outcome.failures = untrue(&step.expect, &facts);
-            outcome.warnings = untrue(&step.warn, &facts);
-            self.asserted = self.records.examine(step, &facts, !outcome.failures.is_empty());
+            let hides = |expression: &Expression| observation.hides(expression);
+            outcome.failures = untrue(&step.expect, &facts, hides);
+            outcome.warnings = untrue(&step.warn, &facts, hides);
+            self.asserted = self.records.examine(step, &facts, observation, !outcome.failures.is_empty());
+        }
+        // Whoever expects a certain refusal has not said what our own being kept out would mean.
+        if let Some(ours) = refused.map(|refused| &refused.failure).filter(|failure| failure.kind.is_ours())
+            && !outcome.failures.is_empty()
+        {
+            return Outcome::failed(ours.clone());
         }
         if let Some(first) = outcome.failures.first_mut() {
             tell_aside(first, &observation.aside);
@@ -191,7 +202,10 @@ impl<'a> Progress<'a> {
             each,
             bodies: Whole::reads_bodies(expect.iter().chain(warn)),
         };
-        let mut outcome = Outcome { failures: untrue(expect, &whole), warnings: untrue(warn, &whole), ours: None };
+        let is_secret = self.seen.iter().any(|(_, seen)| seen.is_secret);
+        let hides = |expression: &Expression| is_secret && Whole::reads_bodies([expression]);
+        let (failures, warnings) = (untrue(expect, &whole, hides), untrue(warn, &whole, hides));
+        let mut outcome = Outcome { failures, warnings, ours: None };
         if self.stood_still >= STOPPED_MIN {
             outcome.distrust(self.stood_still, "run");
         }

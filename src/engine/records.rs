@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::domain::exchange::{Assertion, BUNDLE_BYTES_MAX, Bundle, Captured, Exchange, StepRecord};
 use crate::domain::expression::{Explanation, Expression, Scope};
 use crate::domain::names::{CaptureName, StepName};
-use crate::domain::outcome::{Cause, Failure, StepOutcome, Verdict};
+use crate::domain::outcome::{Cause, Failure, Observation, StepOutcome, Verdict};
 use crate::domain::privacy::{conceal, is_private};
 use crate::domain::probe::Step;
 use crate::domain::redaction::{CUT, MARK, Redactor, of_cut};
@@ -59,13 +59,22 @@ impl Records {
     }
 
     /// Every assertion of a step with its values, where they will be read.
-    pub fn examine<A>(&self, step: &Step<A>, scope: &dyn Scope, failed: bool) -> Vec<Assertion> {
+    pub fn examine<A>(
+        &self,
+        step: &Step<A>,
+        scope: &dyn Scope,
+        observation: &Observation,
+        failed: bool,
+    ) -> Vec<Assertion> {
         if self.telling == Telling::Failed && !failed {
             return Vec::new();
         }
         let examined = |warns: bool| {
             move |expression: &Expression| {
-                let (held, explanation) = expression.examine(scope);
+                let (held, mut explanation) = expression.examine(scope);
+                if observation.hides(expression) {
+                    explanation = explanation.without_values();
+                }
                 Assertion { held, warns, explanation }
             }
         };

@@ -194,7 +194,7 @@ impl Runner {
     /// Performs the cleanup that an earlier run of a probe owes, as that run: with its id and its captures.
     pub async fn clean(&self, plan: &Plan, probe: &PlannedProbe, debt: &Debt) -> Result<(), Failure> {
         let begun = self.clock.monotonic();
-        let session = Session::default();
+        let session = Session::resumed();
         let making = Making { plan, probe, id: &debt.run, session: &session };
         let mut progress = Progress::begin(probe, &*plan.secrets, begun, Records::new(Telling::Failed));
         progress.captures.clone_from(&debt.captures);

@@ -9,6 +9,7 @@
     {"lag_s": 300,                            how far recovery is behind
      "backups": {"us-east-1/Users": [{"age_s": 7200, "bytes": 1000, "status": "AVAILABLE"}]},
      "points": {"us-west-2/main": [{"age_s": 7200, "bytes": 1000, "status": "COMPLETED", "days": 35}]},
+                                              or the code with which the vault is refused
      "mirror": {"bucket/key": 3600},          how old objects are, in seconds
      "replication": {"bucket/key": "FAILED"},
      "restore_s": 3,                          how long a restore takes
@@ -169,7 +170,10 @@ class Estate(server.Layer):
         vault, now = parameters["BackupVaultName"], time.time()
         made = self.known.get("points", {}).get(f"{region}/{vault}")
         if made is None:
-            return refusal("ResourceNotFoundException", f"Backup vault {vault} not found")
+            # Its reference has ResourceNotFoundException; this is what the service is known to answer.
+            return refusal("AccessDeniedException", "Insufficient privileges to perform this action.", 403)
+        if isinstance(made, str):
+            return refusal(made, f"Backup vault {vault} not found")
         after = parameters["ByCreatedAfter"].timestamp() if "ByCreatedAfter" in parameters else 0
         all = [
             {
@@ -198,8 +202,8 @@ def region_of(environ):
     return named.group(1) if named else ""
 
 
-def refusal(code, message):
-    return 400, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}
+def refusal(code, message, status=400):
+    return status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}
 
 
 if __name__ == "__main__":

@@ -30,6 +30,15 @@ pub struct Part {
     pub value: String,
 }
 
+impl Explanation {
+    /// The same without any value.
+    #[must_use]
+    pub fn without_values(mut self) -> Self {
+        self.parts.iter_mut().for_each(|part| MARK.clone_into(&mut part.value));
+        self
+    }
+}
+
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.value == MARK {

@@ -8,12 +8,13 @@ use super::*;
 use crate::domain::debt::Owing;
 use crate::domain::expression::{Expression, Name, Names, Shape};
 use crate::domain::names::{CaptureName, SecretName};
-use crate::domain::outcome::{Case, Phases};
+use crate::domain::outcome::{Case, Phases, Refused};
 use crate::domain::probe::Capture;
 use crate::engine::testing::{Debts, NoSecrets, TestClock, plan_of, probe, step};
 use crate::ports::{Prober, SecretError, Secrets};
 use futures::future::BoxFuture;
 use secrecy::SecretString;
+use serde_json::json;
 use tokio::sync::mpsc;
 
 struct World {
@@ -496,4 +497,62 @@ async fn a_run_of_which_no_step_ran_has_looked_at_nothing() {
     assert_eq!(cleaned.load(SeqCst), 2);
     let expecting = PlannedProbe { expect: untrue(), ..journey() };
     assert_eq!(world.run(expecting).await.verdict.word(), "failed", "what is expected of the whole is not there");
+}
+
+/// A step that was refused, with an expectation of that.
+fn refused(kind: FailureKind, expectation: &str) -> PlannedStep {
+    let failure = Failure::new(kind, "no");
+    let observation = Observation {
+        facts: [("error".to_owned(), json!({ "code": "No" }))].into_iter().collect(),
+        refused: Some(Box::new(Refused { unless_mentioned: "error", failure })),
+        ..Observation::default()
+    };
+    let names = Names::new().with(Name::new("error", Shape::Any, "the refusal"));
+    let mut asked = step("asked", move || (Duration::from_millis(1), Ok(observation.clone())));
+    asked.expect = vec![Expression::compile(expectation, &names).unwrap()];
+    asked
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_us_is_ours_although_another_was_expected() {
+    let world = world();
+    let verdict = async |kind, expectation: &str| {
+        let run = world.run(PlannedProbe { steps: vec![refused(kind, expectation)], ..probe("asks") }).await;
+        run.verdict
+    };
+    let denied = Cause::Ours(Failure::new(FailureKind::AwsDenied, "no"));
+    let other = r#"error.code == "ResourceNotFoundException""#;
+    assert_eq!(verdict(FailureKind::AwsDenied, other).await, Verdict::Inconclusive(denied));
+    assert_eq!(verdict(FailureKind::AwsDenied, r#"error.code == "No""#).await, Verdict::Passed, "it was expected");
+    assert_eq!(verdict(FailureKind::AwsNotFound, other).await.failures()[0].kind, FailureKind::Expect);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_may_read_is_expected_of_and_not_told() {
+    let world = world();
+    let names = || Names::new().with(Name::new("json", Shape::Any, "")).with(Name::new("body", Shape::Any, ""));
+    let expectations = [
+        r#"json.Plaintext == "b""#,
+        r#"body == "b""#,
+        "json == {}",
+        r#"json.all(x, json[x] == "k")"#,
+        "json.Plaintext > 5",
+    ];
+    for text in expectations {
+        let observation = Observation { is_secret: true, ..seen(r#"{"KeyId":"k","Plaintext":"cGxhaW4="}"#) };
+        let mut decrypt = step("decrypt", move || (Duration::from_millis(1), Ok(observation.clone())));
+        decrypt.expect = vec![Expression::compile(text, &names()).unwrap()];
+        let run = world.run(PlannedProbe { steps: vec![decrypt], ..probe("asks") }).await;
+        let told = format!("{run:?}");
+        assert!(matches!(run.verdict, Verdict::Failed(_)), "{told}");
+        assert!(!told.contains("cGxhaW4="), "{told}");
+    }
+    let observation = Observation { is_secret: true, ..seen(r#"{"Plaintext":"cGxhaW4="}"#) };
+    let steps = vec![step("decrypt", move || (Duration::from_millis(1), Ok(observation.clone())))];
+    let names = Names::new().with(Name::new("steps", Shape::Any, ""));
+    let expect = vec![Expression::compile(r#"steps.decrypt.json.Plaintext == "b""#, &names).unwrap()];
+    let run = world.run(PlannedProbe { steps, expect, journey: true, ..probe("asks") }).await;
+    let told = format!("{run:?}");
+    assert!(matches!(run.verdict, Verdict::Failed(_)), "{told}");
+    assert!(!told.contains("cGxhaW4="), "{told}");
 }

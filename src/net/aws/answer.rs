@@ -5,6 +5,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 
+use super::call::Call;
 use super::services::Protocol;
 use super::xml;
 
@@ -13,6 +14,9 @@ const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// The region of a bucket, which S3 names where it was looked for in another one.
 const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
+
+/// Answers that are no document of S3's own.
+const NO_DOCUMENTS: [&str; 4] = ["GetBucketPolicy", "GetObject", "HeadBucket", "HeadObject"];
 
 /// A longer text is no code.
 const CODE_LENGTH_MAX: usize = 128;
@@ -40,11 +44,15 @@ pub struct Refusal {
 }
 
 /// What is in an answer. Of XML the result alone is the value, without what is around it in each protocol; an object of S3 that is
-/// no XML, and an answer without a body, have none.
-pub fn read(protocol: Protocol, status: u16, headers: &HeaderMap, body: &Bytes) -> Result<Option<Value>, NoValue> {
-    let document = match protocol {
+/// no XML, and an answer without a body, have none. What else has none is not from the service: half a page of a list is not the
+/// end of it.
+pub fn read(call: &Call, status: u16, headers: &HeaderMap, body: &Bytes) -> Result<Option<Value>, NoValue> {
+    let document = match call.service.protocol {
         Protocol::Json { .. } | Protocol::RestJson => json(status, body)?,
         Protocol::Query { .. } | Protocol::Ec2 { .. } => Document::Xml(read_xml(status, body, false)?),
+        Protocol::RestXml if is_document(call, status) && !body.is_empty() => {
+            Document::Xml(read_xml(status, body, true)?)
+        }
         // Objects are anything, and so are errors that something on the way makes.
         Protocol::RestXml if !is_xml(headers, body) => Document::None,
         Protocol::RestXml => match xml::read(body, true) {
@@ -89,6 +97,11 @@ fn read_xml(status: u16, body: &Bytes, repeats: bool) -> Result<(String, Value),
     // A page of a proxy is often XML too.
     let read = read.ok().filter(|(root, _)| !root.eq_ignore_ascii_case("html"));
     read.ok_or_else(|| NoValue::Foreign(format!("an answer that is not from AWS, with status {status}")))
+}
+
+/// Whether the service gives a document of its own there. Of a path that stands for no action that is known, nobody knows.
+fn is_document(call: &Call, status: u16) -> bool {
+    (200..300).contains(&status) && call.name().is_some_and(|name| !NO_DOCUMENTS.contains(&name))
 }
 
 fn is_xml(headers: &HeaderMap, body: &Bytes) -> bool {
@@ -146,25 +159,35 @@ fn code_of(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderValue, Method};
     use serde_json::json;
 
+    use super::super::call::Operation;
     use super::super::services::{self, Service};
     use super::*;
 
     fn answer(
-        service: &Service,
+        service: &'static Service,
+        status: u16,
+        headers: &[(&'static str, &str)],
+        body: &str,
+    ) -> Result<Option<Value>, NoValue> {
+        answer_to(&Call::action(service, "GetObject", Value::Null), status, headers, body)
+    }
+
+    fn answer_to(
+        call: &Call,
         status: u16,
         headers: &[(&'static str, &str)],
         body: &str,
     ) -> Result<Option<Value>, NoValue> {
         let headers =
             headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
-        read(service.protocol, status, &headers.collect(), &Bytes::copy_from_slice(body.as_bytes()))
+        read(call, status, &headers.collect(), &Bytes::copy_from_slice(body.as_bytes()))
     }
 
     fn refused(
-        service: &Service,
+        service: &'static Service,
         status: u16,
         headers: &[(&'static str, &str)],
         body: &str,
@@ -246,6 +269,29 @@ mod tests {
             Some("SlowDown")
         );
         assert_eq!(refused(&services::S3, 404, &[], ""), (None, String::new()));
+    }
+
+    #[test]
+    fn half_a_page_of_a_list_is_no_end_of_it() {
+        let whole = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+        let xml = [("content-type", "application/xml")];
+        let list = Call::action(&services::S3, "ListObjectsV2", json!({ "Bucket": "shop" }));
+        assert_eq!(answer_to(&list, 200, &xml, whole), Ok(Some(json!({ "IsTruncated": "false" }))));
+        assert_eq!(answer_to(&list, 200, &[], whole), Ok(Some(json!({ "IsTruncated": "false" }))));
+        assert_eq!(answer_to(&list, 200, &xml, ""), Ok(None));
+        let foreign = Err(NoValue::Foreign("an answer that is not from AWS, with status 200".to_owned()));
+        for body in [&whole[..40], "<html><body>log in to this network</body></html>", "log in to this network", "{}"] {
+            assert_eq!(answer_to(&list, 200, &xml, body), foreign, "{body}");
+            assert_eq!(answer_to(&list, 200, &[("content-type", "text/html")], body), foreign, "{body}");
+        }
+        let by_path = |path: &str| Call {
+            operation: Operation::Path(Method::GET, path.to_owned()),
+            ..Call::action(&services::S3, "", Value::Null)
+        };
+        assert_eq!(answer_to(&by_path("/shop?list-type=2"), 200, &xml, &whole[..40]), foreign);
+        assert_eq!(answer_to(&by_path("/shop/a/b"), 200, &xml, &whole[..40]), Ok(None), "an object is as it is");
+        let policy = Call::action(&services::S3, "GetBucketPolicy", json!({ "Bucket": "shop" }));
+        assert_eq!(answer_to(&policy, 200, &[], "{}"), Ok(None));
     }
 
     #[test]

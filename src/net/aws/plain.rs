@@ -78,7 +78,7 @@ impl Aws {
                 return Err(Unanswered::Way("the answer is larger than any that AWS gives".to_owned()));
             }
         }
-        match answer::read(call.service.protocol, status, &headers, &body.into()) {
+        match answer::read(call, status, &headers, &body.into()) {
             Ok(value) => Ok(value.unwrap_or_default()),
             Err(NoValue::Foreign(why)) => Err(Unanswered::Way(why)),
             Err(NoValue::Refused(refusal)) => {

@@ -27,20 +27,36 @@ const REST_FIRST: Duration = Duration::from_millis(200);
 const REST_MAX: Duration = Duration::from_secs(5);
 
 /// Actions whose answers hold what nobody may read: secrets, keys, tokens.
-const SECRET_ANSWERS: [(&str, &str); 14] = [
-    ("cognito-idp", "AdminInitiateAuth"),
-    ("cognito-idp", "AdminRespondToAuthChallenge"),
-    ("cognito-idp", "InitiateAuth"),
-    ("cognito-idp", "RespondToAuthChallenge"),
+const SECRET_ANSWERS: [(&str, &str); 30] = [
     ("cognito-identity", "GetCredentialsForIdentity"),
     ("cognito-identity", "GetOpenIdToken"),
+    ("cognito-identity", "GetOpenIdTokenForDeveloperIdentity"),
+    ("cognito-idp", "AdminInitiateAuth"),
+    ("cognito-idp", "AdminRespondToAuthChallenge"),
+    ("cognito-idp", "AssociateSoftwareToken"),
+    ("cognito-idp", "GetTokensFromRefreshToken"),
+    ("cognito-idp", "InitiateAuth"),
+    ("cognito-idp", "RespondToAuthChallenge"),
+    ("ecr", "GetAuthorizationToken"),
+    ("iam", "CreateAccessKey"),
     ("kms", "Decrypt"),
+    ("kms", "DeriveSharedSecret"),
+    ("kms", "GenerateDataKey"),
+    ("kms", "GenerateDataKeyPair"),
+    ("kms", "GenerateRandom"),
+    ("redshift", "GetClusterCredentials"),
+    ("redshift", "GetClusterCredentialsWithIAM"),
     ("secretsmanager", "BatchGetSecretValue"),
+    ("secretsmanager", "GetRandomPassword"),
     ("secretsmanager", "GetSecretValue"),
     ("ssm", "GetParameter"),
+    ("ssm", "GetParameterHistory"),
     ("ssm", "GetParameters"),
     ("ssm", "GetParametersByPath"),
     ("sts", "AssumeRole"),
+    ("sts", "AssumeRoleWithSAML"),
+    ("sts", "AssumeRoleWithWebIdentity"),
+    ("sts", "GetFederationToken"),
     ("sts", "GetSessionToken"),
 ];
 
@@ -257,19 +273,21 @@ impl Talk<'_> {
         } else {
             None
         };
+        let answer_is_secret = call.name().is_some_and(|name| SECRET_ANSWERS.contains(&(call.service.name, name)));
         let outgoing = Outgoing {
             method: wire.method,
             url: wire.url,
             headers: wire.headers,
             body: wire.body,
             signer,
-            answer_is_secret: call.name().is_some_and(|name| SECRET_ANSWERS.contains(&(call.service.name, name))),
+            answer_is_secret,
         };
         let sent = sender.send(self.cx, outgoing, &mut self.watch).await;
-        let (head, observation) =
+        let (head, mut observation) =
             sent.map_err(|failure| if other.is_none() { of_region(failure, call, site) } else { failure })?;
+        observation.is_secret = answer_is_secret;
         let body = observation.body.clone().unwrap_or_default();
-        Ok((answer::read(call.service.protocol, head.status.as_u16(), &head.headers, &body), observation))
+        Ok((answer::read(call, head.status.as_u16(), &head.headers, &body), observation))
     }
 
     /// Rests before another attempt, for anything up to the longest rest, so that those who were throttled together do not

@@ -11,6 +11,8 @@ mod reading;
 mod settings;
 
 #[cfg(test)]
+pub mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use bucket::check_bucket;

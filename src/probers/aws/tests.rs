@@ -1,95 +1,15 @@
 //! Calls to a service that says what it is told to say.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::caller::of_region;
-use super::{Caller, KIND, Paging};
-use crate::clock::SystemClock;
-use crate::domain::outcome::{Failure, FailureKind, RunId};
-use crate::engine::testing::NoSecrets;
+use super::testing::{Service, within};
+use super::{KIND, Paging};
+use crate::domain::outcome::{Failure, FailureKind};
+use crate::net::aws::Site;
 use crate::net::aws::call::Call;
 use crate::net::aws::services::{DYNAMODB, LOGS, SECRETSMANAGER};
-use crate::net::aws::{Access, Aws, Site};
-use crate::ports::{Clock as _, Recorder, Session, StepContext};
 use crate::probers::testing;
-
-/// A service that gives its answers in their order, and the last one for ever.
-struct Service {
-    url: String,
-    asked: Arc<Mutex<Vec<Value>>>,
-    _task: AbortOnDropHandle<()>,
-}
-
-impl Service {
-    #[expect(clippy::disallowed_methods, reason = "the handle ends it with the test")]
-    async fn saying(answers: Vec<(u16, Value)>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let task = tokio::spawn(serve(listener, answers, Arc::clone(&asked)));
-        Self { url, asked, _task: AbortOnDropHandle::new(task) }
-    }
-
-    fn asked(&self) -> Vec<Value> {
-        self.asked.lock().unwrap().clone()
-    }
-
-    fn caller(&self) -> Caller {
-        let key = Credentials::new("AKIDTEST", "hunter2", None, None, "test");
-        let access = Access {
-            region: Some("us-east-1".to_owned()),
-            endpoint: Some(self.url.clone()),
-            credentials: Some(SharedCredentialsProvider::new(key)),
-        };
-        Caller::of(Aws::new(access), &testing::building(false))
-    }
-}
-
-async fn serve(listener: TcpListener, answers: Vec<(u16, Value)>, asked: Arc<Mutex<Vec<Value>>>) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let mut heard = Vec::new();
-        while stream.read_buf(&mut heard).await.is_ok_and(|read| read > 0) {
-            let Some(end) = heard.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-            let Ok(body) = serde_json::from_slice::<Value>(&heard[end + 4..]) else { continue };
-            heard.clear();
-            let count = {
-                let mut asked = asked.lock().unwrap();
-                asked.push(body);
-                asked.len()
-            };
-            let (status, answer) = &answers[(count - 1).min(answers.len() - 1)];
-            let answer = answer.to_string();
-            let head = format!("HTTP/1.1 {status} said\r\nContent-Length: {}\r\n\r\n", answer.len());
-            stream.write_all(format!("{head}{answer}").as_bytes()).await.unwrap();
-        }
-    }
-}
-
-/// Does something within a step that has so long.
-async fn within<T>(seconds: u64, work: impl AsyncFnOnce(&StepContext<'_>) -> T) -> (T, Recorder) {
-    let clock = SystemClock::start();
-    let (session, recorder) = (Session::default(), Recorder::default());
-    let cx = StepContext {
-        clock: &clock,
-        deadline: clock.monotonic() + Duration::from_secs(seconds),
-        run: &RunId(Arc::from("01RUN")),
-        captures: &BTreeMap::new(),
-        secrets: &NoSecrets,
-        session: &session,
-        recorder: &recorder,
-    };
-    let done = work(&cx).await;
-    (done, recorder)
-}
 
 const PAGING: Paging = Paging { input: "nextToken", output: "nextToken", pages_max: 3 };
 
@@ -183,6 +103,7 @@ async fn what_gives_a_secret_and_who_we_are_is_not_recorded() {
     })
     .await;
     assert_eq!(reply.json["SecretString"], "hunter3");
+    assert!(reply.observation.is_secret);
     let told = format!("{:?}", recorder.exchanges());
     assert!(told.contains("secretsmanager.GetSecretValue") && told.contains("authorization: •••"), "{told}");
     assert!(!told.contains("hunter3") && !told.contains("Signature="), "{told}");
@@ -217,4 +138,12 @@ fn what_a_step_asks_is_what_its_policy_allows() {
         ["s3:GetObject arn:aws:s3:::shop/* Some(\"eu-west-1\")", "s3:ListBucket arn:aws:s3:::shop Some(\"eu-west-1\")"]
     );
     assert!(calls("{ service: cognito-idp, action: GetUser, input: { AccessToken: \"{{access}}\" } }").is_empty());
+}
+
+#[tokio::test]
+async fn what_gives_no_secret_may_be_told() {
+    let service = Service::saying(vec![(200, json!({}))]).await;
+    let call = Call::action(&DYNAMODB, "DescribeLimits", Value::Null);
+    let (reply, _) = within(10, async |cx| service.caller().call(cx, &call).await.unwrap()).await;
+    assert!(!reply.observation.is_secret);
 }

@@ -1,6 +1,7 @@
 //! Looks at a file system that may hang: what is mounted from elsewhere blocks whoever reads it for as long as the other side
 //! is away, and cannot be called back.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::ports::StepContext;
 
-/// One look at a time: while one hangs no other is begun, so a mount that is gone costs one thread.
+/// One look at a time: while one hangs no other is begun, so a mount that is gone costs one thread, and each later look its time.
 pub struct Lane(Arc<Semaphore>);
 
 /// Whether anybody still waits for what a look finds.
@@ -49,10 +50,12 @@ impl Lane {
         what: &str,
         work: impl FnOnce(&Awaited) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let permit = Arc::clone(&self.0).try_acquire_owned().map_err(|_| {
+        let free = pin!(Arc::clone(&self.0).acquire_owned());
+        // Another look may be a long one, and nothing hangs.
+        let Either::Left((Ok(permit), _)) = select(free, cx.clock.sleep_until(cx.deadline)).await else {
             let message = format!("an earlier look at {what} has not come back: is what is mounted there gone?");
-            Failure::new(FailureKind::LocalSetup, message)
-        })?;
+            return Err(Failure::new(FailureKind::LocalSetup, message));
+        };
         let left = Arc::new(AtomicBool::new(false));
         let (_leaving, awaited) = (Leaving(Arc::clone(&left)), Awaited(left));
         let (tell, told) = oneshot::channel();
@@ -127,20 +130,29 @@ mod tests {
         });
         let late = hung.await.unwrap_err().to_string();
         assert_eq!(late, "timeout.total: /mnt/backups was not looked through before the time ended");
-        let again = look(&lane, 10_000, |_| Ok(())).await.unwrap_err().to_string();
+        let again = look(&lane, 50, |_| Ok(())).await.unwrap_err().to_string();
         let message = "local.setup: an earlier look at /mnt/backups has not come back: is what is mounted there gone?";
         assert_eq!(again, message);
         release.send(()).unwrap();
         assert!(!told.recv().unwrap(), "the look learns that nobody waits for it");
-        // The thread has told and is about to end.
-        for _ in 0..1_000 {
-            if look(&lane, 10_000, |awaited| Ok(awaited.is_so())).await == Ok(true) {
-                return;
-            }
-            tokio::task::yield_now().await;
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        panic!("the lane stays closed");
+        assert_eq!(look(&lane, 10_000, |awaited| Ok(awaited.is_so())).await, Ok(true), "the lane is open again");
+    }
+
+    #[tokio::test]
+    async fn a_long_look_is_waited_for() {
+        let (lane, (release, blocked)) = (Lane::default(), mpsc::channel::<()>());
+        let long = look(&lane, 10_000, move |_| {
+            let _ = blocked.recv();
+            Ok(1)
+        });
+        let other = async {
+            let looking = look(&lane, 10_000, |_| Ok(2));
+            let mut looking = pin!(looking);
+            assert!(futures::poll!(looking.as_mut()).is_pending());
+            release.send(()).unwrap();
+            looking.await
+        };
+        assert_eq!(futures::join!(long, other), (Ok(1), Ok(2)));
     }
 
     #[tokio::test]

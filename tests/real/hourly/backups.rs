@@ -94,6 +94,7 @@ async fn each_fault_of_the_backups_fails_its_own_probe_with_its_own_sentence() {
         ("no copy at all", "/points/us-west-2~1main", json!([])),
         ("copies are partial", "/points/us-west-2~1main", with_status("PARTIAL")),
         ("no vault in the second region", "/points", json!({})),
+        ("no vault, as AWS documents it", "/points/us-west-2~1main", json!("ResourceNotFoundException")),
         ("the mirror is two days old", "/mirror/backup-bucket~1staging-adventures~1.mirrored", json!(172_830)),
         ("the mirror is not replicated", "/replication/backup-bucket~1staging-adventures~1.mirrored", json!("FAILED")),
         ("the restored table has no item", "/loses", json!(true)),

@@ -9,5 +9,7 @@ mod item;
 mod rehearsal;
 mod settings;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use settings::{RestoreSettings, read_drill};

@@ -18,7 +18,7 @@ use crate::domain::aws_call::AwsCall;
 use crate::domain::exchange::Exchange;
 use crate::domain::fact_map::FactMap;
 use crate::domain::outcome::{Failure, FailureKind, Observation};
-use crate::domain::time::words;
+use crate::domain::time::{Monotonic, words};
 use crate::net::aws::call::Call;
 use crate::net::aws::permission::permissions;
 use crate::net::aws::services::DYNAMODB;
@@ -55,30 +55,20 @@ pub struct Drill {
     pub caller: Caller,
 }
 
-/// How far a run has come, for its own cleanup.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stage {
-    /// Nobody knows: it was another process.
-    #[default]
-    Unknown,
-    /// Nothing was made.
-    Nothing,
-    /// A restore was asked for.
-    Asked,
-}
-
-/// The stage of a run, among what its steps share.
+/// How far a run has come, for its own cleanup, among what its steps share: when the restore was asked for that may have made
+/// something.
 #[derive(Default)]
-pub struct Progress(Mutex<Stage>);
+pub struct Progress(Mutex<Option<Monotonic>>);
 
 impl Progress {
-    /// The stage.
-    pub fn stage(&self) -> Stage {
+    /// When it was asked; nothing where nothing was made with this session.
+    pub fn asked(&self) -> Option<Monotonic> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(&self, stage: Stage) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+    /// It was asked then, or nothing came of it.
+    pub fn enter(&self, asked: Option<Monotonic>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = asked;
     }
 }
 
@@ -105,7 +95,7 @@ impl Prober for Rehearsal {
     }
 
     fn cleanup(&self) -> Option<Arc<dyn Prober>> {
-        Some(Arc::new(Deletion { drill: Arc::clone(&self.drill) }))
+        Some(Arc::new(Deletion::of(Arc::clone(&self.drill))))
     }
 
     fn calls(&self) -> Vec<AwsCall> {
@@ -116,7 +106,6 @@ impl Prober for Rehearsal {
 impl Drill {
     async fn rehearse(&self, cx: &StepContext<'_>) -> Result<FactMap, Failure> {
         let progress = cx.session.get::<Progress>();
-        progress.enter(Stage::Nothing);
         let made = DrillTable::of(cx.run)?;
         let expected = match &self.fields {
             Some(_) => None,
@@ -127,10 +116,10 @@ impl Drill {
         };
         let restore = self.restore(cx, &made).await?;
         let began = cx.clock.monotonic();
-        progress.enter(Stage::Asked);
+        progress.enter(Some(began));
         if let Err(failure) = self.begin(cx, &restore).await {
             if is_refused(failure.kind) {
-                progress.enter(Stage::Nothing);
+                progress.enter(None);
             }
             return Err(failure);
         }
@@ -199,6 +188,7 @@ impl Drill {
         let began = cx.clock.monotonic();
         let mut told = began;
         loop {
+            let mut ours = None;
             let last = match self.described(cx, made).await {
                 Ok(table) => {
                     made.is_described(&table, &self.table)?;
@@ -212,7 +202,14 @@ impl Drill {
                     }
                 }
                 // A table that was asked for a moment ago may not be known everywhere, and one look that fails is not all.
-                Err(failure) => failure.message,
+                Err(failure) if matches!(failure.kind, FailureKind::AwsDenied | FailureKind::AwsInvalid) => {
+                    return Err(failure);
+                }
+                Err(failure) => {
+                    let message = failure.message.clone();
+                    ours = failure.kind.is_ours().then_some(failure);
+                    message
+                }
             };
             let now = cx.clock.monotonic();
             if now.since(told) >= TELL_EVERY {
@@ -222,6 +219,10 @@ impl Drill {
             let (least, most) = REST;
             let next = now + (now.since(began) / 10).clamp(least, most);
             if next >= cx.deadline {
+                // Whoever could not look has not seen that it is not restored.
+                if let Some(failure) = ours {
+                    return Err(failure);
+                }
                 let took = words(now.since(began));
                 let message = format!("the table {} was not restored within {took}: {last}", self.table);
                 return Err(Failure::new(FailureKind::TimeoutTotal, message));

@@ -34,11 +34,6 @@ impl DrillTable {
         Ok(Self { name: format!("{PREFIX}{}", run.0), begun })
     }
 
-    /// How long ago its run began.
-    pub fn age(&self, now: Timestamp) -> Duration {
-        crate::domain::time::between(self.begun, now)
-    }
-
     /// Whether what is described (`Table` of `DescribeTable`) was made by this run from that table; else why not. Only what
     /// passes here is read or deleted.
     pub fn is_described(&self, table: &Value, source: &str) -> Result<(), Failure> {
