@@ -63,7 +63,7 @@ pub async fn demo(directory: PathBuf, surroundings: Surroundings, arguments: Dem
     let export_token = new_id(surroundings.clock.now());
     let environment = places.environment(wiring::environment(), export_token.clone());
     let kinds = offline::kinds(surroundings.kinds);
-    let surroundings = Surroundings { environment, kinds, ..surroundings };
+    let surroundings = Surroundings { kinds, environment, ..surroundings };
 
     let mut out = Output::default();
     out.line(format_args!("The shop is at http://{}, and the demo's pager at http://{}.", places.api, places.pager))?;
