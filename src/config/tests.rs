@@ -442,9 +442,7 @@ async fn warnings_do_not_stand_in_the_way() {
         (
             "roundsman.yaml",
             "channels:\n  team: { webhook: https://a.example }\n  lost: { webhook: https://b.example }\n\
-             \x20 told: { sns: \"arn:aws:sns:us-east-1:123456789012:told\" }\n\
-             routes:\n  - { severity: [P1, P2], to: team }\n  - { severity: P1, to: team }\n\
-             alarms: { estate: { to: told } }\n",
+             routes:\n  - { severity: [P1, P2], to: team }\n  - { severity: P1, to: team }\n",
         ),
         ("probes/a.yaml", "home: { http: https://a.example }\nalone: { http: https://b.example }\n"),
         ("schedules/a.yaml", "often: { every: 30s, probes: home, alert: { severity: P4 } }\nidle: { every: 1m }\n"),
@@ -458,7 +456,7 @@ async fn warnings_do_not_stand_in_the_way() {
         [
             "probes/a.yaml:2:1: warning: no schedule runs the probe `alone`",
             "roundsman.yaml:3:3: warning: no route leads to the channel `lost`",
-            "roundsman.yaml:7:25: warning: no message reaches this route",
+            "roundsman.yaml:6:25: warning: no message reaches this route",
             "schedules/a.yaml:1:1: warning: no route takes the alerts of `often`, whose severity is P4",
             "schedules/a.yaml:2:1: warning: the schedule `idle` runs no probe",
         ]

@@ -316,7 +316,7 @@ fn of_estate(place: &Place, estate: &Estate, chosen: &EstateAlarms) -> Vec<Alarm
 mod tests {
     use super::*;
     use crate::app::aws::estate::estate;
-    use crate::app::aws::testing::{PROBES, plan};
+    use crate::app::aws::testing::{PROBES, loaded, plan};
 
     /// The alarms of policies and objectives where everything is published that can be, by name, and what there is not.
     fn told(schedules: &str) -> (Vec<Alarm>, Vec<String>) {
@@ -353,6 +353,16 @@ mod tests {
         assert_eq!(of("eu-central-1"), (1, vec![]));
         let why = "the estate: an alarm stands in the region of what it watches, us-east-1, and these are made in eu-central-1";
         assert_eq!(of("us-east-1"), (0, vec![why.to_owned()]));
+    }
+
+    #[test]
+    fn a_channel_that_alarms_tell_needs_no_route() {
+        let root = "channels: { ops: { sns: \"arn:aws:sns:us-east-1:123456789012:ops\" } }\n";
+        let schedule = "t: { every: 1m, probes: [api, shared, items] }";
+        let said = |alarms: &str| loaded(&format!("{root}{alarms}"), PROBES, schedule).problems.render(false);
+        assert!(said("").contains("no route leads to the channel `ops`"), "{}", said(""));
+        assert_eq!(said("alarms: { estate: { to: [ops] } }"), "");
+        assert_eq!(said("alarms: { estate: { api_p99: { to: [ops] } } }"), "");
     }
 
     #[test]
