@@ -5,6 +5,7 @@ use std::path::Path;
 use super::answer::{Answer, Output, Stop};
 use super::cli::Format;
 use crate::config::load::{Surroundings, load};
+use crate::domain::text::thousands;
 use crate::engine::plan::Plan;
 use crate::settings::Level;
 
@@ -39,7 +40,10 @@ fn sentence(problems: &crate::settings::Problems, plan: Option<&Plan>) -> String
     }
 }
 
-/// `1 probe`, `2 probes`.
-pub fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+/// `1 probe`, `2,880 probes`.
+pub fn counted(count: impl TryInto<u64>, what: &str) -> String {
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {what}"),
+        count => format!("{} {what}s", thousands(count)),
+    }
 }

@@ -16,7 +16,7 @@ use crate::domain::blueprint::{
 use crate::domain::names::ChannelName;
 use crate::net::aws::is_region;
 use crate::ports::Notifier;
-use crate::settings::{Node, OneOrMany, Problem, Problems, Spanned, read, suggest};
+use crate::settings::{Node, OneOrMany, Problem, Problems, Span, Spanned, read, suggest};
 
 /// The longest value of a dimension, in characters.
 const DIMENSION_MAX: usize = 1_024;
@@ -32,6 +32,9 @@ const DASHBOARD_NAME_MAX: usize = 255;
 
 /// How many actions an alarm has at most.
 const ACTIONS_MAX: usize = 5;
+
+/// Of how many parts an ARN is at least.
+const ARN_PARTS_MIN: usize = 6;
 
 /// The limits of the estate's alarms where nothing is said: milliseconds, per cent, a minute's throttles and failures.
 const LIMITS: [f64; 4] = [500.0, 1.0, 1.0, 100.0];
@@ -195,13 +198,33 @@ impl<T> JsonSchema for RawAlarm<T> {
     }
 }
 
-/// The channels by which names of them become ARNs.
+/// What the actions of alarms are held against: the channels by which names of them become ARNs, and where alarms stand.
 #[derive(Clone, Copy)]
 pub struct Channels<'a> {
     /// All that are declared.
     pub declared: &'a BTreeSet<ChannelName>,
     /// Those without mistakes.
     pub made: &'a BTreeMap<ChannelName, Arc<dyn Notifier>>,
+    /// The region in which metrics are published and alarms are made, where one is written.
+    pub region: Option<&'a str>,
+}
+
+/// The channels that the estate's alarms tell.
+pub fn told(alarms: &RawAlarms) -> BTreeSet<&str> {
+    let Some(RawEstateAlarms { to, api_p99, lambda_errors, dynamodb_throttles, cognito_failures }) = &alarms.estate
+    else {
+        return BTreeSet::new();
+    };
+    let own = [&api_p99.to, &lambda_errors.to, &dynamodb_throttles.to, &cognito_failures.to];
+    let all = own.into_iter().flatten().chain([to]).flat_map(|to| to.iter());
+    all.map(|name| name.value.as_str()).collect()
+}
+
+impl RawEstate {
+    /// Where it is, if that is written.
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_ref().map(|region| region.value.as_str())
+    }
 }
 
 /// All three.
@@ -358,9 +381,13 @@ fn widget(node: &Node, problems: &mut Problems) -> Option<Value> {
 }
 
 fn alarms(written: &RawAlarms, channels: Channels<'_>, problems: &mut Problems) -> Alarms {
-    if let Some(topic) = written.dead_man.as_ref().filter(|topic| !is_topic(&topic.value)) {
-        problems.error(topic.span.clone(), "this is not the ARN of a topic").help =
-            Some("write it like `arn:aws:sns:us-east-1:123456789012:dead-man`".to_owned());
+    if let Some(topic) = &written.dead_man {
+        if is_topic(&topic.value) {
+            check_region(&topic.value, &topic.span, channels.region, problems);
+        } else {
+            problems.error(topic.span.clone(), "this is not the ARN of a topic").help =
+                Some("write it like `arn:aws:sns:us-east-1:123456789012:dead-man`".to_owned());
+        }
     }
     Alarms {
         dead_man: written.dead_man.as_ref().map(|topic| topic.value.clone()),
@@ -406,13 +433,35 @@ fn estate_alarms(written: &RawEstateAlarms, channels: Channels<'_>, problems: &m
     }
 }
 
+/// CloudWatch tells topics of its own region, and is silent about any other one.
+fn check_region(arn: &str, at: &Span, alarms: Option<&str>, problems: &mut Problems) {
+    let mut parts = arn.split(':').skip(2);
+    let (Some("sns"), Some(topic), Some(alarms)) = (parts.next(), parts.next(), alarms) else { return };
+    if is_region(topic) && topic != alarms {
+        let message = format!("this topic is in {topic}, and the alarms are in {alarms}");
+        problems.error(at.clone(), message).help = Some(format!("name a topic in {alarms}: an alarm tells no other"));
+    }
+}
+
 /// What an alarm does: CloudWatch tells topics and a few other things, and no pager.
 fn actions(written: &OneOrMany<Spanned<String>>, channels: Channels<'_>, problems: &mut Problems) -> Vec<String> {
     let mut named = Vec::new();
     for action in written.iter() {
         let text = action.value.as_str();
         if text.starts_with("arn:") {
-            named.push(text.to_owned());
+            let parts: Vec<&str> = text.split(':').collect();
+            // A topic has nothing behind its name; what else an alarm can do has ARNs of many forms.
+            let is_known = match parts.get(2) {
+                Some(&"sns") => is_topic(text),
+                _ => parts.len() >= ARN_PARTS_MIN && parts.last().is_some_and(|last| !last.is_empty()),
+            };
+            if is_known {
+                check_region(text, &action.span, channels.region, problems);
+                named.push(text.to_owned());
+            } else {
+                problems.error(action.span.clone(), "this is not the ARN of what an alarm can do").help =
+                    Some("write it like `arn:aws:sns:us-east-1:123456789012:ops`".to_owned());
+            }
             continue;
         }
         if !channels.declared.contains(text) {
@@ -424,7 +473,10 @@ fn actions(written: &OneOrMany<Spanned<String>>, channels: Channels<'_>, problem
         // A channel with a mistake of its own has been told of.
         let Some(notifier) = channels.made.get(text) else { continue };
         match notifier.calls().into_iter().find(|call| call.action == "sns:Publish") {
-            Some(call) => named.push(call.resource),
+            Some(call) => {
+                check_region(&call.resource, &action.span, channels.region, problems);
+                named.push(call.resource);
+            }
             None => {
                 problems.error(action.span.clone(), format!("CloudWatch cannot tell the channel `{text}`")).help =
                     Some("name a channel of kind `sns`, or an ARN".to_owned());

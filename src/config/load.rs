@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::blueprint::{Channels, blueprint};
+use super::blueprint::{Channels, blueprint, told};
 use super::budget;
 use super::destinations;
 use super::diagnosis;
@@ -198,11 +198,12 @@ fn plan_of(
     let routes_well = !of_routes.has_errors() && routes.len() == routes_written;
     problems.extend(of_routes);
     let reach = Reach { probes: &probes, schedules: &schedules, routes: &routes };
+    let told_by_alarms = told(&raw.alarms);
     // An alert with a mistake may have named any channel.
     let alerts_well = broken.is_empty() && !lost && !files.schedules.lost;
     for name in raw.channels.keys().filter(|_| routes_well && alerts_well) {
         let escalates = severities.values().any(|severity| severity.escalate.contains(&name.value));
-        if !escalates && !reach.names(&name.value) {
+        if !escalates && !told_by_alarms.contains(name.value.as_str()) && !reach.names(&name.value) {
             problems.warning(name.span.clone(), format!("no route leads to the channel `{}`", name.value)).help =
                 Some(format!("add `routes: [{{ to: [{}] }}]`", name.value));
         }
@@ -215,7 +216,9 @@ fn plan_of(
     let heartbeat = heartbeat(raw.heartbeat.take(), &surroundings.kinds, &building, problems);
     let drill = drill(raw.drill.as_ref(), &declared, now, problems);
     let budgets = budget::budgets(&raw.budget, problems);
-    let known = Channels { declared: &declared, made: &channels };
+    let of_metrics = publishers.values().find_map(|publisher| publisher.place()?.region);
+    let region = of_metrics.as_deref().or(raw.estate.region());
+    let known = Channels { declared: &declared, made: &channels, region };
     let blueprint = blueprint(&raw.estate, &raw.dashboard, &raw.alarms, known, problems);
     let store = store(directory, &raw, problems);
     let web = web(&raw.web, problems);

@@ -332,7 +332,7 @@ mod tests {
         let calls = place().calls();
         let told: Vec<_> =
             calls.iter().map(|call| (call.action.as_str(), call.resource.as_str(), call.calls)).collect();
-        let arn = "arn:aws:secretsmanager:us-east-1:*:secret:prod/shop/shopper-*";
+        let arn = "arn:aws:secretsmanager:us-east-1:*:secret:prod/shop/shopper-??????";
         assert_eq!(told, [("secretsmanager:GetSecretValue", arn, 1)]);
     }
 }

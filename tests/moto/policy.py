@@ -2,7 +2,8 @@
 
 What there is to be allowed is AWS's service authorization reference, which cfn-lint brings with it: the actions of each service, and
 what they are asked of. So from the program under test comes nothing but its policy. An action that knows no resource is asked of
-`*`, and a policy that allows it on anything narrower allows nothing, as with AWS.
+`*`, and a policy that allows it on anything narrower allows nothing, as with AWS. What is reckoned here to be the ARN of what an
+action is asked of is held against that reference too.
 """
 
 import functools
@@ -80,10 +81,26 @@ def demands(service, operation, parameters, region):
         target = arn("dynamodb", region, f"table/{parameters['TargetTableName']}")
         yield from ((f"dynamodb:{name}", target) for name in RESTORED)
     else:
-        yield action, resource_of(service, operation, parameters, region) if kinds else "*"
+        yield action, held(action, kinds, resource_of(service, operation, kinds, parameters, region)) if kinds else "*"
 
 
-def resource_of(service, operation, parameters, region):
+def held(action, kinds, resource):
+    """The ARN, which must be one of what the action is asked of."""
+    known = reference()[action.split(":")[0]]["Resources"]
+    forms = [form for kind in kinds for form in known[kind.lower()]["ARNFormats"]]
+    if resource != "*" and not any(re.fullmatch(as_pattern(form), resource) for form in forms):
+        raise LookupError(f"{action} is asked of one of {forms}, and not of {resource}")
+    return resource
+
+
+def as_pattern(form):
+    form = form.replace(":*:", ":[^:]*:")
+    for part, pattern in (("Partition", "aws"), ("Vendor", "[a-z0-9-]+"), ("Region", "[a-z0-9-]+"), ("Account", "[0-9]{12}")):
+        form = form.replace(f"${{{part}}}", pattern)
+    return form
+
+
+def resource_of(service, operation, kinds, parameters, region):
     """The ARN of what a request is asked of, as the service sees it; `*` where it names nothing."""
 
     def first(*names):
@@ -104,9 +121,22 @@ def resource_of(service, operation, parameters, region):
         if operation == "PutLogEvents":
             return arn("logs", region, f"log-group:{group}:log-stream:{first('logStreamName')}")
         return (group if group.startswith("arn:") else arn("logs", region, f"log-group:{group}:")) if group else "*"
+    if service == "backup" and "recoveryPoint" in kinds:
+        return first("RecoveryPointArn") or "*"
     if service == "cloudfront":
         found = first("Id", "DistributionId")
-        return f"arn:aws:cloudfront::{ACCOUNT}:distribution/{found}" if found else "*"
+        return f"arn:aws:cloudfront::{ACCOUNT}:{kinds[0]}/{found}" if found else "*"
+    if service == "lambda":
+        found, qualifier = first("FunctionName"), first("Qualifier")
+        whole = named(found, service, region, "function:") if found else "*"
+        return f"{whole}:{qualifier}" if qualifier and whole.count(":") == 6 else whole
+    if service == "ecs":
+        kind, cluster = kinds[0], (first("cluster") or "default").rsplit("/", 1)[-1]
+        one = next(iter(first(f"{kind}s") or []), None)
+        return arn("ecs", region, f"{kind}/{cluster}/{one.rsplit('/', 1)[-1]}") if one else "*"
+    if service == "kms" and "alias/" in (first("KeyId") or ""):
+        # AWS holds a policy against the key that the alias means.
+        return arn("kms", region, "key/1234abcd-12ab-34cd-56ef-1234567890ab")
     if service == "iam":
         user = first("UserName")
         return f"arn:aws:iam::{ACCOUNT}:user/{user}" if user else "*"
@@ -116,7 +146,6 @@ def resource_of(service, operation, parameters, region):
         ("cognito-idp", ("UserPoolId",), "userpool/"),
         ("dynamodb", ("BackupArn", "TableName"), "table/"),
         ("kms", ("KeyId",), "key/"),
-        ("lambda", ("FunctionName",), "function:"),
         ("sns", ("TopicArn",), ""),
         ("ssm", ("Name",), "parameter/"),
     ):

@@ -45,6 +45,10 @@ client('sqs').create_queue(QueueName='orders')
 s3 = client('s3')
 s3.create_bucket(Bucket='trail')
 s3.put_object(Bucket='trail', Key='logs/a', Body=b'{}')
+s3.put_object(Bucket='trail', Key='logs/a b', Body=b'{}')
+sse = {'Rules': [{'ApplyServerSideEncryptionByDefault': {'SSEAlgorithm': 'aws:kms'}}]}
+s3.put_bucket_encryption(Bucket='trail', ServerSideEncryptionConfiguration=sse)
+s3.put_public_access_block(Bucket='trail', PublicAccessBlockConfiguration={'BlockPublicAcls': True})
 s3.put_object(Bucket='trail', Key=datetime.datetime.now(datetime.timezone.utc).strftime('cdn/%Y-%m-%d-%H.gz'), Body=b'{}')
 client('cloudtrail').create_trail(Name='main', S3BucketName='trail')
 client('cloudtrail').start_logging(Name='main')
@@ -53,6 +57,10 @@ code = io.BytesIO()
 with zipfile.ZipFile(code, 'w') as file:
     file.writestr('f.py', 'def f(event, context): pass')
 client('lambda').create_function(FunctionName='api', Runtime='python3.11', Role=role, Handler='f.f', Code={'ZipFile': code.getvalue()})
+client('lambda').put_function_concurrency(FunctionName='api', ReservedConcurrentExecutions=100)
+client('ecs').create_cluster(clusterName='shop')
+key = client('kms').create_key()['KeyMetadata']['KeyId']
+client('kms').create_alias(AliasName='alias/shop', TargetKeyId=key)
 logs, group = client('logs'), '/aws/lambda/api'
 logs.create_log_group(logGroupName=group)
 logs.create_log_stream(logGroupName=group, logStreamName='s')
@@ -75,6 +83,11 @@ impl Estate {
         moto.estate(&json!({
             "backups": { "us-east-1/shop": [{ "age_s": 3_600, "bytes": 1_000 }] },
             "points": { "us-east-1/main": [{ "age_s": 3_600, "bytes": 1_000, "days": 35 }] },
+            "provisioned": {
+                "RequestedProvisionedConcurrentExecutions": 5,
+                "AvailableProvisionedConcurrentExecutions": 5,
+                "Status": "READY",
+            },
         }))
         .await;
         let own = [

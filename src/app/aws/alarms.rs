@@ -92,7 +92,16 @@ pub fn alarms(plan: &Plan, place: &Place, estate: &Estate) -> Alarms {
         objectives(plan, place, &mut all);
     }
     if let Some(chosen) = &chosen.estate {
-        all.made.extend(of_estate(place, estate, chosen));
+        match estate.region.as_ref().filter(|region| **region != place.region) {
+            None => all.made.extend(of_estate(place, estate, chosen)),
+            Some(region) => {
+                let why = format!(
+                    "an alarm stands in the region of what it watches, {region}, and these are made in {}",
+                    place.region
+                );
+                all.unmade.push(Unmade { what: "the estate".to_owned(), why });
+            }
+        }
     }
     all
 }
@@ -306,7 +315,8 @@ fn of_estate(place: &Place, estate: &Estate, chosen: &EstateAlarms) -> Vec<Alarm
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::aws::testing::{PROBES, plan};
+    use crate::app::aws::estate::estate;
+    use crate::app::aws::testing::{PROBES, loaded, plan};
 
     /// The alarms of policies and objectives where everything is published that can be, by name, and what there is not.
     fn told(schedules: &str) -> (Vec<Alarm>, Vec<String>) {
@@ -328,17 +338,47 @@ mod tests {
     }
 
     #[test]
+    fn the_estate_has_alarms_where_its_metrics_are() {
+        let of = |region: &str| {
+            let root = format!(
+                "publish: {{ cloudwatch: {{ region: eu-central-1 }} }}\nestate: {{ region: {region}, lambda: [shop-api] }}\nalarms: {{ estate: {{}} }}"
+            );
+            let plan = plan(&root, PROBES, "t: { every: 1m, probes: [api] }");
+            let place = Place::of(&plan).unwrap();
+            let all = alarms(&plan, &place, &estate(&plan, &place.region));
+            let unmade: Vec<_> =
+                all.unmade.into_iter().map(|unmade| format!("{}: {}", unmade.what, unmade.why)).collect();
+            (all.made.iter().filter(|alarm| alarm.about == About::Estate).count(), unmade)
+        };
+        assert_eq!(of("eu-central-1"), (1, vec![]));
+        let why = "the estate: an alarm stands in the region of what it watches, us-east-1, and these are made in eu-central-1";
+        assert_eq!(of("us-east-1"), (0, vec![why.to_owned()]));
+    }
+
+    #[test]
+    fn a_channel_that_alarms_tell_needs_no_route() {
+        let root = "channels: { ops: { sns: \"arn:aws:sns:us-east-1:123456789012:ops\" } }\n";
+        let schedule = "t: { every: 1m, probes: [api, shared, items] }";
+        let said = |alarms: &str| loaded(&format!("{root}{alarms}"), PROBES, schedule).problems.render(false);
+        assert!(said("").contains("no route leads to the channel `ops`"), "{}", said(""));
+        assert_eq!(said("alarms: { estate: { to: [ops] } }"), "");
+        assert_eq!(said("alarms: { estate: { api_p99: { to: [ops] } } }"), "");
+    }
+
+    #[test]
     fn a_policy_is_an_alarm_where_one_run_is_in_one_period() {
-        for (cadence, after, expected) in [
-            ("every: 30s", "2 of 3", [30, 2, 3]),
-            ("every: 1m", "2 of 3", [60, 2, 3]),
-            ("every: 5m", "4", [300, 4, 4]),
-            ("cron: '15 * * * *'", "1", [3_600, 1, 1]),
-            ("every: 24h", "7", [86_400, 7, 7]),
+        for (cadence, after, expected, why) in [
+            ("every: 30s", "2 of 3", [30, 2, 3], "every 30 s: 2 of the last 3 runs have failed"),
+            ("every: 1m", "2 of 3", [60, 2, 3], "every 1 min: 2 of the last 3 runs have failed"),
+            ("every: 5m", "4", [300, 4, 4], "every 5 min: 4 runs in a row have failed"),
+            ("cron: '15 * * * *'", "1", [3_600, 1, 1], "at 15 * * * *: a run has failed"),
+            ("every: 24h", "7", [86_400, 7, 7], "every 1 d: 7 runs in a row have failed"),
         ] {
             let (made, _) = told(&format!("t: {{ {cadence}, probes: [api], alert: {{ after: {after} }} }}"));
             assert_eq!(made.iter().map(numbers).collect::<Vec<_>>(), [expected], "{cadence}");
             assert_eq!(made[0].name, "s/policy/t/api");
+            let description = made[0].properties["AlarmDescription"].as_str().unwrap();
+            assert_eq!(description.split(". ").next(), Some(format!("api, {why}").as_str()));
             assert_eq!(made[0].is_high_resolution(), cadence == "every: 30s");
             assert_eq!(made[0].metrics_count(), 1);
             assert!(made[0].actions.is_empty(), "people are told by us");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::alarms::Alarm;
 use super::grid::{Grid, METRICS_MAX, WIDGETS_MAX, WIDTH, Widget};
 use super::operations::operations;
-use super::place::{Dimensions, Place};
+use super::place::{Dimensions, Place, shared};
 use super::widget::{Graph, LINES_MAX, Line};
 use crate::app::answer::Stop;
 use crate::domain::blueprint::Estate;
@@ -196,7 +196,9 @@ fn budgets(grid: &mut Grid, plan: &Plan, place: &Place) {
     for schedule in plan.schedules.values() {
         for objective in &schedule.objectives {
             let of = |name| plan.probes.get(name).and_then(|probe| Some((name, place.of_objective(probe, objective)?)));
-            let has = |name: &&ProbeName| plan.objectives(schedule, name).any(|own| own == objective);
+            let has = |name: &&ProbeName| {
+                shared(plan, schedule, name).is_ok() && plan.objectives(schedule, name).any(|own| own == objective)
+            };
             let probes: Vec<_> = schedule.probes.iter().filter(has).filter_map(of).collect();
             // Each has a metric that is reckoned with beside the number that is shown.
             for part in probes.chunks(LINES_MAX / 2) {

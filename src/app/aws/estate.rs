@@ -10,7 +10,7 @@ pub fn estate(plan: &Plan, region: &str) -> Estate {
     let region = estate.region.clone().unwrap_or_else(|| region.to_owned());
     let steps = plan.probes.values().flat_map(|probe| probe.steps.iter().chain(&probe.cleanup));
     for call in steps.flat_map(|step| step.action.calls()) {
-        let Some(named) = Named::of(&call.resource, &region) else { continue };
+        let Some(named) = Named::of(&call.resource, call.region.as_deref(), &region) else { continue };
         match named {
             Named::Function(name) => estate.functions.insert(name),
             Named::Table(name) => estate.tables.insert(name),
@@ -32,11 +32,16 @@ enum Named {
 }
 
 impl Named {
-    /// Nothing where it is of another region, of another kind, or no name.
-    fn of(arn: &str, region: &str) -> Option<Self> {
+    /// Nothing where it is of another region, of another kind, or no name. Where the ARN says no region, that of the call
+    /// does; a distribution is of none, and is asked for in the one where all of them are.
+    fn of(arn: &str, asked_in: Option<&str>, region: &str) -> Option<Self> {
         let mut parts = arn.splitn(6, ':').skip(2);
         let (service, of_region, _, resource) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        if !matches!(of_region, "" | "*") && of_region != region {
+        let of_region = match of_region {
+            "" | "*" => asked_in,
+            named => Some(named),
+        };
+        if service != "cloudfront" && of_region.is_some_and(|of| of != region) {
             return None;
         }
         let first = |rest: &str| rest.split(['/', ':']).next().unwrap_or_default().to_owned();
@@ -68,7 +73,16 @@ mod tests {
             ("arn:aws:sns:us-east-1:123456789012:ops", None),
             ("*", None),
         ] {
-            assert_eq!(Named::of(arn, "us-east-1"), named, "{arn}");
+            assert_eq!(Named::of(arn, None, "us-east-1"), named, "{arn}");
+        }
+        let assets = Some(Named::Bucket("assets".to_owned()));
+        for (arn, asked_in, named) in [
+            ("arn:aws:s3:::assets", "us-east-1", assets),
+            ("arn:aws:s3:::assets", "us-west-2", None),
+            ("arn:aws:dynamodb:*:*:table/Users", "us-west-2", None),
+            ("arn:aws:cloudfront::*:distribution/E1", "us-west-2", Some(Named::Distribution("E1".to_owned()))),
+        ] {
+            assert_eq!(Named::of(arn, Some(asked_in), "us-east-1"), named, "{arn} in {asked_in}");
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::alarms::{About, Alarm, Alarms, Formula, Unmade};
 use super::dashboard::{short, well};
 use super::named;
-use super::place::{Dimensions, Place};
+use super::place::{Dimensions, Place, shared};
 use crate::domain::names::ProbeName;
 use crate::domain::objective::{BURN_RULES, BurnRule, FAILURES_MIN, Goal, Objective};
 use crate::domain::schedule::Schedule;
@@ -62,10 +62,7 @@ fn rule(
     probe: &ProbeName,
     objective: &Objective,
 ) -> Result<&'static BurnRule, String> {
-    let mut others = plan.schedules.values().filter(|other| other.name != schedule.name && other.has(probe));
-    if let Some(other) = others.next() {
-        return Err(format!("its runs on {} are in the same metric", other.name));
-    }
+    shared(plan, schedule, probe)?;
     let allowed = objective.goal.allowed().fraction();
     let possible = || {
         BURN_RULES.iter().filter(|rule| {

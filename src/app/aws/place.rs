@@ -4,6 +4,7 @@ use crate::app::answer::Stop;
 use crate::domain::metrics_place::MetricsPlace;
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
 use crate::domain::objective::Objective;
+use crate::domain::schedule::Schedule;
 use crate::engine::plan::{Plan, PlannedProbe};
 use crate::net::aws::services::partition;
 
@@ -15,6 +16,16 @@ const STACK: &str = "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::Acco
 
 /// Names and values of dimensions, in the order of the service's documents.
 pub type Dimensions = Vec<(&'static str, String)>;
+
+/// Whether a probe's metric is of its runs on one schedule alone; or whose are in it as well. A run bears the name of its
+/// schedule in no metric of a probe.
+pub fn shared(plan: &Plan, schedule: &Schedule, probe: &ProbeName) -> Result<(), String> {
+    let mut others = plan.schedules.values().filter(|other| other.name != schedule.name && other.has(probe));
+    match others.next() {
+        Some(other) => Err(format!("its runs on {} are in the same metric", other.name)),
+        None => Ok(()),
+    }
+}
 
 /// Where our metrics and alarms stand.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::alarms::{About, Alarms, Unmade, Watched};
 use super::named;
-use super::place::Place;
-use crate::domain::judge::Rule;
+use super::place::{Place, shared};
+use crate::domain::judge::{After, Rule};
 use crate::domain::names::ProbeName;
 use crate::domain::schedule::Schedule;
 use crate::domain::time::Length;
@@ -34,8 +34,10 @@ pub fn policies(plan: &Plan, place: &Place, all: &mut Alarms) {
                     let of = [schedule.name.as_str(), probe.name.as_str()];
                     let name = named::alarm(&place.site, About::Policy, &of);
                     let description = format!(
-                        "{} fails: {after} of its runs {} do. Its state is for deployments: Roundsman itself tells people.",
-                        probe.name, schedule.cadence
+                        "{}, {}: {}. Its state is for deployments: Roundsman itself tells people.",
+                        probe.name,
+                        schedule.cadence,
+                        failed(after)
                     );
                     let dimensions = Place::of_probe(&probe.name);
                     let watched = Watched::new(&place.metrics.namespace, "Failed", dimensions);
@@ -55,12 +57,18 @@ pub fn policies(plan: &Plan, place: &Place, all: &mut Alarms) {
     all.unmade.push(Unmade { what: unseen.to_owned(), why });
 }
 
+/// What an alarm has seen, in words.
+fn failed(after: After) -> String {
+    match (after.failures, after.among) {
+        (1, 1) => "a run has failed".to_owned(),
+        (failures, among) if failures == among => format!("{failures} runs in a row have failed"),
+        (failures, among) => format!("{failures} of the last {among} runs have failed"),
+    }
+}
+
 /// The length of a period that has exactly one run in it, in seconds; or why there is none.
 fn period(plan: &Plan, place: &Place, schedule: &Schedule, probe: &ProbeName, rule: &Rule) -> Result<u64, String> {
-    let mut others = plan.schedules.values().filter(|other| other.name != schedule.name && other.has(probe));
-    if let Some(other) = others.next() {
-        return Err(format!("its runs on {} are in the same metric", other.name));
-    }
+    shared(plan, schedule, probe)?;
     let Some(period) = schedule.cadence.even_period() else {
         return Err(format!("its slots, {}, are not evenly apart", schedule.cadence));
     };

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::app::wiring;
-use crate::config::load::load;
+use crate::config::load::{Loaded, load};
 use crate::engine::plan::Plan;
 
 /// A configuration as people write it, with everything of it that is printed.
@@ -61,6 +61,12 @@ odd: { cron: "0 2 * * 2-4", probes: [shared] }
 
 /// The plan of a configuration.
 pub fn plan(root: &str, probes: &str, schedules: &str) -> Plan {
+    let loaded = loaded(root, probes, schedules);
+    loaded.plan.unwrap_or_else(|| panic!("{}", loaded.problems.render(false)))
+}
+
+/// What comes of loading it.
+pub fn loaded(root: &str, probes: &str, schedules: &str) -> Loaded {
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in [("roundsman.yaml", root), ("probes/p.yaml", probes), ("schedules/s.yaml", schedules)] {
         let path = directory.path().join(name);
@@ -68,8 +74,7 @@ pub fn plan(root: &str, probes: &str, schedules: &str) -> Plan {
         fs::write(path, text).unwrap();
     }
     let surroundings = wiring::surroundings(std::sync::Arc::new(|_| None)).unwrap();
-    let loaded = load(directory.path(), &surroundings);
-    loaded.plan.unwrap_or_else(|| panic!("{}", loaded.problems.render(false)))
+    load(directory.path(), &surroundings)
 }
 
 /// The plan of the one above.

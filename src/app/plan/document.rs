@@ -124,6 +124,9 @@ pub struct BillBody {
     pub region: String,
     /// Its lines.
     pub lines: Vec<Line>,
+    /// Whether what `roundsman aws` prints is among them.
+    #[serde(skip)]
+    pub has_as_code: bool,
     /// Calls that no rate fits, by action.
     pub unpriced: BTreeMap<String, f64>,
     /// What it comes to for who has used up what is free.
@@ -181,7 +184,8 @@ impl From<Often> for OftenBody {
 impl Document {
     /// All of a plan.
     pub fn of(plan: &Plan, forecast: &Forecast, prices: &Prices) -> Self {
-        let bill = Bill::of(&forecast.demand(), prices);
+        let demand = forecast.demand();
+        let bill = Bill::of(&demand, prices);
         let runs = forecast.runs();
         let publishers = forecast.publishers.iter();
         let calls = forecast.calls.iter().map(|(call, often)| CallBody {
@@ -230,6 +234,7 @@ impl Document {
                 budgets: budgets.collect(),
                 lines: bill.lines.clone(),
                 unpriced: bill.unpriced.clone(),
+                has_as_code: demand.things.contains_key(&Thing::Dashboard),
             },
             synthetics: Synthetics {
                 runs: forecast.canary_runs,

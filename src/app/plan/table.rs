@@ -57,11 +57,11 @@ fn of_schedule(schedule: &ScheduleBody) -> Vec<String> {
     }
     let calls = if calls.day > 0 { format!(", {} calls of AWS", thousands(calls.day)) } else { String::new() };
     lines.push(format!(
-        "  {:<9}{} runs of {}, {} steps{calls}",
+        "  {:<9}{} of {}, {}{calls}",
         "a day",
-        thousands(runs.day),
+        counted(runs.day, "run"),
         counted(probes.len(), "probe"),
-        thousands(steps.day)
+        counted(steps.day, "step")
     ));
     let spread = Duration::from_secs_f64(spread_seconds.max(0.0)).as_secs();
     let spread =
@@ -124,6 +124,9 @@ fn of_bill(of: &BillBody) -> Vec<String> {
     if of.free_tier.0 > 0.0 {
         let text = format!("An account that uses nothing else has {} of it for nothing.", of.free_tier);
         lines.push(format!("  {text}"));
+    }
+    if of.has_as_code {
+        lines.push("  Dashboard and alarms are what `roundsman aws` prints, billed once applied.".to_owned());
     }
     for (action, calls) in &of.unpriced {
         lines.push(format!("  without a price: {} calls of {action}", count(*calls)));

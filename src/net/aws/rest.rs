@@ -3,6 +3,7 @@
 //! them against its service models.
 
 use http::Method;
+use percent_encoding::percent_decode_str;
 
 use super::services::{self, Service};
 
@@ -47,15 +48,21 @@ impl RestAction {
         self.query.split_whitespace().map(|field| field.split_once(':').unwrap_or((field, field)))
     }
 
-    /// The fields that a path of this action has, as they stand in it.
+    /// The fields that a path of this action has, and its query.
     pub fn fields(&self, path: &str) -> Vec<(&'static str, String)> {
         let (own, given) = (segments(self.path()), segments(path));
         let parts = own.split('/').count();
+        let decoded = |value: &str| percent_decode_str(value).decode_utf8_lossy().into_owned();
         let holes = own.split('/').zip(given.splitn(parts, '/')).filter_map(|(hole, value)| {
             let name = hole.strip_prefix('{')?.trim_end_matches(['}', '+']);
-            Some((name, value.to_owned()))
+            Some((name, decoded(value)))
         });
-        holes.collect()
+        let query = path.split_once('?').map_or("", |(_, query)| query).split('&');
+        let asked = query.filter_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            self.in_queries().find(|(_, known)| *known == name).map(|(field, _)| (field, decoded(value)))
+        });
+        holes.chain(asked).collect()
     }
 
     /// Whether it is this action that a method and a path with its query ask for.

@@ -2,13 +2,17 @@
 //! such a request could ask of the service, and the kind `aws` names its action.
 
 use http::Method;
-use url::{Host, Url};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use url::{Host, Position, Url};
 
 use super::content::Content;
 use super::credentials::Credentials;
 use super::request::Draft;
 use crate::domain::aws_call::AwsCall;
+use crate::net::aws::call::{Call, Operation};
 use crate::net::aws::is_region;
+use crate::net::aws::permission::{permissions, unnamed};
 use crate::net::aws::services::{SERVICES, partition};
 
 /// What says the action of services that have one address for all of them.
@@ -67,7 +71,8 @@ impl Asked<'_> {
     }
 
     fn of_bucket(&self) -> AwsCall {
-        let path = self.url.path().trim_start_matches('/');
+        let path = percent_decode_str(self.url.path().trim_start_matches('/')).decode_utf8_lossy();
+        let path = &*path;
         let of_host = host(self.url).split_once(".s3").filter(|(_, rest)| rest.starts_with(['.', '-']));
         let (bucket, key) = match of_host {
             Some((bucket, _)) => (bucket, path),
@@ -89,24 +94,25 @@ impl Asked<'_> {
     }
 
     fn of_service(&self, service: &str) -> Vec<AwsCall> {
-        let prefix = SERVICES.iter().find(|known| known.signing == service).map_or(service, |known| known.policy);
+        let known = SERVICES.iter().find(|known| known.signing == service);
+        let prefix = known.map_or(service, |known| known.policy);
         let target = self.draft.headers.iter().find(|header| header.name == TARGET).and_then(|header| header.literal());
         if let Some((_, action)) = target.and_then(|target| target.rsplit_once('.')) {
             let table = self.table().filter(|_| service == "dynamodb");
             let resource = table.map_or_else(|| "*".to_owned(), |table| self.arn(service, &format!("table/{table}")));
             return vec![AwsCall::once(format!("{prefix}:{action}"), resource)];
         }
-        let actions: &[&str] = match self.draft.method {
-            Method::GET | Method::HEAD => &["Get*", "List*", "Describe*"],
-            _ => &["*"],
-        };
-        actions.iter().map(|action| AwsCall::once(format!("{prefix}:{action}"), "*")).collect()
+        let method = &self.draft.method;
+        let Some(service) = known else { return unnamed(prefix, method) };
+        let operation =
+            Operation::Path(method.clone(), self.url[Position::BeforePath..Position::AfterQuery].to_owned());
+        permissions(&Call { operation, ..Call::action(service, "", Value::Null) }, self.region)
     }
 
     /// The table that the body names.
     fn table(&self) -> Option<String> {
         let Some(Content::Json(template) | Content::Text(template)) = &self.draft.content else { return None };
-        let body: serde_json::Value = serde_json::from_str(template.as_literal()?).ok()?;
+        let body: Value = serde_json::from_str(template.as_literal()?).ok()?;
         body["TableName"].as_str().map(str::to_owned)
     }
 }

@@ -27,7 +27,11 @@ impl Prober for Repeated {
 
     fn calls(&self) -> Vec<AwsCall> {
         let times = u32::try_from(self.times).unwrap_or(u32::MAX);
-        self.prober.calls().into_iter().map(|call| call.times(times)).collect()
+        self.prober
+            .calls()
+            .into_iter()
+            .map(|call| AwsCall { calls: call.calls.saturating_mul(times), ..call })
+            .collect()
     }
 
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {

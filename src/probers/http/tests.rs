@@ -188,44 +188,70 @@ fn a_signed_request_says_what_it_asks_of_aws() {
         ("url: https://a.example/", &[][..]),
         (
             "url: \"https://ab12.execute-api.us-east-1.amazonaws.com/prod/items/{{item}}\", sigv4: { service: execute-api }",
-            &["execute-api:Invoke arn:aws:execute-api:us-east-1:*:ab12/prod/GET/items/*"],
+            &["execute-api:Invoke arn:aws:execute-api:us-east-1:*:ab12/prod/GET/items/* 1"],
         ),
         (
             "url: https://api.shop.example/items, method: POST, sigv4: { service: execute-api }",
-            &["execute-api:Invoke arn:aws:execute-api:*:*:*/*/POST/items"],
+            &["execute-api:Invoke arn:aws:execute-api:*:*:*/*/POST/items 1"],
         ),
         (
             "url: https://assets.s3.us-gov-west-1.amazonaws.com/a/b, sigv4: { service: s3 }",
-            &["s3:GetObject arn:aws-us-gov:s3:::assets/a/b"],
+            &["s3:GetObject arn:aws-us-gov:s3:::assets/a/b 1"],
         ),
         (
             "url: https://s3.us-east-1.amazonaws.com/assets, sigv4: { service: s3 }",
-            &["s3:ListBucket arn:aws:s3:::assets"],
+            &["s3:ListBucket arn:aws:s3:::assets 1"],
         ),
-        ("url: https://assets.s3.amazonaws.com/?versioning, sigv4: { service: s3 }", &["s3:Get* arn:aws:s3:::assets"]),
+        (
+            "url: https://assets.s3.amazonaws.com/?versioning, sigv4: { service: s3 }",
+            &["s3:Get* arn:aws:s3:::assets 1"],
+        ),
         (
             "url: https://dynamodb.us-east-1.amazonaws.com/, method: POST, headers: { x-amz-target: DynamoDB_20120810.DescribeTable }, json: { TableName: Users }, sigv4: { service: dynamodb }",
-            &["dynamodb:DescribeTable arn:aws:dynamodb:us-east-1:*:table/Users"],
+            &["dynamodb:DescribeTable arn:aws:dynamodb:us-east-1:*:table/Users 1"],
         ),
         (
             "url: https://monitoring.us-east-1.amazonaws.com/, method: POST, headers: { x-amz-target: GraniteServiceVersion20100801.GetMetricData }, sigv4: { service: monitoring }",
-            &["cloudwatch:GetMetricData *"],
+            &["cloudwatch:GetMetricData * 1"],
         ),
         (
             "url: https://lambda.us-east-1.amazonaws.com/2015-03-31/functions/, sigv4: { service: lambda }",
-            &["lambda:Get* *", "lambda:List* *", "lambda:Describe* *"],
+            &["lambda:ListFunctions * 1"],
+        ),
+        (
+            "url: https://lambda.us-east-1.amazonaws.com/2015-03-31/functions/f/code, sigv4: { service: lambda }",
+            &["lambda:Get* * 1", "lambda:List* * 0", "lambda:Describe* * 0"],
+        ),
+        (
+            "url: \"https://eks.us-east-1.amazonaws.com/clusters/{{cluster}}\", sigv4: { service: eks }",
+            &["eks:DescribeCluster arn:aws:eks:us-east-1:*:cluster/* 1"],
+        ),
+        (
+            "url: https://new.us-east-1.amazonaws.com/things, sigv4: { service: new }",
+            &["new:Get* * 1", "new:List* * 0", "new:Describe* * 0"],
+        ),
+        (
+            "url: https://assets.s3.us-east-1.amazonaws.com/a%20b, sigv4: { service: s3 }",
+            &["s3:GetObject arn:aws:s3:::assets/a b 1"],
         ),
         (
             "url: https://ab.lambda-url.eu-west-1.on.aws/, sigv4: { service: lambda, region: eu-west-1 }",
-            &["lambda:InvokeFunctionUrl arn:aws:lambda:eu-west-1:*:function:*"],
+            &["lambda:InvokeFunctionUrl arn:aws:lambda:eu-west-1:*:function:* 1"],
         ),
     ] {
         let built = build(&format!("{{ {settings} }}"), false).unwrap();
-        let asked: Vec<_> =
-            built.prober.calls().iter().map(|call| format!("{} {}", call.action, call.resource)).collect();
+        let asked: Vec<_> = built
+            .prober
+            .calls()
+            .iter()
+            .map(|call| format!("{} {} {}", call.action, call.resource, call.calls))
+            .collect();
         assert_eq!(asked, calls, "{settings}");
     }
     let repeated =
         build("{ url: https://s3.us-east-1.amazonaws.com/a/b, sigv4: { service: s3 }, repeat: 9 }", false).unwrap();
     assert_eq!(repeated.prober.calls()[0].calls, 9);
+    let unnamed =
+        build("{ url: https://new.us-east-1.amazonaws.com/, sigv4: { service: new }, repeat: 9 }", false).unwrap();
+    assert_eq!(unnamed.prober.calls().iter().map(|call| call.calls).collect::<Vec<_>>(), [9, 0, 0]);
 }

@@ -79,6 +79,7 @@ fn document() -> Document {
                 line("secretsmanager", "reads of secrets", 4.345, (0.05, 10_000), 0.000_02),
                 line("aws", "free questions", 1_460.0, (0.0, 1), 0.0),
             ],
+            has_as_code: true,
             unpriced: [("logs:StartQuery".to_owned(), 730.0)].into(),
             total: Dollars(17.239),
             free_tier: Dollars(8.6),
