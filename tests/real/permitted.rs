@@ -1,6 +1,8 @@
 //! The policy that `roundsman aws policy` prints is enough and no more: moto refuses what it does not allow while everything runs
 //! that asks anything of AWS, and without any one of its statements something is refused.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::commands::configuration;
@@ -10,6 +12,9 @@ use crate::servers::roundsman::{Daemon, output};
 
 /// The access key to which the policy goes; the tests' own is another.
 const KEY: &str = "AKIDROUNDSMAN";
+
+/// How often is looked whether a run was told of.
+const LOOKS_MAX: usize = 300;
 
 const ROOT: &str = r#"
 location: here
@@ -157,11 +162,18 @@ async fn everything_runs_with_nothing_but_the_printed_policy() {
     let drill = ["drill", "--channel", "ops", "--url", &url, "--config", estate.path()];
     let drilled = tokio::task::block_in_place(|| output(&drill, &estate.environment()));
     assert_eq!(drilled.status.code(), Some(0), "{drilled:?}");
+    // Beside the two messages of the drill one tells of a run, whose metrics are to be sent.
+    for _ in 0..LOOKS_MAX {
+        if estate.moto.log("Publish").await.len() > 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     let (status, said) = daemon.terminate();
     assert!(status.success(), "{said}");
     assert_eq!(estate.denied().await, Vec::<String>::new());
     for operation in ["Publish", "ReceiveMessage", "DeleteMessage", "PutMetricData"] {
-        assert!(!estate.moto.log(operation).await.is_empty(), "nobody asked for {operation}");
+        assert!(!estate.moto.log(operation).await.is_empty(), "nobody asked for {operation}: {said}");
     }
 }
 
