@@ -41,13 +41,19 @@ pub fn check(written: &Written, forecast: impl FnOnce() -> Forecast, problems: &
     let bill = Bill::of(&demand, &prices);
     for (service, budget) in written {
         let (amount, most) = (bill.amount(&service.value), budget.value.0);
-        if amount <= most {
+        let rounded = amount.rounded_up();
+        if amount <= most || rounded <= most {
             continue;
         }
+        // The amount is shown rounded up, and a budget that is no whole number of cents as it is written: what is compared must
+        // not look alike.
+        let budgeted = if most.rounded_up() == most { most.to_string() } else { most.price() };
         let whose = if service.value == TOTAL { "all of it" } else { &service.value };
-        let message =
-            format!("{whose} would cost {amount} a month, and the budget is {most}: {}", lines(&bill, &service.value));
-        let least = format!("write at least `{:.2} USD`", amount.rounded_up().0);
+        let message = format!(
+            "{whose} would cost {rounded} a month, and the budget is {budgeted}: {}",
+            lines(&bill, &service.value)
+        );
+        let least = format!("write at least `{:.2} USD`", rounded.0);
         let metrics = demand.things.get(&Thing::Metric).copied().unwrap_or_default();
         let of_metrics = if [TOTAL, "cloudwatch"].contains(&service.value.as_str()) { metrics } else { 0.0 };
         let fewer = fewer_metrics(&prices, of_metrics, amount.0 - most.0);
