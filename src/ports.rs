@@ -1275,7 +1275,8 @@ pub trait PublisherFactory: Send + Sync {
     fn place(&self) -> Option<MetricsPlace> {
         None
     }
-    /// What the samples of a minute become, without sending any; those before it are the last of each probe that came before.
+    /// What the samples of a minute become, without sending any; those before it are the last of each probe that came before:
+    /// whether its last run passed, and how long it took.
     fn foretell(&self, _minute: &[Sample], _before: &[Sample]) -> Foretold {
         Foretold::default()
     }
