@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use crate::domain::aws_call::AwsCall;
 use crate::domain::time::{Monotonic, words};
@@ -62,6 +63,8 @@ pub struct Vault {
     clock: Arc<dyn Clock>,
     /// Those that are declared, so they are few.
     kept: Mutex<BTreeMap<Place, Arc<Kept>>>,
+    /// Those that go on: one of a secret at the most, and each ends by itself.
+    readings: TaskTracker,
 }
 
 /// Asks for a secret, once.
@@ -109,7 +112,7 @@ impl Vault {
     }
 
     fn over(fetch: Arc<Fetch>, clock: Arc<dyn Clock>) -> Self {
-        Self { fetch, clock, kept: Mutex::default() }
+        Self { fetch, clock, kept: Mutex::default(), readings: TaskTracker::new() }
     }
 
     /// The secret, read some minutes ago at most where it can be read at all. Whoever has something that serves waits half a
@@ -164,7 +167,7 @@ impl Vault {
         mut reading: OwnedMutexGuard<Reading>,
     ) -> JoinHandle<Result<SecretString, Reason>> {
         let (place, fetch, clock) = (place.clone(), Arc::clone(&self.fetch), Arc::clone(&self.clock));
-        tokio::spawn(async move { read_again(&place, &kept, &mut reading, &*fetch, &*clock).await })
+        self.readings.spawn(async move { read_again(&place, &kept, &mut reading, &*fetch, &*clock).await })
     }
 }
 

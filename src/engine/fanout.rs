@@ -200,7 +200,7 @@ impl Told {
     fn last(&mut self, account: PublisherAccount, is_followed: bool, at: Timestamp) -> Vec<Sample> {
         let dropped = account.dropped + account.waiting;
         let [waiting, spooled] = self.held.filter(|_| is_followed).unwrap_or_default();
-        self.news(PublisherAccount { dropped, waiting, spooled, ..account }, at)
+        self.news(PublisherAccount { waiting, spooled, dropped, ..account }, at)
     }
 }
 
