@@ -128,13 +128,13 @@ impl StepContext<'_> {
                 self.secrets.get(name).map(SecretString::expose_secret)
             }
         }
-        let ours = |error: SecretError| Failure::new(FailureKind::LocalSecret, error.to_string());
         let (mut secrets, mut codes) = (BTreeMap::new(), BTreeMap::new());
         for name in template.secrets() {
-            secrets.insert(name.clone(), self.secrets.resolve(name).await.map_err(ours)?);
+            secrets.insert(name.clone(), self.in_time(name, self.secrets.resolve(name)).await?);
         }
         for name in template.codes() {
-            codes.insert(name.clone(), self.secrets.code(name, self.clock, self.deadline).await.map_err(ours)?);
+            let code = self.secrets.code(name, self.clock, self.deadline);
+            codes.insert(name.clone(), self.in_time(name, code).await?);
         }
         let values = Values { captures: self.captures, run: self.run, secrets, codes };
         template.fill(&values, encode).map_err(|error| {
@@ -144,6 +144,26 @@ impl StepContext<'_> {
             };
             Failure::new(kind, error.to_string())
         })
+    }
+
+    /// A secret, within the time of the step. That nobody gives it until then is our own fault and not the target's, as any
+    /// other reason is for which there is none.
+    async fn in_time(
+        &self,
+        name: &SecretName,
+        secret: BoxFuture<'_, Result<SecretString, SecretError>>,
+    ) -> Result<SecretString, Failure> {
+        let over = async {
+            self.clock.sleep_until(self.deadline).await;
+            let reason = "it was not to be had within the time of the step".to_owned();
+            Err(SecretError { name: name.clone(), reason, passes: true })
+        };
+        let found = tokio::select! {
+            biased;
+            found = secret => found,
+            late = over => late,
+        };
+        found.map_err(|error| Failure::new(FailureKind::LocalSecret, error.to_string()))
     }
 }
 
@@ -1268,7 +1288,8 @@ pub trait PublisherFactory: Send + Sync {
     fn place(&self) -> Option<MetricsPlace> {
         None
     }
-    /// What the samples of a minute become, without sending any; those before it are the last of each probe that came before.
+    /// What the samples of a minute become, without sending any; those before it are the last of each probe that came before:
+    /// whether its last run passed, and how long it took.
     fn foretell(&self, _minute: &[Sample], _before: &[Sample]) -> Foretold {
         Foretold::default()
     }

@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, Stop};
 use super::threads::{ProbeThreads, end_process};
 use super::wiring;
-use crate::config::load::{Surroundings, load, missing_secrets};
+use crate::config::load::{Loaded, Surroundings, load, missing_secrets};
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::time::{Length, earlier};
 use crate::engine::desk::{Desk, Inside};
@@ -74,12 +74,11 @@ pub struct Daemon {
 impl Daemon {
     /// Goes on until it is told to stop, or until its time is over. Either is exit 0.
     pub async fn run(self) -> Result<Answer, Stop> {
-        let signals = Signals::take()?;
-        let plan = Arc::new(wiring::plan(&self.directory, &self.surroundings)?);
-        let missing = missing_secrets(&plan).await;
-        if !missing.is_empty() {
-            return Err(Stop::Usage(missing.join("\nerror: ")));
-        }
+        let mut signals = Signals::take()?;
+        let plan = tokio::select! {
+            plan = self.first_plan() => Arc::new(plan?),
+            () = signals.end() => return Ok(Answer::Well),
+        };
         let listener = bind(&plan).await?;
         let path = self.keeping.path(&plan);
         if let (Keeping::Nothing, Some(directory)) = (self.keeping, path.parent()) {
@@ -205,7 +204,14 @@ impl Daemon {
             tokio::select! {
                 told = signals.next() => match told {
                     Told::End => return Ok(Answer::Well),
-                    Told::Reload => self.reload(engine, clock, tasks).await,
+                    Told::Reload => {
+                        let before = Arc::clone(&engine.plan().borrow());
+                        let next = tokio::select! {
+                            next = self.next_plan(&before) => next,
+                            () = signals.end() => return Ok(Answer::Well),
+                        };
+                        Self::reload(&before, next, engine, clock, tasks).await;
+                    }
                 },
                 () = &mut over => return Ok(Answer::Well),
                 task = engine.failed() => {
@@ -216,9 +222,14 @@ impl Daemon {
     }
 
     /// Takes the files as they are now, if they are whole; else says what is wrong and changes nothing.
-    async fn reload(&self, engine: &mut Engine, clock: &dyn Clock, tasks: &mut JoinSet<()>) {
-        let before = Arc::clone(&engine.plan().borrow());
-        let taken = match self.next_plan(&before).await {
+    async fn reload(
+        before: &Plan,
+        next: Result<Plan, Vec<String>>,
+        engine: &mut Engine,
+        clock: &dyn Clock,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let taken = match next {
             Ok(plan) => {
                 let changes = before.changes(&plan);
                 check_publishers(&plan, tasks);
@@ -239,8 +250,22 @@ impl Daemon {
         engine.fanout().send([Sample { name: MetricName::ReloadSuccess, at: clock.now(), value: taken, labels }]);
     }
 
+    /// The plan that the daemon starts with.
+    async fn first_plan(&self) -> Result<Plan, Stop> {
+        let plan = wiring::settled(self.load().await?)?;
+        let missing = missing_secrets(&plan).await;
+        if missing.is_empty() { Ok(plan) } else { Err(Stop::Usage(missing.join("\nerror: "))) }
+    }
+
+    /// Reads the files on a thread of its own: it takes seconds where they are many, and signals must be heard meanwhile.
+    async fn load(&self) -> Result<Loaded, Stop> {
+        let (directory, surroundings) = (self.directory.clone(), self.surroundings.clone());
+        let loaded = spawn_blocking(move || load(&directory, &surroundings)).await;
+        loaded.map_err(|bug| Stop::Fault(format!("the configuration was not read, which is a bug of Roundsman: {bug}")))
+    }
+
     async fn next_plan(&self, before: &Plan) -> Result<Plan, Vec<String>> {
-        let loaded = load(&self.directory, &self.surroundings);
+        let loaded = self.load().await.map_err(|stop| vec![stop.to_string()])?;
         let errors = loaded.problems.sorted().into_iter().filter(|problem| problem.level == Level::Error);
         let errors: Vec<_> = errors.map(crate::settings::Problem::line).collect();
         let plan = loaded.plan.ok_or(errors)?;
@@ -323,9 +348,12 @@ impl Signals {
         }
     }
 
-    /// Completes with SIGTERM or SIGINT.
+    /// Completes with SIGTERM or SIGINT; that a reload is asked for is heard afterwards.
     async fn end(&mut self) {
-        while !matches!(self.next().await, Told::End) {}
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

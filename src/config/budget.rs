@@ -44,10 +44,13 @@ pub fn check(written: &Written, forecast: impl FnOnce() -> Forecast, problems: &
         if amount <= most {
             continue;
         }
+        let Some((rounded, budgeted)) = compared(amount, most) else { continue };
         let whose = if service.value == TOTAL { "all of it" } else { &service.value };
-        let message =
-            format!("{whose} would cost {amount} a month, and the budget is {most}: {}", lines(&bill, &service.value));
-        let least = format!("write at least `{:.2} USD`", amount.rounded_up().0);
+        let message = format!(
+            "{whose} would cost {rounded} a month, and the budget is {budgeted}: {}",
+            lines(&bill, &service.value)
+        );
+        let least = format!("write at least `{:.2} USD`", rounded.0);
         let metrics = demand.things.get(&Thing::Metric).copied().unwrap_or_default();
         let of_metrics = if [TOTAL, "cloudwatch"].contains(&service.value.as_str()) { metrics } else { 0.0 };
         let fewer = fewer_metrics(&prices, of_metrics, amount.0 - most.0);
@@ -56,6 +59,14 @@ pub fn check(written: &Written, forecast: impl FnOnce() -> Forecast, problems: &
             None => least,
         });
     }
+}
+
+/// An amount and the budget that is less, as they are shown: so that they never look alike. Nothing where they are the same but
+/// for what a double makes of the last digit.
+fn compared(amount: Dollars, most: Dollars) -> Option<(Dollars, String)> {
+    let rounded = amount.rounded_up();
+    let is_whole = most.rounded_up() == most;
+    (rounded > most).then(|| (rounded, if is_whole { most.to_string() } else { most.price() }))
 }
 
 /// The lines that make it up, the largest first.
@@ -87,4 +98,25 @@ fn fewer_metrics(prices: &Prices, metrics: f64, saved: f64) -> Option<u64> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of metrics, which was whole")]
 fn whole(count: f64) -> u64 {
     count.max(0.0).round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_more_looks_like_more() {
+        for (amount, most, told) in [
+            (9.004, 9.0, Some(("$9.01", "$9.00"))),
+            (9.001, 9.0005, Some(("$9.01", "$9.0005"))),
+            (9.007, 9.006, Some(("$9.01", "$9.006"))),
+            (1_234.5, 1_234.0, Some(("$1,234.50", "$1,234.00"))),
+            (0.001, 0.0, Some(("$0.01", "$0.00"))),
+            (9.000_000_000_1, 9.0, None),
+        ] {
+            let compared = compared(Dollars(amount), Dollars(most));
+            let compared = compared.map(|(amount, most)| (amount.to_string(), most));
+            assert_eq!(compared, told.map(|(amount, most)| (amount.to_owned(), most.to_owned())), "{amount} of {most}");
+        }
+    }
 }

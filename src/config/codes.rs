@@ -1,10 +1,8 @@
 //! The codes of second factors: each given once, waited for if need be, and taken out of every text for a while.
 
-use std::sync::{PoisonError, RwLock};
-
 use secrecy::SecretString;
 
-use crate::domain::redaction::Redactor;
+use crate::domain::recent::Recent;
 use crate::domain::time::{Monotonic, words};
 use crate::domain::totp::{Given, Key};
 use crate::ports::Clock;
@@ -18,10 +16,15 @@ const KEPT: usize = 32;
 static GIVEN: Given = Given::new();
 
 /// Makes codes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Codes {
-    /// The last codes, and those before them.
-    recent: RwLock<(Redactor, Redactor)>,
+    recent: Recent,
+}
+
+impl Default for Codes {
+    fn default() -> Self {
+        Self { recent: Recent::new(KEPT) }
+    }
 }
 
 impl Codes {
@@ -37,18 +40,13 @@ impl Codes {
             clock.sleep_until(clock.monotonic() + wait).await;
         }
         let code = key.code(window);
-        let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
-        if recent.0.known() >= KEPT {
-            recent.1 = std::mem::take(&mut recent.0);
-        }
-        recent.0.learn(&code);
+        self.recent.learn(&code);
         Ok(SecretString::from(code))
     }
 
     /// The text without the last of them.
     pub fn redact(&self, text: &str) -> String {
-        let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
-        recent.1.redact(&recent.0.redact(text))
+        self.recent.redact(text)
     }
 }
 

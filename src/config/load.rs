@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use futures::future::join_all;
 
 use super::blueprint::{Channels, blueprint, told};
 use super::budget;
@@ -516,8 +516,9 @@ fn written(root: &Node, probes: &BTreeMap<ProbeName, WrittenProbe>, schedules: &
 /// region that is down, keeps no monitor of it from starting: its steps look again.
 pub async fn missing_secrets(plan: &Plan) -> Vec<String> {
     let mut missing = Vec::new();
-    for name in &plan.secrets_used {
-        let resolved: Result<SecretString, _> = plan.secrets.resolve(name).await;
+    // All at once: where nobody answers, each takes seconds.
+    let resolved = join_all(plan.secrets_used.iter().map(|name| plan.secrets.resolve(name)));
+    for resolved in resolved.await {
         match resolved {
             Err(error) if error.passes => tracing::warn!("{error}"),
             resolved => missing.extend(resolved.err().map(|error| error.to_string())),

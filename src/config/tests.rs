@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
+use secrecy::SecretString;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +16,7 @@ use super::load::{Loaded, Surroundings, load, load_url, missing_secrets};
 use crate::domain::expression::{Expression, Name, Names, Shape};
 use crate::domain::incident::Severity;
 use crate::domain::judge::{After, Rule};
-use crate::domain::names::{CaptureName, ProbeName, ScheduleName};
+use crate::domain::names::{CaptureName, ProbeName, ScheduleName, SecretName};
 use crate::domain::outcome::{Failure, Observation, RunId, Verdict};
 use crate::domain::route::Subject;
 use crate::domain::template::Template;
@@ -24,7 +25,7 @@ use crate::engine::runner::{Order, Runner};
 use crate::engine::testing::TestClock;
 use crate::ports::{
     Building, BuiltProber, ChannelKind, Clock as _, Implied, Kind, Kinds, Notification, Notifier, NotifyError, Prober,
-    Receipt, Recorder, Session, StepContext,
+    Receipt, Recorder, SecretError, Secrets, Session, StepContext,
 };
 use crate::settings::{Level, Node, Problems, Spanned, read};
 
@@ -417,6 +418,31 @@ async fn secrets_that_are_used_and_not_there_are_named() {
     let missing = missing_secrets(&plan).await;
     assert_eq!(missing.len(), 1, "the file was in a directory that is gone: {missing:?}");
     assert!(missing[0].starts_with("the secret `hook` cannot be read: the file "), "{missing:?}");
+}
+
+/// Each secret takes four seconds to say that nobody answers.
+struct Slow;
+
+impl Secrets for Slow {
+    fn resolve<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            Err(SecretError { name: name.clone(), reason: "nobody answers".to_owned(), passes: name.as_str() == "b" })
+        })
+    }
+    fn redact(&self, text: &str) -> String {
+        text.to_owned()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_are_looked_for_all_at_once() {
+    let mut plan = example();
+    plan.secrets = Arc::new(Slow);
+    plan.secrets_used = ["a", "b", "c"].map(|name| SecretName::parse(name).unwrap()).into();
+    let missing = tokio::time::timeout(Duration::from_secs(5), missing_secrets(&plan)).await.unwrap();
+    let told = ["a", "c"].map(|name| format!("the secret `{name}` cannot be read: nobody answers"));
+    assert_eq!(missing, told);
 }
 
 #[test]

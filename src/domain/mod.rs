@@ -30,6 +30,7 @@ pub mod probe;
 pub mod pulse;
 pub mod quiet;
 pub mod reading;
+pub mod recent;
 pub mod redaction;
 pub mod route;
 pub mod schedule;

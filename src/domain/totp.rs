@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
 
 use super::time::Timestamp;
 
@@ -24,8 +25,11 @@ const BYTES_MIN: usize = 10;
 const AHEAD_MAX: i64 = 20;
 
 /// The secret that codes are made of.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Key(Vec<u8>);
+
+/// By what a secret is known that is not kept.
+type Fingerprint = [u8; 32];
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,6 +82,10 @@ impl Key {
         }
     }
 
+    fn fingerprint(&self) -> Fingerprint {
+        Sha256::digest(&self.0).into()
+    }
+
     /// The code of a window.
     pub fn code(&self, window: Window) -> String {
         // HMAC takes a key of any length.
@@ -93,7 +101,7 @@ impl Key {
 
 /// Which codes were given: RFC 6238, section 5.2, wants a code to be taken once, and whoever shows it twice is refused.
 #[derive(Debug, Default)]
-pub struct Given(Mutex<BTreeMap<Key, Window>>);
+pub struct Given(Mutex<BTreeMap<Fingerprint, Window>>);
 
 impl Given {
     /// Nothing was given.
@@ -106,13 +114,14 @@ impl Given {
     pub fn take(&self, key: &Key, now: Timestamp, wait_max: Duration) -> Result<Window, Duration> {
         let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let current = Window::of(now);
-        let last = given.get(key).filter(|last| last.0 <= current.0 + AHEAD_MAX);
+        let key = key.fingerprint();
+        let last = given.get(&key).filter(|last| last.0 <= current.0 + AHEAD_MAX);
         let next = last.map_or(current, |last| current.max(Window(last.0 + 1)));
         let wait = next.begins_in(now);
         if wait > wait_max {
             return Err(wait);
         }
-        given.insert(key.clone(), next);
+        given.insert(key, next);
         Ok(next)
     }
 }

@@ -1,7 +1,7 @@
 //! A bounded buffer for each publisher, and a task that empties it. A publisher that is slow or down costs its own
 //! samples, which are counted, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -87,6 +87,10 @@ impl Fanout {
         }
     }
 
+    fn has(&self, publisher: &str) -> bool {
+        self.outlets.read().unwrap_or_else(PoisonError::into_inner).contains_key(publisher)
+    }
+
     /// The page of the publisher that has one.
     pub fn page(&self) -> Option<Arc<dyn Exposition>> {
         let outlets = self.outlets.read().unwrap_or_else(PoisonError::into_inner);
@@ -103,8 +107,13 @@ impl Fanout {
     /// changed sends what it has and ends.
     pub fn take(&self, plan: &Plan, clock: &Arc<dyn Clock>, tasks: &mut JoinSet<()>) {
         let mut outlets = self.outlets.write().unwrap_or_else(PoisonError::into_inner);
+        let mut gone = BTreeSet::new();
         outlets.retain(|name, outlet| {
-            plan.publishers.get(name).is_some_and(|factory| factory.identity() == outlet.identity)
+            let stays = plan.publishers.get(name).is_some_and(|factory| factory.identity() == outlet.identity);
+            if !stays {
+                gone.insert(*name);
+            }
+            stays
         });
         let known = Arc::new(plan.known());
         for (name, factory) in &plan.publishers {
@@ -121,7 +130,7 @@ impl Fanout {
                 samples: receiver,
                 waiting: Arc::clone(&waiting),
                 known: configured,
-                has_page,
+                told: Told::of(name, has_page, gone.contains(name)),
                 turns: Arc::clone(&turns),
             };
             tasks.spawn(serve(name, publisher, supply, Arc::clone(clock), self.clone()));
@@ -150,8 +159,49 @@ struct Supply {
     samples: mpsc::Receiver<Arc<[Sample]>>,
     waiting: Arc<AtomicUsize>,
     known: watch::Receiver<Arc<Known>>,
-    has_page: bool,
+    told: Told,
     turns: Arc<Turns>,
+}
+
+/// What the others were told of a publisher.
+struct Told {
+    name: &'static str,
+    has_page: bool,
+    account: PublisherAccount,
+    /// What it holds in memory and on disk; absent while what its predecessor held stands for it.
+    held: Option<[u64; 2]>,
+}
+
+impl Told {
+    fn of(name: &'static str, has_page: bool, succeeds: bool) -> Self {
+        Self { name, has_page, account: PublisherAccount::default(), held: (!succeeds).then_some([0; 2]) }
+    }
+
+    /// What is new in an account. Only what changed is told, or publishers would keep each other busy.
+    fn news(&mut self, account: PublisherAccount, at: Timestamp) -> Vec<Sample> {
+        // Who shows a page has delivered at once, and would for ever count that it was told so.
+        if self.has_page && account.dropped <= self.account.dropped {
+            return Vec::new();
+        }
+        let before = std::mem::replace(&mut self.account, account);
+        let held = [account.waiting, account.spooled];
+        let held_before = self.held.replace(held);
+        let outcomes =
+            [("delivered", account.delivered, before.delivered), ("dropped", account.dropped, before.dropped)];
+        let outcomes = outcomes.into_iter().filter(|(_, now, before)| now > before);
+        let news = outcomes.map(|(outcome, now, before)| of_publisher(self.name, outcome, now - before, at));
+        let places = ["waiting", "spooled"].into_iter().zip(held).enumerate();
+        let places =
+            places.filter(|(index, (_, now))| held_before.is_none_or(|before| before.get(*index) != Some(now)));
+        news.chain(places.map(|(_, (place, count))| held_by_publisher(self.name, place, count, at))).collect()
+    }
+
+    /// The same of one that has ended: what it holds in memory is gone with it. What is held is told by whoever follows it.
+    fn last(&mut self, account: PublisherAccount, is_followed: bool, at: Timestamp) -> Vec<Sample> {
+        let dropped = account.dropped + account.waiting;
+        let [waiting, spooled] = self.held.filter(|_| is_followed).unwrap_or_default();
+        self.news(PublisherAccount { waiting, spooled, dropped, ..account }, at)
+    }
 }
 
 async fn serve(
@@ -161,8 +211,7 @@ async fn serve(
     clock: Arc<dyn Clock>,
     fanout: Fanout,
 ) {
-    let Supply { mut samples, waiting, mut known, has_page, turns } = supply;
-    let mut told = PublisherAccount::default();
+    let Supply { mut samples, waiting, mut known, mut told, turns } = supply;
     let mut well = true;
     let mut next_tick: Monotonic = clock.monotonic() + TICK;
     publisher.keep(&known.borrow_and_update());
@@ -185,21 +234,7 @@ async fn serve(
             () = clock.sleep_until(next_tick) => {
                 next_tick = clock.monotonic() + TICK;
                 let result = publisher.tick().await;
-                let account = publisher.account();
-                // Only what changed is told, or publishers would keep each other busy.
-                let outcomes = [("delivered", account.delivered, told.delivered), ("dropped", account.dropped, told.dropped)];
-                let now = clock.now();
-                // Who shows a page has delivered at once, and would for ever count that it was told so.
-                if !has_page || account.dropped > told.dropped {
-                    let news = outcomes.iter().filter(|(_, now, before)| now > before);
-                    let mut news: Vec<_> =
-                        news.map(|(outcome, count, before)| of_publisher(name, outcome, count - before, now)).collect();
-                    let held = [("waiting", account.waiting, told.waiting), ("spooled", account.spooled, told.spooled)];
-                    let held = held.into_iter().filter(|(_, now, before)| now != before);
-                    news.extend(held.map(|(place, count, _)| held_by_publisher(name, place, count, now)));
-                    fanout.send(news);
-                    told = account;
-                }
+                fanout.send(told.news(publisher.account(), clock.now()));
                 result
             }
         };
@@ -225,8 +260,13 @@ async fn serve(
         result = publisher.flush() => result.map_err(|error| error.to_string()),
         () = clock.sleep_until(flush_by) => Err("the time ended".to_owned()),
     };
+    let account = publisher.account();
     if let Err(error) = result {
-        let PublisherAccount { waiting, spooled, .. } = publisher.account();
+        let PublisherAccount { waiting, spooled, .. } = account;
         tracing::warn!(publisher = name, lost = waiting, spooled, "the last metrics were not sent: {error}");
     }
+    fanout.send(told.last(account, fanout.has(name), clock.now()));
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,7 @@ use aws_sdk_sns::config::http::HttpResponse;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use tokio::sync::OnceCell;
 
-use crate::domain::redaction::Redactor;
+use crate::domain::recent::Recent;
 
 pub use trouble::{Trouble, TroubleKind, trouble};
 
@@ -98,26 +98,27 @@ pub enum AwsError {
 }
 
 /// AWS as one publisher or notifier sees it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Aws {
     access: Access,
     config: OnceCell<SdkConfig>,
     /// What is signed with at present.
     kept: signature::Kept,
-    /// The credentials that were ever used, since a service, or whatever answers in its place, may repeat them.
-    known: Arc<Redactor>,
+    /// The credentials that were used last, since a service, or whatever answers in its place, may repeat them.
+    known: Arc<Recent>,
 }
 
 impl Aws {
     /// Nothing is read until it is needed.
     pub fn new(access: Access) -> Self {
-        Self { access, config: OnceCell::new(), kept: signature::Kept::default(), known: Arc::default() }
+        let known = Arc::new(Recent::new(known::KEPT));
+        Self { access, config: OnceCell::new(), kept: signature::Kept::default(), known }
     }
 
     /// With the configuration of a test, which has a network of its own.
     #[cfg(test)]
     pub fn configured(config: SdkConfig) -> Self {
-        Self { config: OnceCell::new_with(Some(config)), ..Self::default() }
+        Self { config: OnceCell::new_with(Some(config)), ..Self::new(Access::default()) }
     }
 
     /// The configuration from which clients are built; what failed is tried again at the next call.

@@ -115,7 +115,15 @@ struct HeartbeatProber {
 impl Prober for HeartbeatProber {
     fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
         Box::pin(async move {
-            let token = self.token.digest(cx.secrets).await;
+            let late = async {
+                cx.clock.sleep_until(cx.deadline).await;
+                Err("the secret of its token was not to be had within the time of the step".to_owned())
+            };
+            let token = tokio::select! {
+                biased;
+                token = self.token.digest(cx.secrets) => token,
+                late = late => late,
+            };
             let token = token.map_err(|why| Failure::new(FailureKind::LocalSecret, why))?;
             let now = cx.clock.now();
             let pulse = self.pings.pulse(token, now).ok_or_else(|| {

@@ -143,6 +143,9 @@ fn not_in_the_bill(document: &Document) -> Vec<String> {
     for (channel, actions) in &document.messages {
         lines.push(format!("  a message through {channel}: {}", actions.join(", ")));
     }
+    if document.calls.iter().any(|call| call.action == "secretsmanager:GetSecretValue") {
+        lines.push("  the secrets in Secrets Manager themselves: $0.40 for each".to_owned());
+    }
     let log = &document.log;
     let (day, incident) = (thousands(log.bytes_of_day), thousands(log.bytes_of_incident));
     lines.push(format!("  Roundsman's own log: about {day} bytes a day, and {incident} for each incident"));

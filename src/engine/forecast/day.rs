@@ -34,8 +34,8 @@ type Part = (usize, Duration, i64);
 pub struct Minute {
     /// The samples, in the order of schedules and not of time.
     pub samples: Vec<Sample>,
-    /// Those of the last run of each probe before it; of a run that is longer ago than anybody looks back, by another time that
-    /// is.
+    /// Those of the last run of each probe before it, of the whole and not of its steps; of a run that is longer ago than anybody
+    /// looks back, by another time that is.
     pub before: Vec<Sample>,
     /// How many minutes of the day are of this kind.
     pub count: u64,
@@ -147,30 +147,36 @@ impl<'a> Day<'a> {
         for parts in &self.minutes {
             *alike.entry(parts).or_default() += 1;
         }
-        alike.into_iter().map(|(parts, count)| self.minute(parts, count))
+        // Made once, since many kinds of minute have the same run.
+        let of_run =
+            |of: &OfSchedule<'_>, probe: &PlannedProbe| samples(&well(self.plan, of.schedule, probe, self.from));
+        let of_runs: Vec<Vec<_>> =
+            self.schedules.iter().map(|of| of.probes.iter().map(|probe| of_run(of, probe)).collect()).collect();
+        alike.into_iter().map(move |(parts, count)| self.minute(parts, count, &of_runs))
     }
 
-    fn minute(&self, parts: &[Part], count: u64) -> Minute {
+    fn minute(&self, parts: &[Part], count: u64, of_runs: &[Vec<Vec<Sample>>]) -> Minute {
         let begin = minute_of(self.from);
         let mut found = vec![beat(begin)];
-        let mut last: BTreeMap<&ProbeName, (Timestamp, &Schedule, &PlannedProbe)> = BTreeMap::new();
+        let mut last: BTreeMap<&ProbeName, (Timestamp, &[Sample])> = BTreeMap::new();
         for (index, period, offset) in parts {
-            let Some(of) = self.schedules.get(*index) else { continue };
+            let Some((of, of_runs)) = self.schedules.get(*index).zip(of_runs.get(*index)) else { continue };
             let slot = begin + TimeDelta::seconds(*offset);
-            for (probe, start) in of.starts(*period) {
+            for ((probe, start), of_run) in of.starts(*period).zip(of_runs) {
                 let at = later(slot, start);
                 if at >= later(begin, MINUTE) {
                     continue;
                 }
                 if at >= begin {
-                    found.extend(samples(&well(self.plan, of.schedule, probe, at, found.len())));
-                } else if last.get(&probe.name).is_none_or(|(known, ..)| *known < at) {
-                    last.insert(&probe.name, (at, of.schedule, probe));
+                    found.extend(of_run_at(of_run, at, found.len()));
+                } else if last.get(&probe.name).is_none_or(|(known, _)| *known < at) {
+                    last.insert(&probe.name, (at, of_run));
                 }
             }
         }
-        let before =
-            last.into_values().flat_map(|(at, schedule, probe)| samples(&well(self.plan, schedule, probe, at, 0)));
+        let is_of_whole =
+            |sample: &Sample| [MetricName::ProbeSuccess, MetricName::ProbeDuration].contains(&sample.name);
+        let before = last.into_values().flat_map(|(at, of_run)| of_run_at(of_run, at, 0)).filter(is_of_whole);
         Minute { samples: found, before: before.collect(), count }
     }
 
@@ -179,7 +185,7 @@ impl<'a> Day<'a> {
         let mut found = vec![beat(self.from)];
         for of in &self.schedules {
             for probe in &of.probes {
-                found.extend(samples(&well(self.plan, of.schedule, probe, self.from, found.len())));
+                found.extend(samples(&well(self.plan, of.schedule, probe, self.from)));
                 let account = SlotAccount {
                     schedule: of.schedule.name.clone(),
                     probe: probe.name.clone(),
@@ -203,9 +209,22 @@ fn beat(at: Timestamp) -> Sample {
     Sample { name: MetricName::Heartbeats, at, value: 1.0, labels: SampleLabels::default() }
 }
 
-/// A run that passed, and took as long as no other with another number.
-fn well(plan: &Plan, schedule: &Schedule, probe: &PlannedProbe, at: Timestamp, number: usize) -> Run {
-    let duration = Duration::from_millis(100) + Duration::from_micros(number as u64);
+/// How long a run takes: as long as no other with another number.
+fn duration(number: usize) -> Duration {
+    Duration::from_millis(100) + Duration::from_micros(number as u64)
+}
+
+/// The samples of a run as those of one that was at another time, and took as long as no other with another number.
+fn of_run_at(of_run: &[Sample], at: Timestamp, number: usize) -> impl Iterator<Item = Sample> + '_ {
+    of_run.iter().map(move |sample| {
+        let is_duration = sample.name == MetricName::ProbeDuration;
+        let value = if is_duration { duration(number).as_secs_f64() } else { sample.value };
+        Sample { at, value, ..sample.clone() }
+    })
+}
+
+/// A run that passed.
+fn well(plan: &Plan, schedule: &Schedule, probe: &PlannedProbe, at: Timestamp) -> Run {
     let steps = probe.steps.iter().map(|step| (step, false)).chain(probe.cleanup.iter().map(|step| (step, true)));
     let outcome = |(step, cleanup): (&crate::engine::plan::PlannedStep, bool)| {
         let is_http = step.kind == "http";
@@ -241,7 +260,7 @@ fn well(plan: &Plan, schedule: &Schedule, probe: &PlannedProbe, at: Timestamp, n
         slot: at,
         due_at: at,
         started_at: at,
-        duration,
+        duration: duration(0),
         lateness: Duration::ZERO,
         verdict: Verdict::Passed,
         steps: steps.map(outcome).collect(),

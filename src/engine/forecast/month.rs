@@ -1,6 +1,6 @@
 //! What a plan takes of publishers and of AWS, a day and a month.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -219,12 +219,16 @@ impl Forecast {
 
     /// Each is taken to be used so often that it is asked for again as soon as it may be.
     fn take_secrets(&mut self, plan: &Plan) {
-        for name in &plan.secrets_used {
-            let Some(kept) = plan.secrets.kept(name) else { continue };
+        // Names that stand for keys of one secret are read together.
+        let read: BTreeSet<_> = plan
+            .secrets_used
+            .iter()
+            .filter_map(|name| Some((name, plan.secrets.kept(name)?)))
+            .flat_map(|(name, kept)| plan.secrets.calls(name).into_iter().map(move |call| (call, kept)))
+            .collect();
+        for (call, kept) in read {
             let day = DAY.as_secs() / kept.as_secs().max(1);
-            for call in plan.secrets.calls(name) {
-                self.calls.entry(call).or_default().add(Often { day, month: day as f64 * DAYS_OF_MONTH });
-            }
+            self.calls.entry(call).or_default().add(Often { day, month: day as f64 * DAYS_OF_MONTH });
         }
     }
 

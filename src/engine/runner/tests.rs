@@ -10,8 +10,9 @@ use crate::domain::expression::{Expression, Name, Names, Shape};
 use crate::domain::names::{CaptureName, SecretName};
 use crate::domain::outcome::{Case, Phases, Refused};
 use crate::domain::probe::Capture;
+use crate::domain::template::Template;
 use crate::engine::testing::{Debts, NoSecrets, TestClock, plan_of, probe, step};
-use crate::ports::{Prober, SecretError, Secrets};
+use crate::ports::{Prober, SecretError, Secrets, StepContext};
 use futures::future::BoxFuture;
 use secrecy::SecretString;
 use serde_json::json;
@@ -399,6 +400,47 @@ impl Secrets for Slips {
     fn redact(&self, text: &str) -> String {
         assert!(self.0.fetch_add(1, SeqCst) > 0, "a bug of ours");
         text.to_owned()
+    }
+}
+
+/// Nobody gives a secret, nor says that there is none.
+struct Hung;
+
+impl Secrets for Hung {
+    fn resolve<'a>(&'a self, _: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+        Box::pin(std::future::pending())
+    }
+    fn redact(&self, text: &str) -> String {
+        text.to_owned()
+    }
+}
+
+/// Fills a text, and ends by itself as late as any prober may.
+struct Fills(Template);
+
+impl Prober for Fills {
+    fn probe<'a>(&'a self, cx: &'a StepContext<'a>) -> BoxFuture<'a, Result<Observation, Failure>> {
+        Box::pin(async {
+            cx.fill(&self.0, |value| Some(value.to_owned())).await?;
+            Ok(Observation::default())
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_nobody_gives_in_time_is_our_own_fault() {
+    for text in ["${secret:door}", "no secret"] {
+        let fills = PlannedStep { action: Arc::new(Fills(Template::parse(text).unwrap())), ..refusing("fills") };
+        let fills = PlannedStep { timeout: Some(Duration::from_secs(2)), ..fills };
+        let plan = Plan { secrets: Arc::new(Hung), ..plan_of(Vec::new()) };
+        let run = world().run_under(plan, PlannedProbe { steps: vec![fills], ..probe("shop") }).await;
+        if text == "no secret" {
+            assert_eq!(run.verdict, Verdict::Passed);
+            continue;
+        }
+        let Verdict::Inconclusive(cause) = &run.verdict else { panic!("{:?}", run.verdict) };
+        let told = format!("{cause:?}");
+        assert!(told.contains("`door` cannot be read: it was not to be had within the time of the step"), "{told}");
     }
 }
 

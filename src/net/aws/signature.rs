@@ -23,8 +23,7 @@ use crate::domain::time::Timestamp;
 #[error("the request cannot be signed: {0}")]
 pub struct Unsigned(String);
 
-/// How long credentials are kept that do not say when they end: whoever changes them is heard after that long. It is what
-/// the SDK does.
+/// How long credentials are kept that do not say when they end; then their source is asked again. It is what the SDK does.
 const KEPT_BY_DEFAULT: Duration = Duration::from_secs(15 * 60);
 
 /// How long before their end credentials are not used any more, so that they do not end on their way.
@@ -62,7 +61,9 @@ impl Aws {
         Ok(Signer { service: service.to_owned(), region, credentials: credentials.clone()? })
     }
 
-    /// AWS did not take the credentials: the next signer has new ones, if its source does.
+    /// AWS did not take the credentials: the next signer has new ones, if its source does. A machine, a container and a role
+    /// do. A profile does where it names one of these or a process; keys that stand in its file are read once in the life of a
+    /// process, as those of the environment are, so whoever changes them starts it anew.
     pub async fn forget(&self) {
         *self.kept.0.lock().await = None;
     }

@@ -52,6 +52,8 @@ pub struct Worked {
     pub load: Option<Load>,
     /// What has its fate.
     pub settled: Option<Load>,
+    /// Whether what was seen last is there.
+    pub kept: bool,
     /// How many samples were dropped for want of room.
     pub crowded_out: u64,
     /// How many samples were dropped because their file cannot be believed.
@@ -168,7 +170,10 @@ fn work(spool: &mut Spool, task: Task) -> Worked {
             worked.error = spool.settle(&load).err();
             worked.settled = Some(load);
         }
-        Task::Remember(text) => worked.error = spool.remember(&text).err(),
+        Task::Remember(text) => {
+            worked.error = spool.remember(&text).err();
+            worked.kept = worked.error.is_none();
+        }
     }
     worked
 }

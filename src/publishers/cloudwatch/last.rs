@@ -75,15 +75,16 @@ impl Lasts {
         serde_json::to_string(&self.of).ok().map(|of| sealed(&of))
     }
 
-    /// The same every ten minutes, since a process may be killed.
-    pub fn due(&mut self) -> Option<String> {
+    /// The same every ten minutes, since a process may be killed: until [`Self::is_kept`] says that the disk has it.
+    pub fn due(&self) -> Option<String> {
         let now = self.said?;
-        if self.kept.is_some_and(|kept| (kept..kept + KEPT_EVERY).contains(&now)) {
-            return None;
-        }
-        let written = self.written()?;
-        self.kept = Some(now);
-        Some(written)
+        let is_kept = self.kept.is_some_and(|kept| (kept..kept + KEPT_EVERY).contains(&now));
+        if is_kept { None } else { self.written() }
+    }
+
+    /// What was due is on disk.
+    pub fn is_kept(&mut self) {
+        self.kept = self.said;
     }
 
     /// Takes in what the process before this one has put down, as far as it is still configured and nothing newer was seen.
@@ -178,6 +179,8 @@ mod tests {
         }
         turn(&mut before, "10:05:05");
         let written = before.due().unwrap();
+        assert_eq!(before.due(), Some(written.clone()), "until the disk has it");
+        before.is_kept();
         turn(&mut before, "10:06:05");
         assert_eq!(before.due(), None, "it was, just now");
         turn(&mut before, "10:15:05");

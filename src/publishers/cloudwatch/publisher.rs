@@ -237,7 +237,8 @@ impl CloudWatch {
     /// Takes in what came of what the disk was asked, if it is done.
     async fn hear_disk(&mut self) {
         let Some(worked) = self.disk.answer().await else { return };
-        let Worked { written, left, lost, load, settled, crowded_out, damaged, remembered, strange, error } = worked;
+        let Worked { written, left, lost, load, settled, kept, crowded_out, damaged, remembered, strange, error } =
+            worked;
         self.backlog.spooled(written);
         self.backlog.returned(left);
         self.backlog.lost(lost);
@@ -245,6 +246,9 @@ impl CloudWatch {
         if let Some(settled) = settled {
             self.delivered += settled.delivered;
             self.dropped += settled.dropped;
+        }
+        if kept {
+            self.lasts.is_kept();
         }
         self.dropped += crowded_out + damaged;
         for strange in strange {

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError, remove_file, rename};
-use std::io::{ErrorKind, Read as _, Result, Write as _};
+use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
 
 use super::load::Load;
 use super::packet::{Packet, samples};
@@ -55,6 +57,8 @@ pub struct Spool {
     waiting: BTreeMap<Place, Kept>,
     /// Read, and on their way.
     lent: BTreeMap<Place, Kept>,
+    /// Those that could not be read. They are tried again when the directory is opened again.
+    aside: BTreeMap<Place, Kept>,
     next: u64,
     losses: Losses,
 }
@@ -80,9 +84,10 @@ impl Spool {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        let (waiting, lent, losses) = (BTreeMap::new(), BTreeMap::new(), Losses::default());
-        let mut spool = Self { directory: directory.to_owned(), budget, lock, waiting, lent, next: 0, losses };
-        for entry in directory.read_dir()? {
+        let (directory, losses) = (directory.to_owned(), Losses::default());
+        let (waiting, lent, aside) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut spool = Self { directory, budget, lock, waiting, lent, aside, next: 0, losses };
+        for entry in spool.directory.read_dir()? {
             let entry = entry?;
             let Some((place, samples)) = entry.file_name().to_str().and_then(parsed) else { continue };
             spool.next = spool.next.max(place.number.saturating_add(1));
@@ -94,7 +99,11 @@ impl Spool {
 
     /// How many samples are on disk.
     pub fn samples(&self) -> u64 {
-        self.waiting.values().chain(self.lent.values()).map(|kept| kept.samples).sum()
+        self.all().map(|kept| kept.samples).sum()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Kept> {
+        self.waiting.values().chain(self.lent.values()).chain(self.aside.values())
     }
 
     /// What was lost since this was asked.
@@ -170,8 +179,9 @@ impl Spool {
                     self.lent.insert(place, kept);
                 }
                 Ok(Err(why)) => self.give_up(place, kept, &why),
-                Err(error) if load.places().is_empty() => return Err(error),
-                Err(_) => break,
+                Err(error) if is_ours(&error) && load.places().is_empty() => return Err(error),
+                Err(error) if is_ours(&error) => break,
+                Err(error) => self.set_aside(place, kept, &error),
             }
         }
         Ok((!load.places().is_empty()).then_some(load))
@@ -185,6 +195,15 @@ impl Spool {
         self.losses.strange.push(format!("{} samples of {} are lost: {why}{left}", kept.samples, path.display()));
         self.waiting.remove(&place);
         self.losses.damaged += kept.samples;
+    }
+
+    /// Steps over a file that cannot be read, so that it keeps no other.
+    fn set_aside(&mut self, place: Place, kept: Kept, error: &Error) {
+        let path = self.path(place, kept.samples);
+        let told = format!("{} samples of {} wait for the next start: {error}", kept.samples, path.display());
+        self.losses.strange.push(told);
+        self.waiting.remove(&place);
+        self.aside.insert(place, kept);
     }
 
     /// What was given waits again.
@@ -224,14 +243,14 @@ impl Spool {
 
     /// Drops the oldest until there is room for so many bytes more.
     fn make_room(&mut self, bytes: u64) -> Result<()> {
-        let used = |kept: &BTreeMap<_, Kept>| kept.values().map(|kept| kept.bytes).sum::<u64>();
-        let mut used = used(&self.waiting) + used(&self.lent);
+        let mut used = self.all().map(|kept| kept.bytes).sum::<u64>();
         while used + bytes > self.budget {
-            let Some((place, kept)) = self.waiting.first_key_value().map(|(place, kept)| (*place, *kept)) else {
+            let oldest = self.waiting.first_key_value().or_else(|| self.aside.first_key_value());
+            let Some((place, kept)) = oldest.map(|(place, kept)| (*place, *kept)) else {
                 return Err(ErrorKind::QuotaExceeded.into());
             };
             remove_file(self.path(place, kept.samples)).or_else(absent)?;
-            self.waiting.remove(&place);
+            self.waiting.remove(&place).or_else(|| self.aside.remove(&place));
             self.losses.crowded_out += kept.samples;
             used -= kept.bytes;
         }
@@ -255,8 +274,14 @@ fn ours() -> OpenOptions {
     options
 }
 
+/// Whether it is the process that can open nothing, and not the file that cannot be read.
+fn is_ours(error: &Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))
+}
+
 /// What somebody else has removed is removed.
-fn absent(error: std::io::Error) -> Result<()> {
+fn absent(error: Error) -> Result<()> {
     if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 

@@ -123,3 +123,17 @@ fn a_budget_that_is_exceeded_is_known() {
 fn few_are_counted_in_tenths() {
     assert_eq!([0.0, 0.02, 1.0, 4.345, 9.97, 43_799.6].map(count), ["0", "<1", "1", "4.3", "10", "43,800"]);
 }
+
+#[test]
+fn secrets_that_are_kept_for_us_cost_something_each() {
+    let mut document = document();
+    let of_secrets = "  the secrets in Secrets Manager themselves: $0.40 for each".to_owned();
+    assert!(!lines(&document).contains(&of_secrets));
+    document.calls.push(CallBody {
+        action: "secretsmanager:GetSecretValue".to_owned(),
+        resource: "*".to_owned(),
+        region: None,
+        often: often(288),
+    });
+    assert!(lines(&document).contains(&of_secrets));
+}

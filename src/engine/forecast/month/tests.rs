@@ -1,15 +1,18 @@
 //! Small plans, and what is foretold of them.
 
 use futures::future::BoxFuture;
+use secrecy::SecretString;
 
 use super::*;
 use crate::domain::metric::{MetricName, Sample};
+use crate::domain::names::SecretName;
 use crate::domain::outcome::{Failure, Observation};
 use crate::domain::schedule::Cadence;
 use crate::engine::plan::DrillPlan;
 use crate::engine::testing::{at, plan_of, probe, schedule_of, step};
 use crate::ports::{
-    Exposition, Foretold, Notification, Notifier, NotifyError, Prober, PublishError, Publisher, Receipt, StepContext,
+    Exposition, Foretold, Notification, Notifier, NotifyError, Prober, PublishError, Publisher, Receipt, SecretError,
+    Secrets, StepContext,
 };
 
 const NOW: &str = "2026-11-24T10:00:10Z";
@@ -162,4 +165,33 @@ fn a_drill_is_two_messages() {
     let often = forecast.calls[&publish];
     assert_eq!(often.day, 2, "tomorrow is Wednesday");
     assert!((often.month - month(2.0 / 7.0)).abs() < 1e-6);
+}
+
+/// Both names stand for keys of one secret, and another for one of its own.
+struct Managed;
+
+impl Secrets for Managed {
+    fn resolve<'a>(&'a self, _: &'a SecretName) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+        panic!("a forecast reads nothing")
+    }
+    fn redact(&self, text: &str) -> String {
+        text.to_owned()
+    }
+    fn calls(&self, name: &SecretName) -> Vec<AwsCall> {
+        let place = if name.as_str() == "other" { "other" } else { "shop" };
+        vec![AwsCall::once("secretsmanager:GetSecretValue", place)]
+    }
+    fn kept(&self, name: &SecretName) -> Option<Duration> {
+        (name.as_str() != "file").then_some(Duration::from_mins(5))
+    }
+}
+
+#[test]
+fn a_secret_is_read_once_for_all_of_its_names() {
+    let mut plan = plan_of(Vec::new());
+    plan.secrets = Arc::new(Managed);
+    plan.secrets_used = ["user", "password", "other", "file"].map(|name| SecretName::parse(name).unwrap()).into();
+    let calls = Forecast::of(&plan, at(NOW)).calls;
+    let often: Vec<_> = calls.iter().map(|(call, often)| (call.resource.as_str(), often.day)).collect();
+    assert_eq!(often, [("other", 288), ("shop", 288)]);
 }

@@ -149,6 +149,31 @@ fn a_file_that_cannot_be_believed_loses_only_itself() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_keeps_no_other() {
+    let directory = TempDir::new().unwrap();
+    let mut spool = open(&directory);
+    spool.put(&[packet("api", "10:00:00", 3)]).unwrap();
+    spool.put(&[packet("api", "10:01:00", 4)]).unwrap();
+    let path = files(&directory).remove(1);
+    let text = fs::read_to_string(&path).unwrap();
+    // Reading a directory fails whoever we are.
+    remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let load = spool.take(at("11:00:00")).unwrap().unwrap();
+    assert_eq!(load.next_request().unwrap(), [packet("api", "10:00:00", 3)]);
+    let Losses { damaged, strange, .. } = spool.take_losses();
+    assert!(damaged == 0 && strange[0].contains("wait for the next start"), "{damaged}: {strange:?}");
+    spool.settle(&load).unwrap();
+    assert_eq!((spool.samples(), spool.is_waiting()), (4, false), "it is on disk, and is tried no more");
+    assert!(spool.take(at("11:00:00")).unwrap().is_none());
+    drop(spool);
+    fs::remove_dir(&path).unwrap();
+    fs::write(&path, text).unwrap();
+    let load = open(&directory).take(at("11:00:00")).unwrap().unwrap();
+    assert_eq!(load.next_request().unwrap(), [packet("api", "10:01:00", 4)]);
+}
+
+#[test]
 fn what_a_kill_left_half_written_is_nothing() {
     let directory = TempDir::new().unwrap();
     let mut spool = open(&directory);
