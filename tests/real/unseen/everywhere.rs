@@ -46,9 +46,11 @@ fn is_well(answer: &[u8]) -> bool {
 /// Every file of the state, the log of the store among them, and what could not be published.
 fn files(directory: &Path) -> Seen {
     let entries = std::fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path());
-    let all = entries.flat_map(|path| match path.is_dir() {
-        true => files(&path),
-        false => [(path.display().to_string(), std::fs::read(&path).expect("a file"))].into_iter().collect(),
+    let all = entries.flat_map(|path| {
+        if path.is_dir() {
+            return files(&path);
+        }
+        Seen::from([(path.display().to_string(), std::fs::read(&path).expect("a file"))])
     });
     all.collect()
 }
