@@ -196,7 +196,7 @@ impl Cadence {
     }
 
     /// How many slots a day has on the average: those of a cron line over the weeks of a year, or as many of them as it takes to
-    /// walk [`CRON_SLOTS_WALKED_MAX`], since most lines are the same each week.
+    /// walk `CRON_SLOTS_WALKED_MAX`, since most lines are the same each week.
     pub fn per_day(&self, now: Timestamp) -> f64 {
         let Self::Cron { .. } = self else {
             return Duration::from_secs(DAY).as_secs_f64() / self.period_at(now).as_secs_f64();

@@ -2,7 +2,7 @@
 //! ([`signature`]), and what went wrong ([`mod@trouble`]).
 //!
 //! Probers ask any service with plain calls: a [`call`] of one of the [`services`] (of those with methods and paths the actions
-//! are in [`mod@rest`], the others have a [`form`] or JSON) becomes a request, and what comes back an [`answer`], whose [`xml`] is made
+//! are in [`mod@rest`], the others have a `form` or JSON) becomes a request, and what comes back an [`answer`], whose `xml` is made
 //! into JSON, or a [`refusal`]. What a policy must allow for it says [`permission`]. Who is no
 //! prober makes one as [`plain`] does.
 //!

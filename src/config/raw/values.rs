@@ -12,7 +12,7 @@ use crate::domain::probe::CapturePath;
 use crate::domain::time::Length;
 use crate::settings::from_text;
 
-/// One expression, or several: only its schema is used, since [`OneOrMany`] reads it.
+/// One expression, or several: only its schema is used, since `settings::OneOrMany` reads it.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub enum Expressions {
