@@ -99,15 +99,15 @@ impl Writer {
         while self.tasks.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
             let results = self.perform(&group);
             is_in_log |= group.iter().any(|task| matches!(task.work, Work::Acquit(_)));
+            // Before the answer, so that what is told to be erased is; unless others wait, who would pay for it.
+            if is_in_log && self.tasks.is_empty() {
+                is_in_log = !self.empty_log().unwrap_or(false);
+            }
             for (Task { work, reply }, result) in group.drain(..).zip(results) {
                 // Before the answer, so that whoever asked has a commit for itself again.
                 drop(work);
                 // Whoever gave up waiting finds it in the store.
                 let _ = reply.send(result);
-            }
-            // Nobody waits for it, and the next work finds the log short.
-            if is_in_log && self.tasks.is_empty() {
-                is_in_log = !self.empty_log().unwrap_or(false);
             }
         }
         self.end();
