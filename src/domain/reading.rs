@@ -46,6 +46,12 @@ impl Said {
 /// A way to write bytes as words: what is a digit, what digits say, and in how many places a word may begin.
 type Writing = (fn(u8) -> bool, fn(&[u8]) -> Digits, usize);
 
+/// What an escape says that stands at the beginning of some bytes, and how many of them it takes.
+type Escape = fn(&[u8]) -> Option<(Said, usize)>;
+
+/// Each kind of escape.
+const ESCAPES: [Escape; 5] = [percent, backslash, entity, quote, picture];
+
 /// How the words of a reading are read.
 #[derive(Clone, Copy)]
 struct Way {
@@ -54,11 +60,13 @@ struct Way {
     skip: usize,
 }
 
-/// Every reading of a text, the plain one first. All escapes are undone at once, so what is looked for is to be read so too.
+/// Every reading of a text, the plain one first. All escapes are undone at once, so what is looked for is to be read so too;
+/// and in the text itself each kind of them alone, because who writes one kind leaves what looks like another as it is.
 pub fn readings(text: &str) -> Vec<Reading> {
     let plain = Reading::of(text);
     // A word is read once, in however many readings it stands.
     let mut words = BTreeSet::new();
+    let alone: Vec<Reading> = ESCAPES.into_iter().filter_map(|kind| plain.without(kind)).collect();
     let (mut all, mut from) = (vec![plain], 0);
     for _ in 0..DEPTH_MAX {
         let upto = all.len();
@@ -70,6 +78,10 @@ pub fn readings(text: &str) -> Vec<Reading> {
             all.extend(plainer.into_iter().chain(lists.into_iter().flatten()).chain(new));
         }
         from = upto;
+    }
+    // A single kind is what undoing all at once has undone too.
+    if alone.len() > 1 {
+        all.extend(alone);
     }
     all
 }
@@ -108,7 +120,7 @@ impl Reading {
         self.without(escape).or_else(|| self.without(half))
     }
 
-    fn without(&self, escape: fn(&[u8]) -> Option<(Said, usize)>) -> Option<Self> {
+    fn without(&self, escape: Escape) -> Option<Self> {
         let mut reading = Self::default();
         let (mut at, mut copied) = (0, 0);
         while at < self.bytes.len() {
@@ -208,16 +220,11 @@ impl Reading {
     }
 }
 
-/// What an escape says that stands at the beginning of some bytes, and how many of them it takes.
+/// An escape of any kind.
 fn escape(bytes: &[u8]) -> Option<(Said, usize)> {
-    match bytes.first()? {
-        b'%' => percent(bytes),
-        b'\\' => backslash(bytes),
-        b'&' => entity(bytes),
-        b'\'' => quote(bytes),
-        0xe2 => picture(bytes),
-        _ => None,
-    }
+    matches!(bytes.first()?, b'%' | b'\\' | b'&' | b'\'' | 0xe2)
+        .then(|| ESCAPES.into_iter().find_map(|kind| kind(bytes)))
+        .flatten()
 }
 
 /// The other half of a character of two bytes says nothing.
@@ -383,6 +390,7 @@ mod tests {
         ] {
             assert!(says(text, "p@ss \"/ü'0123"), "{text}");
         }
+        assert!(says(r"a\\&gt;", r"a\&gt;"), "JSON leaves entities as they are");
         assert!(says(r"\ud83d\ude00!", "😀!"));
         assert!(says("a␊b␍␊c", "a\nb\r\nc"));
     }
