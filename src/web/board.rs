@@ -155,7 +155,7 @@ fn tier<'a>(
             probe,
             standing: standing(view.now, &mut expected, probe, last),
             last,
-            hour: overview.runs.get(&key).map_or(&[], Vec::as_slice),
+            hour: overview.runs.get(&key).map_or(&[], |runs| runs),
             incident: incidents.get(&probe.name).copied(),
         });
     }
