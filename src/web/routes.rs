@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use maud::Markup;
 use tokio::sync::Mutex;
 
-use super::access::{Asked, Refusal};
+use super::access::{Asked, Caller, Refusal};
 use super::frame::Place;
 use super::limits::{Counted, Limits, Peer};
 use super::ping::Door;
@@ -115,10 +116,12 @@ async fn nothing_there(uri: Uri) -> Response {
 }
 
 async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<Peer>().copied();
-    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let mut response = match room.admit(path, request.method(), request.uri(), request.headers(), peer).await {
-        Ok(()) => next.run(request).await,
+    let (mut head, body) = request.into_parts();
+    let mut response = match room.admit(&head).await {
+        Ok(caller) => {
+            head.extensions.insert(caller);
+            next.run(Request::from_parts(head, body)).await
+        }
         Err(refused) => refused,
     };
     for (name, value) in HEADERS {
@@ -249,28 +252,26 @@ impl Room {
 
     /// Lets a request in, or answers it. Whoever has the token is never refused for the wrong ones of others: behind a proxy all
     /// have one address, and an incident is when somebody would like nobody to be let in.
-    async fn admit(
-        &self,
-        path: Option<&str>,
-        method: &Method,
-        uri: &Uri,
-        headers: &HeaderMap,
-        peer: Option<Peer>,
-    ) -> Result<(), Response> {
-        let now = self.web.clock.monotonic();
-        let bounded =
-            |counted| peer.map_or(Ok(()), |peer| self.limits.take(peer, counted, now)).map_err(|many| many.answer());
-        let entry = self.table.entry(path, method).map_err(|known| Refusal::Method(known).answer(uri.path()))?;
-        let asked = Asked { entry, method, uri, headers };
-        let is_guess = headers.contains_key(header::AUTHORIZATION);
-        match access::admit(&self.plan(), self.local, &asked).await {
-            Err(refusal @ (Refusal::Token | Refusal::Bearer)) if is_guess => {
-                bounded(Counted::WrongToken)?;
-                Err(refusal.answer(uri.path()))
+    async fn admit(&self, head: &Parts) -> Result<Caller, Response> {
+        let (plan, now, uri) = (self.plan(), self.web.clock.monotonic(), &head.uri);
+        let path = head.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+        let entry = self.table.entry(path, &head.method);
+        let entry = entry.map_err(|known| Refusal::Method(known).answer(uri.path()))?;
+        let peer = head.extensions.get::<Peer>().map(|peer| peer.0);
+        let asked = Asked { entry, method: &head.method, uri, headers: &head.headers, peer };
+        let bounded = |counted| {
+            let client = asked.client(plan.web.proxy.as_ref());
+            client.map_or(Ok(()), |client| self.limits.take(client, counted, now)).map_err(|many| many.answer())
+        };
+        match access::admit(&plan, self.local, &asked).await {
+            Err(refusal) => {
+                let is_guess = matches!(refusal, Refusal::Token | Refusal::Bearer)
+                    && head.headers.contains_key(header::AUTHORIZATION);
+                let counted = if is_guess { bounded(Counted::WrongToken) } else { Ok(()) };
+                Err(counted.err().unwrap_or_else(|| refusal.answer(uri.path())))
             }
-            Err(refusal) => Err(refusal.answer(uri.path())),
-            Ok(()) if asked.changes() => bounded(Counted::Change),
-            Ok(()) => Ok(()),
+            Ok(caller) if asked.changes() => bounded(Counted::Change).map(|()| caller),
+            Ok(caller) => Ok(caller),
         }
     }
 

@@ -17,11 +17,11 @@ use crate::domain::names::SecretName;
 use crate::domain::outcome::{Failure, Observation};
 use crate::domain::pulse::TokenDigest;
 use crate::domain::time::Timestamp;
-use crate::engine::plan::Plan;
+use crate::engine::plan::{Plan, Tokens};
 use crate::engine::pulses::Pulses;
 use crate::engine::testing::{TestClock, plan_of, probe};
 use crate::ports::{Clock, Exposition, IncidentStory, Overview, Prober, StatusReader, StepContext, StoreError, Token};
-use crate::web::access::{Asked, Refusal, admit};
+use crate::web::access::{Asked, Caller, Refusal, admit};
 use crate::web::table::{Entry, Scope};
 use crate::web::{Web, serve};
 
@@ -100,7 +100,7 @@ fn status(answer: &str) -> u16 {
 async fn every_answer_carries_the_headers() {
     let mut plan = plan();
     let open = served(plan.clone()).await;
-    plan.web.token = Some("page".parse().unwrap());
+    plan.web.tokens = Tokens::one(Token::Secret("page".parse().unwrap()));
     let closed = served(plan).await;
     let incident = format!("/incidents/{INCIDENT}");
     for (expected, answer) in [
@@ -132,7 +132,7 @@ async fn every_answer_carries_the_headers() {
 #[tokio::test]
 async fn a_token_opens_everything_and_nothing_else_does() {
     let mut plan = plan();
-    plan.web.token = Some("page".parse().unwrap());
+    plan.web.tokens = Tokens::one(Token::Secret("page".parse().unwrap()));
     plan.secrets = Arc::new(Fixed(Some("correct-horse")));
     let with_token = served(plan.clone()).await;
     plan.secrets = Arc::new(Fixed(None));
@@ -213,9 +213,12 @@ async fn without_a_token_only_its_own_names_open_it() {
 async fn beyond_loopback_nothing_is_shown_without_a_token() {
     let plan = plan();
     let headers = http::HeaderMap::from_iter([(http::header::HOST, "localhost".parse().unwrap())]);
-    for (scope, expected) in [(Scope::Read, Err(Refusal::Unknown)), (Scope::Open, Ok(()))] {
+    for (scope, expected) in
+        [(Scope::Read, Err(Refusal::Unknown)), (Scope::Open, Ok(Caller { user: None, address: None }))]
+    {
         let entry = Entry { scope, is_form: false };
-        let asked = Asked { entry, method: &http::Method::GET, uri: &http::Uri::from_static("/"), headers: &headers };
+        let uri = http::Uri::from_static("/");
+        let asked = Asked { entry, method: &http::Method::GET, uri: &uri, headers: &headers, peer: None };
         assert_eq!(admit(&plan, "0.0.0.0:80".parse().unwrap(), &asked).await, expected);
     }
 }
@@ -413,7 +416,7 @@ async fn programs_read_incidents_without_secrets() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_come_is_not_waited_for() {
     let mut plan = plan();
-    plan.web.token = Some("page".parse().unwrap());
+    plan.web.tokens = Tokens::one(Token::Secret("page".parse().unwrap()));
     plan.secrets = Arc::new(Fixed(Some("correct-horse")));
     let served = served(plan).await;
     let headers = [
