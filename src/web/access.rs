@@ -21,6 +21,7 @@ use subtle::ConstantTimeEq as _;
 use super::api::answers::Trouble;
 use super::table::{API, Entry, Scope};
 use crate::domain::access::{Proxy, Role};
+use crate::domain::audit::{Author, Who};
 use crate::domain::pulse::TokenDigest;
 use crate::engine::plan::{Plan, Tokens};
 use crate::ports::{SecretError, Token};
@@ -38,6 +39,12 @@ impl Caller {
     /// Who does it: whom the proxy names, else as they say.
     pub fn by(&self, said: String) -> String {
         self.user.as_deref().map_or(said, str::to_owned)
+    }
+
+    /// Who does it, as it is put down.
+    pub fn author(&self, by: Option<String>) -> Author {
+        let who = self.user.clone().map_or(Who::Token, Who::User);
+        Author { who, by: self.user.as_deref().map(str::to_owned).or(by), from: self.address }
     }
 }
 
