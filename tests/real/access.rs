@@ -421,6 +421,18 @@ fn wrong_tokens_are_counted_by_whom_the_proxy_saw_and_the_right_one_still_opens(
     daemon.kill();
 }
 
+/// What comes within a time that is far beyond what it takes.
+fn soon<T>(mut look: impl FnMut() -> Result<T, String>) -> T {
+    let until = Instant::now() + ANSWER_MAX;
+    loop {
+        match look() {
+            Ok(seen) => return seen,
+            Err(not_yet) => assert!(Instant::now() < until, "{not_yet}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 #[test]
 fn what_was_changed_is_put_down_with_who_did_it_and_stays() {
     let (target, receiver) = (Target::start(), Receiver::start());
@@ -479,12 +491,10 @@ fn what_was_changed_is_put_down_with_who_did_it_and_stays() {
         let answer = ask_from(daemon, source(9), &format!("GET /api/v1/audit{query}"), &headers, "");
         (answer.status, serde_json::from_str::<Value>(&answer.body).expect("JSON"))
     };
-    let (_, all) = loop {
-        let (status, all) = read(&daemon, "");
-        if all["audit"].as_array().expect("records").len() == 4 {
-            break (status, all);
-        }
-    };
+    let all = soon(|| {
+        let (_, all) = read(&daemon, "");
+        if all["audit"].as_array().expect("records").len() == 4 { Ok(all) } else { Err(all.to_string()) }
+    });
     let said = |record: &Value| {
         let text = |field: &Value| field.as_str().unwrap_or_default().to_owned();
         let (author, after) = (&record["author"], text(&record["after"]));
@@ -514,9 +524,10 @@ fn what_was_changed_is_put_down_with_who_did_it_and_stays() {
         let line = format!("roundsman_changes_total{{outcome=\"{outcome}\"}} ");
         page.lines().find_map(|text| text.strip_prefix(&line).map(str::to_owned)).unwrap_or_default()
     };
-    while (counted(&daemon, "done"), counted(&daemon, "refused")) != ("4".to_owned(), "2".to_owned()) {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    soon(|| {
+        let counts = (counted(&daemon, "done"), counted(&daemon, "refused"));
+        if counts == ("4.0".to_owned(), "2.0".to_owned()) { Ok(()) } else { Err(format!("{counts:?}")) }
+    });
     daemon.kill();
     let daemon = Daemon::run(directory.path(), &[]);
     assert_eq!(read(&daemon, "").1, all, "after a restart too");
