@@ -28,7 +28,7 @@ use super::routes;
 use crate::engine::desk::Desk;
 use crate::engine::plan::Plan;
 use crate::engine::unrecorded::Unrecorded;
-use crate::ports::{Clock, Exposition, Pings, StatusReader};
+use crate::ports::{Clock, Exposition, HistoryReader, Pings, StatusReader};
 
 /// How long the head of a request may take. It also ends connections on which nothing is asked.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,6 +47,8 @@ const ACCEPT_REST: Duration = Duration::from_millis(200);
 pub struct Web {
     /// Reads the store.
     pub reader: Arc<dyn StatusReader>,
+    /// Reads what was.
+    pub history: Arc<dyn HistoryReader>,
     /// The clocks.
     pub clock: Arc<dyn Clock>,
     /// What runs now; a reload sends another.
