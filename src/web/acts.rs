@@ -99,7 +99,7 @@ fn drawn(view: &View<'_>, form: &Form, incident: &Incident) -> Markup {
     let (text, is_needed) = form.text;
     let main = html! {
         h1 { (form.title) ": " (incident.severity) " " (view.text(&what(incident), LINE_MAX)) }
-        @if view.plan.web.token.is_none() {
+        @if !view.plan.web.can_be_operated() {
             p .lede {
                 "Whoever changes something needs a token, and none is set: write " code { "web: { token: \"${secret:name}\" }" } "."
             }
