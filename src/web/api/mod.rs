@@ -5,7 +5,7 @@
 //! | `routes` | which path gives what |
 //! | [`answers`] | how bodies are read, and how everything is answered: JSON, without secrets |
 //! | [`bodies`] | the shapes of what is read and answered, for whoever asks too |
-//! | `incidents`, `silences`, `deliveries`, `drill` | what is asked of each |
+//! | `incidents`, `silences`, `pauses`, `deliveries`, `drill`, [`trigger`], `reload` | what is asked of each |
 //! | [`objectives`] | how they stand |
 //! | [`pagerduty`] | what PagerDuty says of its own accord |
 //!
@@ -20,4 +20,7 @@ pub mod routes;
 mod deliveries;
 mod drill;
 pub mod incidents;
+mod pauses;
+mod reload;
 mod silences;
+pub mod trigger;

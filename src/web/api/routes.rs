@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 
 use super::answers::Trouble;
-use super::{deliveries, drill, incidents, objectives, pagerduty, silences};
+use super::{deliveries, drill, incidents, objectives, pagerduty, pauses, reload, silences, trigger};
 use crate::web::routes::Room;
 
 /// The routes.
@@ -21,6 +21,10 @@ pub fn routes() -> Router<Arc<Room>> {
         .route("/incidents/{id}/notes", post(incidents::note))
         .route("/silences", get(silences::all).post(silences::begin))
         .route("/silences/{id}", delete(silences::end))
+        .route("/pauses", get(pauses::all).post(pauses::begin))
+        .route("/pauses/{id}", delete(pauses::end))
+        .route("/probes/{name}/trigger", post(trigger::trigger))
+        .route("/reload", post(reload::reload))
         .route("/deliveries", get(deliveries::all))
         .route("/deliveries/redrive", post(deliveries::redrive_all))
         .route("/deliveries/{id}/redrive", post(deliveries::redrive))
