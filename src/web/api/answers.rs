@@ -183,11 +183,20 @@ impl Room {
 
     /// Waits for what was brought to the desk, though not for ever.
     pub async fn done<T>(&self, doing: impl Future<Output = Result<T, DeskError>>) -> Result<T, DeskError> {
+        self.done_within(COMMIT_PATIENCE, doing).await
+    }
+
+    /// The same for what takes longer than a commit.
+    pub async fn done_within<T>(
+        &self,
+        most: Duration,
+        doing: impl Future<Output = Result<T, DeskError>>,
+    ) -> Result<T, DeskError> {
         let clock = &self.web.clock;
         tokio::select! {
             done = doing => done,
-            () = clock.sleep_until(clock.monotonic() + COMMIT_PATIENCE) => {
-                let long = words(COMMIT_PATIENCE);
+            () = clock.sleep_until(clock.monotonic() + most) => {
+                let long = words(most);
                 Err(StoreError::Failed(format!("no answer within {long}: look whether it was done")).into())
             }
         }

@@ -8,13 +8,14 @@ use crate::domain::figures::Figures;
 use crate::domain::incident::{Acknowledgement, Event, Finding, Incident, IncidentId, Severity};
 use crate::domain::judge::Aspect;
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName, WindowName};
-use crate::domain::outcome::{Failure, Run, RunId};
+use crate::domain::outcome::{Failure, RunId};
 use crate::domain::pause::Pause;
 use crate::domain::probe::Labels;
 use crate::domain::quiet::{Matchers, Silence};
 use crate::domain::time::{Length, Timestamp};
 use crate::engine::plan::WebPlan;
 use crate::ports::{IncidentStory, Told, UndeliveredRow};
+use crate::web::api::runs::RunBody;
 
 /// Somebody takes an incident on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -365,7 +366,7 @@ pub struct TriggeredRun {
     /// Its schedule; absent where none has the probe.
     pub schedule: Option<ScheduleName>,
     /// The run; absent while it goes on, and where there is none.
-    pub run: Option<Run>,
+    pub run: Option<RunBody>,
     /// Why there is none.
     pub refused: Option<String>,
     /// Why it moves no alert; absent where it is judged as any run of its schedule.

@@ -1,6 +1,7 @@
 //! The files are read again. A mistake in them changes nothing, and is told with its place.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -12,11 +13,14 @@ use super::bodies::Nothing;
 use crate::engine::reloads::Reloaded;
 use crate::web::routes::Room;
 
+/// How long whoever asks waits: thousands of files take seconds, and so do secrets that are kept elsewhere.
+const PATIENCE: Duration = Duration::from_secs(50);
+
 /// Takes them, if they are whole.
 pub async fn reload(State(room): State<Arc<Room>>, request: Request) -> Result<Response, Trouble> {
     let Nothing {} = room.read(request).await?;
     room.when_ready()?;
-    let reloaded = room.web.desk.reload().await?;
+    let reloaded = room.done_within(PATIENCE, room.web.desk.reload()).await?;
     room.look_anew().await;
     let secrets = &room.plan().secrets;
     Ok(match reloaded {

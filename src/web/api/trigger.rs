@@ -9,6 +9,8 @@ use axum::response::Response;
 
 use super::answers::{Trouble, answer};
 use super::bodies::{TriggerAnswer, TriggerAsk, TriggeredRun};
+use super::runs::RunBody;
+use crate::engine::desk::DeskError;
 use crate::engine::scheduler::extras::Refusal;
 use crate::engine::triggers::{Begun, Triggered};
 use crate::web::routes::Room;
@@ -27,7 +29,7 @@ pub async fn trigger(
     let Begun { runs, ended } = room.done(room.web.desk.trigger(probe.clone(), schedule)).await?;
     let (clock, plan) = (&room.web.clock, room.plan());
     let ended = tokio::select! {
-        ended = ended => Some(ended.map_err(|_| Trouble::from(crate::engine::desk::DeskError::Closed))?),
+        ended = ended => Some(ended.map_err(|_| Trouble::from(DeskError::Closed))?),
         () = clock.sleep_until(clock.monotonic() + RUNS_PATIENCE) => None,
     };
     room.look_anew().await;
@@ -53,7 +55,7 @@ fn of(triggered: Triggered, probe: &str) -> TriggeredRun {
     match outcome {
         Err(refusal) => TriggeredRun { refused: Some(words(refusal, probe)), ..TriggeredRun::going_on(id, schedule) },
         Ok(judged) => TriggeredRun {
-            run: Some(judged.run),
+            run: Some(RunBody::from(&judged.run)),
             unjudged: judged.unjudged,
             open: judged.open,
             resolved: judged.resolved,
