@@ -113,9 +113,9 @@ fn chosen<'a>(what: &str, known: &'a [Pause]) -> Result<&'a str, Stop> {
     }
     let wider = ProbeName::parse(what).ok().and_then(|probe| known.iter().find(|pause| pause.what.takes(None, &probe)));
     meant("pause", what, known.iter().map(|pause| &*pause.id.0)).map_err(|stop| match wider {
-        Some(Pause { id, what: with, .. }) => {
-            Stop::Usage(format!("{what} is paused with others, by `{with}`: `roundsman resume {id}` resumes all of them"))
-        }
+        Some(Pause { id, what: with, .. }) => Stop::Usage(format!(
+            "{what} is paused with others, by `{with}`: `roundsman resume {id}` resumes all of them"
+        )),
         None => stop,
     })
 }

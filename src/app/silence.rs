@@ -125,12 +125,7 @@ pub async fn silence(directory: PathBuf, surroundings: Surroundings, what: Silen
     }
 }
 
-async fn add(
-    daemon: &DaemonClient,
-    surroundings: &Surroundings,
-    format: Format,
-    begin: Begin,
-) -> Result<Answer, Stop> {
+async fn add(daemon: &DaemonClient, surroundings: &Surroundings, format: Format, begin: Begin) -> Result<Answer, Stop> {
     let done: SilenceDone = daemon.post("silences", &begin).await?;
     Output::default().line(match format {
         // Asked after the answer, so that what began with it has begun.

@@ -67,15 +67,15 @@ fn standing(run: &TriggeredRun) -> String {
     }
     let id = &run.id;
     if run.run.is_none() {
-        return format!("{of}: {id} goes on; what comes of it counts as any run");
+        return format!("{of}: it goes on, and what comes of it counts as any run (run {id})");
     }
     let moved = match (&run.unjudged, run.open.as_slice(), run.resolved.as_slice()) {
         (Some(why), ..) => format!("not judged: {}", harmless(why)),
         (None, [], []) => "no incident is open".to_owned(),
-        (None, [], over) => format!("{} is resolved", named(over)),
-        (None, open, _) => format!("{} is open", named(open)),
+        (None, [], over) => format!("incident {} is resolved", named(over)),
+        (None, open, _) => format!("incident {} is open", named(open)),
     };
-    format!("{of}: {id}, {moved}")
+    format!("{of}: {moved} (run {id})")
 }
 
 #[cfg(test)]
@@ -97,8 +97,14 @@ mod tests {
         let runs = vec![
             TriggeredRun { open: incident(), ..triggered(Some(journey())) },
             TriggeredRun { resolved: incident(), ..triggered(Some(passed.clone())) },
-            TriggeredRun { unjudged: Some("it is paused by ann\u{1b}: a new disk".to_owned()), ..triggered(Some(passed)) },
-            TriggeredRun { refused: Some("a run of api is going on: its result comes soon".to_owned()), ..triggered(None) },
+            TriggeredRun {
+                unjudged: Some("it is paused by ann\u{1b}: a new disk".to_owned()),
+                ..triggered(Some(passed))
+            },
+            TriggeredRun {
+                refused: Some("a run of api is going on: its result comes soon".to_owned()),
+                ..triggered(None)
+            },
             TriggeredRun { schedule: None, ..triggered(None) },
         ];
         let plain = anstream::adapter::strip_str(&text(&TriggerAnswer { runs })).to_string();
@@ -107,7 +113,9 @@ mod tests {
 
     #[test]
     fn a_run_that_a_daemon_tells_is_shown_as_the_run() {
-        for verdict in [Verdict::Inconclusive(Cause::ShutDown), Verdict::Inconclusive(Cause::Skipped), journey().verdict] {
+        for verdict in
+            [Verdict::Inconclusive(Cause::ShutDown), Verdict::Inconclusive(Cause::Skipped), journey().verdict]
+        {
             let run = Run { verdict, ..journey() };
             let told = serde_json::to_string(&RunBody::from(&run)).unwrap();
             let told: RunBody = serde_json::from_str(&told).unwrap();

@@ -181,12 +181,7 @@ impl fmt::Display for Pause {
 }
 
 /// A pause in words, wherever it is told.
-pub fn write_paused(
-    f: &mut fmt::Formatter<'_>,
-    by: &str,
-    until: Option<Timestamp>,
-    reason: &str,
-) -> fmt::Result {
+pub fn write_paused(f: &mut fmt::Formatter<'_>, by: &str, until: Option<Timestamp>, reason: &str) -> fmt::Result {
     match until {
         Some(until) => write!(f, "paused by {by} until {}: {reason}", clock(until)),
         None => write!(f, "paused by {by}: {reason}"),

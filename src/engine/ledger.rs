@@ -414,6 +414,10 @@ impl Ledger {
             self.resolve(incident, now, None, commit);
         } else {
             self.set_due(&mut incident, now);
+            // What still holds it open may be paused.
+            if self.pause_of(&incident, now).is_some() {
+                self.hush(&mut incident, now, commit);
+            }
             commit.put_incident(incident.clone());
             self.open.insert(of, incident);
         }

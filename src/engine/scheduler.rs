@@ -440,6 +440,7 @@ impl Scheduler {
 mod tests {
     use super::*;
     use crate::domain::outcome::{Cause, Extra, Observation, Verdict};
+    use crate::domain::pause::{Pause, PauseId, Scope};
     use crate::engine::runner::Runner;
     use crate::engine::testing::{NoTicks, TestClock, at, here, plan_of, probe, schedule_of, step};
     use std::collections::BTreeMap;
@@ -706,6 +707,48 @@ mod tests {
         assert!(skipped > 0, "{slots:?}");
         assert!(slots.values().all(|outcomes| outcomes.values().sum::<u64>() == 1), "{slots:?}");
         assert!(runs.iter().filter(|run| run.extra.is_some()).count() == PERMITS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_paused_is_run_for_nobody_but_who_triggers_it() {
+        let mut plan = plan_of(vec![schedule_of("tier", "30s", 2)]);
+        plan.probes.insert(name("asked-for"), Arc::new(probe("asked-for")));
+        let mut world = start(plan, "2026-11-24T10:00:00Z", vec![]);
+        let pause = |what: &str, until: Option<&str>| Pause {
+            id: PauseId(Arc::from(what)),
+            what: Scope::parse(what).unwrap(),
+            by: "ann".to_owned(),
+            reason: "a new disk".to_owned(),
+            from: at("2026-11-24T10:00:00Z"),
+            until: until.map(at),
+            ended: None,
+        };
+        let pauses = [pause("probe-0", Some("2026-11-24T10:05:00Z")), pause("asked-*", None)];
+        world.paused.send_replace(Arc::new(Pauses::of(pauses)));
+        let wishes = [
+            (extra(Some("tier"), "probe-0", Extra::Recheck), Some(Refusal::Paused)),
+            (extra(Some("tier"), "probe-0", Extra::Parent), Some(Refusal::Paused)),
+            (extra(None, "asked-for", Extra::Diagnosis), Some(Refusal::Paused)),
+            (extra(Some("tier"), "probe-1", Extra::Parent), None),
+        ];
+        for (wish, refusal) in wishes {
+            world.commands.send(Command::Extra(wish.clone())).await.ok().unwrap();
+            world.advance(1).await;
+            let refused = std::iter::from_fn(|| world.ended.try_recv().ok()).find_map(|ended| ended.refused);
+            assert_eq!(refused, refusal.map(|why| (wish, why)));
+        }
+        let id = RunId(Arc::from("01KB2H8Q4V000000000000RUN0"));
+        let trigger = extra(Some("tier"), "probe-0", Extra::Trigger);
+        world.commands.send(Command::Trigger(trigger, id.clone())).await.ok().unwrap();
+        world.advance(596).await;
+        let (slots, runs) = world.finish().await;
+        let triggered: Vec<_> = runs.iter().filter(|run| run.extra == Some(Extra::Trigger)).collect();
+        assert_eq!(triggered.iter().map(|run| &run.id).collect::<Vec<_>>(), [&id]);
+        let paused = &slots[&name("probe-0")];
+        assert_eq!(paused.values().sum::<u64>(), slots[&name("probe-1")][&SlotOutcome::Ran], "{slots:?}");
+        assert!((9..=10).contains(&paused[&SlotOutcome::Paused]), "half of the time: {paused:?}");
+        let first = runs.iter().find(|run| run.probe == name("probe-0") && run.extra.is_none()).unwrap();
+        assert!(first.due_at >= at("2026-11-24T10:05:00Z"), "{first:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -352,6 +352,8 @@ mod tests {
     use crate::domain::schedule::Cadence;
     use crate::engine::testing::{Debts, NoTicks, TestClock, at, plan_of, probe, schedule_of, step};
 
+    mod operating;
+
     fn name(text: &str) -> ProbeName {
         ProbeName::parse(text).unwrap()
     }

@@ -42,7 +42,11 @@ pub enum TriggerError {
         on: String,
     },
     /// It was triggered a moment ago.
-    #[error("{probe} was triggered less than {} ago: once in {} is enough", Length(TRIGGER_EVERY), Length(TRIGGER_EVERY))]
+    #[error(
+        "{probe} was triggered less than {} ago: once in {} is enough",
+        Length(TRIGGER_EVERY),
+        Length(TRIGGER_EVERY)
+    )]
     Soon {
         /// The probe.
         probe: ProbeName,
@@ -211,7 +215,11 @@ fn chosen(
         Some(of) => Ok((name, vec![Some(of.clone())])),
         None => {
             let names: Vec<_> = on.iter().map(ToString::to_string).collect();
-            let on = if names.is_empty() { ": it is on none".to_owned() } else { format!(": it is on {}", names.join(", ")) };
+            let on = if names.is_empty() {
+                ": it is on none".to_owned()
+            } else {
+                format!(": it is on {}", names.join(", "))
+            };
             Err(TriggerError::NotOn { probe: name, schedule: schedule.to_owned(), on })
         }
     }

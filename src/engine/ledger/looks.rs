@@ -97,16 +97,10 @@ impl Ledger {
 
     /// The schedule on which a probe is judged, at best one that holds the dependant's incident open: there a first failure
     /// counts. And how long a run of it may take. Where it is paused it is not judged.
-    fn judged_on(
-        &self,
-        probe: &ProbeName,
-        dependant: &Incident,
-        now: Timestamp,
-    ) -> Option<(ScheduleName, Duration)> {
+    fn judged_on(&self, probe: &ProbeName, dependant: &Incident, now: Timestamp) -> Option<(ScheduleName, Duration)> {
         let planned = self.plan.probes.get(probe)?;
         let is_judged = |schedule: &&Arc<Schedule>| {
-            watched(&self.rounds, &schedule.name, probe).is_some()
-                && !self.paused.has(Some(&schedule.name), probe, now)
+            watched(&self.rounds, &schedule.name, probe).is_some() && !self.paused.has(Some(&schedule.name), probe, now)
         };
         let judged = self.plan.schedules.values().filter(is_judged);
         let schedule = judged.max_by_key(|schedule| dependant.firing.contains_key(&schedule.name))?;
