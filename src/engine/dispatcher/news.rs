@@ -19,6 +19,13 @@ pub(super) fn log(commit: &Commit, now: Timestamp) {
             tracing::info!(silence = %id, "{by} wants quiet about {about} until {until}: {reason}");
         }
     }
+    for pause in &commit.pauses {
+        let (id, what) = (&pause.id, &pause.what);
+        match &pause.ended {
+            Some(ended) => tracing::info!(pause = %id, "{what} is paused no more: {}", ended.because),
+            None => tracing::info!(pause = %id, "{what} is {}", harmless(&pause.to_string())),
+        }
+    }
     for moment in &commit.moments {
         let Some(incident) = of_moment(commit, moment) else { continue };
         let (id, severity, probe) = (&incident.id, incident.severity, &incident.probe);
