@@ -54,6 +54,7 @@ mod servers;
 mod settings;
 mod shown;
 mod sns;
+mod steering;
 mod stopped;
 mod storage;
 mod storm;
