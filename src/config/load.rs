@@ -34,7 +34,7 @@ use super::vault::Vault;
 use super::web::web;
 use super::windows;
 use crate::domain::bill::prices::Thing;
-use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName};
+use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
 use crate::domain::template::{Piece, canonical};
 use crate::domain::time::Length;
 use crate::engine::forecast::Forecast;
