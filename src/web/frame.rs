@@ -18,13 +18,17 @@ pub enum Place {
     Incident,
     /// `/incidents/<id>/<what is done>`.
     Act,
+    /// `/probes/<name>`.
+    Probe,
+    /// `/runs/<id>`.
+    Run,
 }
 
 impl Place {
     fn root(self) -> &'static str {
         match self {
             Self::Status => "./",
-            Self::Incident => "../",
+            Self::Incident | Self::Probe | Self::Run => "../",
             Self::Act => "../../",
         }
     }

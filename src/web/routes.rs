@@ -20,7 +20,7 @@ use super::limits::{Counted, Limits, Peer};
 use super::ping::Door;
 use super::server::Web;
 use super::view::View;
-use super::{access, acts, api, chart, incident, ping, post_mortem, status, war_room};
+use super::{access, acts, api, chart, incident, ping, post_mortem, probe, status, war_room};
 use crate::domain::incident::IncidentId;
 use crate::domain::text::harmless;
 use crate::domain::time::{Monotonic, earlier, rfc3339};
@@ -81,6 +81,8 @@ pub fn router(web: Web, local: SocketAddr) -> Router {
         .route("/incidents/{id}/note", get(acts::note_form).post(acts::note))
         .route("/incidents/{id}/war-room", get(war_room_text))
         .route("/incidents/{id}/post-mortem", get(post_mortem_text))
+        .route("/probes/{name}", get(probe::asked::probe))
+        .route("/runs/{id}", get(probe::asked::run))
         .route("/style.css", get(style))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readiness))
@@ -197,7 +199,8 @@ pub fn html(status: StatusCode, page: Markup) -> Response {
     (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response()
 }
 
-fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
+/// The page of a store that cannot be read.
+pub fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
     tracing::warn!(%error, "a page could not read the store");
     html(StatusCode::SERVICE_UNAVAILABLE, status::unreadable(view, place, &error.to_string()))
 }
@@ -262,7 +265,8 @@ impl Room {
         self.patiently(self.web.reader.overview(self.web.clock.now())).await
     }
 
-    async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
+    /// How things stand, with the runs of the last hour; as it was a second ago at most.
+    pub async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
         let mut kept = self.overview.lock().await;
         if let Some((read_at, overview)) = kept.as_ref()
             && self.web.clock.monotonic().since(*read_at) < OVERVIEW_FRESH
