@@ -262,3 +262,138 @@ fn round(value: f64) -> f64 {
     let steps = [1.0, 2.0, 5.0, 10.0];
     steps.into_iter().map(|step| step * power).find(|step| *step >= value).unwrap_or(10.0 * power)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::{at, incident};
+    use crate::web::probe::window::{Over, Shown};
+
+    const NOW: &str = "2026-11-24T10:00:00Z";
+
+    /// Parts of the last hour: when, and which verdicts took how many milliseconds.
+    fn parts(said: &[(&str, &[(&str, u64)])]) -> Vec<Stretch> {
+        let part = |(time, runs): &(&str, &[(&str, u64)])| {
+            let mut part = Stretch::empty(at(&format!("2026-11-24T{time}Z")));
+            runs.iter().for_each(|(verdict, ms)| part.count(verdict, Duration::from_millis(*ms)));
+            part
+        };
+        said.iter().map(part).collect()
+    }
+
+    fn drawn_with(parts: &[Stretch], changes: &[Version], incidents: &[Incident]) -> String {
+        let window = Window::of(Shown::Over(Over::Hour), at(NOW));
+        let drawn = Drawn { window: &window, parts, period: Duration::from_secs(30), changes, incidents, now: at(NOW) };
+        drawn.chart(|from, _| format!("?from={}", from.format("%H:%M"))).into_string()
+    }
+
+    fn drawn(said: &[(&str, &[(&str, u64)])]) -> String {
+        drawn_with(&parts(said), &[], &[])
+    }
+
+    /// The path of a class.
+    fn path<'a>(drawn: &'a str, class: &str) -> Option<&'a str> {
+        let start = drawn.split(&format!(r#"<path class="{class}" d=""#)).nth(1)?;
+        start.split('"').next()
+    }
+
+    #[test]
+    fn the_line_breaks_where_runs_are_missing_and_where_we_could_not_look() {
+        let well: &[(&str, u64)] = &[("passed", 50)];
+        let chart = drawn(&[
+            ("09:00:00", well),
+            ("09:00:30", well),
+            ("09:01:00", well),
+            ("09:30:00", well),
+            ("09:30:30", well),
+            ("09:31:00", &[("inconclusive", 10_000)]),
+            ("09:31:30", &[("inconclusive", 10_000)]),
+            ("09:32:00", well),
+        ]);
+        assert_eq!(path(&chart, "p50"), Some("M4 56.2L12 56.2L21 56.2M504 56.2L512 56.2"), "{chart}");
+        assert_eq!(path(&chart, "p50 dot"), Some("M538 56.2h0"), "a lone part is a dot");
+        assert!(
+            !chart.contains("10.0 s") && chart.contains(">100 ms</text>"),
+            "it says nothing of the target: {chart}"
+        );
+        assert!(path(&chart, "unk").is_some_and(|marks| marks.matches('M').count() == 2), "{chart}");
+        assert_eq!(path(&chart, "band"), None, "each part is one run");
+    }
+
+    #[test]
+    fn several_runs_of_a_part_have_quantiles_with_a_band_between_them() {
+        let both: &[(&str, u64)] = &[("passed", 20), ("passed", 20), ("passed", 80)];
+        let chart = drawn(&[("09:00:00", both), ("09:00:30", both)]);
+        let ys = |class: &str| path(&chart, class).map(|path| path.split([' ', 'L']).nth(1).unwrap().to_owned());
+        assert_eq!((ys("p50"), ys("p95"), ys("p99")), (Some("95.8".into()), Some("24.1".into()), Some("24.1".into())));
+        assert_eq!(path(&chart, "band"), Some("M4 24.1L12 24.1L12 95.8L4 95.8z"), "{chart}");
+    }
+
+    #[test]
+    fn what_failed_hangs_from_above_by_its_share() {
+        let chart = drawn(&[
+            ("09:00:00", &[("failed", 10)]),
+            ("09:10:00", &[("failed", 10), ("passed", 10), ("passed", 10), ("passed", 10)]),
+            ("09:20:00", &[("degraded", 10)]),
+            ("09:30:00", &[("passed", 10)]),
+        ]);
+        assert_eq!(path(&chart, "bad"), Some("M0.0 0.0h7.3v26.0h-7.3zM166.7 0.0h7.3v12.5h-7.3z"), "{chart}");
+        assert_eq!(path(&chart, "warn"), Some("M333.3 11.0h7.3v15.0h-7.3z"));
+        assert_eq!(path(&chart, "ok"), Some("M166.7 16.0h7.3v10.0h-7.3zM500.0 16.0h7.3v10.0h-7.3z"));
+        assert!(chart.contains("2 failed, 1 degraded of 7 runs"), "{chart}");
+    }
+
+    #[test]
+    fn nothing_is_drawn_of_nothing() {
+        let chart = drawn(&[]);
+        assert!(!chart.contains(r#"class="p50""#) && chart.contains("no run"), "{chart}");
+        let unseen = drawn(&[("09:00:00", &[("inconclusive", 5)])]);
+        assert_eq!((path(&unseen, "p50"), path(&unseen, "p50 dot")), (None, None));
+    }
+
+    #[test]
+    fn one_part_far_above_the_others_does_not_lay_them_flat() {
+        let mut said: Vec<(&str, &[(&str, u64)])> = vec![("09:00:00", &[("passed", 10_000)])];
+        let times: Vec<String> = (1..50).map(|minute| format!("09:{minute:02}:00")).collect();
+        said.extend(times.iter().map(|time| (time.as_str(), &[("passed", 90)][..])));
+        let chart = drawn(&said);
+        assert!(chart.contains(">1.0 s</text>") && !chart.contains(">10.0 s<"), "{chart}");
+        assert_eq!(path(&chart, "cut"), Some("M4 0v5"), "it is said that it goes on above");
+    }
+
+    #[test]
+    fn changes_and_incidents_stand_where_they_were() {
+        let change = Version {
+            probe: "auth".parse().unwrap(),
+            step: "http".parse().unwrap(),
+            version: "2".to_owned(),
+            since: at("2026-11-24T09:15:00Z"),
+            before: Some("1".to_owned()),
+        };
+        let open = incident("I1", "auth", at("2026-11-24T09:30:00Z"));
+        let mut before = incident("I2", "auth", at("2026-11-24T06:00:00Z"));
+        before.resolved_at = Some(at("2026-11-24T09:06:00Z"));
+        let chart = drawn_with(&parts(&[("09:00:00", &[("passed", 10)])]), &[change], &[open, before]);
+        assert!(chart.contains(r#"<line class="change" x1="25.00%" x2="25.00%""#), "{chart}");
+        assert!(chart.contains(r#"<rect class="incident" x="50.00%" width="50.00%""#), "{chart}");
+        assert!(chart.contains(r#"<rect class="incident" x="0.00%" width="10.00%""#), "{chart}");
+    }
+
+    #[test]
+    fn each_zone_leads_to_what_is_in_it() {
+        let chart = drawn(&[("09:05:00", &[("failed", 10)])]);
+        assert_eq!(chart.matches("tabindex=\"-1\"").count(), 12);
+        assert!(
+            chart.contains(r#"href="?from=09:05""#) && chart.contains("2026-11-24 09:05:00 UTC: 1 failed of 1 run")
+        );
+    }
+
+    #[test]
+    fn the_axis_ends_with_a_round_number() {
+        for (value, rounded) in
+            [(0.4, 0.5), (1.0, 1.0), (1.1, 2.0), (47.0, 50.0), (501.0, 1_000.0), (9_999.0, 10_000.0)]
+        {
+            assert!((round(value) - rounded).abs() < 1e-9, "{value}: {}", round(value));
+        }
+    }
+}
