@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
 use futures::future::{try_join, try_join4};
 
@@ -26,6 +26,7 @@ use crate::ports::{HistoryReader, KeptBundle, Overview, Pair, StoreError};
 use crate::web::frame::Place;
 use crate::web::incident::ID_LENGTH_MAX;
 use crate::web::routes::{Room, html, unreadable};
+use crate::web::visit::Visit;
 
 /// So many runs of one stretch are looked at one by one; where there are more, what is remembered of the hours does.
 const SINGLE_RUNS_MAX: usize = 4_000;
@@ -80,11 +81,11 @@ pub struct Told {
 }
 
 /// The page of a probe.
-pub async fn probe(State(room): State<Arc<Room>>, Path(name): Path<String>, uri: Uri) -> Response {
+pub async fn probe(State(room): State<Arc<Room>>, Path(name): Path<String>, visit: Visit) -> Response {
     let plan = room.plan();
-    let view = room.view(&plan, &uri);
+    let view = room.view(&plan, &visit);
     let Ok(name) = ProbeName::parse(&name) else { return html(StatusCode::NOT_FOUND, page::unknown(&view)) };
-    let asked = match Asked::read(uri.query().unwrap_or_default()) {
+    let asked = match Asked::read(&visit) {
         Ok(asked) => asked,
         Err(why) => return html(StatusCode::BAD_REQUEST, page::misread(&view, &why)),
     };
@@ -266,9 +267,9 @@ async fn others(
 }
 
 /// The page of a run.
-pub async fn run(State(room): State<Arc<Room>>, Path(id): Path<String>, uri: Uri) -> Response {
+pub async fn run(State(room): State<Arc<Room>>, Path(id): Path<String>, visit: Visit) -> Response {
     let plan = room.plan();
-    let view = room.view(&plan, &uri);
+    let view = room.view(&plan, &visit);
     let unknown = || html(StatusCode::NOT_FOUND, run_page::unknown(&view));
     if id.len() > ID_LENGTH_MAX {
         return unknown();

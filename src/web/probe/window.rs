@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::domain::history::Grain;
 use crate::domain::names::ScheduleName;
 use crate::domain::time::{Timestamp, between, earlier, later, rfc3339, words};
+use crate::web::visit::Visit;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -103,14 +104,14 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Reads a query; what cannot be meant is refused with a sentence.
-    pub fn read(query: &str) -> Result<Self, String> {
+    /// Reads an address; what cannot be meant is refused with a sentence.
+    pub fn read(visit: &Visit) -> Result<Self, String> {
         let instant = |name: &str, text: &str| {
             let at = text.parse::<Timestamp>().map_err(|_| ());
             at.map_err(|()| format!("`{name}` is an instant like 2026-11-24T09:00:00Z"))
         };
         let (mut asked, mut over, mut from, mut until) = (Self::default(), None, None, None);
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        for (name, value) in visit.asked() {
             match &*name {
                 "over" => {
                     over = Over::ALL.into_iter().find(|over| over.key() == value);
@@ -295,6 +296,10 @@ mod tests {
 
     const NOW: &str = "2026-11-24T09:17:45Z";
 
+    fn read(query: &str) -> Result<Asked, String> {
+        Asked::read(&Visit { uri: format!("/probes/any?{query}").parse().unwrap(), user: None })
+    }
+
     #[test]
     fn an_address_is_read_as_it_is_written() {
         for query in [
@@ -303,9 +308,9 @@ mod tests {
             "over=1h&schedule=reach.a@b&bad",
             "from=2026-11-24T09:00:00.000Z&until=2026-11-24T10:00:00.000Z&before=2026-11-24T09:30:00.000001Z",
         ] {
-            assert_eq!(Asked::read(query).unwrap().href(), format!("?{query}"));
+            assert_eq!(read(query).unwrap().href(), format!("?{query}"));
         }
-        assert_eq!(Asked::read("still&over=7d").unwrap().shown, Some(Shown::Over(Over::Week)), "others are not ours");
+        assert_eq!(read("still&over=7d").unwrap().shown, Some(Shown::Over(Over::Week)), "others are not ours");
     }
 
     #[test]
@@ -320,7 +325,7 @@ mod tests {
             ("before=1", "`before` is an instant like 2026-11-24T09:00:00Z"),
             ("schedule=%3Cb%3E", "there is no such schedule"),
         ] {
-            assert_eq!(Asked::read(query).unwrap_err(), why, "{query}");
+            assert_eq!(read(query).unwrap_err(), why, "{query}");
         }
     }
 
