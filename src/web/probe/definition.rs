@@ -72,8 +72,11 @@ fn as_written(text: &str) -> String {
     text.lines().zip(concealed.lines()).map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// Whether it is one reference or several, behind the scheme of a header perhaps.
 fn is_reference_only(private: &str) -> bool {
     let private = private.trim_matches(['"', '\'', ' ']);
+    let scheme = private.split_once(' ').filter(|(word, _)| matches!(*word, "Bearer" | "Basic" | "Token"));
+    let private = scheme.map_or(private, |(_, rest)| rest);
     let mut rest = private;
     while let Some(inner) = rest.strip_prefix("${").or_else(|| rest.strip_prefix("{{")) {
         let Some(end) = inner.find('}') else { return false };

@@ -310,8 +310,8 @@ mod tests {
             ("09:31:30", &[("inconclusive", 10_000)]),
             ("09:32:00", well),
         ]);
-        assert_eq!(path(&chart, "p50"), Some("M4 56.2L12 56.2L21 56.2M504 56.2L512 56.2"), "{chart}");
-        assert_eq!(path(&chart, "p50 dot"), Some("M538 56.2h0"), "a lone part is a dot");
+        assert_eq!(path(&chart, "p50"), Some("M4 59.8L12 59.8L21 59.8M504 59.8L512 59.8"), "{chart}");
+        assert_eq!(path(&chart, "p50 dot"), Some("M538 59.8h0"), "a lone part is a dot");
         assert!(
             !chart.contains("10.0 s") && chart.contains(">100 ms</text>"),
             "it says nothing of the target: {chart}"
@@ -325,8 +325,8 @@ mod tests {
         let both: &[(&str, u64)] = &[("passed", 20), ("passed", 20), ("passed", 80)];
         let chart = drawn(&[("09:00:00", both), ("09:00:30", both)]);
         let ys = |class: &str| path(&chart, class).map(|path| path.split([' ', 'L']).nth(1).unwrap().to_owned());
-        assert_eq!((ys("p50"), ys("p95"), ys("p99")), (Some("95.8".into()), Some("24.1".into()), Some("24.1".into())));
-        assert_eq!(path(&chart, "band"), Some("M4 24.1L12 24.1L12 95.8L4 95.8z"), "{chart}");
+        assert_eq!((ys("p50"), ys("p95"), ys("p99")), (Some("96.0".into()), Some("24.2".into()), Some("24.2".into())));
+        assert_eq!(path(&chart, "band"), Some("M4 24.2L12 24.2L12 96.0L4 96.0z"), "{chart}");
     }
 
     #[test]

@@ -6,9 +6,10 @@ use super::certificates::left;
 use super::fall::{fall, tone};
 use super::list::on;
 use crate::domain::exchange::Bundle;
-use crate::domain::outcome::{Case, Run, RunId, StepOutcome, Verdict};
+use crate::domain::outcome::{Case, Failure, Run, RunId, StepOutcome, Verdict};
 use crate::domain::time::{clock, milliseconds, words};
 use crate::ports::RunStory;
+use crate::web::chart::LEGEND;
 use crate::web::evidence::record;
 use crate::web::frame::{Frame, Place, page};
 use crate::web::marks::{Tone, glyph, mark};
@@ -93,16 +94,23 @@ fn steps(view: &View<'_>, run: &Run, kept: Option<&Bundle>) -> Markup {
                 }
                 None => { p .dim { "What was exchanged is kept of runs that failed, and not of this one." } }
             }
-            @for one in run.steps.iter().take(STEPS_MAX) { (step(view, one, kept)) }
+            @for one in run.steps.iter().take(STEPS_MAX) { (step(view, run, one, kept)) }
             @if run.steps.len() > STEPS_MAX { p .dim { "and " (run.steps.len() - STEPS_MAX) " more steps" } }
             @if run.steps.is_empty() { p .dim { "It did not come to any step." } }
         }
     }
 }
 
-fn step(view: &View<'_>, step: &StepOutcome, kept: Option<&Bundle>) -> Markup {
+fn step(view: &View<'_>, run: &Run, step: &StepOutcome, kept: Option<&Bundle>) -> Markup {
     let record_of_it = kept.and_then(|bundle| bundle.steps.iter().find(|record| record.name == step.name));
     let is_bad = !matches!(step.verdict, Some(Verdict::Passed) | None);
+    // What made the run bad stands on top; a warning of a step that another one's failure outweighs only here.
+    let is_told = |failure: &&Failure| {
+        let same = |told: &Failure| told.kind == failure.kind && told.message == failure.message;
+        !run.verdict.failures().iter().any(same)
+    };
+    let failures = step.verdict.as_ref().map_or(&[][..], Verdict::failures);
+    let failures: Vec<Failure> = failures.iter().filter(is_told).cloned().collect();
     html! {
         details open[is_bad] {
             summary {
@@ -117,12 +125,13 @@ fn step(view: &View<'_>, step: &StepOutcome, kept: Option<&Bundle>) -> Markup {
                     @if let Some(status) = step.status { ", status " (status) }
                 }
             }
-            @if let Some(verdict) = &step.verdict {
-                @if let Verdict::Inconclusive(cause) = verdict { p { (view.text(&cause.to_string(), VALUE_MAX)) } }
-                @else { (reasons::sides(view, tone(step), verdict.failures())) }
-            }
-            ul .key {
-                @for (name, ms) in step.phases.parts() { @if let Some(ms) = ms { li { code { (name) } " " (latency(ms)) } } }
+            (reasons::sides(view, tone(step), &failures))
+            @if record_of_it.is_none() {
+                ul .key {
+                    @for ((word, class), (_, ms)) in LEGEND.into_iter().zip(step.phases.parts()) {
+                        @if let Some(ms) = ms { li { i .(class) {} (word) " " (latency(ms)) } }
+                    }
+                }
             }
             @if let Some(version) = &step.version { p .dim { "version " code { (view.text(version, LINE_MAX)) } } }
             @if let Some(at) = step.certificate_expires { p .dim { "certificate " (left(view.now, at)) ", " (view.instant(at)) } }

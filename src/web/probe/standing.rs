@@ -78,7 +78,7 @@ pub fn sentence(view: &View<'_>, probe: &PlannedProbe, stands: &[Stand<'_>]) -> 
     };
     let accent = format!("{} {}", probe.name, verb(worst.standing));
     let rest = match stands.iter().find(|stand| stand.standing != worst.standing) {
-        None => worst.since.map(|since| format!(" {}.", long(view, since))).unwrap_or_else(|| ".".to_owned()),
+        None => worst.since.map(|since| format!(" {}.", since_when(view, since))).unwrap_or_else(|| ".".to_owned()),
         Some(best) => format!(" on {}, and {} on {}.", on(worst.standing), verb(best.standing), on(best.standing)),
     };
     (worst.standing.tone(), accent, rest)
@@ -96,11 +96,11 @@ fn verb(standing: Standing) -> &'static str {
     }
 }
 
-/// `for 3 min`, `for more than 58 min`.
-fn long(view: &View<'_>, since: Since) -> String {
+/// `since 09:14:02 UTC (3 min)`, `since 08:20:00 UTC or longer`.
+fn since_when(view: &View<'_>, since: Since) -> String {
     match since {
-        Since::At(at) => format!("for {}", words(between(at, view.now))),
-        Since::Before(at) => format!("for {} or longer", words(between(at, view.now))),
+        Since::At(at) => format!("since {} ({})", view.instant(at), words(between(at, view.now))),
+        Since::Before(at) => format!("since {} or longer", view.instant(at)),
     }
 }
 
@@ -119,13 +119,7 @@ pub fn lines(view: &View<'_>, asked: &Asked, shown: Option<&ScheduleName>, stand
                         span { (schedule.cadence) }
                     }
                     span .n {
-                        span {
-                            @match since {
-                                Some(Since::At(at)) => { "since " (view.instant(*at)) }
-                                Some(Since::Before(at)) => { "since " (view.instant(*at)) " or longer" }
-                                None => {}
-                            }
-                        }
+                        @if let Some(since) = since { span { (since_when(view, *since)) } }
                         @if let Some(run) = last { span { "last run " a href={ "../runs/" (run.id) } { (view.ago(run.started_at)) } } }
                         @if let Some(next) = schedule.cadence.next_after(view.now) { span { "next slot " (view.ahead(next)) } }
                     }
