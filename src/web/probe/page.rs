@@ -42,7 +42,7 @@ pub fn probe(view: &View<'_>, probe: &PlannedProbe, asked: &Asked, told: &Told, 
         p .lede {
             @match open.as_slice() {
                 [] => { "No incident of it is open." }
-                [one] => { "An incident of it is open: " (incident_link(view, one)) "." }
+                [one] => { "An incident of it is open for " (words(between(one.since, view.now))) "." }
                 many => { (count(many.len() as u64)) " incidents of it are open." }
             }
         }
@@ -285,7 +285,7 @@ fn objectives(view: &View<'_>, objectives: &[Objectives]) -> Markup {
                         dd { (measured.map_or_else(|| "–".to_owned(), percent)) " of " (counted(standing.count.runs, "run")) }
                         dt { "budget left" }
                         dd { (format!("{:.0} %", budget.left() * 100.0)) ", " (count(budget.spent)) " of " (format!("{:.1}", budget.total)) " spent" }
-                        dt { "goes, over " (Objectives::STRETCHES.map(|stretch| stretch.as_str()).join(", ")) }
+                        dt { "burn rate over " (Objectives::STRETCHES.map(|stretch| stretch.as_str()).join(", ")) }
                         dd { (standing.burn.map(rate).join(", ")) }
                     }
                 }

@@ -4,6 +4,7 @@
 use maud::{Markup, html};
 
 use super::window::Asked;
+use crate::domain::incident::Incident;
 use crate::domain::names::ScheduleName;
 use crate::domain::outcome::Run;
 use crate::domain::quiet::Mode;
@@ -51,6 +52,14 @@ pub fn stands<'a>(
         let hour = overview.runs.get(&key).map_or(&[][..], Vec::as_slice);
         let is_of_run = !matches!(standing, Standing::Waiting | Standing::Overdue);
         let since = if is_of_run { since(hour) } else { last.map(|run| Since::At(run.started_at)) };
+        // What fails for longer than the hour has an incident that knows since when.
+        let of_it = |incident: &&Incident| incident.probe == probe.name && incident.firing.contains_key(&schedule.name);
+        let since = match (since, overview.open.iter().find(of_it)) {
+            (Some(Since::Before(at)), Some(incident)) if standing == Standing::Failed && incident.since < at => {
+                Some(Since::At(incident.since))
+            }
+            (since, _) => since,
+        };
         Stand { schedule, standing, since, last }
     };
     let mut stands: Vec<_> = schedules.iter().map(stand).collect();
