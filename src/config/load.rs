@@ -38,7 +38,7 @@ use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName}
 use crate::domain::template::{Piece, canonical};
 use crate::domain::time::Length;
 use crate::engine::forecast::Forecast;
-use crate::engine::plan::{Plan, TIMEOUT};
+use crate::engine::plan::{Place, Plan, TIMEOUT};
 use crate::engine::pulses::Pulses;
 use crate::ports::{Building, Clock, Kinds, Pings, Secrets};
 use crate::settings::{Entry, Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
@@ -230,6 +230,8 @@ fn plan_of(
     secrets_used.extend(probes.values().flat_map(|probe| probe.secrets.iter().cloned()));
     secrets_used.extend(web.iter().flat_map(|web| web.tokens.secrets().cloned()));
     let written = written(&root, &probes, &schedules);
+    let place = |probe: &WrittenProbe| Place { name: probe.key.span.clone(), whole: probe.whole.clone() };
+    let places = probes.iter().map(|(name, probe)| (name.clone(), place(probe))).collect();
     let listen = web.as_ref().map(|web| web.listen);
     let plan = store.zip(web).map(|(store, web)| Plan {
         site,
@@ -254,6 +256,7 @@ fn plan_of(
         secrets,
         secrets_used,
         written,
+        places,
     });
     if let Some(plan) = plan.as_ref().filter(|_| !problems.has_errors()) {
         let forecast = || Forecast::of(plan, now).and((surroundings.billed)(plan));

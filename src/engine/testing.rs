@@ -303,6 +303,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         secrets: Arc::new(NoSecrets),
         secrets_used: std::collections::BTreeSet::new(),
         written: BTreeMap::new(),
+        places: BTreeMap::new(),
     }
 }
 

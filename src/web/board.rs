@@ -176,6 +176,11 @@ fn tier<'a>(
     Tier { schedule, next, period, slots, lateness, rows }
 }
 
+/// How a probe stands on a schedule after its last run.
+pub fn standing_on(now: Timestamp, schedule: &Schedule, probe: &PlannedProbe, last: Option<&Run>) -> Standing {
+    standing(now, &mut Expected { schedule, after: BTreeMap::new() }, probe, last)
+}
+
 fn standing(now: Timestamp, expected: &mut Expected<'_>, probe: &PlannedProbe, last: Option<&Run>) -> Standing {
     let Some(run) = last else { return Standing::Waiting };
     match run.verdict {

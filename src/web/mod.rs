@@ -13,7 +13,7 @@
 //! | `ping` | what a job elsewhere says of itself, by its own token |
 //! | `board` | what the status page says, before it is drawn |
 //! | `headline` | the one sentence on top |
-//! | `status`, `incident` | the two pages |
+//! | `status`, `incident`, `probe` | the pages |
 //! | `evidence`, `runbook` | what a bad run left, and what to do about it |
 //! | `war_room`, `post_mortem` | the two texts of an incident, made of `paper` and `markdown` |
 //! | `frame`, `marks`, `chart`, `reasons`, `view`, `visit`, `units` | what pages are made of |
@@ -41,6 +41,7 @@ mod marks;
 mod paper;
 mod ping;
 mod post_mortem;
+mod probe;
 mod reasons;
 mod runbook;
 mod status;

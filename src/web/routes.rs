@@ -23,7 +23,7 @@ use super::server::Web;
 use super::table::{API, Row, Scope, Table};
 use super::view::View;
 use super::visit::Visit;
-use super::{access, acts, api, chart, incident, ping, post_mortem, status, war_room};
+use super::{access, acts, api, chart, incident, ping, post_mortem, probe, status, war_room};
 use crate::domain::audit::{Author, Deed};
 use crate::domain::incident::IncidentId;
 use crate::domain::text::harmless;
@@ -90,6 +90,8 @@ pub fn rows() -> Vec<Row> {
         Row::form("/incidents/{id}/note", acts::note),
         Row::get(Read, "/incidents/{id}/war-room", war_room_text),
         Row::get(Read, "/incidents/{id}/post-mortem", post_mortem_text),
+        Row::get(Read, "/probes/{name}", probe::asked::probe),
+        Row::get(Read, "/runs/{id}", probe::asked::run),
         Row::get(Read, "/style.css", style),
         Row::get(Open, "/healthz", async || "ok\n"),
         Row::get(Open, "/readyz", readiness),
@@ -225,7 +227,8 @@ pub fn html(status: StatusCode, page: Markup) -> Response {
     (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response()
 }
 
-fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
+/// The page of a store that cannot be read.
+pub fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
     tracing::warn!(%error, "a page could not read the store");
     html(StatusCode::SERVICE_UNAVAILABLE, status::unreadable(view, place, &error.to_string()))
 }
@@ -315,7 +318,8 @@ impl Room {
         self.patiently(self.web.reader.overview(self.web.clock.now())).await
     }
 
-    async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
+    /// How things stand, with the runs of the last hour; as it was a second ago at most.
+    pub async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
         let mut kept = self.overview.lock().await;
         if let Some((read_at, overview)) = kept.as_ref()
             && self.web.clock.monotonic().since(*read_at) < OVERVIEW_FRESH
