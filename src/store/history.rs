@@ -1,7 +1,6 @@
 //! What pages ask about what was: stretches of a probe, one run, incidents, changes of version.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
@@ -36,7 +35,8 @@ pub fn history(
     grain: Grain,
 ) -> Result<BTreeMap<Pair, Vec<Stretch>>> {
     let from = grain.begin(from);
-    let until = grain.begin(later(until, grain.length() - Duration::from_micros(1)));
+    let begun = grain.begin(until);
+    let until = if begun < until { later(begun, grain.length()) } else { until };
     let pairs: Vec<_> = of.iter().collect();
     let mut found = stretches::of_each(connection, grain, (from, until), &pairs)?;
     let mark = rollup::mark(connection)?;
@@ -87,10 +87,9 @@ pub fn incidents(connection: &Connection, asked: &IncidentsAsked) -> Result<Inci
     ))?;
     let before = asked.before.map_or(i64::MAX, micros);
     let limit = i64::try_from(asked.most.saturating_add(1)).unwrap_or(i64::MAX);
-    let (probe, severity) =
-        (asked.probe.as_ref().map(|probe| probe.as_str()), asked.severity.map(Severity::as_str));
-    let found = select.query_map(params![before, probe, severity, limit], |row| from_json(row, "body"))?;
-    let mut incidents = found.collect::<Result<Vec<_>>>()?;
+    let probe = asked.probe.as_ref().map(ProbeName::as_str);
+    let of = params![before, probe, asked.severity.map(Severity::as_str), limit];
+    let mut incidents = select.query_map(of, |row| from_json(row, "body"))?.collect::<Result<Vec<_>>>()?;
     let more = incidents.len() > asked.most;
     incidents.truncate(asked.most);
     Ok(IncidentsFound { incidents, more })
@@ -150,7 +149,9 @@ mod tests {
             assert_eq!((found.len(), stretches[0].from), (1, grain.begin(first)));
             assert!(stretches.windows(2).all(|pair| pair[0].from < pair[1].from));
             let mut all = Stretch::empty(first);
-            stretches.iter().for_each(|stretch| all.add(stretch));
+            for stretch in stretches {
+                all.add(stretch);
+            }
             assert_eq!((all.verdicts.failed, all.verdicts.all(), all.durations.runs()), (1, 238, 238), "{grain:?}");
         }
     }

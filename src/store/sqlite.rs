@@ -10,13 +10,14 @@ use std::thread::JoinHandle;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
+use super::lately::Lately;
 use super::lock::{self, Lock};
 use super::opening::{self, refused};
 use super::readers::Readers;
 use super::rollup::Bounds;
 use super::writer::{Done, QUEUE_MAX, Task, Work, Writer};
-use super::lately::Lately;
-use super::{damage, gathering, history, listing, outbox, past, reads, redrive, replies, rollup};
+use super::{audits, damage, gathering, history, listing, outbox, past, reads, redrive, replies, rollup};
+use crate::domain::audit::AuditRecord;
 use crate::domain::debt::Debt;
 use crate::domain::grouping::{Group, Rules};
 use crate::domain::history::{Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch};
@@ -290,6 +291,10 @@ impl StatusReader for Sqlite {
     fn incident(&self, id: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>> {
         let id = id.clone();
         Box::pin(self.readers.read(move |connection| reads::incident(connection, &id)))
+    }
+
+    fn audits(&self, before: Option<String>, most: usize) -> BoxFuture<'_, Result<Vec<AuditRecord>, StoreError>> {
+        Box::pin(self.readers.read(move |connection| audits::read(connection, before.as_deref(), most)))
     }
 }
 
