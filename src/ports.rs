@@ -782,7 +782,6 @@ impl Commit {
         self.flaps.insert(key, flap);
     }
 
-
     /// The last word on a state: this.
     pub fn remember(&mut self, key: AlertKey, state: AlertState) {
         self.states.insert(key, state);

@@ -12,8 +12,8 @@ use super::daemon_client::DaemonArguments;
 use super::demo::shop::Breakage;
 use super::threads::block_on;
 use super::{
-    ack, daemon, deliveries, demo, drill, generate, health, incidents, logs, note, notify, once, pause, plan, reload, routes,
-    schema, silence, slo, token, trigger, validate, wiring,
+    ack, daemon, deliveries, demo, drill, generate, health, incidents, logs, note, notify, once, pause, plan, reload,
+    routes, schema, silence, slo, token, trigger, validate, wiring,
 };
 use crate::domain::time::{Length, Timestamp};
 

@@ -7,8 +7,8 @@ use rusqlite::Connection;
 
 use super::lock::Lock;
 use super::opening::{self, refused};
-use super::rollup::{self, Bounds};
 use super::records;
+use super::rollup::{self, Bounds};
 use crate::ports::{Commit, StoreError};
 
 /// How much is counted at once: nobody waits for the writer.

@@ -44,7 +44,9 @@ pub fn history(
     let sql = if is_nearly_counted(connection, mark)? {
         format!("SELECT started_at, schedule, probe, duration, verdict FROM runs NOT INDEXED WHERE {beyond}")
     } else {
-        format!("SELECT started_at, schedule, probe, duration, verdict FROM runs INDEXED BY runs_by_start WHERE {beyond}")
+        format!(
+            "SELECT started_at, schedule, probe, duration, verdict FROM runs INDEXED BY runs_by_start WHERE {beyond}"
+        )
     };
     let places: HashMap<_, _> =
         pairs.iter().enumerate().map(|(at, pair)| ((pair.0.as_str(), pair.1.as_str()), at)).collect();
@@ -97,9 +99,8 @@ pub fn incidents(connection: &Connection, asked: &IncidentsAsked) -> Result<Inci
 
 /// The changes of version that a probe saw.
 pub fn changes(connection: &Connection, probe: &ProbeName, from: Timestamp, until: Timestamp) -> Result<Vec<Version>> {
-    let mut select = connection.prepare_cached(
-        "SELECT * FROM changes WHERE probe = ?1 AND since >= ?2 AND since < ?3 ORDER BY since, step",
-    )?;
+    let mut select = connection
+        .prepare_cached("SELECT * FROM changes WHERE probe = ?1 AND since >= ?2 AND since < ?3 ORDER BY since, step")?;
     let changes = select.query_map(params![probe.as_str(), micros(from), micros(until)], |row| {
         Ok(Version {
             probe: parsed(row, "probe")?,

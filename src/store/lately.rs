@@ -55,7 +55,8 @@ impl Lately {
             self.erased = erased;
         }
         let slots = self.slots(connection)?;
-        let latest = connection.query_row("SELECT max(started_at) FROM runs", [], |row| row.get::<_, Option<i64>>(0))?;
+        let latest =
+            connection.query_row("SELECT max(started_at) FROM runs", [], |row| row.get::<_, Option<i64>>(0))?;
         let runs = if latest.is_some_and(|latest| micros(later(since, HELD_MIN)) < latest) {
             self.follow(connection, since)?;
             self.runs.clone()
@@ -162,10 +163,7 @@ impl Names {
         if let Some(known) = self.0.get(schedule).and_then(|probes| probes.get(probe)) {
             return Ok(known.clone());
         }
-        let pair = (
-            read("schedule", ScheduleName::parse(schedule))?,
-            read("probe", ProbeName::parse(probe))?,
-        );
+        let pair = (read("schedule", ScheduleName::parse(schedule))?, read("probe", ProbeName::parse(probe))?);
         self.0.entry(schedule.into()).or_default().insert(probe.into(), pair.clone());
         Ok(pair)
     }

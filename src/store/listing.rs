@@ -45,9 +45,8 @@ fn columns(asked: &RunsAsked) -> (i64, i64, &str, Option<&str>, bool) {
 /// When the latest of them started and where they are, one more than are asked for if there are as many, the latest first.
 fn latest(connection: &Connection, asked: &RunsAsked, mark: Mark) -> Result<Vec<(i64, i64)>> {
     let (from, until, probe, schedule, bad) = columns(asked);
-    let mut beyond = connection.prepare_cached(&format!(
-        "SELECT started_at, rowid FROM runs NOT INDEXED WHERE rowid > ?6 AND {ASKED}"
-    ))?;
+    let mut beyond = connection
+        .prepare_cached(&format!("SELECT started_at, rowid FROM runs NOT INDEXED WHERE rowid > ?6 AND {ASKED}"))?;
     let of = params![from, until, probe, schedule, bad, mark.through];
     let mut found: BTreeSet<(i64, i64)> =
         beyond.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_>>()?;
@@ -58,7 +57,9 @@ fn latest(connection: &Connection, asked: &RunsAsked, mark: Mark) -> Result<Vec<
         .prepare_cached(&format!("SELECT started_at FROM runs WHERE rowid = ?6 AND rowid <= ?7 AND {ASKED}"))?;
     let mut hour = Grain::Hour.begin(earlier(asked.until, Duration::from_micros(1)).min(last));
     while hour >= first && hour >= Grain::Hour.begin(asked.from) {
-        for (place, _) in stretches::places(connection, hour, probe, schedule)?.iter().filter(|(_, is_bad)| *is_bad || !bad) {
+        for (place, _) in
+            stretches::places(connection, hour, probe, schedule)?.iter().filter(|(_, is_bad)| *is_bad || !bad)
+        {
             let place = i64::try_from(*place).unwrap_or(i64::MAX);
             let of = params![from, until, probe, schedule, bad, place, mark.through];
             // One that is not there any more was erased, or another took its place.

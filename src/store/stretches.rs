@@ -109,8 +109,9 @@ pub fn add(connection: &Connection, grain: Grain, schedule: &str, probe: &str, m
 /// When the first stretch of a grain begins and when the last does.
 pub fn ends(connection: &Connection, grain: Grain) -> Result<Option<(Timestamp, Timestamp)>> {
     let end = |order: &str| {
-        let mut select = connection
-            .prepare_cached(&format!("SELECT begins_at FROM stretches WHERE hours = ?1 ORDER BY begins_at {order} LIMIT 1"))?;
+        let mut select = connection.prepare_cached(&format!(
+            "SELECT begins_at FROM stretches WHERE hours = ?1 ORDER BY begins_at {order} LIMIT 1"
+        ))?;
         select.query_row([hours(grain)], |row| instant(row, "begins_at")).optional()
     };
     Ok(end("ASC")?.zip(end("DESC")?))
@@ -169,7 +170,8 @@ fn read_through(
          ORDER BY begins_at, probe, schedule"
     ))?;
     let mut rows = select.query(params![hours(grain), micros(from), micros(until)])?;
-    let mut wanted: Vec<_> = pairs.iter().map(|pair| (pair.1.as_str().as_bytes(), pair.0.as_str().as_bytes())).zip(0..).collect();
+    let mut wanted: Vec<_> =
+        pairs.iter().map(|pair| (pair.1.as_str().as_bytes(), pair.0.as_str().as_bytes())).zip(0..).collect();
     wanted.sort_unstable();
     let (mut next, mut begin) = (wanted.iter().peekable(), None);
     while let Some(row) = rows.next()? {

@@ -93,8 +93,10 @@ fn generated(target: &str) -> (PathBuf, Option<tempfile::TempDir>) {
         return (directory, None);
     }
     let kept = tempfile::tempdir().expect("a directory");
-    let [probes, days, runs] = [("PROBES", 200), ("DAYS", 7), ("RUNS", 100_000)].map(|(name, default)| number(name, default));
-    let size = [("--probes", probes), ("--days", days), ("--runs", runs)].map(|(name, number)| format!("{name}={number}"));
+    let [probes, days, runs] =
+        [("PROBES", 200), ("DAYS", 7), ("RUNS", 100_000)].map(|(name, default)| number(name, default));
+    let size =
+        [("--probes", probes), ("--days", days), ("--runs", runs)].map(|(name, number)| format!("{name}={number}"));
     let directory = kept.path().join("many");
     let mut arguments = vec!["generate", directory.to_str().expect("a path in UTF-8"), "--target", target];
     arguments.extend(size.iter().map(String::as_str));

@@ -70,6 +70,9 @@ pub fn generate(arguments: &GenerateArguments, clock: &dyn Clock) -> Result<Answ
     store.end().map_err(fault)?;
     let took = clock.monotonic().since(began).as_secs_f64();
     let mut output = Output::default();
-    output.line(format!("{made} runs of {probes} probes over {days} days in {}, made in {took:.0} s", directory.display()))?;
+    output.line(format!(
+        "{made} runs of {probes} probes over {days} days in {}, made in {took:.0} s",
+        directory.display()
+    ))?;
     Ok(Answer::Well)
 }

@@ -12,12 +12,31 @@ use crate::domain::schedule::spread;
 
 /// What the probes look at.
 const SERVICES: [&str; 20] = [
-    "auth", "cart", "catalog", "checkout", "coupons", "export", "gateway", "images", "inventory", "invoices", "mail",
-    "orders", "payments", "prices", "profile", "reviews", "search", "shipping", "stock", "wardrobe",
+    "auth",
+    "cart",
+    "catalog",
+    "checkout",
+    "coupons",
+    "export",
+    "gateway",
+    "images",
+    "inventory",
+    "invoices",
+    "mail",
+    "orders",
+    "payments",
+    "prices",
+    "profile",
+    "reviews",
+    "search",
+    "shipping",
+    "stock",
+    "wardrobe",
 ];
 
 /// The name of each schedule, its period in seconds, and its share of the probes where none is on the first.
-const TIERS: [(&str, u64, f64); 4] = [("reachability", 30, 0.0), ("health", 300, 0.1), ("journeys", 900, 0.4), ("hourly", 3_600, 0.5)];
+const TIERS: [(&str, u64, f64); 4] =
+    [("reachability", 30, 0.0), ("health", 300, 0.1), ("journeys", 900, 0.4), ("hourly", 3_600, 0.5)];
 
 /// How much is made.
 #[derive(Clone, Copy, Debug)]

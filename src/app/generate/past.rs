@@ -75,7 +75,8 @@ impl<'a> Past<'a> {
             releases: releases(seconds, &mut random),
         });
         let services = services.collect();
-        let memory = |random: &mut StdRng| Memory { troubles: Troubles::of_probe(troubled, random), ..Memory::default() };
+        let memory =
+            |random: &mut StdRng| Memory { troubles: Troubles::of_probe(troubled, random), ..Memory::default() };
         let memories =
             fleet.tiers.iter().map(|tier| tier.members.iter().map(|_| memory(&mut random)).collect()).collect();
         Self {
@@ -133,13 +134,17 @@ impl<'a> Past<'a> {
         }
         let chance = random.random_range(0..10_000_u32);
         let verdict = match (trouble, chance) {
-            (Some(Trouble::Down), _) => Verdict::Failed(vec![Failure::new(FailureKind::ConnectRefused, "nobody listens at 10.0.0.7:443")]),
+            (Some(Trouble::Down), _) => {
+                Verdict::Failed(vec![Failure::new(FailureKind::ConnectRefused, "nobody listens at 10.0.0.7:443")])
+            }
             (Some(Trouble::Broken), _) | (None, 0..3) => {
                 Verdict::Failed(vec![Failure::new(FailureKind::Expect, "status == 200").with("200", "503")])
             }
             (Some(Trouble::Slow), _) => {
                 total_ms *= random.random_range(3.0..6.0);
-                Verdict::Degraded(vec![Failure::new(FailureKind::Expect, "total_ms < 500").with("< 500", format!("{total_ms:.0}"))])
+                Verdict::Degraded(vec![
+                    Failure::new(FailureKind::Expect, "total_ms < 500").with("< 500", format!("{total_ms:.0}")),
+                ])
             }
             (None, 3) => Verdict::Inconclusive(Cause::ShutDown),
             _ => Verdict::Passed,
@@ -253,7 +258,9 @@ fn releases(seconds: u64, random: &mut StdRng) -> Vec<u64> {
 /// By how much things take longer than by night: by half as much again in the early afternoon.
 fn busy(at: Timestamp) -> f64 {
     let hour = at.timestamp().rem_euclid(86_400) as f64 / 3_600.0;
-    1.0 + 0.5 * (std::f64::consts::PI * (hour - 7.0) / 14.0).sin().max(0.0) * f64::from(u8::from((7.0..21.0).contains(&hour)))
+    1.0 + 0.5
+        * (std::f64::consts::PI * (hour - 7.0) / 14.0).sin().max(0.0)
+        * f64::from(u8::from((7.0..21.0).contains(&hour)))
 }
 
 /// An id as the daemon makes them, by the chance of the seed.

@@ -279,8 +279,7 @@ async fn a_month_ends_at_midnight_also_for_a_run_that_ends_later() {
         ] {
             let month = (at("2026-11-01T00:00:00Z"), at("2026-12-01T00:00:00Z"));
             let found = kept.store.history(asked(), month.0, month.1, grain).await.unwrap();
-            let all: Vec<_> =
-                found.values().flatten().map(|stretch| (stretch.from, stretch.verdicts.passed)).collect();
+            let all: Vec<_> = found.values().flatten().map(|stretch| (stretch.from, stretch.verdicts.passed)).collect();
             assert_eq!(all, [(at(begins[0]), 2)], "{grain:?}");
             let found = kept.store.history(asked(), month.1, month.1 + chrono::TimeDelta::days(31), grain).await;
             let all: Vec<_> = found.unwrap().into_values().flatten().collect();
@@ -338,7 +337,8 @@ async fn a_run_that_takes_the_place_of_another_has_a_number_beyond_all() {
 #[tokio::test]
 async fn what_pages_have_not_asked_for_is_let_go() {
     let kept = kept();
-    let commit = Commit { runs: (0..240).map(|n| run("api", n * 30)).collect(), accounts: accounts([]), ..Commit::default() };
+    let commit =
+        Commit { runs: (0..240).map(|n| run("api", n * 30)).collect(), accounts: accounts([]), ..Commit::default() };
     kept.store.commit(commit.into()).await.unwrap();
     let shown = kept.store.overview(second(0)).await.unwrap().runs;
     let held = Arc::clone(shown.values().next().unwrap());
