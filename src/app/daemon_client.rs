@@ -37,7 +37,7 @@ const NAMED_MAX: usize = 5;
 #[derive(Clone, Debug, Default, Args)]
 pub struct DaemonArguments {
     /// Where the daemon is; by default `ROUNDSMAN_URL`, else where the configuration lets it listen. Its token is
-    /// `ROUNDSMAN_TOKEN`, else `web.token` of the configuration.
+    /// `ROUNDSMAN_TOKEN`, else the secret of `web.token` or `web.tokens` in the configuration, unless only its hash is there.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
 }
@@ -186,9 +186,9 @@ impl DaemonClient {
         };
         let error = harmless(error);
         Err(match status {
-            StatusCode::UNAUTHORIZED if self.token.is_none() => {
-                Stop::Usage(format!("{error}; neither {TOKEN} nor `web.token` of the configuration gives one"))
-            }
+            StatusCode::UNAUTHORIZED if self.token.is_none() => Stop::Usage(format!(
+                "{error}; neither {TOKEN} nor a secret of `web.token` in the configuration gives one"
+            )),
             StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS => Stop::Unwell(error.into_owned()),
             _ if status.is_server_error() => Stop::Fault(error.into_owned()),
             _ => Stop::Usage(error.into_owned()),

@@ -1,5 +1,7 @@
 //! Floor 0: nouns and rules. No async, no I/O, no clock reads, nothing of YAML.
 
+pub mod access;
+pub mod audit;
 pub mod aws_call;
 pub mod bill;
 pub mod blueprint;
@@ -12,6 +14,7 @@ pub mod figures;
 pub mod flapping;
 pub mod grading;
 pub mod grouping;
+pub mod history;
 pub mod hours;
 pub mod incident;
 pub mod incidents;
