@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::window::Asked;
 use crate::domain::history::RunsFound;
+use crate::domain::names::ScheduleName;
 use crate::domain::outcome::{Run, Verdict};
 use crate::domain::time::milliseconds;
 use crate::web::marks::{Tone, mark};
@@ -61,6 +62,6 @@ fn line(view: &View<'_>, run: &Run) -> Markup {
 
 /// For what it was made: `reachability`, `reachability, recheck`, `asked for`.
 pub fn on(run: &Run) -> String {
-    let of = run.schedule.as_ref().map_or("asked for", |schedule| schedule.as_str());
+    let of = run.schedule.as_ref().map_or("asked for", ScheduleName::as_str);
     run.extra.map_or_else(|| of.to_owned(), |extra| format!("{of}, {}", extra.as_str()))
 }

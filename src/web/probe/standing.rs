@@ -87,7 +87,7 @@ pub fn sentence(view: &View<'_>, probe: &PlannedProbe, stands: &[Stand<'_>]) -> 
     };
     let accent = format!("{} {}", probe.name, verb(worst.standing));
     let rest = match stands.iter().find(|stand| stand.standing != worst.standing) {
-        None => worst.since.map(|since| format!(" {}.", since_when(view, since))).unwrap_or_else(|| ".".to_owned()),
+        None => worst.since.map_or_else(|| ".".to_owned(), |since| format!(" {}.", since_when(view, since))),
         Some(best) => format!(" on {}, and {} on {}.", on(worst.standing), verb(best.standing), on(best.standing)),
     };
     (worst.standing.tone(), accent, rest)
