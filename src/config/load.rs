@@ -34,7 +34,7 @@ use super::vault::Vault;
 use super::web::web;
 use super::windows;
 use crate::domain::bill::prices::Thing;
-use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName};
+use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
 use crate::domain::template::{Piece, canonical};
 use crate::domain::time::Length;
 use crate::engine::forecast::Forecast;
@@ -74,6 +74,8 @@ pub struct Loaded {
     pub problems: Problems,
     /// Where the page listens, also when other things are wrong.
     pub listen: Option<SocketAddr>,
+    /// The secret that lets somebody in there, and where it is kept; also when other things are wrong.
+    pub token: Option<(Arc<dyn Secrets>, SecretName)>,
 }
 
 /// Loads a directory.
@@ -103,7 +105,10 @@ pub fn load_url(url: &str, surroundings: &Surroundings) -> Loaded {
 
 fn plan(directory: &Path, files: &Files, surroundings: &Surroundings, mut problems: Problems) -> Loaded {
     let (plan, listen) = plan_of(directory, files, surroundings, &mut problems);
-    Loaded { plan: plan.filter(|_| !problems.has_errors()), problems, listen }
+    // The one that lets do more comes first.
+    let token =
+        plan.as_ref().and_then(|plan| Some((Arc::clone(&plan.secrets), plan.web.tokens.secrets().next()?.clone())));
+    Loaded { plan: plan.filter(|_| !problems.has_errors()), problems, listen, token }
 }
 
 fn plan_of(
