@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
+use crate::domain::incident::Severity;
 use crate::domain::judge::{AlertPolicy, Aspect, Rule};
 use crate::domain::names::{ChannelName, ProbeName};
 use crate::domain::privacy::conceal;
@@ -122,7 +123,7 @@ fn in_short(view: &View<'_>, probe: &PlannedProbe, schedules: &[&Schedule]) -> M
 fn alert(policy: &AlertPolicy) -> String {
     let mut parts: Vec<String> = policy.rules().map(|(aspect, rule)| told(aspect, rule)).collect();
     if let Some(grading) = &policy.grading {
-        let severities: Vec<_> = grading.severities().into_iter().map(|severity| severity.as_str()).collect();
+        let severities: Vec<_> = grading.severities().into_iter().map(Severity::as_str).collect();
         parts.push(format!("graded {}", severities.join(", ")));
     }
     if let Some(recheck) = policy.recheck {
