@@ -159,7 +159,7 @@ fn tier<'a>(
             probe,
             standing: standing(view, overview, &mut expected, probe),
             last,
-            hour: overview.runs.get(&key).map_or(&[], Vec::as_slice),
+            hour: overview.runs.get(&key).map_or(&[], |runs| runs),
             incident: incidents.get(&probe.name).copied(),
         });
     }

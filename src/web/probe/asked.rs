@@ -263,7 +263,7 @@ async fn others(
         Ok::<_, StoreError>((bad, kept))
     };
     let others = async {
-        let asked = IncidentsAsked { probe: Some(name.clone()), before: None, most: INCIDENTS_MAX };
+        let asked = IncidentsAsked { probe: Some(name.clone()), most: INCIDENTS_MAX, ..IncidentsAsked::default() };
         let incidents = history.incidents(asked).await?.incidents;
         Ok((incidents, history.changes(name, window.from, window.until).await?))
     };

@@ -50,7 +50,7 @@ pub fn stands<'a>(
         let key = (schedule.name.clone(), probe.name.clone());
         let last = overview.last.get(&key);
         let standing = standing_on(view, overview, schedule, probe);
-        let hour = overview.runs.get(&key).map_or(&[][..], Vec::as_slice);
+        let hour = overview.runs.get(&key).map_or(&[][..], |runs| runs);
         let is_of_run = !matches!(standing, Standing::Waiting | Standing::Overdue | Standing::Paused);
         let since = match pause_of(view, overview, probe, schedule) {
             Some(pause) => Some(Since::At(pause.from)),
