@@ -52,25 +52,26 @@ pub struct RawEstate {
     /// us-east-1 wherever the rest is.
     #[schemars(with = "Option<String>")]
     region: Option<Spanned<String>>,
-    /// The account, as a text of 12 digits: a dashboard that is printed alone names alarms by it.
+    /// The account, as a text of 12 digits: a dashboard that is printed alone names alarms by it; a template knows it by
+    /// itself. Default: such a dashboard has no row of alarms.
     #[schemars(with = "Option<String>")]
     account: Option<Spanned<String>>,
-    /// Lambda functions, by name.
+    /// Lambda functions, by name. Default: those that probes ask for by name.
     #[schemars(with = "Option<Vec<String>>")]
     lambda: OneOrMany<Spanned<String>>,
-    /// APIs of API Gateway.
+    /// APIs of API Gateway: `name` of a REST API or `id` of an HTTP API. Default: none.
     #[schemars(with = "Option<Vec<RawApi>>")]
     api_gateway: OneOrMany<Spanned<RawApi>>,
-    /// DynamoDB tables, by name.
+    /// DynamoDB tables, by name. Default: those that probes ask for by name.
     #[schemars(with = "Option<Vec<String>>")]
     dynamodb: OneOrMany<Spanned<String>>,
-    /// Cognito user pools, each with the client whose sign-ins count.
+    /// Cognito user pools, each with the client whose sign-ins count. Default: none.
     #[schemars(with = "Option<Vec<RawUserPool>>")]
     cognito: OneOrMany<RawUserPool>,
-    /// S3 buckets, by name.
+    /// S3 buckets, by name. Default: those that probes ask for by name.
     #[schemars(with = "Option<Vec<String>>")]
     s3: OneOrMany<Spanned<String>>,
-    /// CloudFront distributions, by id.
+    /// CloudFront distributions, by id; their metrics are read in `us-east-1`. Default: those that probes ask for by id.
     #[schemars(with = "Option<Vec<String>>")]
     cloudfront: OneOrMany<Spanned<String>>,
 }
@@ -112,8 +113,8 @@ pub struct RawDashboard {
     /// Its name: letters, digits, `-` and `_`. Default: the site's.
     #[schemars(with = "Option<String>")]
     name: Option<Spanned<String>>,
-    /// Widgets for what others publish, at most 100, in CloudWatch's own form (`type`, `properties`, perhaps `width` and
-    /// `height`) but for `x` and `y`: they stand below ours in their order. Default: none.
+    /// Widgets for what others publish, at most 100, below ours in their order, in CloudWatch's own form without `x` and
+    /// `y`; `width` 12, `height` 6 and our region where they name none. Default: none.
     #[schemars(with = "Option<Vec<serde_json::Value>>")]
     include: OneOrMany<Node>,
 }
@@ -131,7 +132,7 @@ pub struct RawAlarms {
     policies: bool,
     /// One for each objective that CloudWatch can express, without actions. Default: false.
     objectives: bool,
-    /// Those of the estate, with actions. Default: none.
+    /// Those of the estate, with actions; a topic is in the region of the alarms. Default: none.
     estate: Option<RawEstateAlarms>,
 }
 

@@ -40,16 +40,16 @@ pub struct RawObjective {
     #[schemars(with = "Option<String>")]
     pub errors: Option<Spanned<RawShare>>,
     /// How long half of the runs that pass may take at most.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<RawLength>")]
     pub p50: Option<Spanned<RawLength>>,
     /// How long 95 of 100 may take.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<RawLength>")]
     pub p95: Option<Spanned<RawLength>>,
     /// How long 99 of 100 may take.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<RawLength>")]
     pub p99: Option<Spanned<RawLength>>,
     /// Over what window, between 1 h and 90 d.
-    #[schemars(with = "String")]
+    #[schemars(with = "RawLength")]
     pub over: Spanned<RawLength>,
     /// The step whose time counts. Default: that of the whole run.
     #[schemars(with = "Option<String>")]

@@ -33,7 +33,8 @@ pub enum AfterForms {
 }
 
 /// A length of time as written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(inline)]
 pub struct RawLength(pub Length);
 
 impl<'de> Deserialize<'de> for RawLength {
