@@ -33,14 +33,15 @@ pub fn class(block: &Block) -> Option<Class> {
         ("yaml", "roundsman.yaml" | "schedule" | "objective" | "channel") => Class::Configuration,
         ("yaml", file) if file.starts_with("probes/") || file.starts_with("schedules/") => Class::Configuration,
         ("yaml", "prometheus.yml" | "prometheus-rules.yaml") => Class::Prometheus,
-        ("yaml", "compose.yaml" | "kubernetes.yaml") | ("json", "task-definition.json") | ("ini", "roundsman.service") => {
-            Class::Deployment
-        }
+        ("yaml", "compose.yaml" | "kubernetes.yaml")
+        | ("json", "task-definition.json")
+        | ("ini", "roundsman.service") => Class::Deployment,
         ("yaml", "prices.yaml") => Class::Prices,
         ("sh", "" | "background") => Class::Commands,
         ("text", "") => Class::Output,
         ("json", "") => Class::Json,
         ("python", "" | "receiver.py") => Class::Python,
+        ("dockerfile", "") => Class::Deployment,
         _ => return None,
     })
 }
@@ -64,5 +65,9 @@ fn every_block_has_a_class() {
         }
     }
     println!("blocks of the book by class: {counts:?}");
-    assert!(unknown.is_empty(), "nobody knows what these are, see `class` in tests/book/blocks.rs:\n{}", unknown.join("\n"));
+    assert!(
+        unknown.is_empty(),
+        "nobody knows what these are, see `class` in tests/book/blocks.rs:\n{}",
+        unknown.join("\n")
+    );
 }

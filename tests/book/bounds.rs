@@ -23,13 +23,15 @@ struct Bound {
 
 /// Every bound, by file and in the order of the file.
 fn bounds() -> Vec<Bound> {
-    let pattern = r"(?m)^((?:[ \t]*///[^\n]*\n)*)[ \t]*(?:pub(?:\([a-z]+\))? )?const ([A-Z][A-Z0-9_]*): ([^=;]+?)\s*=\s*([^;]+);";
+    let pattern =
+        r"(?m)^((?:[ \t]*///[^\n]*\n)*)[ \t]*(?:pub(?:\([a-z]+\))? )?const ([A-Z][A-Z0-9_]*): ([^=;]+?)\s*=\s*([^;]+);";
     let pattern = Regex::new(pattern).expect("a pattern");
     let mut found = Vec::new();
     for path in sources() {
         let text = fs::read_to_string(&path).expect("a source file");
         let text = text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or_default();
-        let file = path.strip_prefix(root().join("src")).expect("a source").with_extension("").to_string_lossy().into_owned();
+        let file =
+            path.strip_prefix(root().join("src")).expect("a source").with_extension("").to_string_lossy().into_owned();
         for constant in pattern.captures_iter(text) {
             let (name, kind) = (constant[2].to_owned(), &constant[3]);
             if !name.split('_').any(|word| WORDS.contains(&word)) || kind.contains('[') || kind.contains("str") {
@@ -37,7 +39,8 @@ fn bounds() -> Vec<Bound> {
             }
             let about = constant[1].lines().map(|line| line.trim().trim_start_matches("///").trim());
             let about = about.collect::<Vec<_>>().join(" ").replace("[`", "`").replace("`]", "`");
-            let value = shown(&name, kind, &constant[4]);
+            assert!(!about.is_empty(), "{file}: nobody says what `{name}` bounds");
+            let value = shown(&name, &constant[4]);
             found.push(Bound { file: file.clone(), name, about, value });
         }
     }
@@ -64,7 +67,7 @@ fn sources() -> Vec<PathBuf> {
 }
 
 /// A value as people read it; what no rule below understands stands as it is written.
-fn shown(name: &str, kind: &str, written: &str) -> String {
+fn shown(name: &str, written: &str) -> String {
     let written = written.split_whitespace().collect::<Vec<_>>().join(" ");
     let lengths = [
         ("Duration::from_micros", 1e-6),
@@ -84,10 +87,7 @@ fn shown(name: &str, kind: &str, written: &str) -> String {
     match reckoned(&written) {
         Some(number) if name.contains("BYTES") || name == "FILE_MAX" => size(number),
         Some(number) => counted(number),
-        None => {
-            let _ = kind;
-            format!("`{written}`")
-        }
+        None => format!("`{written}`"),
     }
 }
 
@@ -97,13 +97,12 @@ fn reckoned(text: &str) -> Option<f64> {
     if let Some((left, right)) = text.split_once("<<") {
         return Some(one(left)? * one(right)?.exp2());
     }
-    text.split(" + ").map(|sum| sum.split(" - ").map(|part| part.split(" * ").map(one).product::<Option<f64>>())).try_fold(
-        0.0,
-        |sum, mut parts| {
+    text.split(" + ")
+        .map(|sum| sum.split(" - ").map(|part| part.split(" * ").map(one).product::<Option<f64>>()))
+        .try_fold(0.0, |sum, mut parts| {
             let first = parts.next()??;
             parts.try_fold(first, |rest, part| Some(rest - part?)).map(|value| sum + value)
-        },
-    )
+        })
 }
 
 fn length(seconds: f64) -> String {
@@ -154,24 +153,25 @@ pub fn table() -> String {
 
 #[test]
 fn numbers_are_as_people_read_them() {
-    for (name, kind, written, said) in [
-        ("BODY_BYTES_MAX", "u64", "10 * 1024 * 1024", "10 MiB"),
-        ("REGEX_BYTES_MAX", "usize", "1 << 20", "1 MiB"),
-        ("REQUEST_BYTES_MAX", "usize", "950_000", "950,000 bytes"),
-        ("AGE_MAX", "TimeDelta", "TimeDelta::minutes(14 * 24 * 60 - 5)", "20,155 min"),
-        ("OVER_MAX", "Duration", "Duration::from_secs(90 * 86_400)", "90 d"),
-        ("RECORD_MAX", "Duration", "Duration::from_millis(500)", "500 ms"),
-        ("PERMITS", "usize", "256", "256"),
-        ("OTHER_MAX", "usize", "SAMPLES_MAX / 2", "`SAMPLES_MAX / 2`"),
+    for (name, written, said) in [
+        ("BODY_BYTES_MAX", "10 * 1024 * 1024", "10 MiB"),
+        ("REGEX_BYTES_MAX", "1 << 20", "1 MiB"),
+        ("REQUEST_BYTES_MAX", "950_000", "950,000 bytes"),
+        ("AGE_MAX", "TimeDelta::minutes(14 * 24 * 60 - 5)", "20,155 min"),
+        ("OVER_MAX", "Duration::from_secs(90 * 86_400)", "90 d"),
+        ("RECORD_MAX", "Duration::from_millis(500)", "500 ms"),
+        ("PERMITS", "256", "256"),
+        ("OTHER_MAX", "SAMPLES_MAX / 2", "`SAMPLES_MAX / 2`"),
     ] {
-        assert_eq!(shown(name, kind, written), said);
+        assert_eq!(shown(name, written), said);
     }
 }
 
 /// A line of a page that quotes a constant names it: `<!-- = domain/names NAME_LENGTH_MAX -->`.
 #[test]
 fn what_pages_quote_is_what_the_code_has() {
-    let known: BTreeMap<_, _> = bounds().into_iter().map(|bound| (format!("{} {}", bound.file, bound.name), bound.value)).collect();
+    let known: BTreeMap<_, _> =
+        bounds().into_iter().map(|bound| (format!("{} {}", bound.file, bound.name), bound.value)).collect();
     let reference = Regex::new("<!-- = ([^>]*?) -->").expect("a pattern");
     let mut quoted = 0;
     let mut wrong = Vec::new();

@@ -66,7 +66,11 @@ pub fn lines(block: &Block) -> Vec<String> {
         Some(Class::Output) => line.strip_prefix("$ ").map(ToOwned::to_owned),
         _ => Some(line.to_owned()),
     };
-    joined.lines().filter_map(shown).filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')).collect()
+    joined
+        .lines()
+        .filter_map(shown)
+        .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+        .collect()
 }
 
 /// A line as words, its quotes taken off and its comment left out.
@@ -92,7 +96,8 @@ fn words(line: &str) -> Vec<String> {
 
 /// Our commands within a line: behind its beginning, a pipe, a separator or a substitution.
 fn ours(line: &str) -> Vec<Vec<String>> {
-    let call = Regex::new(r#"(?:^|[|;&]|\$\()\s*(?:[A-Z_]+=\S+ )*(?:roundsman|cargo run --)((?: [^|;&)>\n]*)?)"#).expect("a pattern");
+    let call = Regex::new(r#"(?:^|[|;&]|\$\()\s*(?:[A-Z_]+=\S+ )*(?:roundsman|cargo run --)((?: [^|;&)>\n]*)?)"#)
+        .expect("a pattern");
     call.captures_iter(line).map(|found| words(&found[1])).collect()
 }
 
@@ -105,7 +110,11 @@ fn shown() -> Vec<Shown> {
             let first = words(&line).into_iter().find(|word| !word.contains('=')).unwrap_or_default();
             let known = NOT_RUN.iter().any(|(program, _)| *program == first);
             let in_first_hour = block.place.starts_with("docs/first-hour.md");
-            assert!(!ours.is_empty() || known || in_first_hour, "{}: nobody says why `{first}` is not run", block.place);
+            assert!(
+                !ours.is_empty() || known || in_first_hour,
+                "{}: nobody says why `{first}` is not run",
+                block.place
+            );
             found.extend(ours.into_iter().map(|words| Shown { place: block.place.clone(), words }));
         }
     }
@@ -169,12 +178,22 @@ fn every_command_of_the_book_runs_beside_a_demo() {
     let config = directory.path().to_str().expect("a path in UTF-8");
     let root_file = directory.path().join("roundsman.yaml");
     let text = fs::read_to_string(&root_file).expect("roundsman.yaml");
-    let text = text.replace("\nweb:\n", "\nweb:\n  token: \"${secret:page}\"\n").replace("\nsecrets:\n", "\nsecrets:\n  page: { file: page-token }\n");
-    fs::write(&root_file, text).and_then(|()| fs::write(directory.path().join("page-token"), "0123456789abcdef0123456789abcdef")).expect("files");
+    let text = text
+        .replace("\nweb:\n", "\nweb:\n  token: \"${secret:page}\"\n")
+        .replace("\nsecrets:\n", "\nsecrets:\n  page: { file: page-token }\n");
+    fs::write(&root_file, text)
+        .and_then(|()| fs::write(directory.path().join("page-token"), "0123456789abcdef0123456789abcdef"))
+        .expect("files");
     let demo = Daemon::start(&["demo", "--config", config], &[]);
     demo.wait_for("the page is at");
     let url = format!("http://{}", demo.address);
-    let environment = [("ROUNDSMAN_URL", url.as_str()), ("USER", "reader"), ("SHOPPER_PASSWORD", "x"), ("EXPORT_TOKEN", "0123456789abcdef"), ("PAGERDUTY_API_TOKEN", "x")];
+    let environment = [
+        ("ROUNDSMAN_URL", url.as_str()),
+        ("USER", "reader"),
+        ("SHOPPER_PASSWORD", "x"),
+        ("EXPORT_TOKEN", "0123456789abcdef"),
+        ("PAGERDUTY_API_TOKEN", "x"),
+    ];
     let mut outcomes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for command in shown() {
         let line = command.line();

@@ -41,7 +41,8 @@ impl Tables {
             for part in parts(page).iter().filter(|part| part.name == "fields") {
                 let (_, found) = tables.at(&part.of).unwrap_or_else(|why| panic!("{}:{}: {why}", page.path, part.line));
                 let properties = found["properties"].clone();
-                let heading = page.headings().into_iter().rfind(|heading| heading.line < part.line && heading.level > 1);
+                let heading =
+                    page.headings().into_iter().rfind(|heading| heading.line < part.line && heading.level > 1);
                 let anchor = heading.map(|heading| heading.anchor);
                 tables.places.push(Place { properties, page: page.path.clone(), anchor });
             }
@@ -63,7 +64,6 @@ impl Tables {
         Ok((file, at))
     }
 
-
     /// The table of a mapping, for a page.
     pub fn table(&self, page: &Page, of: &str) -> String {
         let (file, mapping) = self.at(of).unwrap_or_else(|why| panic!("{}: {why}", page.path));
@@ -74,7 +74,16 @@ impl Tables {
     }
 
     #[expect(clippy::too_many_arguments, reason = "a table is drawn in one go, and nothing of it outlives that")]
-    fn rows(&self, page: &Page, file: &Value, of: &Value, before: &str, main: Option<&str>, depth: usize, rows: &mut String) {
+    fn rows(
+        &self,
+        page: &Page,
+        file: &Value,
+        of: &Value,
+        before: &str,
+        main: Option<&str>,
+        depth: usize,
+        rows: &mut String,
+    ) {
         assert!(depth < DEPTH_MAX, "{}: {before} has mappings without end", page.path);
         for (name, field) in of["properties"].as_object().into_iter().flatten() {
             if is_kind_of_step(of, name) {
@@ -85,7 +94,7 @@ impl Tables {
             let (meaning, default) = meaning(&said, field, required);
             assert!(!meaning.is_empty(), "{}: nobody says what `{before}{name}` means", page.path);
             let inner = mapping(file, field);
-            let elsewhere = inner.and_then(|(_, inner)| self.place(inner, page, of));
+            let elsewhere = inner.as_ref().and_then(|(_, inner)| self.place(inner, page, of));
             let kind = forms(file, field).iter().map(|form| form.words(file, elsewhere.as_deref())).collect::<Vec<_>>();
             let is_main = if main == Some(name.as_str()) { " (main)" } else { "" };
             let cells = [format!("`{before}{name}`{is_main}"), either(kind), default, meaning];
@@ -117,7 +126,8 @@ fn is_kind_of_step(of: &Value, name: &str) -> bool {
 /// The field that stands for all of a kind.
 fn main_field(of: &str) -> Option<&'static str> {
     let kind = |file: &str| of.strip_prefix(file).filter(|rest| !rest.contains('.'));
-    let prober = kind("probes ").and_then(|name| KINDS.probers.iter().find(|kind| kind.name == name)).map(|kind| kind.main);
+    let prober =
+        kind("probes ").and_then(|name| KINDS.probers.iter().find(|kind| kind.name == name)).map(|kind| kind.main);
     let channel = kind("roundsman channels.");
     prober.or_else(|| KINDS.channels.iter().find(|kind| Some(kind.name) == channel).map(|kind| kind.main))
 }
@@ -137,7 +147,8 @@ fn meaning(said: &str, field: &Value, required: bool) -> (String, String) {
         Value::String(value) => Some(format!("`{value}`")),
         _ => None,
     };
-    let default = if required { "**required**".to_owned() } else { default.or(by_schema).unwrap_or_else(|| "none".to_owned()) };
+    let default =
+        if required { "**required**".to_owned() } else { default.or(by_schema).unwrap_or_else(|| "none".to_owned()) };
     (meaning, default)
 }
 
@@ -169,7 +180,9 @@ fn mapping<'a>(file: &'a Value, schema: &'a Value) -> Option<(String, &'a Value)
             return Some((String::new(), form.schema));
         }
         for (key, way) in [("items", "[]"), ("additionalProperties", ".NAME")] {
-            if let Some((inner, found)) = form.schema.get(key).filter(|next| next.is_object()).and_then(|next| mapping(file, next)) {
+            if let Some((inner, found)) =
+                form.schema.get(key).filter(|next| next.is_object()).and_then(|next| mapping(file, next))
+            {
                 return Some((format!("{way}{inner}"), found));
             }
         }
@@ -179,7 +192,12 @@ fn mapping<'a>(file: &'a Value, schema: &'a Value) -> Option<(String, &'a Value)
 
 fn either(mut kinds: Vec<String>) -> String {
     let mut seen = Vec::new();
-    kinds.retain(|kind| !seen.contains(kind) && { seen.push(kind.clone()); true });
+    kinds.retain(|kind| {
+        !seen.contains(kind) && {
+            seen.push(kind.clone());
+            true
+        }
+    });
     kinds.join(" or ")
 }
 
@@ -208,14 +226,18 @@ impl Form<'_> {
             _ => word.to_owned(),
         };
         match types[..] {
-            ["string"] if schema["format"].is_string() && schema["format"] == "length of time" => "length of time".to_owned(),
+            ["string"] if schema["format"].is_string() && schema["format"] == "length of time" => {
+                "length of time".to_owned()
+            }
             ["integer"] => "whole number".to_owned(),
             ["number"] => "number".to_owned(),
             ["boolean"] => "`true`, `false`".to_owned(),
             ["array"] if schema["items"].is_object() => format!("list of {}", inner("items")),
             ["array"] => "list".to_owned(),
             ["object"] if schema["properties"].is_object() => linked("mapping"),
-            ["object"] if schema["additionalProperties"].is_object() => format!("names to {}", inner("additionalProperties")),
+            ["object"] if schema["additionalProperties"].is_object() => {
+                format!("names to {}", inner("additionalProperties"))
+            }
             ["object"] => "mapping".to_owned(),
             // A template takes what is written, and a number is text there.
             _ => "text".to_owned(),

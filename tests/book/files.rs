@@ -8,7 +8,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use regex::Regex;
@@ -26,7 +25,10 @@ const PROBES: &[(&str, &str)] = &[
     ("cache", "{ redis: \"cache.internal:6379\" }"),
     ("database", "{ tcp: \"db.internal:5432\" }"),
     ("orders", "{ each: { new: /new, old: /old }, http: \"https://orders.example.com${each:value}\" }"),
-    ("pages", "{ each: { home: /, cart: /cart }, http: \"https://shop.example.com${each:value}\", labels: { tier: suite } }"),
+    (
+        "pages",
+        "{ each: { home: /, cart: /cart }, http: \"https://shop.example.com${each:value}\", labels: { tier: suite } }",
+    ),
     (
         "shopper-journey",
         "{ steps: [{ name: log-in, http: https://shop.example.com/a }, { name: add-to-wardrobe, http: https://shop.example.com/b }] }",
@@ -43,7 +45,8 @@ const CHANNELS: &[(&str, &str)] = &[
 ];
 
 /// The schedules that pages speak of, each of which runs everything.
-const SCHEDULES: &[(&str, &str)] = &[("reachability", "every: 30s"), ("journeys", "every: 5m"), ("hourly", "cron: \"0 * * * *\"")];
+const SCHEDULES: &[(&str, &str)] =
+    &[("reachability", "every: 30s"), ("journeys", "every: 5m"), ("hourly", "cron: \"0 * * * *\"")];
 
 /// A configuration around a block.
 struct Files {
@@ -59,7 +62,11 @@ impl Files {
         let text = &block.text;
         let inside = |before: &str, indent: usize| format!("{before}\n{}", indented(text, indent));
         let own = |known: &'static [(&'static str, &'static str)], names: &BTreeSet<String>| -> String {
-            known.iter().filter(|(name, _)| !names.contains(*name)).map(|(name, body)| format!("{name}: {body}\n")).collect()
+            known
+                .iter()
+                .filter(|(name, _)| !names.contains(*name))
+                .map(|(name, body)| format!("{name}: {body}\n"))
+                .collect()
         };
         let (mut root, mut probes, mut schedules) = (String::new(), own(PROBES, &BTreeSet::new()), String::new());
         match file {
@@ -67,12 +74,16 @@ impl Files {
             "channel" => root = inside("channels:\n  shown:", 4),
             "schedule" => schedules = inside("shown:\n  every: 30s\n  probes: [api-health]", 2),
             "objective" => {
-                schedules = inside("shown:\n  every: 30s\n  probes: [api-health]\n  objectives:\n    - success: 99%\n      over: 30d", 6);
+                schedules = inside(
+                    "shown:\n  every: 30s\n  probes: [api-health]\n  objectives:\n    - success: 99%\n      over: 30d",
+                    6,
+                );
             }
             _ if file.starts_with("schedules/") => schedules.clone_from(text),
             _ => probes = format!("{text}\n{}", own(PROBES, &keys(text))),
         }
-        for (name, cadence) in SCHEDULES.iter().filter(|(name, _)| !keys(&schedules).contains(*name)) {
+        let own_schedules = keys(&schedules);
+        for (name, cadence) in SCHEDULES.iter().filter(|(name, _)| !own_schedules.contains(*name)) {
             schedules += &format!("\n{name}: {{ {cadence}, probes: [\"*\"] }}");
         }
         complete(&mut root, &[text, &probes]);
@@ -99,7 +110,7 @@ impl Files {
         for path in found(r"(?m)^ +(?:file|directory): ([a-z./-]+)", &block.text) {
             write(&path, "");
         }
-        let loaded = load(directory.path(), &surroundings(directory.path()));
+        let loaded = load(directory.path(), &surroundings());
         (loaded.problems.render(false), loaded.plan.is_some())
     }
 }
@@ -113,14 +124,17 @@ fn complete(root: &mut String, texts: &[&str]) {
         found(r"(?m)^  ([\w-]+):", &inner.collect::<Vec<_>>().join("\n")).into_iter().collect()
     };
     let mut add = |key: &str, name: &str, body: &str| {
-        if own(key, root).contains(name) || Regex::new(&format!(r"(?m)^{key}: .*\b{name}:")).expect("a pattern").is_match(root) {
+        if own(key, root).contains(name)
+            || Regex::new(&format!(r"(?m)^{key}: .*\b{name}:")).expect("a pattern").is_match(root)
+        {
             return;
         }
         let head = Regex::new(&format!(r"(?m)^{key}:[^\n{{]*(\{{ ?)?")).expect("a pattern");
         match head.find(root) {
             Some(there) if there.as_str().contains('{') => root.insert_str(there.end(), &format!("{name}: {body}, ")),
             Some(_) => {
-                let line = root.lines().position(|line| line.starts_with(&format!("{key}:"))).expect("it was found") + 1;
+                let line =
+                    root.lines().position(|line| line.starts_with(&format!("{key}:"))).expect("it was found") + 1;
                 let mut lines: Vec<_> = root.lines().map(ToOwned::to_owned).collect();
                 lines.insert(line, format!("  {name}: {body}"));
                 *root = lines.join("\n");
@@ -151,12 +165,13 @@ fn found(pattern: &str, text: &str) -> Vec<String> {
 }
 
 fn indented(text: &str, by: usize) -> String {
-    let least = text.lines().filter(|line| !line.trim().is_empty()).map(|line| line.len() - line.trim_start().len()).min();
+    let least =
+        text.lines().filter(|line| !line.trim().is_empty()).map(|line| line.len() - line.trim_start().len()).min();
     let cut = |line: &str| line.get(least.unwrap_or_default()..).unwrap_or_default().to_owned();
     text.lines().map(|line| format!("{:by$}{}\n", "", cut(line))).collect()
 }
 
-fn surroundings(_: &Path) -> Surroundings {
+fn surroundings() -> Surroundings {
     Surroundings {
         kinds: KINDS,
         environment: Arc::new(|name| (name == "SHOWN").then(|| "shown".to_owned())),
@@ -172,10 +187,12 @@ fn every_file_in_the_book_is_as_validate_wants_it() {
     let mut wrong = Vec::new();
     for page in pages() {
         let blocks = page.blocks();
-        for (index, block) in blocks.iter().enumerate().filter(|(_, block)| class(block) == Some(Class::Configuration)) {
+        for (index, block) in blocks.iter().enumerate().filter(|(_, block)| class(block) == Some(Class::Configuration))
+        {
             let (said, has_plan) = Files::around(block).load(block);
             let answer = blocks.get(index + 1).filter(|_| block.info.ends_with(" mistake"));
-            let expected = answer.map(|answer| answer.text.replace("probes/shop.yaml", "probes/shown.yaml")).unwrap_or_default();
+            let expected =
+                answer.map(|answer| answer.text.replace("probes/shop.yaml", "probes/shown.yaml")).unwrap_or_default();
             let as_it_is_called = has_plan != block.info.ends_with(" mistake");
             if !as_it_is_called || said.trim_end() != expected.trim_end() {
                 wrong.push(format!("{}: {}\n{said}", block.place, block.info));

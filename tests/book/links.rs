@@ -38,7 +38,8 @@ fn every_link_leads_to_what_is_there() {
             }
             let (path, anchor) = page.target(&link);
             let there = root().join(&path).exists();
-            let known = anchor.is_none_or(|anchor| anchors.get(path.as_str()).is_some_and(|known| known.contains(&anchor)));
+            let known =
+                anchor.is_none_or(|anchor| anchors.get(path.as_str()).is_some_and(|known| known.contains(&anchor)));
             if !there || !known {
                 wrong.push(format!("{}:{line}: {link} leads nowhere", page.path));
             }
@@ -50,7 +51,8 @@ fn every_link_leads_to_what_is_there() {
 #[test]
 fn every_page_is_in_the_table_of_contents_once() {
     let order: BTreeSet<_> = order().into_iter().collect();
-    let there: BTreeSet<_> = pages().into_iter().map(|page| page.path).filter(|path| path.starts_with("docs/")).collect();
+    let there: BTreeSet<_> =
+        pages().into_iter().map(|page| page.path).filter(|path| path.starts_with("docs/")).collect();
     assert_eq!(order, there, "docs/README.md lists every page of docs/");
 }
 

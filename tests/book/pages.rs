@@ -162,7 +162,12 @@ impl Page {
 /// The anchor of a heading, as GitHub makes it.
 fn slug(title: &str) -> String {
     let kept = |letter: char| letter.is_alphanumeric() || "-_ ".contains(letter);
-    title.to_lowercase().chars().filter(|letter| kept(*letter)).map(|letter| if letter == ' ' { '-' } else { letter }).collect()
+    title
+        .to_lowercase()
+        .chars()
+        .filter(|letter| kept(*letter))
+        .map(|letter| if letter == ' ' { '-' } else { letter })
+        .collect()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::fields::Tables;
 use crate::links;
 use crate::pages::{Page, named, pages, root};
-use crate::{bounds, metrics};
+use crate::{bounds, commands};
 
 /// A part of a page that the code writes.
 pub struct Part {
@@ -67,14 +67,15 @@ fn body(page: &Page, part: &Part, tables: &Tables, order: &[String]) -> String {
         "fields" => tables.table(page, &part.of),
         "way" => way(page, order),
         "bounds" => bounds::table(),
-        "metrics" => metrics::table(),
+        "commands" => commands::help(),
         other => panic!("{}:{}: nobody writes `{other}`", page.path, part.line),
     }
 }
 
 /// From a page to the one before it, to the contents and to the one behind it.
 fn way(page: &Page, order: &[String]) -> String {
-    let at = order.iter().position(|path| *path == page.path).unwrap_or_else(|| panic!("{} is in no contents", page.path));
+    let at =
+        order.iter().position(|path| *path == page.path).unwrap_or_else(|| panic!("{} is in no contents", page.path));
     let before = at.checked_sub(1).and_then(|at| order.get(at)).filter(|_| at > 1);
     let link = |path: &String| format!("[{}]({})", links::title(&named(path)), page.link_to(path));
     let mut parts = Vec::new();

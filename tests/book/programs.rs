@@ -25,7 +25,8 @@ pub fn python(program: &str, input: &str) -> String {
 
 /// The documents of a file in YAML, as others read it.
 pub fn yaml(text: &str) -> Vec<Value> {
-    let json = python("import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(sys.stdin)), default=str))", text);
+    let json =
+        python("import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(sys.stdin)), default=str))", text);
     serde_json::from_str(&json).expect("JSON")
 }
 
@@ -48,7 +49,8 @@ fn what_is_python_is_python() {
 fn the_receiver_of_the_book_knows_the_signature_of_the_book() {
     let page = crate::pages::named("docs/channels/webhook.md");
     let blocks = page.blocks();
-    let header = blocks.iter().find_map(|block| block.text.strip_prefix("X-Roundsman-Signature: ")).expect("an example").trim();
+    let header =
+        blocks.iter().find_map(|block| block.text.strip_prefix("X-Roundsman-Signature: ")).expect("an example").trim();
     let checks = blocks.iter().find(|block| block.info == "python").expect("a receiver");
     let tried = format!(
         "{}\ntime.time = lambda: 1764000001\n\

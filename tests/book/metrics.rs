@@ -1,0 +1,57 @@
+//! The pages that speak of metrics know all of them, and no other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regex::Regex;
+use roundsman::domain::metric::{MetricName, MetricType};
+
+use crate::pages::named;
+
+/// The version, which is no sample.
+const BUILD: &str = "roundsman_build_info";
+
+/// The names on the page `/metrics`, as samples have them there without the suffixes of histograms.
+pub fn names() -> BTreeSet<String> {
+    let shown = MetricName::ALL.iter().filter(|name| name.metric_type() != MetricType::Held);
+    let suffixed = |name: &MetricName| match name.metric_type() {
+        MetricType::Counter => format!("{}_total", name.as_str()),
+        _ => name.as_str().to_owned(),
+    };
+    shown.map(suffixed).chain([BUILD.to_owned()]).collect()
+}
+
+/// The labels of each metric, as the page of the publisher lists them.
+pub fn labels() -> BTreeMap<String, BTreeSet<String>> {
+    let row = Regex::new(r"(?m)^\| `([a-z_]+)` \| [a-z]+ \| ([^|]*) \|").expect("a pattern");
+    let label = Regex::new("`([a-z]+)`").expect("a pattern");
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut before = BTreeSet::new();
+    for row in row.captures_iter(&named("docs/publishers/prometheus.md").text) {
+        let mut labels: BTreeSet<String> = label.captures_iter(&row[2]).map(|found| found[1].to_owned()).collect();
+        if row[2].starts_with("the same") {
+            labels.extend(std::mem::take(&mut before));
+        }
+        before.clone_from(&labels);
+        found.insert(row[1].to_owned(), labels);
+    }
+    found
+}
+
+#[test]
+fn the_page_of_the_publisher_lists_every_metric() {
+    assert_eq!(labels().into_keys().collect::<BTreeSet<_>>(), names());
+}
+
+#[test]
+fn operations_say_of_each_of_our_own_what_to_do() {
+    let page = named("docs/operations.md");
+    let row = Regex::new(r"(?m)^\| `([a-z_]+)` \| [^|]+ \| [^|]+ \|").expect("a pattern");
+    let told: BTreeSet<_> = row.captures_iter(&page.text).map(|found| found[1].to_owned()).collect();
+    let ours: BTreeSet<_> = names().into_iter().filter(|name| name.starts_with("roundsman_")).collect();
+    assert_eq!(told, ours);
+    let foreign: Vec<_> = MetricName::ALL.iter().flat_map(|name| name.cloudwatch()).map(|metric| metric.name).collect();
+    let cloudwatch = named("docs/publishers/cloudwatch.md").text;
+    for name in foreign {
+        assert!(cloudwatch.contains(&format!("`{name}`")), "docs/publishers/cloudwatch.md does not know `{name}`");
+    }
+}
