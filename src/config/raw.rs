@@ -16,7 +16,9 @@ use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, Se
 use crate::domain::template::Template;
 use crate::settings::{Node, OneOrMany, Spanned};
 
-pub use values::{AfterForms, Expressions, RawAfter, RawDollars, RawLength, RawListen, RawPath, RawShare};
+pub use values::{
+    AfterForms, Expressions, Names, RawAfter, RawDollars, RawLength, RawListen, RawPath, RawShare, Severities,
+};
 
 /// roundsman.yaml: every key may be absent, and so may the file.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -88,7 +90,7 @@ pub struct RawDrill {
     pub timezone: Option<Spanned<String>>,
     /// The channels, one after another. Default: all.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub channels: OneOrMany<Spanned<ChannelName>>,
 }
 
@@ -165,7 +167,7 @@ pub struct RawSecret {
 pub struct RawRoute {
     /// The severities that it takes. Default: all.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<Severity>>")]
+    #[schemars(with = "Option<Severities>")]
     pub severity: OneOrMany<Severity>,
     /// The labels that the probe must have. Default: none.
     #[serde(default)]
@@ -173,7 +175,7 @@ pub struct RawRoute {
     pub labels: BTreeMap<Spanned<String>, Spanned<String>>,
     /// The schedules of which one must have taken part. Default: all.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub schedules: OneOrMany<Spanned<ScheduleName>>,
     /// The hours in which it takes anything, e.g. `mon-fri 09:00-17:00`. Default: always.
     #[schemars(with = "Option<String>")]
@@ -182,7 +184,7 @@ pub struct RawRoute {
     #[schemars(with = "Option<String>")]
     pub timezone: Option<Spanned<String>>,
     /// The channels, all of which are told.
-    #[schemars(with = "Vec<String>")]
+    #[schemars(with = "Names")]
     pub to: Spanned<OneOrMany<Spanned<ChannelName>>>,
     /// The channel that takes what one of them gave up on.
     #[schemars(with = "Option<String>")]
@@ -197,7 +199,7 @@ pub struct RawGroup {
     /// The labels that incidents must share to be told by one message: a name or a list, `[]` for all of them. Default:
     /// `service`. Those that lack a label share that.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub by: Option<OneOrMany<Spanned<String>>>,
     /// How long what is not P1 waits for others, up to 5 min; with `0s` each is told by itself. Default: 10 s.
     #[schemars(with = "Option<RawLength>")]
@@ -221,7 +223,7 @@ pub struct RawSeverity {
     pub acknowledge: Option<Spanned<RawLength>>,
     /// The channels that are told, once, where nobody has.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub escalate: OneOrMany<Spanned<ChannelName>>,
     /// The hours for which its messages wait, e.g. `mon-fri 09:00-17:00`. Default: they do not wait.
     #[schemars(with = "Option<String>")]
@@ -258,11 +260,11 @@ pub struct RawWindow {
     pub timezone: Option<Spanned<String>>,
     /// The probes that it is about, by name or by globs with `*`. Default: all.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub probes: OneOrMany<Spanned<String>>,
     /// The schedules that it is about. Default: all.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub schedules: OneOrMany<Spanned<ScheduleName>>,
     /// The labels that a probe must have. Default: none.
     #[serde(default)]
@@ -300,7 +302,7 @@ pub struct RawSchedule {
     pub timezone: Option<Spanned<String>>,
     /// Names, globs with `*`, and `label:key=value`.
     #[serde(default)]
-    #[schemars(with = "Vec<String>")]
+    #[schemars(with = "Option<Names>")]
     pub probes: OneOrMany<Spanned<String>>,
     /// The budget of a run whose probe names none. Default: 10 s, or 80 % of the cadence where that is less.
     #[schemars(with = "Option<RawLength>")]
@@ -336,7 +338,7 @@ pub struct RawAlert {
     pub remind: Option<Spanned<RawLength>>,
     /// The channels that are told when it fails, whatever routes say: its own action. Default: those of its route.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub to: OneOrMany<Spanned<ChannelName>>,
     /// When coming and going is told as one incident that flaps. Default: after 4 openings within 1 h.
     pub flapping: Option<RawFlapping>,
@@ -347,7 +349,7 @@ pub struct RawAlert {
     /// The probes, at most 8, that run once when it fires and whose findings are attached to the incident. They only read,
     /// and need no schedule. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub diagnose: OneOrMany<Spanned<ProbeName>>,
 }
 
@@ -385,7 +387,7 @@ pub struct RawRule {
     pub remind: Option<Spanned<RawLength>>,
     /// The channels that are told of it, whatever routes say. Default: those of its route, not the alert's.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub to: OneOrMany<Spanned<ChannelName>>,
 }
 
@@ -403,12 +405,12 @@ pub struct RawProbe {
     pub runbook: Option<Spanned<String>>,
     /// While one of these is failing this one is probed, and pages nobody. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub needs: OneOrMany<Spanned<ProbeName>>,
     /// The probes, at most 8, that run once when an incident of this one opens and whose findings are attached to it. They
     /// only read, and need no schedule. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub diagnose: OneOrMany<Spanned<ProbeName>>,
     /// The schedule that this probe joins, beside those that name it. Default: those that name it.
     #[schemars(with = "Option<String>")]

@@ -9,7 +9,7 @@ use regex::Regex;
 use crate::pages::{pages, root};
 
 /// What the name of a constant has in it that is a bound.
-const WORDS: &[&str] = &["MAX", "MIN", "MOST", "LEAST", "LIMIT", "LIMITS", "PATIENCE", "TIMEOUT", "PERMITS"];
+const WORDS: &[&str] = &["MAX", "MIN", "MOST", "LEAST", "LIMIT", "LIMITS", "PATIENCE", "TIMEOUT", "PERMITS", "DEFAULT"];
 
 /// A constant that bounds something.
 struct Bound {
@@ -55,7 +55,8 @@ fn sources() -> Vec<PathBuf> {
         for entry in fs::read_dir(folder).expect("a folder of sources") {
             let path = entry.expect("an entry").path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if path.is_dir() && name != "tests" {
+            // The demo's shop is nobody's to rely on.
+            if path.is_dir() && name != "tests" && name != "demo" {
                 folders.push(path);
             } else if name.ends_with(".rs") && !["tests.rs", "testing.rs", "cases.rs"].contains(&name.as_str()) {
                 found.push(path);

@@ -147,8 +147,9 @@ fn meaning(said: &str, field: &Value, required: bool) -> (String, String) {
         Value::String(value) => Some(format!("`{value}`")),
         _ => None,
     };
-    let default =
-        if required { "**required**".to_owned() } else { default.or(by_schema).unwrap_or_else(|| "none".to_owned()) };
+    let is_truth = |value: &String| value == "true" || value == "false";
+    let default = default.or(by_schema).map(|value| if is_truth(&value) { format!("`{value}`") } else { value });
+    let default = if required { "**required**".to_owned() } else { default.unwrap_or_else(|| "none".to_owned()) };
     (meaning, default)
 }
 
@@ -212,7 +213,9 @@ impl Form<'_> {
         if let Some(values) = schema["enum"].as_array() {
             return values.iter().map(constant).collect::<Vec<_>>().join(", ");
         }
-        if let Some(values) = schema["oneOf"].as_array() {
+        if let Some(values) =
+            schema["oneOf"].as_array().filter(|values| values.iter().all(|value| value.get("const").is_some()))
+        {
             return values.iter().map(|value| constant(&value["const"])).collect::<Vec<_>>().join(", ");
         }
         let types: Vec<&str> = match &schema["type"] {

@@ -29,6 +29,7 @@ const PROBES: &[(&str, &str)] = &[
         "pages",
         "{ each: { home: /, cart: /cart }, http: \"https://shop.example.com${each:value}\", labels: { tier: suite } }",
     ),
+    ("shop-home", "{ http: https://shop.example.com/ }"),
     (
         "shopper-journey",
         "{ steps: [{ name: log-in, http: https://shop.example.com/a }, { name: add-to-wardrobe, http: https://shop.example.com/b }] }",
@@ -47,6 +48,12 @@ const CHANNELS: &[(&str, &str)] = &[
 /// The schedules that pages speak of, each of which runs everything.
 const SCHEDULES: &[(&str, &str)] =
     &[("reachability", "every: 30s"), ("journeys", "every: 5m"), ("hourly", "cron: \"0 * * * *\"")];
+
+/// What runs whatever a block leaves on no schedule, seldom enough for any budget.
+const REST: &str = "rest: { every: 24h, probes: [\"*\"] }\n";
+
+/// The root file of a block that is none.
+const ROUTED: &str = "channels:\n  team: { slack: \"${secret:team_hook}\" }\nsecrets:\n  team_hook: { env: SHOWN }\nroutes: [{ to: [team] }]\n";
 
 /// A configuration around a block.
 struct Files {
@@ -82,16 +89,32 @@ impl Files {
             _ if file.starts_with("schedules/") => schedules.clone_from(text),
             _ => probes = format!("{text}\n{}", own(PROBES, &keys(text))),
         }
-        let own_schedules = keys(&schedules);
-        for (name, cadence) in SCHEDULES.iter().filter(|(name, _)| !own_schedules.contains(*name)) {
-            schedules += &format!("\n{name}: {{ {cadence}, probes: [\"*\"] }}");
+        if root.is_empty() {
+            ROUTED.clone_into(&mut root);
         }
+        let missing = |name: &str| text.contains(name) && !keys(&schedules).contains(name);
+        let spoken_of: String = SCHEDULES
+            .iter()
+            .filter(|(name, _)| missing(name))
+            .map(|(name, cadence)| format!("\n{name}: {{ {cadence}, probes: [\"*\"] }}"))
+            .collect();
+        schedules += &format!("{spoken_of}\n{REST}");
         complete(&mut root, &[text, &probes]);
         Self { root, probes, schedules }
     }
 
-    /// What loading says, and whether there is a plan.
-    fn load(&self, block: &Block) -> (String, bool) {
+    /// What loading says, and whether there is a plan. Where a block has no routes one leads to each of its channels.
+    fn load(&mut self, block: &Block) -> (String, bool) {
+        let first = self.load_once(block);
+        let unreached = found(r"no route leads to the channel `([^`]+)`", &first.0);
+        if self.root.contains("routes:") || unreached.is_empty() {
+            return first;
+        }
+        self.root += &format!("\nroutes: [{{ to: [{}] }}]\n", unreached.join(", "));
+        self.load_once(block)
+    }
+
+    fn load_once(&self, block: &Block) -> (String, bool) {
         let directory = tempfile::tempdir().expect("a directory");
         let write = |path: &str, text: &str| {
             let path = directory.path().join(path);
@@ -142,17 +165,18 @@ fn complete(root: &mut String, texts: &[&str]) {
             None => *root += &format!("\n{key}:\n  {name}: {body}\n"),
         }
     };
-    for (name, body) in CHANNELS {
+    let spoken_of =
+        |name: &str| texts.iter().any(|text| Regex::new(&format!(r"\b{name}\b")).expect("a pattern").is_match(text));
+    for (name, body) in CHANNELS.iter().filter(|(name, _)| spoken_of(name)) {
         add("channels", name, body);
     }
-    for name in used(r"\$\{(?:secret|totp):([\w-]+)\}").iter().map(String::as_str).chain(["oncall_key", "team_hook"]) {
+    for name in used(r"\$\{(?:secret|totp):([\w-]+)\}").iter().map(String::as_str).chain(
+        ["oncall_key", "team_hook"].into_iter().filter(|name| spoken_of(name.split('_').next().unwrap_or_default())),
+    ) {
         add("secrets", name, "{ env: SHOWN }");
     }
     for name in used(r"\$\{var:([\w-]+)\}") {
         add("vars", &name, "\"http://127.0.0.1:4280\"");
-    }
-    if !root.contains("routes:") {
-        *root += "\nroutes: [{ to: [team] }]\n";
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -26,6 +26,9 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("mkdir -p rounds", "the directory is the test's"),
     ("cd rounds", "the directory is the test's"),
 ];
+
+/// What runs in the background, and the port at which it listens.
+const LISTENERS: &[(&str, &str)] = &[("http.server", "8000"), ("receiver.py", "9000"), ("roundsman run", "8080")];
 
 /// What all programs said so far.
 #[derive(Default)]
@@ -82,6 +85,18 @@ impl Said {
     }
 }
 
+/// Waits until somebody listens, as a reader does who goes to another terminal.
+fn listens(port: &str) {
+    const PAUSE: Duration = Duration::from_millis(50);
+    for _ in 0..LINE_MAX.as_millis() / PAUSE.as_millis() {
+        if TcpStream::connect(format!("127.0.0.1:{port}")).is_ok() {
+            return;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    panic!("nobody listens at {port}");
+}
+
 fn shell(script: &str, directory: &Path) -> Command {
     let program = Path::new(env!("CARGO_BIN_EXE_roundsman"));
     let path =
@@ -133,6 +148,9 @@ fn the_first_hour_goes_as_it_is_written() {
                 let errors = collect(&said, child.stderr.take().expect("it is piped"));
                 if file == "background" {
                     background.0.push(child);
+                    let known = LISTENERS.iter().find(|(program, _)| block.text.contains(program));
+                    let (_, port) = known.unwrap_or_else(|| panic!("{}: nobody knows where it listens", block.place));
+                    listens(&here(port));
                 } else {
                     let status = child.wait().expect("it is our child");
                     output.join().expect("a reader");

@@ -22,19 +22,42 @@ pub fn names() -> BTreeSet<String> {
 
 /// The labels of each metric, as the page of the publisher lists them.
 pub fn labels() -> BTreeMap<String, BTreeSet<String>> {
-    let row = Regex::new(r"(?m)^\| `([a-z_]+)` \| [a-z]+ \| ([^|]*) \|").expect("a pattern");
+    let row = Regex::new(r"(?m)^\| `([a-z_]+)` \| [a-z]+ \|([^|]*)\|").expect("a pattern");
     let label = Regex::new("`([a-z]+)`").expect("a pattern");
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut before = BTreeSet::new();
     for row in row.captures_iter(&named("docs/publishers/prometheus.md").text) {
         let mut labels: BTreeSet<String> = label.captures_iter(&row[2]).map(|found| found[1].to_owned()).collect();
-        if row[2].starts_with("the same") {
+        if row[2].trim().starts_with("the same") {
             labels.extend(std::mem::take(&mut before));
         }
         before.clone_from(&labels);
         found.insert(row[1].to_owned(), labels);
     }
     found
+}
+
+/// Whether `/metrics` of a daemon has the names and the labels that the book says.
+pub fn shown_as_the_book_says(url: &str, token: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let ask = async {
+        let client = roundsman::net::client::shared().expect("a client");
+        client.get(format!("{url}/metrics")).bearer_auth(token).send().await?.error_for_status()?.text().await
+    };
+    let page = runtime.block_on(ask).expect("a page");
+    let known = labels();
+    let series = Regex::new(r"(?m)^([a-z_]+?)(?:_bucket|_sum|_count)?(?:\{([^}]*)\})? [0-9.e+-]+$").expect("a pattern");
+    let label = Regex::new(r#"([a-z]+)=""#).expect("a pattern");
+    let mut seen = BTreeSet::new();
+    for found in series.captures_iter(&page) {
+        let of_book = known.get(&found[1]).unwrap_or_else(|| panic!("the book does not know `{}`", &found[0]));
+        let shown = found.get(2).map_or("", |labels| labels.as_str());
+        let shown = label.captures_iter(shown).map(|label| label[1].to_owned()).filter(|label| label != "le");
+        let shown: BTreeSet<_> = shown.collect();
+        assert!(shown.is_subset(of_book), "{}: the book says {of_book:?}", &found[0]);
+        seen.insert(found[1].to_owned());
+    }
+    assert!(seen.len() > 10, "only {seen:?} are shown");
 }
 
 #[test]

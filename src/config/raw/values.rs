@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::domain::bill::dollars::Dollars;
 use crate::domain::grading::Share;
+use crate::domain::incident::Severity;
 use crate::domain::judge::After;
 use crate::domain::probe::CapturePath;
 use crate::domain::time::Length;
@@ -20,6 +21,26 @@ pub enum Expressions {
     One(String),
     /// Several CEL expressions.
     Many(Vec<String>),
+}
+
+/// One name, or several: only its schema is used, since `settings::OneOrMany` reads it.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Names {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+/// One severity, or several: only its schema is used, since `settings::OneOrMany` reads it.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Severities {
+    /// One.
+    One(Severity),
+    /// Several.
+    Many(Vec<Severity>),
 }
 
 /// A number of failures, or one among many: only its schema is used, since [`RawAfter`] reads it.
