@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::objectives::RawShare;
-use super::raw::RawLength;
+use super::raw::{Names, RawLength};
 use crate::domain::blueprint::{
     Alarms, Api, ApiKey, Blueprint, Dashboard, Estate, EstateAlarm, EstateAlarms, UserPool,
 };
@@ -57,22 +57,22 @@ pub struct RawEstate {
     #[schemars(with = "Option<String>")]
     account: Option<Spanned<String>>,
     /// Lambda functions, by name. Default: those that probes ask for by name.
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     lambda: OneOrMany<Spanned<String>>,
     /// APIs of API Gateway: `name` of a REST API or `id` of an HTTP API. Default: none.
     #[schemars(with = "Option<Vec<RawApi>>")]
     api_gateway: OneOrMany<Spanned<RawApi>>,
     /// DynamoDB tables, by name. Default: those that probes ask for by name.
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     dynamodb: OneOrMany<Spanned<String>>,
     /// Cognito user pools, each with the client whose sign-ins count. Default: none.
     #[schemars(with = "Option<Vec<RawUserPool>>")]
     cognito: OneOrMany<RawUserPool>,
     /// S3 buckets, by name. Default: those that probes ask for by name.
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     s3: OneOrMany<Spanned<String>>,
     /// CloudFront distributions, by id; their metrics are read in `us-east-1`. Default: those that probes ask for by id.
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     cloudfront: OneOrMany<Spanned<String>>,
 }
 
@@ -142,7 +142,7 @@ pub struct RawAlarms {
 #[schemars(rename = "EstateAlarms")]
 struct RawEstateAlarms {
     /// What is done where an alarm says nothing else: channels of kind `sns`, or ARNs, at most 5. Default: nothing.
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     to: OneOrMany<Spanned<String>>,
     /// Above which latency 99 of 100 requests of an API stay not. Default: `500ms`, in 3 of 5 minutes.
     api_p99: RawAlarm<RawLength>,
@@ -176,7 +176,7 @@ struct AlarmShape {
     /// The limit.
     limit: Option<LimitForms>,
     /// What is done: channels of kind `sns`, or ARNs, at most 5. Default: as for all of them.
-    to: Option<Vec<String>>,
+    to: Option<Names>,
 }
 
 /// A number, or a text with its unit.

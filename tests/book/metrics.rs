@@ -1,11 +1,15 @@
 //! The pages that speak of metrics know all of them, and no other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use regex::Regex;
 use roundsman::domain::metric::{MetricName, MetricType};
 
 use crate::pages::named;
+
+/// How long the first round of the demo may take: half a minute to its slot, and as long again on a slow machine.
+const ROUND_MAX: Duration = Duration::from_secs(90);
 
 /// The version, which is no sample.
 const BUILD: &str = "roundsman_build_info";
@@ -37,14 +41,23 @@ pub fn labels() -> BTreeMap<String, BTreeSet<String>> {
     found
 }
 
-/// Whether `/metrics` of a daemon has the names and the labels that the book says.
+/// Whether `/metrics` of a daemon has the names and the labels that the book says, once there was a round.
 pub fn shown_as_the_book_says(url: &str, token: &str) {
+    const PAUSE: Duration = Duration::from_millis(200);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let ask = async {
         let client = roundsman::net::client::shared().expect("a client");
-        client.get(format!("{url}/metrics")).bearer_auth(token).send().await?.error_for_status()?.text().await
+        for _ in 0..ROUND_MAX.as_millis() / PAUSE.as_millis() {
+            let asked = client.get(format!("{url}/metrics")).bearer_auth(token).send().await.expect("an answer");
+            let page = asked.error_for_status().expect("a page").text().await.expect("a text");
+            if page.contains("probe_http_duration_seconds{") && page.contains("probe_ssl_earliest_cert_expiry{") {
+                return page;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        panic!("there was no round within {ROUND_MAX:?}");
     };
-    let page = runtime.block_on(ask).expect("a page");
+    let page = runtime.block_on(ask);
     let known = labels();
     let series = Regex::new(r"(?m)^([a-z_]+?)(?:_bucket|_sum|_count)?(?:\{([^}]*)\})? [0-9.e+-]+$").expect("a pattern");
     let label = Regex::new(r#"([a-z]+)=""#).expect("a pattern");
