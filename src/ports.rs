@@ -18,6 +18,7 @@ use crate::domain::expression::Names;
 use crate::domain::flapping::Flap;
 use crate::domain::grading::Recent;
 use crate::domain::grouping::{Group, Keeping, Rules};
+use crate::domain::history::{Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch};
 use crate::domain::incident::{Event, Finding, Incident, IncidentId, Moment, Version};
 use crate::domain::incidents::Incidents;
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
@@ -1025,6 +1026,46 @@ pub trait StatusReader: Send + Sync {
     fn overview(&self, since: Timestamp) -> BoxFuture<'_, Result<Overview, StoreError>>;
     /// One incident with its time line and what became of its messages.
     fn incident(&self, id: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>>;
+}
+
+/// A probe on a schedule.
+pub type Pair = (ScheduleName, ProbeName);
+
+/// Reads what was, for pages; never writes.
+pub trait HistoryReader: Send + Sync {
+    /// What became of the runs of each of these, by the hour or the day, of the stretches that lie in a time, whole or in part. Those in which nothing was run are
+    /// left out. Runs that nobody scheduled, and those off the slots, count nothing.
+    fn history(
+        &self,
+        of: BTreeSet<Pair>,
+        from: Timestamp,
+        until: Timestamp,
+        grain: Grain,
+    ) -> BoxFuture<'_, Result<BTreeMap<Pair, Vec<Stretch>>, StoreError>>;
+    /// Runs of a probe.
+    fn runs(&self, asked: RunsAsked) -> BoxFuture<'_, Result<RunsFound, StoreError>>;
+    /// One run and what it left; nothing where there is none.
+    fn run(&self, id: &RunId) -> BoxFuture<'_, Result<Option<RunStory>, StoreError>>;
+    /// Incidents, open and over.
+    fn incidents(&self, asked: IncidentsAsked) -> BoxFuture<'_, Result<IncidentsFound, StoreError>>;
+    /// The changes of version that a probe saw within a time, oldest first; the first that was ever seen is no change.
+    fn changes(
+        &self,
+        probe: &ProbeName,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<Version>, StoreError>>;
+    /// How much there is.
+    fn size(&self) -> BoxFuture<'_, Result<StoreSize, StoreError>>;
+}
+
+/// A run with what it left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunStory {
+    /// The run.
+    pub run: Run,
+    /// What it left, as long as that is kept.
+    pub bundle: Option<KeptBundle>,
 }
 
 /// How things stand.

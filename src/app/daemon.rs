@@ -127,6 +127,7 @@ impl Daemon {
         }
         let page = Web {
             reader: Arc::clone(&store) as _,
+            history: Arc::clone(&store) as _,
             clock: Arc::clone(&clock),
             plan: plans.subscribe(),
             page: Arc::new(move || page.page()),

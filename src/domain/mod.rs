@@ -12,6 +12,7 @@ pub mod figures;
 pub mod flapping;
 pub mod grading;
 pub mod grouping;
+pub mod history;
 pub mod hours;
 pub mod incident;
 pub mod incidents;

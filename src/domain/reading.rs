@@ -1,7 +1,7 @@
 //! A text as somebody reads it who undoes what was done to it: percent-encoding, the escapes of JSON, HTML and shells,
 //! hexadecimal digits, base64; each also within another. Every byte of a reading knows its place in the text.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// So many encodings may lie one within the other: a password in a form, in base64, in JSON.
@@ -60,13 +60,11 @@ struct Way {
     skip: usize,
 }
 
-/// Every reading of a text, the plain one first. All escapes are undone at once, so what is looked for is to be read so too;
-/// and in the text itself each kind of them alone, because who writes one kind leaves what looks like another as it is.
+/// Every reading of a text, the plain one first. All escapes are undone at once, so what is looked for is to be read so too.
 pub fn readings(text: &str) -> Vec<Reading> {
     let plain = Reading::of(text);
     // A word is read once, in however many readings it stands.
     let mut words = BTreeSet::new();
-    let alone: Vec<Reading> = ESCAPES.into_iter().filter_map(|kind| plain.without(kind)).collect();
     let (mut all, mut from) = (vec![plain], 0);
     for _ in 0..DEPTH_MAX {
         let upto = all.len();
@@ -79,11 +77,41 @@ pub fn readings(text: &str) -> Vec<Reading> {
         }
         from = upto;
     }
-    // A single kind is what undoing all at once has undone too.
-    if alone.len() > 1 {
-        all.extend(alone);
-    }
     all
+}
+
+/// Where some bytes stand in a text, each of them as it is or as an escape says it; `fold` makes bytes alike that count as one.
+///
+/// Undoing escapes from the left does not find all of them: whoever writes one kind leaves what looks like another as it is, and a
+/// backslash before the first byte takes that with it. So every way is gone at once, from each place on.
+pub fn written(text: &[u8], wanted: &[u8], fold: fn(u8) -> u8) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    if wanted.is_empty() || !text.iter().any(|byte| may_escape(*byte)) {
+        return found;
+    }
+    // For each place that lies ahead, how many bytes have been met there, and where the first of them stands.
+    let mut ahead: BTreeMap<usize, BTreeMap<usize, usize>> = BTreeMap::new();
+    for (at, byte) in text.iter().enumerate() {
+        let mut here = ahead.remove(&at).unwrap_or_default();
+        here.entry(0).or_insert(at);
+        let plain = (Said::byte(*byte), 1);
+        for (Said(said, count), length) in escape(&text[at..]).into_iter().chain([plain]) {
+            for (met, begin) in &here {
+                let is_met =
+                    wanted[*met..].iter().zip(&said[..count]).filter(|(wanted, said)| **wanted == fold(**said));
+                if is_met.count() != count {
+                    continue;
+                }
+                if met + count == wanted.len() {
+                    found.push(*begin..at + length);
+                } else {
+                    let begins = ahead.entry(at + length).or_default().entry(met + count).or_insert(*begin);
+                    *begins = *begin.min(begins);
+                }
+            }
+        }
+    }
+    found
 }
 
 impl Reading {
@@ -222,9 +250,12 @@ impl Reading {
 
 /// An escape of any kind.
 fn escape(bytes: &[u8]) -> Option<(Said, usize)> {
-    matches!(bytes.first()?, b'%' | b'\\' | b'&' | b'\'' | 0xe2)
-        .then(|| ESCAPES.into_iter().find_map(|kind| kind(bytes)))
-        .flatten()
+    may_escape(*bytes.first()?).then(|| ESCAPES.into_iter().find_map(|kind| kind(bytes))).flatten()
+}
+
+/// Whether an escape may begin with a byte.
+fn may_escape(byte: u8) -> bool {
+    matches!(byte, b'%' | b'\\' | b'&' | b'\'' | 0xe2)
 }
 
 /// The other half of a character of two bytes says nothing.
@@ -390,9 +421,24 @@ mod tests {
         ] {
             assert!(says(text, "p@ss \"/ü'0123"), "{text}");
         }
-        assert!(says(r"a\\&gt;", r"a\&gt;"), "JSON leaves entities as they are");
         assert!(says(r"\ud83d\ude00!", "😀!"));
         assert!(says("a␊b␍␊c", "a\nb\r\nc"));
+    }
+
+    #[test]
+    fn what_is_written_is_found_wherever_its_escapes_begin() {
+        let of = |text: &str, wanted: &str| {
+            let found = written(text.as_bytes(), wanted.as_bytes(), |byte| byte);
+            found.into_iter().map(|place| text[place].to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(r"x=a\\&gt;.", r"a\&gt;"), [r"a\\&gt;"], "JSON leaves entities as they are");
+        assert_eq!(of(r#"C:\bird\"s"#, "bird\\\"s"), [r#"bird\"s"#], "the backslash before it is none of its own");
+        assert_eq!(of("%41%42c AB%63", "ABc"), ["%41%42c", "AB%63"]);
+        assert_eq!(of("abab'", "ab"), ["ab", "ab"]);
+        assert!(of("%41", "A\u{0}").is_empty() && of("%4", "A").is_empty());
+        let many = "\\".repeat(1_000);
+        let ways = written(many.as_bytes(), &many.as_bytes()[..200], |byte| byte);
+        assert!((801..=2_000).contains(&ways.len()), "two for each place at most: {}", ways.len());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use memchr::memmem::Finder;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::reading::{Reading, readings};
+use super::reading::{Reading, readings, written};
 
 /// What stands where a secret stood.
 pub const MARK: &str = "•••";
@@ -94,7 +94,7 @@ impl Redactor {
             Some(more) => [&cuts[..CUTS_MAX / 2], &cuts[CUTS_MAX / 2 + more..]].concat(),
             None => cuts,
         };
-        let mut places = Vec::new();
+        let mut places: Vec<_> = secrets.keys().flat_map(|secret| written(text.as_bytes(), secret, fold)).collect();
         for reading in readings(text) {
             let said = folded(&reading.bytes);
             for (secret, finder) in &*secrets {
@@ -116,8 +116,11 @@ pub fn of_cut(text: &str, clean: impl Fn(&str) -> String) -> String {
 
 /// In lower case, as names of hosts are, and with the space as forms have it.
 fn folded(bytes: &[u8]) -> Vec<u8> {
-    let fold = |byte: &u8| if *byte == b'+' { b' ' } else { byte.to_ascii_lowercase() };
-    bytes.iter().map(fold).collect()
+    bytes.iter().copied().map(fold).collect()
+}
+
+fn fold(byte: u8) -> u8 {
+    if byte == b'+' { b' ' } else { byte.to_ascii_lowercase() }
 }
 
 /// A secret, and what it says where somebody takes it for a text with escapes, as whoever undoes those around it does.

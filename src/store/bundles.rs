@@ -58,18 +58,24 @@ pub fn of_incident(connection: &Connection, incident: &IncidentId) -> Result<Vec
         .prepare_cached("SELECT * FROM bundles WHERE incident = ?1 ORDER BY started_at DESC, run DESC LIMIT 1")?;
     let mut kept = Vec::new();
     for select in [&mut first, &mut latest] {
-        kept.extend(select.query_row([&*incident.0], |row| read(row, incident)).optional()?);
+        kept.extend(select.query_row([&*incident.0], read).optional()?);
     }
     kept.dedup_by(|one, other| one.run == other.run);
     Ok(kept)
 }
 
-fn read(row: &Row<'_>, incident: &IncidentId) -> Result<KeptBundle> {
+/// What a run left, as long as that is kept.
+pub fn of_run(connection: &Connection, run: &RunId) -> Result<Option<KeptBundle>> {
+    let mut select = connection.prepare_cached("SELECT * FROM bundles WHERE run = ?1")?;
+    select.query_row([&*run.0], read).optional()
+}
+
+fn read(row: &Row<'_>) -> Result<KeptBundle> {
     Ok(KeptBundle {
         run: RunId(row.get::<_, String>("run").map(Arc::from)?),
         probe: parsed(row, "probe")?,
         started_at: instant(row, "started_at")?,
-        incident: Some(incident.clone()),
+        incident: row.get::<_, Option<String>>("incident")?.map(|id| IncidentId(Arc::from(id))),
         bundle: Arc::new(from_json(row, "body")?),
     })
 }

@@ -20,6 +20,7 @@
 //! | `retention` | what is erased, in slices |
 //! | `readers` | the connections that only read |
 //! | `reads` | what a starting process and the pages ask |
+//! | `history` | what pages ask about what was |
 //! | `columns` | instants, lengths, names and JSON as columns |
 //!
 //! A caller is answered after the `COMMIT` returned, never before. What was refused is not in the store, so that the
@@ -34,6 +35,7 @@ mod downtime;
 #[cfg(test)]
 mod flapping;
 mod gathering;
+mod history;
 mod journal;
 mod lock;
 mod opening;

@@ -12,11 +12,11 @@ use super::diagnoses;
 use super::journal;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::AlertKey;
-use crate::domain::names::{ChannelName, ProbeName, ScheduleName};
+use crate::domain::names::{ChannelName, ScheduleName};
 use crate::domain::outcome::{Extra, Run, RunId, SlotOutcome};
 use crate::domain::quiet::Silence;
 use crate::domain::time::{Timestamp, clock, earlier, later};
-use crate::ports::{Fate, IncidentStory, Loaded, Overview, RunSummary, Told};
+use crate::ports::{Fate, IncidentStory, Loaded, Overview, Pair, RunSummary, Told};
 
 /// How close in time incidents open that may have one cause.
 const NEARBY: Duration = Duration::from_secs(600);
@@ -26,8 +26,6 @@ const NEARBY_MAX: u32 = 10;
 
 /// How many resolved incidents are shown.
 const RESOLVED_MAX: u32 = 10;
-
-type Pair = (ScheduleName, ProbeName);
 
 fn alert_key(row: &Row<'_>) -> Result<AlertKey> {
     let (schedule, probe) = pair(row)?;
@@ -114,7 +112,8 @@ pub fn overview(connection: &Connection, since: Timestamp) -> Result<Overview> {
     })
 }
 
-fn pair(row: &Row<'_>) -> Result<Pair> {
+/// The schedule and the probe of a row.
+pub fn pair(row: &Row<'_>) -> Result<Pair> {
     Ok((parsed(row, "schedule")?, parsed(row, "probe")?))
 }
 
@@ -162,7 +161,8 @@ fn last_runs(connection: &Connection) -> Result<BTreeMap<Pair, Run>> {
     select.query_map([], |row| Ok((pair(row)?, run(row)?)))?.collect()
 }
 
-fn run(row: &Row<'_>) -> Result<Run> {
+/// A run that is whole in its row.
+pub fn run(row: &Row<'_>) -> Result<Run> {
     let schedule: Option<String> = row.get("schedule")?;
     let known = |word: &str| Extra::ALL.into_iter().find(|extra| extra.as_str() == word).ok_or("not a reason");
     let extra = row.get_ref("extra")?.as_str_or_null()?.map(known).transpose();

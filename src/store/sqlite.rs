@@ -1,6 +1,6 @@
 //! The handle: hands writing to the one writer and reading to the readers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,17 +14,18 @@ use super::lock::{self, Lock};
 use super::opening::{self, refused};
 use super::readers::Readers;
 use super::writer::{Done, QUEUE_MAX, Task, Work, Writer};
-use super::{damage, gathering, outbox, past, reads, redrive, replies};
+use super::{damage, gathering, history, outbox, past, reads, redrive, replies};
 use crate::domain::debt::Debt;
 use crate::domain::grouping::{Group, Rules};
-use crate::domain::incident::IncidentId;
-use crate::domain::names::ChannelName;
+use crate::domain::history::{Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch};
+use crate::domain::incident::{IncidentId, Version};
+use crate::domain::names::{ChannelName, ProbeName};
 use crate::domain::outcome::RunId;
 use crate::domain::past::{PastRuns, Question};
 use crate::domain::time::Timestamp;
 use crate::ports::{
-    Commit, Delivery, Due, IncidentStory, KnownReply, Loaded, Outbox, Overview, Redrive, Redriven, Replies, Reply,
-    Settlement, StatusReader, Store, StoreError, Undelivered,
+    Commit, Delivery, Due, HistoryReader, IncidentStory, KnownReply, Loaded, Outbox, Overview, Pair, Redrive, Redriven,
+    Replies, Reply, RunStory, Settlement, StatusReader, Store, StoreError, Undelivered,
 };
 
 /// Opens the store, and makes it where there is none. Blocks for as long as the check of the file takes.
@@ -239,6 +240,45 @@ impl StatusReader for Sqlite {
     fn incident(&self, id: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>> {
         let id = id.clone();
         Box::pin(self.readers.read(move |connection| reads::incident(connection, &id)))
+    }
+}
+
+impl HistoryReader for Sqlite {
+    fn history(
+        &self,
+        of: BTreeSet<Pair>,
+        from: Timestamp,
+        until: Timestamp,
+        grain: Grain,
+    ) -> BoxFuture<'_, Result<BTreeMap<Pair, Vec<Stretch>>, StoreError>> {
+        Box::pin(self.readers.read(move |connection| history::history(connection, &of, from, until, grain)))
+    }
+
+    fn runs(&self, asked: RunsAsked) -> BoxFuture<'_, Result<RunsFound, StoreError>> {
+        Box::pin(self.readers.read(move |connection| history::runs(connection, &asked)))
+    }
+
+    fn run(&self, id: &RunId) -> BoxFuture<'_, Result<Option<RunStory>, StoreError>> {
+        let id = id.clone();
+        Box::pin(self.readers.read(move |connection| history::run(connection, &id)))
+    }
+
+    fn incidents(&self, asked: IncidentsAsked) -> BoxFuture<'_, Result<IncidentsFound, StoreError>> {
+        Box::pin(self.readers.read(move |connection| history::incidents(connection, &asked)))
+    }
+
+    fn changes(
+        &self,
+        probe: &ProbeName,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<Version>, StoreError>> {
+        let probe = probe.clone();
+        Box::pin(self.readers.read(move |connection| history::changes(connection, &probe, from, until)))
+    }
+
+    fn size(&self) -> BoxFuture<'_, Result<StoreSize, StoreError>> {
+        Box::pin(self.readers.read(history::size))
     }
 }
 

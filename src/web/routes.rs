@@ -330,6 +330,7 @@ mod tests {
         let reader = Arc::new(Counting::default());
         let web = Web {
             reader: Arc::clone(&reader) as Arc<dyn StatusReader>,
+            history: Arc::new(crate::web::tests::fixture::Past::default()),
             clock: TestClock::starting("2026-11-24T10:00:00Z"),
             plan: watch::channel(Arc::new(plan_of(Vec::new()))).1,
             page: Arc::new(|| None),

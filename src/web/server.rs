@@ -19,7 +19,7 @@ use super::routes;
 use crate::engine::desk::Desk;
 use crate::engine::plan::Plan;
 use crate::engine::unrecorded::Unrecorded;
-use crate::ports::{Clock, Exposition, Pings, StatusReader};
+use crate::ports::{Clock, Exposition, HistoryReader, Pings, StatusReader};
 
 /// Connections at a time; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 100;
@@ -44,6 +44,8 @@ const ACCEPT_REST: Duration = Duration::from_millis(200);
 pub struct Web {
     /// Reads the store.
     pub reader: Arc<dyn StatusReader>,
+    /// Reads what was.
+    pub history: Arc<dyn HistoryReader>,
     /// The clocks.
     pub clock: Arc<dyn Clock>,
     /// What runs now; a reload sends another.

@@ -31,9 +31,10 @@ pub async fn page_of(plan: &Arc<Plan>, clock: &Arc<SystemClock>, store: &Arc<sto
     let url = format!("http://{}{path}", listener.local_addr().expect("an address"));
     let (_plans, plan) = tokio::sync::watch::channel(Arc::clone(plan));
     let (_ready, ready) = tokio::sync::watch::channel(true);
-    let (reader, clock) = (Arc::clone(store) as _, Arc::clone(clock) as _);
+    let (reader, history, clock) = (Arc::clone(store) as _, Arc::clone(store) as _, Arc::clone(clock) as _);
     let web = web::Web {
         reader,
+        history,
         clock,
         plan,
         page: Arc::new(|| None),

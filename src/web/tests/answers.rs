@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::fixture::{Fixed, INCIDENT, NOW, Reader, broken, incident, plan, story};
+use super::fixture::{Fixed, INCIDENT, NOW, Past, Reader, broken, incident, plan, story};
 use crate::domain::incident::IncidentId;
 use crate::domain::names::SecretName;
 use crate::domain::outcome::{Failure, Observation};
@@ -51,6 +51,7 @@ async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> 
     let stop = CancellationToken::new();
     let web = Web {
         reader,
+        history: Arc::new(Past::default()),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         plan,
         page: Arc::new(move || metrics.then(|| Arc::new(Metrics) as Arc<dyn Exposition>)),

@@ -1,6 +1,6 @@
 //! A shop that is watched in three tiers, and a reader that knows how it stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use secrecy::SecretString;
 
 use crate::domain::exchange::{Assertion, Bundle, Captured, Exchange, StepRecord};
 use crate::domain::expression::{Explanation, Part};
-use crate::domain::incident::{Event, Finding, Incident, IncidentId, Moment, Severity};
+use crate::domain::history::{Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch};
+use crate::domain::incident::{Event, Finding, Incident, IncidentId, Moment, Severity, Version};
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Phases, Run, RunId, SlotOutcome, Verdict};
 use crate::domain::probe::Labels;
@@ -19,8 +20,8 @@ use crate::domain::time::{Timestamp, earlier};
 use crate::engine::plan::Plan;
 use crate::engine::testing::{at, plan_of, schedule_of, step};
 use crate::ports::{
-    Diagnosis, Fate, IncidentStory, KeptBundle, Overview, RunSummary, SecretError, Secrets, StatusReader, StoreError,
-    Told,
+    Diagnosis, Fate, HistoryReader, IncidentStory, KeptBundle, Overview, Pair, RunStory, RunSummary, SecretError,
+    Secrets, StatusReader, StoreError, Told,
 };
 use crate::web::view::View;
 
@@ -57,6 +58,87 @@ impl StatusReader for Reader {
     fn incident(&self, id: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>> {
         let story = self.story.clone().filter(|story| story.incident.id == *id);
         Box::pin(std::future::ready(Ok(story)))
+    }
+}
+
+/// What was, as a test says it.
+#[derive(Clone, Default)]
+pub struct Past {
+    pub stretches: BTreeMap<Pair, Vec<Stretch>>,
+    pub runs: Vec<Run>,
+    pub bundle: Option<KeptBundle>,
+    pub incidents: Vec<Incident>,
+    pub changes: Vec<Version>,
+    pub size: StoreSize,
+}
+
+impl HistoryReader for Past {
+    fn history(
+        &self,
+        of: BTreeSet<Pair>,
+        from: Timestamp,
+        until: Timestamp,
+        grain: Grain,
+    ) -> BoxFuture<'_, Result<BTreeMap<Pair, Vec<Stretch>>, StoreError>> {
+        let mut found: BTreeMap<Pair, Vec<Stretch>> = BTreeMap::new();
+        for (pair, stretches) in self.stretches.iter().filter(|(pair, _)| of.contains(pair)) {
+            for stretch in stretches.iter().filter(|stretch| grain.begin(from) <= stretch.from && stretch.from < until)
+            {
+                let begin = grain.begin(stretch.from);
+                let known = found.entry(pair.clone()).or_default();
+                match known.last_mut() {
+                    Some(last) if last.from == begin => last.add(stretch),
+                    _ => known.push(Stretch { from: begin, ..stretch.clone() }),
+                }
+            }
+        }
+        Box::pin(std::future::ready(Ok(found)))
+    }
+
+    fn runs(&self, asked: RunsAsked) -> BoxFuture<'_, Result<RunsFound, StoreError>> {
+        let is_asked = |run: &&Run| {
+            run.probe == asked.probe
+                && asked.schedule.as_ref().is_none_or(|schedule| run.schedule.as_ref() == Some(schedule))
+                && (!asked.bad || run.verdict != Verdict::Passed)
+                && (asked.from..asked.until).contains(&run.started_at)
+        };
+        let mut runs: Vec<_> = self.runs.iter().filter(is_asked).cloned().collect();
+        runs.sort_by_key(|run| std::cmp::Reverse(run.started_at));
+        let more = runs.len() > asked.most;
+        runs.truncate(asked.most);
+        Box::pin(std::future::ready(Ok(RunsFound { runs, more })))
+    }
+
+    fn run(&self, id: &RunId) -> BoxFuture<'_, Result<Option<RunStory>, StoreError>> {
+        let run = self.runs.iter().find(|run| run.id == *id).cloned();
+        let bundle = self.bundle.clone().filter(|bundle| bundle.run == *id);
+        Box::pin(std::future::ready(Ok(run.map(|run| RunStory { run, bundle }))))
+    }
+
+    fn incidents(&self, asked: IncidentsAsked) -> BoxFuture<'_, Result<IncidentsFound, StoreError>> {
+        let is_asked = |incident: &&Incident| {
+            asked.probe.as_ref().is_none_or(|probe| incident.probe == *probe)
+                && asked.before.is_none_or(|before| incident.opened_at < before)
+        };
+        let mut incidents: Vec<_> = self.incidents.iter().filter(is_asked).cloned().collect();
+        let more = incidents.len() > asked.most;
+        incidents.truncate(asked.most);
+        Box::pin(std::future::ready(Ok(IncidentsFound { incidents, more })))
+    }
+
+    fn changes(
+        &self,
+        probe: &ProbeName,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<Version>, StoreError>> {
+        let is_asked = |change: &&Version| change.probe == *probe && (from..until).contains(&change.since);
+        let changes = self.changes.iter().filter(is_asked).cloned().collect();
+        Box::pin(std::future::ready(Ok(changes)))
+    }
+
+    fn size(&self) -> BoxFuture<'_, Result<StoreSize, StoreError>> {
+        Box::pin(std::future::ready(Ok(self.size)))
     }
 }
 

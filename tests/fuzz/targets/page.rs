@@ -1,6 +1,6 @@
 //! What a target said, where people read it: on a page, in a mail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use roundsman::app::wiring::KINDS;
 use roundsman::clock::SystemClock;
 use roundsman::config::load::{Surroundings, load_url};
 use roundsman::domain::expression::{Explanation, Part};
-use roundsman::domain::incident::{Event, Incident, IncidentId, Moment, Severity};
+use roundsman::domain::history::{Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch};
+use roundsman::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
 use roundsman::domain::judge::Aspect;
 use roundsman::domain::names::{ProbeName, ScheduleName};
 use roundsman::domain::outcome::{Failure, FailureKind, Run, RunId, Verdict};
@@ -24,7 +25,9 @@ use roundsman::domain::time::Timestamp;
 use roundsman::engine::plan::Plan;
 use roundsman::net::client;
 use roundsman::notifiers::message::{SUBJECT_MAX, TEXT_BYTES_MAX, subject, text};
-use roundsman::ports::{IncidentStory, Notification, Overview, StatusReader, StoreError};
+use roundsman::ports::{
+    HistoryReader, IncidentStory, Notification, Overview, Pair, RunStory, StatusReader, StoreError,
+};
 use roundsman::web::Web;
 use roundsman::web::routes::router;
 use tokio::sync::watch;
@@ -140,6 +143,36 @@ impl StatusReader for Told {
     }
 }
 
+impl HistoryReader for Told {
+    fn history(
+        &self,
+        _: BTreeSet<Pair>,
+        _: Timestamp,
+        _: Timestamp,
+        _: Grain,
+    ) -> BoxFuture<'_, Result<BTreeMap<Pair, Vec<Stretch>>, StoreError>> {
+        Box::pin(std::future::ready(Ok(BTreeMap::new())))
+    }
+    fn runs(&self, _: RunsAsked) -> BoxFuture<'_, Result<RunsFound, StoreError>> {
+        let runs = self.overview.last.values().cloned().collect();
+        Box::pin(std::future::ready(Ok(RunsFound { runs, more: false })))
+    }
+    fn run(&self, _: &RunId) -> BoxFuture<'_, Result<Option<RunStory>, StoreError>> {
+        let run = self.overview.last.values().next().cloned();
+        Box::pin(std::future::ready(Ok(run.map(|run| RunStory { run, bundle: None }))))
+    }
+    fn incidents(&self, _: IncidentsAsked) -> BoxFuture<'_, Result<IncidentsFound, StoreError>> {
+        let incidents = vec![self.story.incident.clone()];
+        Box::pin(std::future::ready(Ok(IncidentsFound { incidents, more: false })))
+    }
+    fn changes(&self, _: &ProbeName, _: Timestamp, _: Timestamp) -> BoxFuture<'_, Result<Vec<Version>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+    fn size(&self) -> BoxFuture<'_, Result<StoreSize, StoreError>> {
+        Box::pin(std::future::ready(Ok(StoreSize::default())))
+    }
+}
+
 /// The status page and the page of the incident.
 fn pages(incident: &Incident) -> Vec<String> {
     thread_local! {
@@ -180,8 +213,10 @@ fn pages(incident: &Incident) -> Vec<String> {
         diagnoses: Vec::new(),
         nearby: vec![incident.clone()],
     };
+    let told = Arc::new(Told { overview, story });
     let web = Web {
-        reader: Arc::new(Told { overview, story }),
+        reader: Arc::clone(&told) as _,
+        history: told,
         clock: Arc::new(SystemClock::start()),
         plan: watch::channel(PLAN.with(Arc::clone)).1,
         page: Arc::new(|| None),
