@@ -169,7 +169,7 @@ pub struct RawRoute {
     #[serde(default)]
     #[schemars(with = "Option<Severities>")]
     pub severity: OneOrMany<Severity>,
-    /// The labels that the probe must have. Default: none.
+    /// The labels that the probe must have; one that no probe has is a warning of `validate`. Default: none.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub labels: BTreeMap<Spanned<String>, Spanned<String>>,
@@ -196,19 +196,20 @@ pub struct RawRoute {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Group")]
 pub struct RawGroup {
-    /// The labels that incidents must share to be told by one message: a name or a list, `[]` for all of them. Default:
-    /// `service`. Those that lack a label share that.
+    /// The labels that incidents must share to be told by one message: a name or a list, `[]` for all of them; those that
+    /// lack a label share that. Default: `service`.
     #[serde(default)]
     #[schemars(with = "Option<Names>")]
     pub by: Option<OneOrMany<Spanned<String>>>,
-    /// How long what is not P1 waits for others, up to 5 min; with `0s` each is told by itself. Default: 10 s.
+    /// How long a message that is not P1 waits for others, up to 5 min; with `0s` none waits and each is told by itself.
+    /// Default: 10 s.
     #[schemars(with = "Option<RawLength>")]
     pub wait: Option<Spanned<RawLength>>,
-    /// How many new incidents are told of within an interval before all that come are told together, whatever their labels.
-    /// Default: 5.
+    /// How many incidents a channel hears begin, or end, within `interval` before it is a storm, and all that come are
+    /// told together whatever their labels, 1 to 1,000. Default: 5.
     #[schemars(with = "Option<u32>")]
     pub limit: Option<Spanned<u32>>,
-    /// How long it is then from one message to the next, between 1 s and 1 h. Default: 1 min.
+    /// How long it is from one message of a storm to the next, between 1 s and 1 h. Default: 1 min.
     #[schemars(with = "Option<RawLength>")]
     pub interval: Option<Spanned<RawLength>>,
 }
@@ -218,21 +219,23 @@ pub struct RawGroup {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SeverityRules")]
 pub struct RawSeverity {
-    /// Within what time, between 1 min and 1 d, somebody is to acknowledge. Default: nobody has to.
+    /// Within what time after it is told, between 1 min and 1 d, somebody is to take an incident on. Default: nobody has
+    /// to.
     #[schemars(with = "Option<RawLength>")]
     pub acknowledge: Option<Spanned<RawLength>>,
-    /// The channels that are told, once, where nobody has.
+    /// The channels that are told, once, where nobody has, and then of the end as well. Default: none.
     #[serde(default)]
     #[schemars(with = "Option<Names>")]
     pub escalate: OneOrMany<Spanned<ChannelName>>,
-    /// The hours for which its messages wait, e.g. `mon-fri 09:00-17:00`. Default: they do not wait.
+    /// The hours for which its messages wait, days and two times: `mon-fri 09:00-17:00`. What is over by then is never
+    /// told. Default: they do not wait.
     #[schemars(with = "Option<String>")]
     pub hold: Option<Spanned<String>>,
     /// The time zone of those hours. Default: UTC.
     #[schemars(with = "Option<String>")]
     pub timezone: Option<Spanned<String>>,
-    /// How long after the end of an incident, between 1 min and 7 d, the channels that were told of it are reminded, once, to
-    /// write its post-mortem. Default: they are not.
+    /// How long after its end, between 1 min and 7 d, those who were told are reminded, once and within `hold`, to write
+    /// its post-mortem. Default: they are not.
     #[schemars(with = "Option<RawLength>")]
     pub post_mortem: Option<Spanned<RawLength>>,
 }
@@ -258,11 +261,11 @@ pub struct RawWindow {
     /// The time zone of the cron line and of instants that name none. Default: UTC.
     #[schemars(with = "Option<String>")]
     pub timezone: Option<Spanned<String>>,
-    /// The probes that it is about, by name or by globs with `*`. Default: all.
+    /// The probes, by name or by globs with `*`. Default: all.
     #[serde(default)]
     #[schemars(with = "Option<Names>")]
     pub probes: OneOrMany<Spanned<String>>,
-    /// The schedules that it is about. Default: all.
+    /// The schedules; all that hold an incident open must be among them. Default: all.
     #[serde(default)]
     #[schemars(with = "Option<Names>")]
     pub schedules: OneOrMany<Spanned<ScheduleName>>,

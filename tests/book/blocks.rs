@@ -35,13 +35,13 @@ pub fn class(block: &Block) -> Option<Class> {
         ("yaml", "prometheus.yml" | "prometheus-rules.yaml") => Class::Prometheus,
         ("yaml", "compose.yaml" | "kubernetes.yaml")
         | ("json", "task-definition.json")
-        | ("ini", "roundsman.service") => Class::Deployment,
+        | ("ini", "roundsman.service")
+        | ("dockerfile", "") => Class::Deployment,
         ("yaml", "prices.yaml") => Class::Prices,
         ("sh", "" | "background") => Class::Commands,
         ("text", "") => Class::Output,
         ("json", "") => Class::Json,
         ("python", "" | "receiver.py") => Class::Python,
-        ("dockerfile", "") => Class::Deployment,
         _ => return None,
     })
 }

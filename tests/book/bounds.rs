@@ -58,7 +58,9 @@ fn sources() -> Vec<PathBuf> {
             // The demo's shop is nobody's to rely on.
             if path.is_dir() && name != "tests" && name != "demo" {
                 folders.push(path);
-            } else if name.ends_with(".rs") && !["tests.rs", "testing.rs", "cases.rs"].contains(&name.as_str()) {
+            } else if path.extension().is_some_and(|ending| ending == "rs")
+                && !["tests.rs", "testing.rs", "cases.rs"].contains(&name.as_str())
+            {
                 found.push(path);
             }
         }
@@ -144,9 +146,9 @@ pub fn table() -> String {
     }
     let mut text = String::new();
     for (room, bounds) in rooms {
-        text += &format!("\n### `{room}`\n\n| bound | is | constant |\n|---|---|---|\n");
+        text.extend([format!("\n### `{room}`\n\n| bound | is | constant |\n|---|---|---|\n")]);
         for Bound { name, about, value, .. } in bounds {
-            text += &format!("| {value} | {} | `{name}` |\n", about.replace('|', "\\|"));
+            text.extend([format!("| {value} | {} | `{name}` |\n", about.replace('|', "\\|"))]);
         }
     }
     text

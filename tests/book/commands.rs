@@ -104,7 +104,7 @@ fn words(line: &str) -> Vec<String> {
 
 /// Our commands within a line: behind its beginning, a pipe, a separator or a substitution.
 fn ours(line: &str) -> Vec<Vec<String>> {
-    let call = Regex::new(r#"(?:^|[|;&]|\$\()\s*(?:[A-Z_]+=\S+ )*(?:roundsman|cargo run --)((?: [^|;&)>\n]*)?)"#)
+    let call = Regex::new(r"(?:^|[|;&]|\$\()\s*(?:[A-Z_]+=\S+ )*(?:roundsman|cargo run --)((?: [^|;&)>\n]*)?)")
         .expect("a pattern");
     call.captures_iter(line).map(|found| words(&found[1])).collect()
 }
@@ -144,7 +144,7 @@ fn describe(command: &mut clap::Command, called: &str, text: &mut String) {
         let called = format!("{called} {}", inner.get_name());
         let help = inner.render_help().to_string();
         let lines: Vec<_> = help.lines().map(str::trim_end).collect();
-        *text += &format!("### `{called}`\n\n```text\n{}\n```\n\n", lines.join("\n").trim());
+        text.extend([format!("### `{called}`\n\n```text\n{}\n```\n\n", lines.join("\n").trim())]);
         describe(inner, &called, text);
     }
 }

@@ -98,7 +98,7 @@ impl Tables {
             let kind = forms(file, field).iter().map(|form| form.words(file, elsewhere.as_deref())).collect::<Vec<_>>();
             let is_main = if main == Some(name.as_str()) { " (main)" } else { "" };
             let cells = [format!("`{before}{name}`{is_main}"), either(kind), default, meaning];
-            *rows += &format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "));
+            rows.extend([format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))]);
             if let (Some((way, inner)), None) = (inner, &elsewhere) {
                 self.rows(page, file, inner, &format!("{before}{name}{way}."), None, depth + 1, rows);
             }

@@ -73,7 +73,8 @@ impl Files {
                 .iter()
                 .filter(|(name, _)| !names.contains(*name))
                 .map(|(name, body)| format!("{name}: {body}\n"))
-                .collect()
+                .collect::<Vec<_>>()
+                .concat()
         };
         let (mut root, mut probes, mut schedules) = (String::new(), own(PROBES, &BTreeSet::new()), String::new());
         match file {
@@ -93,12 +94,12 @@ impl Files {
             ROUTED.clone_into(&mut root);
         }
         let missing = |name: &str| text.contains(name) && !keys(&schedules).contains(name);
-        let spoken_of: String = SCHEDULES
+        let spoken_of = SCHEDULES
             .iter()
             .filter(|(name, _)| missing(name))
             .map(|(name, cadence)| format!("\n{name}: {{ {cadence}, probes: [\"*\"] }}"))
-            .collect();
-        schedules += &format!("{spoken_of}\n{REST}");
+            .collect::<Vec<_>>();
+        schedules.extend([spoken_of.concat().as_str(), "\n", REST]);
         complete(&mut root, &[text, &probes]);
         Self { root, probes, schedules }
     }
@@ -110,7 +111,7 @@ impl Files {
         if self.root.contains("routes:") || unreached.is_empty() {
             return first;
         }
-        self.root += &format!("\nroutes: [{{ to: [{}] }}]\n", unreached.join(", "));
+        self.root.extend([format!("\nroutes: [{{ to: [{}] }}]\n", unreached.join(", "))]);
         self.load_once(block)
     }
 
@@ -162,7 +163,7 @@ fn complete(root: &mut String, texts: &[&str]) {
                 lines.insert(line, format!("  {name}: {body}"));
                 *root = lines.join("\n");
             }
-            None => *root += &format!("\n{key}:\n  {name}: {body}\n"),
+            None => root.extend([format!("\n{key}:\n  {name}: {body}\n")]),
         }
     };
     let spoken_of =
@@ -192,7 +193,7 @@ fn indented(text: &str, by: usize) -> String {
     let least =
         text.lines().filter(|line| !line.trim().is_empty()).map(|line| line.len() - line.trim_start().len()).min();
     let cut = |line: &str| line.get(least.unwrap_or_default()..).unwrap_or_default().to_owned();
-    text.lines().map(|line| format!("{:by$}{}\n", "", cut(line))).collect()
+    text.lines().map(|line| format!("{:by$}{}\n", "", cut(line))).collect::<Vec<_>>().concat()
 }
 
 fn surroundings() -> Surroundings {

@@ -135,7 +135,7 @@ fn the_first_hour_goes_as_it_is_written() {
         let (_, file) = block.info.split_once(' ').unwrap_or_default();
         match class(&block) {
             Some(Class::Configuration | Class::Python) => {
-                fs::write(directory.path().join(file), here(&block.text)).expect("a file")
+                fs::write(directory.path().join(file), here(&block.text)).expect("a file");
             }
             Some(Class::Commands) => {
                 let left_out = |line: &&str| LEFT_OUT.iter().any(|(beginning, _)| line.starts_with(beginning));
@@ -161,7 +161,7 @@ fn the_first_hour_goes_as_it_is_written() {
                 followed += 1;
             }
             Some(Class::Output) => {
-                block.text.lines().filter(|line| !line.is_empty()).for_each(|line| said.wait_for(line, &block.place))
+                block.text.lines().filter(|line| !line.is_empty()).for_each(|line| said.wait_for(line, &block.place));
             }
             _ => panic!("{}: the first hour has no use for `{}`", block.place, block.info),
         }

@@ -1,6 +1,7 @@
 //! Links lead somewhere, and the book leads from its first page to its last.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::pages::{Page, named, pages, root};
 
@@ -10,7 +11,10 @@ pub fn order() -> Vec<String> {
     let mut order = vec![contents.path.clone()];
     for (_, link) in contents.links() {
         let (path, _) = contents.target(&link);
-        if path.starts_with("docs/") && path.ends_with(".md") && !order.contains(&path) {
+        if path.starts_with("docs/")
+            && Path::new(&path).extension().is_some_and(|ending| ending == "md")
+            && !order.contains(&path)
+        {
             order.push(path);
         }
     }

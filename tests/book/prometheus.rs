@@ -202,7 +202,7 @@ fn promtool_takes_what_the_book_shows() {
                 "rules.yaml",
                 format!(
                     "groups:\n  - name: shown\n    rules:\n{}",
-                    block.text.lines().map(|line| format!("      {line}\n")).collect::<String>()
+                    block.text.lines().map(|line| format!("      {line}\n")).collect::<Vec<_>>().concat()
                 ),
             ),
         };
