@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::audit::AuditRecord;
 use crate::domain::aws_call::AwsCall;
 use crate::domain::debt::Debt;
 use crate::domain::exchange::{Bundle, Exchange};
@@ -27,6 +28,7 @@ use crate::domain::metrics_place::MetricsPlace;
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Observation, Run, RunId, SlotAccount, SlotOutcome};
 use crate::domain::past::{PastRuns, Question};
+use crate::domain::pause::Pause;
 use crate::domain::pulse::{Ping, Pulse, TokenDigest};
 use crate::domain::quiet::Silence;
 use crate::domain::schedule::Schedule;
@@ -661,6 +663,8 @@ pub struct Commit {
     pub bundles: Vec<KeptBundle>,
     /// Silences that somebody began or ended.
     pub silences: Vec<Silence>,
+    /// Pauses that began or ended.
+    pub pauses: Vec<Pause>,
     /// How what comes and goes has done so lately, whole.
     pub flaps: BTreeMap<AlertKey, Flap>,
     /// What was looked at because an incident opened.
@@ -669,6 +673,8 @@ pub struct Commit {
     pub recents: BTreeMap<(ScheduleName, ProbeName), Recent>,
     /// What receivers said.
     pub replies: Vec<Heeded>,
+    /// What somebody changed.
+    pub audits: Vec<AuditRecord>,
 }
 
 /// What a run left for whoever looks for a cause.
@@ -704,10 +710,12 @@ impl Commit {
             pulses,
             bundles,
             silences,
+            pauses,
             flaps,
             diagnoses,
             recents,
             replies,
+            audits,
         } = later;
         self.runs.extend(runs);
         for account in accounts.into_values() {
@@ -725,11 +733,15 @@ impl Commit {
         self.diagnoses.extend(diagnoses);
         self.recents.extend(recents);
         self.replies.extend(replies);
+        self.audits.extend(audits);
         for (key, flap) in flaps {
             self.put_flap(key, flap);
         }
         for silence in silences {
             self.put_silence(silence);
+        }
+        for pause in pauses {
+            self.put_pause(pause);
         }
         self
     }
@@ -759,6 +771,12 @@ impl Commit {
     pub fn put_silence(&mut self, silence: Silence) {
         self.silences.retain(|known| known.id != silence.id);
         self.silences.push(silence);
+    }
+
+    /// The last word on a pause.
+    pub fn put_pause(&mut self, pause: Pause) {
+        self.pauses.retain(|known| known.id != pause.id);
+        self.pauses.push(pause);
     }
 
     /// The last word on how something comes and goes.
@@ -800,6 +818,8 @@ pub struct Loaded {
     pub pulses: Vec<(TokenDigest, Pulse)>,
     /// The silences that are kept, those that are over among them.
     pub silences: Vec<Silence>,
+    /// The pauses that are not over.
+    pub pauses: Vec<Pause>,
     /// What has come and gone lately, and what flaps.
     pub flaps: Vec<(AlertKey, Flap)>,
     /// Which of the last runs failed, where that says how grave it is.
@@ -1026,6 +1046,11 @@ pub trait StatusReader: Send + Sync {
     fn overview(&self, since: Timestamp) -> BoxFuture<'_, Result<Overview, StoreError>>;
     /// One incident with its time line and what became of its messages.
     fn incident(&self, id: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>>;
+    /// What somebody changed, the latest first, at most `most`; what came before one of them where that is named by its id. A
+    /// reader that knows nothing of it has none.
+    fn audits(&self, _before: Option<String>, _most: usize) -> BoxFuture<'_, Result<Vec<AuditRecord>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 }
 
 /// A probe on a schedule.
@@ -1085,6 +1110,9 @@ pub struct Overview {
     pub resolved: Vec<Incident>,
     /// The silences that were not over at the instant from which runs are asked for, by their end.
     pub silences: Vec<Silence>,
+    /// The pauses that were not over when they were last recorded, in the order in which they began. Of one that ends by
+    /// itself the end may be past: [`Pause::is_active`].
+    pub pauses: Vec<Pause>,
 }
 
 /// A run as a chart needs it.

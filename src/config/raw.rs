@@ -118,10 +118,46 @@ pub struct RawWeb {
     /// How people reach it: for links in messages, and a name by which it may be asked. Default: none.
     #[schemars(with = "Option<String>")]
     pub url: Option<Spanned<String>>,
-    /// The token that reading asks for; needed beyond loopback, and by whoever acknowledges, notes, silences or sends again.
-    /// Write `"${secret:name}"`.
+    /// One token that lets read and change everything, in the place of `tokens`: a secret, `"${secret:name}"`, or the hash
+    /// of one, `"sha256:…"`, as `roundsman token` makes it. Default: none.
     #[schemars(with = "Option<String>")]
     pub token: Option<Spanned<Template>>,
+    /// A token for those who read and another for those who change something; each is written like `token`. Default: none.
+    #[schemars(with = "Option<RawTokens>")]
+    pub tokens: Option<Spanned<RawTokens>>,
+    /// A proxy that knows who asks, and says it in a header. Default: none.
+    pub proxy: Option<RawProxy>,
+}
+
+/// Who may read, and who may change something; each is written like `web.token`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Tokens")]
+pub struct RawTokens {
+    /// Lets read. Default: none; reading on loopback is free then, and beyond it asks for the other.
+    #[schemars(with = "Option<String>")]
+    pub read: Option<Spanned<Template>>,
+    /// Lets read and change something: acknowledge, note, silence, pause, trigger, reload, send again, drill. Default:
+    /// none, and nobody may by a token.
+    #[schemars(with = "Option<String>")]
+    pub operate: Option<Spanned<Template>>,
+}
+
+/// A proxy that knows who asks.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Proxy")]
+pub struct RawProxy {
+    /// The addresses from which it is believed, e.g. `10.0.0.7` or `10.0.0.0/24`. From others its headers are not read.
+    #[schemars(with = "Names")]
+    pub from: Spanned<OneOrMany<Spanned<String>>>,
+    /// The header in which it says who asks, and which it takes away from what others send. Default: `X-Forwarded-User`.
+    #[schemars(with = "Option<String>")]
+    pub user: Option<Spanned<String>>,
+    /// Who of them may change something: names, or globs with `*`; all others read. Default: nobody.
+    #[serde(default)]
+    #[schemars(with = "Option<Names>")]
+    pub operate: OneOrMany<Spanned<String>>,
 }
 
 /// What holds for every probe that does not say otherwise.

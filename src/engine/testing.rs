@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::runtime::Handle;
 
-use super::plan::{Plan, PlannedProbe, WebPlan};
+use super::plan::{Plan, PlannedProbe, Tokens, WebPlan};
 use super::runner::Runner;
 use super::threads::Threads;
 use crate::domain::blueprint::Blueprint;
@@ -97,6 +97,8 @@ impl TickSource for NoTicks {
 pub struct Debts {
     pub kept: Mutex<BTreeMap<RunId, Debt>>,
     pub commits: Mutex<Vec<Arc<Commit>>>,
+    /// What the process that starts is told, besides what runs owe.
+    pub loaded: Mutex<Loaded>,
     /// It takes nothing, as when its disk is full.
     pub full: AtomicBool,
     /// It does not even answer, as when its disk hangs.
@@ -129,7 +131,7 @@ impl Store for Debts {
     }
     fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {
         let debts = self.kept.lock().unwrap().values().cloned().collect();
-        Box::pin(std::future::ready(Ok(Loaded { debts, ..Loaded::default() })))
+        Box::pin(std::future::ready(Ok(Loaded { debts, ..self.loaded.lock().unwrap().clone() })))
     }
     fn due_deliveries(&self, _: Timestamp, _: usize) -> BoxFuture<'_, Result<Due, StoreError>> {
         Box::pin(std::future::ready(Ok(Due::default())))
@@ -284,7 +286,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         store: PathBuf::new(),
         retention: Duration::from_secs(86_400),
         timeout: crate::engine::plan::TIMEOUT,
-        web: WebPlan { listen: "127.0.0.1:0".parse().unwrap(), url: None, token: None },
+        web: WebPlan { listen: "127.0.0.1:0".parse().unwrap(), url: None, tokens: Tokens::default(), proxy: None },
         schedules: schedules.into_iter().map(|schedule| (schedule.name.clone(), Arc::new(schedule))).collect(),
         probes,
         channels: BTreeMap::new(),
@@ -301,6 +303,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         secrets: Arc::new(NoSecrets),
         secrets_used: std::collections::BTreeSet::new(),
         written: BTreeMap::new(),
+        places: BTreeMap::new(),
     }
 }
 

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 
+use super::access::Caller;
 use super::api::answers::Trouble;
 use super::api::incidents::{act, known_id, unknown};
 use super::frame::{Frame, Place, page};
@@ -15,6 +17,7 @@ use super::incident::what;
 use super::marks::Tone;
 use super::routes::{Room, html};
 use super::view::{LINE_MAX, View};
+use super::visit::Visit;
 use crate::domain::incident::Incident;
 use crate::engine::ledger::acts::Act;
 
@@ -33,36 +36,48 @@ const ACKNOWLEDGE: Form =
 const NOTE: Form = Form { title: "Note", text: ("What others should know", true), button: "Write it down" };
 
 /// The form by which it is taken on.
-pub async fn acknowledge_form(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
-    answered(&room, &ACKNOWLEDGE, shown(&room, &ACKNOWLEDGE, id, &uri).await)
+pub async fn acknowledge_form(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Response {
+    answered(&room, &ACKNOWLEDGE, shown(&room, &ACKNOWLEDGE, id, &visit).await)
 }
 
 /// Takes it on.
-pub async fn acknowledge(room: State<Arc<Room>>, id: Path<String>, request: Request) -> Response {
-    let done = done(&room, id, request, |text| Act::Acknowledge { note: Some(text).filter(|text| !text.is_empty()) });
+pub async fn acknowledge(
+    room: State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    id: Path<String>,
+    request: Request,
+) -> Response {
+    let done =
+        done(&room, &caller, id, request, |text| Act::Acknowledge { note: Some(text).filter(|text| !text.is_empty()) });
     answered(&room, &ACKNOWLEDGE, done.await)
 }
 
 /// The form by which something is said of it.
-pub async fn note_form(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
-    answered(&room, &NOTE, shown(&room, &NOTE, id, &uri).await)
+pub async fn note_form(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Response {
+    answered(&room, &NOTE, shown(&room, &NOTE, id, &visit).await)
 }
 
 /// Says something of it.
-pub async fn note(room: State<Arc<Room>>, id: Path<String>, request: Request) -> Response {
-    answered(&room, &NOTE, done(&room, id, request, Act::Note).await)
+pub async fn note(
+    room: State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    id: Path<String>,
+    request: Request,
+) -> Response {
+    answered(&room, &NOTE, done(&room, &caller, id, request, Act::Note).await)
 }
 
-async fn shown(room: &Room, form: &Form, Path(id): Path<String>, uri: &Uri) -> Result<Response, Trouble> {
+async fn shown(room: &Room, form: &Form, Path(id): Path<String>, visit: &Visit) -> Result<Response, Trouble> {
     room.when_ready()?;
     let (plan, id) = (room.plan(), known_id(id)?);
     let story = room.patiently(room.web.reader.incident(&id)).await?.ok_or_else(|| unknown(&id))?;
-    Ok(html(StatusCode::OK, drawn(&room.view(&plan, uri), form, &story.incident)))
+    Ok(html(StatusCode::OK, drawn(&room.view(&plan, visit), form, &story.incident)))
 }
 
 /// Whoever sees the page of the incident afterwards may read it anew without doing it again.
 async fn done(
     room: &Room,
+    caller: &Caller,
     Path(id): Path<String>,
     request: Request,
     what: impl FnOnce(String) -> Act,
@@ -76,7 +91,7 @@ async fn done(
             _ => return Err(Trouble::new(StatusCode::BAD_REQUEST, "the form has two fields: `by` and `text`")),
         }
     }
-    let acted = act(room, id, by, what(text)).await?;
+    let acted = act(room, caller, id, by, what(text)).await?;
     let location = format!("../{}", acted.incident.id);
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response())
 }
@@ -85,7 +100,7 @@ async fn done(
 fn answered(room: &Room, form: &Form, answer: Result<Response, Trouble>) -> Response {
     answer.unwrap_or_else(|trouble| {
         let plan = room.plan();
-        let view = room.view(&plan, &Uri::default());
+        let view = room.view(&plan, &Visit::default());
         let main = html! {
             h1 { "This was not done." }
             p .lede { (view.text(trouble.sentence(), LINE_MAX)) }
@@ -99,7 +114,7 @@ fn drawn(view: &View<'_>, form: &Form, incident: &Incident) -> Markup {
     let (text, is_needed) = form.text;
     let main = html! {
         h1 { (form.title) ": " (incident.severity) " " (view.text(&what(incident), LINE_MAX)) }
-        @if view.plan.web.token.is_none() {
+        @if !view.plan.web.can_be_operated() {
             p .lede {
                 "Whoever changes something needs a token, and none is set: write " code { "web: { token: \"${secret:name}\" }" } "."
             }

@@ -3,24 +3,29 @@
 //!
 //! | file | says |
 //! |---|---|
-//! | [`server`] | who may hold a connection, how many, how long |
-//! | [`routes`] | which path gives what |
-//! | `access` | who may read, and who may change something: host, token, methods |
+//! | [`server`] | how connections are served, and how long one lasts |
+//! | [`places`] | who holds a connection, and who makes room for whom |
+//! | [`table`] | what may be asked, and who may: one row for each method of each path |
+//! | [`routes`] | which row gives what |
+//! | `access` | who may read, and who may change something: host, token, proxy |
+//! | `limits` | how often |
 //! | [`api`] | what programs read, and what people do about incidents, silences and messages |
 //! | `ping` | what a job elsewhere says of itself, by its own token |
 //! | `board` | what the status page says, before it is drawn |
 //! | `headline` | the one sentence on top |
-//! | `status`, `incident` | the two pages |
+//! | `status`, `incident`, `probe` | the pages |
 //! | `evidence`, `runbook` | what a bad run left, and what to do about it |
 //! | `war_room`, `post_mortem` | the two texts of an incident, made of `paper` and `markdown` |
-//! | `frame`, `marks`, `chart`, `reasons`, `view`, `units` | what pages are made of |
+//! | `frame`, `marks`, `chart`, `reasons`, `view`, `visit`, `units` | what pages are made of |
 //!
-//! Pages work without a script, so that the policy can forbid every script. They stay current by `<meta http-equiv="refresh">`,
+//! Pages work without a script: the policy forbids every one but `/live.js`, which only spares the reader the reload. They stay current by `<meta http-equiv="refresh">`,
 //! which browsers treat as a reload: the place in the page is kept. `?still` leaves it out.
 
 pub mod api;
+pub mod places;
 pub mod routes;
 pub mod server;
+pub mod table;
 
 mod access;
 mod acts;
@@ -36,11 +41,13 @@ mod marks;
 mod paper;
 mod ping;
 mod post_mortem;
+mod probe;
 mod reasons;
 mod runbook;
 mod status;
 mod units;
 mod view;
+mod visit;
 mod war_room;
 
 #[cfg(test)]

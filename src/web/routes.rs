@@ -6,37 +6,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::extract::{MatchedPath, Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use maud::Markup;
 use tokio::sync::Mutex;
 
-use super::access::Refusal;
+use super::access::{Asked, Caller, Refusal};
+use super::api::answers::Trouble;
 use super::frame::Place;
 use super::limits::{Counted, Limits, Peer};
 use super::ping::Door;
 use super::server::Web;
+use super::table::{API, Row, Scope, Table};
 use super::view::View;
-use super::{access, acts, api, chart, incident, ping, post_mortem, status, war_room};
+use super::visit::Visit;
+use super::{access, acts, api, chart, incident, ping, post_mortem, probe, status, war_room};
+use crate::domain::audit::{Author, Deed};
 use crate::domain::incident::IncidentId;
 use crate::domain::text::harmless;
 use crate::domain::time::{Monotonic, earlier, rfc3339};
+use crate::engine::audits;
 use crate::engine::plan::Plan;
-use crate::engine::unrecorded::Trouble;
+use crate::engine::unrecorded;
 use crate::ports::{IncidentStory, Overview, StoreError};
 
-/// What goes with every answer. No script, no style but our own sheet, no frame, no form that leads elsewhere; nothing is kept
+/// What goes with every answer. No script and no style but our own file, none within a page, no frame, no form that leads elsewhere; nothing is kept
 /// anywhere. Where a form stands is told to ourselves, since a browser that must not tell it does not say either from where one
 /// was sent.
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
-            "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; \
-             frame-ancestors 'none'",
+            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+             base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
         ),
     ),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -69,35 +74,60 @@ pub struct Room {
     pub heard: api::pagerduty::Lately,
     /// How often each peer may do what.
     limits: Limits,
+    /// Who may ask what.
+    table: Table,
+}
+
+/// Every row: those of the pages and of the doors beside them, then those of programs.
+pub fn rows() -> Vec<Row> {
+    use Scope::{Open, Ping, Read};
+    let mut rows = vec![
+        Row::get(Read, "/", status_page),
+        Row::get(Read, "/incidents/{id}", incident_page),
+        Row::get(Read, "/incidents/{id}/acknowledge", acts::acknowledge_form),
+        Row::form("/incidents/{id}/acknowledge", acts::acknowledge),
+        Row::get(Read, "/incidents/{id}/note", acts::note_form),
+        Row::form("/incidents/{id}/note", acts::note),
+        Row::get(Read, "/incidents/{id}/war-room", war_room_text),
+        Row::get(Read, "/incidents/{id}/post-mortem", post_mortem_text),
+        Row::get(Read, "/probes/{name}", probe::asked::probe),
+        Row::get(Read, "/runs/{id}", probe::asked::run),
+        Row::get(Read, "/style.css", style),
+        Row::get(Open, "/healthz", async || "ok\n"),
+        Row::get(Open, "/readyz", readiness),
+        Row::get(Read, "/metrics", metrics),
+        Row::get(Ping, "/ping/{token}", ping::done),
+        Row::post(Ping, "/ping/{token}", ping::done),
+        Row::get(Ping, "/ping/{token}/start", ping::started),
+        Row::post(Ping, "/ping/{token}/start", ping::started),
+        Row::get(Ping, "/ping/{token}/fail", ping::failed),
+        Row::post(Ping, "/ping/{token}/fail", ping::failed),
+    ];
+    rows.extend(api::routes::rows());
+    rows
 }
 
 /// The routes, for a listener at `local`.
 pub fn router(web: Web, local: SocketAddr) -> Router {
-    let room = Arc::new(Room::of(web, local));
-    Router::new()
-        .route("/", get(status_page))
-        .route("/incidents/{id}", get(incident_page))
-        .route("/incidents/{id}/acknowledge", get(acts::acknowledge_form).post(acts::acknowledge))
-        .route("/incidents/{id}/note", get(acts::note_form).post(acts::note))
-        .route("/incidents/{id}/war-room", get(war_room_text))
-        .route("/incidents/{id}/post-mortem", get(post_mortem_text))
-        .route("/style.css", get(style))
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readiness))
-        .route("/metrics", get(metrics))
-        .route("/ping/{token}", get(ping::done).post(ping::done))
-        .route("/ping/{token}/start", get(ping::started).post(ping::started))
-        .route("/ping/{token}/fail", get(ping::failed).post(ping::failed))
-        .nest("/api/v1", api::routes::routes())
-        .fallback(async || (StatusCode::NOT_FOUND, "there is no such page: begin at /\n"))
-        .layer(from_fn_with_state(Arc::clone(&room), guard))
-        .with_state(room)
+    let (table, routes) = Table::of(rows());
+    let room = Arc::new(Room::of(web, local, table));
+    routes.fallback(nothing_there).layer(from_fn_with_state(Arc::clone(&room), guard)).with_state(room)
+}
+
+async fn nothing_there(uri: Uri) -> Response {
+    if uri.path().starts_with(API) {
+        return Trouble::unknown("there is nothing of that name").into_response();
+    }
+    (StatusCode::NOT_FOUND, "there is no such page: begin at /\n").into_response()
 }
 
 async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<Peer>().copied();
-    let mut response = match room.admit(request.method(), request.uri(), request.headers(), peer).await {
-        Ok(()) => next.run(request).await,
+    let (mut head, body) = request.into_parts();
+    let mut response = match room.admit(&head).await {
+        Ok(caller) => {
+            head.extensions.insert(caller);
+            next.run(Request::from_parts(head, body)).await
+        }
         Err(refused) => refused,
     };
     for (name, value) in HEADERS {
@@ -119,7 +149,7 @@ async fn readiness(State(room): State<Arc<Room>>) -> impl IntoResponse {
             (StatusCode::OK, "ready, degraded: the store was damaged at the start\n".to_owned())
         }
         None => (StatusCode::OK, "ready\n".to_owned()),
-        Some(Trouble { since, why }) => {
+        Some(unrecorded::Trouble { since, why }) => {
             let since = rfc3339(since);
             (StatusCode::OK, format!("ready, degraded: nothing is recorded since {since}: {}\n", harmless(&why)))
         }
@@ -137,21 +167,21 @@ async fn metrics(State(room): State<Arc<Room>>) -> Response {
     }
 }
 
-async fn status_page(State(room): State<Arc<Room>>, uri: Uri) -> Response {
+async fn status_page(State(room): State<Arc<Room>>, visit: Visit) -> Response {
     let plan = room.plan();
-    let view = room.view(&plan, &uri);
+    let view = room.view(&plan, &visit);
     if !room.is_ready() {
         return html(StatusCode::SERVICE_UNAVAILABLE, status::starting(&view));
     }
     match room.overview().await {
-        Ok(overview) => html(StatusCode::OK, status::status(&room.view(&plan, &uri), &overview)),
+        Ok(overview) => html(StatusCode::OK, status::status(&room.view(&plan, &visit), &overview)),
         Err(error) => unreadable(&view, Place::Status, &error),
     }
 }
 
-async fn incident_page(State(room): State<Arc<Room>>, Path(id): Path<String>, uri: Uri) -> Response {
+async fn incident_page(State(room): State<Arc<Room>>, Path(id): Path<String>, visit: Visit) -> Response {
     let plan = room.plan();
-    let view = room.view(&plan, &uri);
+    let view = room.view(&plan, &visit);
     if id.len() > incident::ID_LENGTH_MAX {
         return html(StatusCode::NOT_FOUND, incident::unknown(&view));
     }
@@ -163,23 +193,23 @@ async fn incident_page(State(room): State<Arc<Room>>, Path(id): Path<String>, ur
     }
 }
 
-async fn war_room_text(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
-    page_of_text(room, id, uri, war_room::war_room).await
+async fn war_room_text(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Response {
+    page_of_text(room, id, visit, war_room::war_room).await
 }
 
-async fn post_mortem_text(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
-    page_of_text(room, id, uri, post_mortem::post_mortem).await
+async fn post_mortem_text(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Response {
+    page_of_text(room, id, visit, post_mortem::post_mortem).await
 }
 
 /// A text of an incident, to be pasted elsewhere.
 async fn page_of_text(
     State(room): State<Arc<Room>>,
     Path(id): Path<String>,
-    uri: Uri,
+    visit: Visit,
     write: fn(&View<'_>, &IncidentStory) -> String,
 ) -> Response {
     let plan = room.plan();
-    let (id, view) = (IncidentId(Arc::from(id)), room.view(&plan, &uri));
+    let (id, view) = (IncidentId(Arc::from(id)), room.view(&plan, &visit));
     let answer = |status: StatusCode, text: String| (status, [(header::CONTENT_TYPE, TEXT)], text).into_response();
     let unknown = || answer(StatusCode::NOT_FOUND, "there is no such incident\n".to_owned());
     if id.0.len() > incident::ID_LENGTH_MAX {
@@ -197,14 +227,15 @@ pub fn html(status: StatusCode, page: Markup) -> Response {
     (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response()
 }
 
-fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
+/// The page of a store that cannot be read.
+pub fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
     tracing::warn!(%error, "a page could not read the store");
     html(StatusCode::SERVICE_UNAVAILABLE, status::unreadable(view, place, &error.to_string()))
 }
 
 impl Room {
     /// A room in which nothing has been read yet.
-    fn of(web: Web, local: SocketAddr) -> Self {
+    fn of(web: Web, local: SocketAddr, table: Table) -> Self {
         Self {
             web,
             local,
@@ -212,6 +243,7 @@ impl Room {
             door: Door::default(),
             heard: api::pagerduty::Lately::default(),
             limits: Limits::default(),
+            table,
         }
     }
 
@@ -227,28 +259,52 @@ impl Room {
 
     /// Lets a request in, or answers it. Whoever has the token is never refused for the wrong ones of others: behind a proxy all
     /// have one address, and an incident is when somebody would like nobody to be let in.
-    async fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap, peer: Option<Peer>) -> Result<(), Response> {
-        let now = self.web.clock.monotonic();
-        let bounded =
-            |counted| peer.map_or(Ok(()), |peer| self.limits.take(peer, counted, now)).map_err(|many| many.answer());
-        let admitted = access::admit(&self.plan(), self.local, method, uri, headers).await;
-        let is_guess = headers.contains_key(header::AUTHORIZATION);
+    async fn admit(&self, head: &Parts) -> Result<Caller, Response> {
+        let (plan, now, uri) = (self.plan(), self.web.clock.monotonic(), &head.uri);
+        let path = head.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+        let entry = self.table.entry(path, &head.method);
+        let entry = entry.map_err(|known| Refusal::Method(known).answer(uri.path()))?;
+        let peer = head.extensions.get::<Peer>().map(|peer| peer.0);
+        let asked = Asked { entry, method: &head.method, uri, headers: &head.headers, peer };
+        let bounded = |counted| {
+            let client = asked.client(plan.web.proxy.as_ref());
+            client.map_or(Ok(()), |client| self.limits.take(client, counted, now)).map_err(|many| many.answer())
+        };
+        let admitted = access::admit(&plan, self.local, &asked).await;
+        self.web.desk.tell_refused(now);
         match admitted {
-            Err(refusal @ (Refusal::Token | Refusal::Bearer)) if is_guess => {
-                bounded(Counted::WrongToken)?;
-                Err(refusal.answer(uri.path()))
+            Err(refusal) => {
+                if asked.changes() && refusal.is_denial() {
+                    self.web.desk.refuse();
+                }
+                let is_guess = matches!(refusal, Refusal::Token | Refusal::Bearer)
+                    && head.headers.contains_key(header::AUTHORIZATION);
+                let counted = if is_guess { bounded(Counted::WrongToken) } else { Ok(()) };
+                Err(counted.err().unwrap_or_else(|| refusal.answer(uri.path())))
             }
-            Err(refusal) => Err(refusal.answer(uri.path())),
-            // What is open to all, as what a receiver says, is nobody's change: it proves itself later.
-            Ok(()) if access::changes(method, uri.path()) && !access::is_open(uri.path()) => bounded(Counted::Change),
-            Ok(()) => Ok(()),
+            Ok(caller) if asked.changes() => {
+                bounded(Counted::Change).inspect_err(|_| self.web.desk.refuse()).map(|()| caller)
+            }
+            Ok(caller) => Ok(caller),
         }
     }
 
+    /// Puts down what somebody changed that is no commit by itself: what, to what, and how it was before and after.
+    pub async fn audit(
+        &self,
+        author: Author,
+        deed: Deed,
+        of: impl Into<String>,
+        texts: [String; 2],
+    ) -> Result<(), Trouble> {
+        let record = audits::of_deed(author, deed, of.into(), texts, self.web.clock.now());
+        Ok(self.web.desk.audit(record).await?)
+    }
+
     /// What pages and texts are made with.
-    pub fn view<'a>(&self, plan: &'a Plan, uri: &Uri) -> View<'a> {
+    pub fn view<'a>(&self, plan: &'a Plan, visit: &Visit) -> View<'a> {
         let (trouble, lost) = (self.web.unrecorded.trouble(), self.web.unrecorded.lost());
-        View { plan, now: self.web.clock.now(), live: uri.query() != Some("still"), trouble, lost }
+        View { plan, now: self.web.clock.now(), visit: visit.clone(), trouble, lost }
     }
 
     /// Whoever has changed something sees it.
@@ -262,7 +318,8 @@ impl Room {
         self.patiently(self.web.reader.overview(self.web.clock.now())).await
     }
 
-    async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
+    /// How things stand, with the runs of the last hour; as it was a second ago at most.
+    pub async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
         let mut kept = self.overview.lock().await;
         if let Some((read_at, overview)) = kept.as_ref()
             && self.web.clock.monotonic().since(*read_at) < OVERVIEW_FRESH
@@ -340,7 +397,7 @@ mod tests {
             unrecorded: Arc::default(),
         };
         let local = "127.0.0.1:80".parse().unwrap();
-        let room = Room::of(web, local);
+        let room = Room::of(web, local, Table::of(Vec::new()).0);
         let all = futures::future::join_all((0..50).map(|_| room.overview())).await;
         assert!(all.iter().all(Result::is_ok));
         assert_eq!(reader.0.load(Ordering::Relaxed), 1);

@@ -39,7 +39,11 @@ const NOT_RUN_HERE: &[(&str, &str)] = &[
     ("plan --prices ours.yaml", "the reader's own file"),
     ("ack", "what it takes on is the reader's"),
     ("note", "what it writes is the reader's"),
-    ("silence --end", "the silence is the reader's"),
+    ("pause", "what nobody looks at is the reader's to say"),
+    ("resume", "there is no pause"),
+    ("silence 01KB2H8", "the incident is the reader's"),
+    ("silence end", "the silence is the reader's"),
+    ("trigger", "it is run where there was a round: `tests/real` does it"),
     ("notify", "the channel is the reader's: the first hour sends one"),
 ];
 

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod access;
 mod as_code;
 mod aws;
 mod backup;
@@ -54,6 +55,7 @@ mod servers;
 mod settings;
 mod shown;
 mod sns;
+mod steering;
 mod stopped;
 mod storage;
 mod storm;

@@ -7,6 +7,7 @@ use futures::FutureExt as _;
 
 use super::news::{figures, log};
 use super::{Committing, Dispatcher};
+use crate::domain::audit::AUDITS_MAX;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::time::Monotonic;
 use crate::engine::unrecorded::{STORE_PATIENCE, no_answer};
@@ -158,13 +159,14 @@ pub(super) struct Shed {
 
 /// Gives up the oldest of what waits where it is too much.
 pub(super) fn shed(unrecorded: &mut Commit) -> Shed {
-    let Commit { runs, bundles, .. } = unrecorded;
+    let Commit { runs, bundles, audits, .. } = unrecorded;
     let excess = Shed {
         runs: runs.len().saturating_sub(UNRECORDED_RUNS_MAX),
         bundles: bundles.len().saturating_sub(UNRECORDED_BUNDLES_MAX),
     };
     runs.drain(..excess.runs);
     bundles.drain(..excess.bundles);
+    audits.drain(..audits.len().saturating_sub(AUDITS_MAX));
     excess
 }
 
@@ -180,10 +182,12 @@ pub(super) fn is_empty(commit: &Commit) -> bool {
         bundles,
         pulses,
         silences,
+        pauses,
         flaps,
         diagnoses,
         recents,
         replies,
+        audits,
     } = commit;
     runs.is_empty()
         && accounts.is_empty()
@@ -195,8 +199,10 @@ pub(super) fn is_empty(commit: &Commit) -> bool {
         && bundles.is_empty()
         && pulses.is_empty()
         && silences.is_empty()
+        && pauses.is_empty()
         && flaps.is_empty()
         && diagnoses.is_empty()
         && recents.is_empty()
         && replies.is_empty()
+        && audits.is_empty()
 }

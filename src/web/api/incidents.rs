@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -16,9 +17,11 @@ use crate::engine::desk::DeskError;
 use crate::engine::dispatcher::Acted;
 use crate::engine::ledger::acts::{Act, ActError};
 use crate::ports::IncidentStory;
+use crate::web::access::Caller;
 use crate::web::incident::ID_LENGTH_MAX;
 use crate::web::routes::Room;
 use crate::web::view::View;
+use crate::web::visit::Visit;
 use crate::web::{post_mortem, war_room};
 
 /// Which incidents.
@@ -55,52 +58,55 @@ pub async fn one(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Resul
 }
 
 /// The text of its war room.
-pub async fn war_room(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Result<Response, Trouble> {
-    answer_with_text(room, id, uri, war_room::war_room).await
+pub async fn war_room(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Result<Response, Trouble> {
+    answer_with_text(room, id, visit, war_room::war_room).await
 }
 
 /// The beginning of its post-mortem.
-pub async fn post_mortem(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Result<Response, Trouble> {
-    answer_with_text(room, id, uri, post_mortem::post_mortem).await
+pub async fn post_mortem(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Result<Response, Trouble> {
+    answer_with_text(room, id, visit, post_mortem::post_mortem).await
 }
 
 async fn answer_with_text(
     State(room): State<Arc<Room>>,
     Path(id): Path<String>,
-    uri: Uri,
+    visit: Visit,
     write: fn(&View<'_>, &IncidentStory) -> String,
 ) -> Result<Response, Trouble> {
     room.when_ready()?;
     let (plan, id) = (room.plan(), known_id(id)?);
-    let text = room.text_of(&id, &room.view(&plan, &uri), write).await?.ok_or_else(|| unknown(&id))?;
+    let text = room.text_of(&id, &room.view(&plan, &visit), write).await?.ok_or_else(|| unknown(&id))?;
     Ok(answer(&*plan.secrets, StatusCode::OK, &Text { text }))
 }
 
 /// Somebody takes it on.
 pub async fn acknowledge(
     State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Trouble> {
     let Acknowledge { by, note } = room.read(request).await?;
-    Ok(told(&room, &act(&room, id, by, Act::Acknowledge { note }).await?))
+    Ok(told(&room, &act(&room, &caller, id, by, Act::Acknowledge { note }).await?))
 }
 
 /// Somebody says something of it.
 pub async fn note(
     State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Trouble> {
     let Note { by, text } = room.read(request).await?;
-    Ok(told(&room, &act(&room, id, by, Act::Note(text)).await?))
+    Ok(told(&room, &act(&room, &caller, id, by, Act::Note(text)).await?))
 }
 
 /// Does it, and waits for the commit.
-pub async fn act(room: &Room, id: String, by: String, act: Act) -> Result<Acted, Trouble> {
+pub async fn act(room: &Room, caller: &Caller, id: String, by: String, act: Act) -> Result<Acted, Trouble> {
     room.when_ready()?;
-    let id = known_id(id)?;
-    let acted = match room.done(room.web.desk.act(id.clone(), by, act)).await {
+    let (id, by) = (known_id(id)?, caller.by(by));
+    let author = caller.author(Some(by.clone()));
+    let acted = match room.done(room.web.desk.act(id.clone(), by, act, author)).await {
         // The ledger knows the open ones only: what is over is another answer than what never was.
         Err(error @ DeskError::Act(ActError::NotOpen(_))) => {
             let story = room.patiently(room.web.reader.incident(&id)).await?;

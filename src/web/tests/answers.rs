@@ -17,15 +17,16 @@ use crate::domain::names::SecretName;
 use crate::domain::outcome::{Failure, Observation};
 use crate::domain::pulse::TokenDigest;
 use crate::domain::time::Timestamp;
-use crate::engine::plan::Plan;
+use crate::engine::plan::{Plan, Tokens};
 use crate::engine::pulses::Pulses;
 use crate::engine::testing::{TestClock, plan_of, probe};
 use crate::ports::{Clock, Exposition, IncidentStory, Overview, Prober, StatusReader, StepContext, StoreError, Token};
-use crate::web::access::{Refusal, admit};
+use crate::web::access::{Asked, Caller, Refusal, admit};
+use crate::web::table::{Entry, Scope};
 use crate::web::{Web, serve};
 
 /// A page on a port of its own; it ends with the guard.
-struct Served {
+pub struct Served {
     address: SocketAddr,
     clock: Arc<TestClock>,
     ready: watch::Sender<bool>,
@@ -43,6 +44,11 @@ impl Exposition for Metrics {
 }
 
 async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> Served {
+    served_with(plan, reader, Past::default(), metrics).await
+}
+
+/// Pages of a plan, of how it stands and of what was.
+pub async fn served_with(plan: Plan, reader: Arc<dyn StatusReader>, past: Past, metrics: bool) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let clock = TestClock::starting(NOW);
@@ -51,7 +57,7 @@ async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> 
     let stop = CancellationToken::new();
     let web = Web {
         reader,
-        history: Arc::new(Past::default()),
+        history: Arc::new(past),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         plan,
         page: Arc::new(move || metrics.then(|| Arc::new(Metrics) as Arc<dyn Exposition>)),
@@ -80,7 +86,7 @@ impl Served {
         all(&mut stream).await
     }
 
-    async fn get(&self, path: &str) -> String {
+    pub async fn get(&self, path: &str) -> String {
         self.ask(&format!("GET {path}"), &["Host: localhost"]).await
     }
 }
@@ -92,7 +98,8 @@ async fn all(stream: &mut TcpStream) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-fn status(answer: &str) -> u16 {
+/// The status of an answer.
+pub fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default()
 }
 
@@ -100,7 +107,7 @@ fn status(answer: &str) -> u16 {
 async fn every_answer_carries_the_headers() {
     let mut plan = plan();
     let open = served(plan.clone()).await;
-    plan.web.token = Some("page".parse().unwrap());
+    plan.web.tokens = Tokens::one(Token::Secret("page".parse().unwrap()));
     let closed = served(plan).await;
     let incident = format!("/incidents/{INCIDENT}");
     for (expected, answer) in [
@@ -118,8 +125,8 @@ async fn every_answer_carries_the_headers() {
     ] {
         assert_eq!(status(&answer), expected, "{answer}");
         for header in [
-            "content-security-policy: default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; \
-             form-action 'self'; frame-ancestors 'none'\r\n",
+            "content-security-policy: default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+             img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n",
             "x-content-type-options: nosniff\r\n",
             "referrer-policy: same-origin\r\n",
             "cache-control: no-store\r\n",
@@ -132,7 +139,7 @@ async fn every_answer_carries_the_headers() {
 #[tokio::test]
 async fn a_token_opens_everything_and_nothing_else_does() {
     let mut plan = plan();
-    plan.web.token = Some("page".parse().unwrap());
+    plan.web.tokens = Tokens::one(Token::Secret("page".parse().unwrap()));
     plan.secrets = Arc::new(Fixed(Some("correct-horse")));
     let with_token = served(plan.clone()).await;
     plan.secrets = Arc::new(Fixed(None));
@@ -212,13 +219,15 @@ async fn without_a_token_only_its_own_names_open_it() {
 #[tokio::test]
 async fn beyond_loopback_nothing_is_shown_without_a_token() {
     let plan = plan();
-    let admitted = |path: &'static str| {
-        let headers = http::HeaderMap::from_iter([(http::header::HOST, "localhost".parse().unwrap())]);
-        let plan = &plan;
-        async move { admit(plan, "0.0.0.0:80".parse().unwrap(), &http::Method::GET, &path.parse().unwrap(), &headers).await }
-    };
-    assert_eq!(admitted("/").await, Err(Refusal::Unknown));
-    assert_eq!(admitted("/healthz").await, Ok(()));
+    let headers = http::HeaderMap::from_iter([(http::header::HOST, "localhost".parse().unwrap())]);
+    for (scope, expected) in
+        [(Scope::Read, Err(Refusal::Unknown)), (Scope::Open, Ok(Caller { user: None, address: None }))]
+    {
+        let entry = Entry { scope, is_form: false };
+        let uri = http::Uri::from_static("/");
+        let asked = Asked { entry, method: &http::Method::GET, uri: &uri, headers: &headers, peer: None };
+        assert_eq!(admit(&plan, "0.0.0.0:80".parse().unwrap(), &asked).await, expected);
+    }
 }
 
 #[tokio::test]
@@ -277,15 +286,18 @@ async fn a_large_head_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hundred_connections_that_ask_nothing_hold_the_next_until_they_are_cut() {
+async fn connections_that_ask_nothing_make_room_for_one_that_asks() {
     let served = served(plan()).await;
     let began = served.clock.monotonic();
     let mut idle = Vec::new();
     for _ in 0..100 {
-        idle.push(TcpStream::connect(served.address).await.unwrap());
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        idle.push(stream);
     }
     assert_eq!(status(&served.get("/healthz").await), 200);
-    assert!(served.clock.monotonic().since(began) >= Duration::from_secs(10));
+    assert_eq!(all(&mut idle[0]).await, "", "it has asked nothing for longest");
+    assert_eq!(served.clock.monotonic(), began, "nobody was waited for");
 }
 
 #[tokio::test(start_paused = true)]
@@ -414,7 +426,7 @@ async fn programs_read_incidents_without_secrets() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_come_is_not_waited_for() {
     let mut plan = plan();
-    plan.web.token = Some("page".parse().unwrap());
+    plan.web.tokens = Tokens::one(Token::Secret("page".parse().unwrap()));
     plan.secrets = Arc::new(Fixed(Some("correct-horse")));
     let served = served(plan).await;
     let headers = [
