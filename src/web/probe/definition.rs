@@ -20,6 +20,7 @@ const WRITTEN_MAX: usize = 8_192;
 
 /// How many steps are spelled out, and how many assertions of each.
 const STEPS_MAX: usize = 50;
+/// How many assertions of a step are shown.
 const ASSERTIONS_MAX: usize = 20;
 
 /// The card.

@@ -26,6 +26,7 @@ use crate::web::view::{LINE_MAX, View};
 
 /// Of how many different bad runs the failures are spelled out, and how many failures of each.
 const BAD_MAX: usize = 3;
+/// How many failures of a bad run are spelled out.
 const FAILURES_MAX: usize = 3;
 
 /// How many incidents are listed.

@@ -19,6 +19,7 @@ use crate::web::view::{LINE_MAX, VALUE_MAX, View};
 
 /// How many steps are spelled out, and how many test cases of each.
 const STEPS_MAX: usize = 60;
+/// How many test cases of a report are shown.
 const CASES_MAX: usize = 200;
 
 /// The page, with the runs of the same probe before and after it.
