@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::aws_call::AwsCall;
@@ -905,7 +906,7 @@ pub struct Undelivered {
 }
 
 /// A row of the outbox that its channel has not taken, as programs read it too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UndeliveredRow {
     /// Its id.
     pub id: String,

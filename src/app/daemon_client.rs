@@ -10,7 +10,6 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::answer::Stop;
 use super::health::reachable;
@@ -18,6 +17,7 @@ use crate::config::load::{Surroundings, load};
 use crate::domain::incident::IncidentId;
 use crate::domain::text::harmless;
 use crate::net::client::innermost;
+use crate::web::api::answers::Problem;
 use crate::web::api::bodies::{IncidentBody, Incidents};
 
 /// Where the daemon is, in the environment.
@@ -145,11 +145,10 @@ impl DaemonClient {
         if status.is_success() {
             return serde_json::from_str(&text).map_err(|_| self.strange(status));
         }
-        let said: Option<Value> = serde_json::from_str(&text).ok();
-        let Some(error) = said.as_ref().and_then(|said| said["error"].as_str()) else {
+        let Ok(Problem { detail, .. }) = serde_json::from_str(&text) else {
             return Err(self.strange(status));
         };
-        let error = harmless(error);
+        let error = harmless(&detail);
         Err(match status {
             StatusCode::UNAUTHORIZED if self.token.is_none() => {
                 Stop::Usage(format!("{error}; neither {TOKEN} nor `web.token` of the configuration gives one"))

@@ -247,7 +247,7 @@ mod tests {
         });
         let all: Incidents = serde_json::from_value(all).unwrap();
         insta::assert_snapshot!(list_lines(&all, NOW.parse().unwrap()).join("\n"));
-        let none = Incidents { open: Vec::new(), resolved: None };
+        let none = Incidents { open: Vec::new(), resolved: None, next: None };
         assert_eq!(list_lines(&none, NOW.parse().unwrap()), ["no incident is open"]);
     }
 

@@ -14,6 +14,7 @@ use maud::Markup;
 use tokio::sync::Mutex;
 
 use super::access::{Asked, Refusal};
+use super::api::settled::Question;
 use super::frame::Place;
 use super::limits::{Counted, Limits, Peer};
 use super::ping::Door;
@@ -117,10 +118,15 @@ async fn nothing_there(uri: Uri) -> Response {
 async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let asked = request.uri().path();
+    let question = asked.starts_with(API).then(|| Question::of(request.method(), asked, request.headers()));
     let mut response = match room.admit(path, request.method(), request.uri(), request.headers(), peer).await {
         Ok(()) => next.run(request).await,
         Err(refused) => refused,
     };
+    if let Some(question) = question {
+        response = question.settle(response).await;
+    }
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, value);
     }
@@ -291,7 +297,8 @@ impl Room {
         self.patiently(self.web.reader.overview(self.web.clock.now())).await
     }
 
-    async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
+    /// How things stood a second ago at most, with the runs of the last hour.
+    pub async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
         let mut kept = self.overview.lock().await;
         if let Some((read_at, overview)) = kept.as_ref()
             && self.web.clock.monotonic().since(*read_at) < OVERVIEW_FRESH

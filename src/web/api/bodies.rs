@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::figures::Figures;
@@ -16,7 +17,7 @@ use crate::engine::plan::WebPlan;
 use crate::ports::{IncidentStory, Told, UndeliveredRow};
 
 /// Somebody takes an incident on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Acknowledge {
     /// Who.
@@ -27,7 +28,7 @@ pub struct Acknowledge {
 }
 
 /// Somebody says something of an incident.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Note {
     /// Who.
@@ -37,7 +38,7 @@ pub struct Note {
 }
 
 /// Somebody wants quiet, until an instant or for a length of time: one of the two.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Begin {
     /// About what.
@@ -58,7 +59,7 @@ pub struct Begin {
 }
 
 /// What a silence is about, as it is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct About {
     /// Probes, or globs with `*`.
@@ -79,7 +80,7 @@ impl From<About> for Matchers {
 }
 
 /// Somebody wants a channel drilled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Drill {
     /// Which.
@@ -87,29 +88,32 @@ pub struct Drill {
 }
 
 /// What can be drilled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Channels {
     /// The channels.
     pub channels: Vec<ChannelName>,
 }
 
 /// Nothing more needs to be said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
 /// Incidents.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Incidents {
     /// The open ones, the gravest first.
     pub open: Vec<IncidentBody>,
-    /// The last that were resolved, the latest first; where they were asked for.
+    /// Those that are over, the one that opened last first; a part of them, where they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Vec<IncidentBody>>,
+    /// The cursor by which the next part of `resolved` is asked for; absent where this was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// An incident as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IncidentBody {
     /// Its id.
     pub id: IncidentId,
@@ -168,7 +172,7 @@ pub struct IncidentBody {
 }
 
 /// How long things took in an incident, in seconds; absent what has not come yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FiguresBody {
     /// From the first bad run to the opening.
     pub detect_seconds: f64,
@@ -189,7 +193,7 @@ impl From<Figures> for FiguresBody {
 }
 
 /// A text of an incident, as Markdown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Text {
     /// The text.
     pub text: String,
@@ -231,7 +235,7 @@ impl IncidentBody {
 }
 
 /// What somebody did about an incident.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {
     /// As it stands now.
     pub incident: IncidentBody,
@@ -240,7 +244,7 @@ pub struct Done {
 }
 
 /// An incident with what happened to it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Story {
     /// As it stands.
     pub incident: IncidentBody,
@@ -251,7 +255,7 @@ pub struct Story {
 }
 
 /// A line of a time line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MomentBody {
     /// When.
     pub at: Timestamp,
@@ -262,7 +266,7 @@ pub struct MomentBody {
 }
 
 /// A message to one channel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     /// Where to.
     pub channel: ChannelName,
@@ -291,14 +295,14 @@ impl Story {
 }
 
 /// The silences that are not over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Silences {
     /// By their end.
     pub silences: Vec<Silence>,
 }
 
 /// A silence that began or ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SilenceDone {
     /// As it is now.
     pub silence: Silence,
@@ -307,7 +311,7 @@ pub struct SilenceDone {
 }
 
 /// What channels have not taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Deliveries {
     /// What waits, oldest first, then what was given up, the latest first; at most 500 of each.
     pub deliveries: Vec<UndeliveredRow>,
@@ -318,7 +322,7 @@ pub struct Deliveries {
 }
 
 /// What is due now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RedriveDone {
     /// So many messages.
     pub due: u64,

@@ -26,7 +26,7 @@ use crate::web::table::{Entry, Scope};
 use crate::web::{Web, serve};
 
 /// A page on a port of its own; it ends with the guard.
-struct Served {
+pub struct Served {
     address: SocketAddr,
     clock: Arc<TestClock>,
     ready: watch::Sender<bool>,
@@ -44,6 +44,11 @@ impl Exposition for Metrics {
 }
 
 async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> Served {
+    served_with(plan, reader, Past::default(), metrics).await
+}
+
+/// A page of this plan, of how things stand, and of what was.
+pub async fn served_with(plan: Plan, reader: Arc<dyn StatusReader>, past: Past, metrics: bool) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let clock = TestClock::starting(NOW);
@@ -52,7 +57,7 @@ async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> 
     let stop = CancellationToken::new();
     let web = Web {
         reader,
-        history: Arc::new(Past::default()),
+        history: Arc::new(past),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         plan,
         page: Arc::new(move || metrics.then(|| Arc::new(Metrics) as Arc<dyn Exposition>)),
@@ -73,7 +78,7 @@ async fn served(plan: Plan) -> Served {
 
 impl Served {
     /// Everything that comes back for a request line and headers, up to the end of the connection.
-    async fn ask(&self, line: &str, headers: &[&str]) -> String {
+    pub async fn ask(&self, line: &str, headers: &[&str]) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let headers = headers.iter().fold(String::new(), |headers, header| headers + header + "\r\n");
         let request = format!("{line} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
@@ -81,7 +86,7 @@ impl Served {
         all(&mut stream).await
     }
 
-    async fn get(&self, path: &str) -> String {
+    pub async fn get(&self, path: &str) -> String {
         self.ask(&format!("GET {path}"), &["Host: localhost"]).await
     }
 }
@@ -93,7 +98,7 @@ async fn all(stream: &mut TcpStream) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-fn status(answer: &str) -> u16 {
+pub fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default()
 }
 
