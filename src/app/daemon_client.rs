@@ -29,6 +29,9 @@ const TOKEN: &str = "ROUNDSMAN_TOKEN";
 /// The longest answer, in bytes.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
 
+/// How many parts of one thing are asked for: more than the store keeps.
+const PARTS_MAX: usize = 1_000;
+
 /// How many ids a sentence names.
 const NAMED_MAX: usize = 5;
 
@@ -87,6 +90,23 @@ impl DaemonClient {
     /// Asks for something below `/api/v1/`.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Stop> {
         self.ask(self.request(Method::GET, path)).await
+    }
+
+    /// Asks for something that comes in parts, until the last of them.
+    pub async fn parts<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        next: impl Fn(&T) -> Option<String>,
+    ) -> Result<Vec<T>, Stop> {
+        let mut parts: Vec<T> = vec![self.get(path).await?];
+        while let Some(cursor) = parts.last().and_then(&next) {
+            if parts.len() >= PARTS_MAX {
+                return Err(Stop::Fault(format!("{} gives more than {PARTS_MAX} parts", self.base)));
+            }
+            let between = if path.contains('?') { '&' } else { '?' };
+            parts.push(self.get(&format!("{path}{between}cursor={}", segment(&cursor))).await?);
+        }
+        Ok(parts)
     }
 
     /// Brings something below `/api/v1/`.

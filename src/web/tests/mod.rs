@@ -5,3 +5,4 @@ pub mod fixture;
 mod hostile;
 mod pages;
 mod papers;
+mod programs;
