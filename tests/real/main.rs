@@ -46,6 +46,7 @@ mod permitted;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod probing;
+mod programs;
 mod prometheus;
 mod redis;
 mod run;
@@ -54,6 +55,7 @@ mod servers;
 mod settings;
 mod shown;
 mod sns;
+mod standing;
 mod stopped;
 mod storage;
 mod storm;
