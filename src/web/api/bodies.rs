@@ -65,10 +65,12 @@ pub struct About {
     /// Probes, or globs with `*`.
     pub probes: Vec<String>,
     /// Schedules.
+    #[schemars(with = "Vec<ScheduleName>")]
     pub schedules: BTreeSet<ScheduleName>,
     /// Labels.
     pub labels: Labels,
     /// Severities.
+    #[schemars(with = "Vec<Severity>")]
     pub severities: BTreeSet<Severity>,
 }
 
