@@ -12,8 +12,8 @@ use super::daemon_client::DaemonArguments;
 use super::demo::shop::Breakage;
 use super::threads::block_on;
 use super::{
-    ack, completions, daemon, deliveries, demo, drill, health, incidents, init, logs, note, notify, once, plan, routes, schema,
-    silence, slo, status, validate, wiring,
+    ack, completions, daemon, deliveries, demo, drill, health, incidents, init, logs, note, notify, once, plan, routes,
+    schema, silence, slo, status, validate, wiring,
 };
 use crate::domain::time::{Length, Timestamp};
 

@@ -79,7 +79,8 @@ pub async fn incidents(
 /// The open ones, and with them the last that are over or all of those.
 async fn listed(daemon: &DaemonClient, what: &IncidentsArguments) -> Result<Incidents, Stop> {
     if what.all {
-        let parts: Vec<Incidents> = daemon.parts("incidents?resolved=1&limit=500", |part: &Incidents| part.next.clone()).await?;
+        let parts: Vec<Incidents> =
+            daemon.parts("incidents?resolved=1&limit=500", |part: &Incidents| part.next.clone()).await?;
         let mut parts = parts.into_iter();
         let mut all = parts.next().unwrap_or(Incidents { open: Vec::new(), resolved: None, next: None });
         all.resolved.get_or_insert_default().extend(parts.filter_map(|part| part.resolved).flatten());

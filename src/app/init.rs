@@ -65,7 +65,10 @@ pub fn init(directory: &Path, surroundings: &Surroundings, what: &InitArguments)
     out.line(format_args!("valid: {probes}, {schedules}"))?;
     let path = directory.display().to_string();
     let config = if path == "." { String::new() } else { format!(" --config {}", shell_word(&path)) };
-    out.line(format_args!("\nNobody is told yet: roundsman.yaml says what Slack needs. See it run, and open http://{}:", plan.web.listen))?;
+    out.line(format_args!(
+        "\nNobody is told yet: roundsman.yaml says what Slack needs. See it run, and open http://{}:",
+        plan.web.listen
+    ))?;
     out.line(format_args!("\n    roundsman run{config}"))?;
     Ok(Answer::Well)
 }
@@ -100,7 +103,9 @@ fn probed(text: &str) -> Result<Url, String> {
     let mut url = Url::parse(text).map_err(|error| format!("`{shown}` is not a URL ({error}): {example}"))?;
     if !["http", "https"].contains(&url.scheme()) {
         let scheme = url.scheme();
-        return Err(format!("`{shown}` is not probed over HTTP but `{scheme}`: {example}, or see the kinds in the reference"));
+        return Err(format!(
+            "`{shown}` is not probed over HTTP but `{scheme}`: {example}, or see the kinds in the reference"
+        ));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a URL with a user or a password in it would write them into a file: leave them out, and give the probe `bearer` or `basic` with a secret".to_owned());
@@ -117,7 +122,9 @@ fn probed(text: &str) -> Result<Url, String> {
     url.set_fragment(None);
     // Both mean something else in the files.
     if ["{{", "${"].iter().any(|mark| url.as_str().contains(mark)) {
-        return Err(format!("`{shown}` has `{{{{` or `${{` in it, which the files read as a capture or a secret: write them as `%7B`"));
+        return Err(format!(
+            "`{shown}` has `{{{{` or `${{` in it, which the files read as a capture or a secret: write them as `%7B`"
+        ));
     }
     Ok(url)
 }
@@ -125,8 +132,10 @@ fn probed(text: &str) -> Result<Url, String> {
 /// The name of a probe of a URL: its host.
 fn named(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    let kept: String = host.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
-    let kept: String = kept.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).chars().take(NAME_LENGTH_MAX).collect();
+    let kept: String =
+        host.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    let kept: String =
+        kept.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).chars().take(NAME_LENGTH_MAX).collect();
     let kept = kept.trim_end_matches(['-', '.', '_']);
     if ProbeName::parse(kept).is_ok() { kept.to_owned() } else { "target".to_owned() }
 }
@@ -230,7 +239,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_this() {
-        let text = |files: [(PathBuf, String); 3]| files.map(|(path, text)| format!("--- {}\n{text}", path.display())).join("\n");
+        let text = |files: [(PathBuf, String); 3]| {
+            files.map(|(path, text)| format!("--- {}\n{text}", path.display())).join("\n")
+        };
         insta::assert_snapshot!(text(files("shop.example.com", "https://shop.example.com/a?b=\"c\"", "")));
         insta::assert_snapshot!(text(files("example", OURSELVES, EXPLAINED)));
     }

@@ -222,7 +222,8 @@ pub(super) mod tests {
     fn stands(schedule: &str, standing: &str, at: &str, took: f64, failure: Option<&str>) -> Value {
         let verdict = if standing == "overdue" { "passed" } else { standing };
         let failures: Vec<_> = failure.iter().map(|message| json!({ "kind": "expect", "message": message })).collect();
-        let last = json!({ "id": "01KB2H", "started_at": at, "duration_ms": took, "verdict": verdict, "failures": failures });
+        let last =
+            json!({ "id": "01KB2H", "started_at": at, "duration_ms": took, "verdict": verdict, "failures": failures });
         json!({ "schedule": schedule, "standing": standing, "last": last, "next_slot": null })
     }
 
@@ -233,13 +234,32 @@ pub(super) mod tests {
     /// Six probes of which four are not well, one with a name too long and one hostile.
     pub fn shown() -> Shown {
         let long = "the-journey-of-a-shopper-who-comes-back@eu-central-1";
-        let hostile = "`json.services.database` was \"degraded\"\u{1b}[2J and some more that nobody can read in a table";
+        let hostile =
+            "`json.services.database` was \"degraded\"\u{1b}[2J and some more that nobody can read in a table";
         let probes = [
             probe("auth", &[stands("reachability", "passed", "2026-11-24T09:17:40Z", 52.0, None)]),
-            probe("api-health", &[stands("reachability", "failed", "2026-11-24T09:17:33Z", 391.4, Some(hostile)), stands("hourly", "passed", "2026-11-24T09:00:01Z", 4.2, None)]),
-            probe("database", &[stands("reachability", "degraded", "2026-11-24T09:17:31Z", 39.7, Some("`total_ms` was 39.7"))]),
+            probe(
+                "api-health",
+                &[
+                    stands("reachability", "failed", "2026-11-24T09:17:33Z", 391.4, Some(hostile)),
+                    stands("hourly", "passed", "2026-11-24T09:00:01Z", 4.2, None),
+                ],
+            ),
+            probe(
+                "database",
+                &[stands("reachability", "degraded", "2026-11-24T09:17:31Z", 39.7, Some("`total_ms` was 39.7"))],
+            ),
             probe(long, &[stands("journeys-every-5m", "overdue", "2026-11-22T07:12:01Z", 125_000.0, None)]),
-            probe("logs", &[stands("hourly", "inconclusive", "2026-11-24T09:00:07Z", 0.0, Some("local.secret: the file is gone"))]),
+            probe(
+                "logs",
+                &[stands(
+                    "hourly",
+                    "inconclusive",
+                    "2026-11-24T09:00:07Z",
+                    0.0,
+                    Some("local.secret: the file is gone"),
+                )],
+            ),
             probe("new", &[json!({ "schedule": "hourly", "standing": "waiting", "last": null, "next_slot": null })]),
             probe("on-request", &[]),
         ];
@@ -258,7 +278,10 @@ pub(super) mod tests {
                 "acknowledged_by": "ann\u{1b}[31m", "quiet": null, "url": null,
             }],
         });
-        Shown { status: serde_json::from_value(status).unwrap(), probes: serde_json::from_value(json!(probes)).unwrap() }
+        Shown {
+            status: serde_json::from_value(status).unwrap(),
+            probes: serde_json::from_value(json!(probes)).unwrap(),
+        }
     }
 
     #[test]
@@ -274,12 +297,16 @@ pub(super) mod tests {
     fn what_is_well_is_counted_where_it_is_much() {
         let mut shown = shown();
         let well = shown.probes[0].clone();
-        shown.probes = (0..1_500).map(|n| ProbeBody { name: format!("p{n:04}").parse().unwrap(), ..well.clone() }).collect();
+        shown.probes =
+            (0..1_500).map(|n| ProbeBody { name: format!("p{n:04}").parse().unwrap(), ..well.clone() }).collect();
         shown.status.open.clear();
         let now = NOW.parse().unwrap();
         let few = lines(&shown, now, false);
         assert_eq!(few.last().unwrap(), "and 1,480 more that are well: `--all` shows them");
-        assert!(lines(&shown, now, true).iter().filter(|line| line.contains(" p0") || line.contains(" p1")).count() == 1_500);
+        assert!(
+            lines(&shown, now, true).iter().filter(|line| line.contains(" p0") || line.contains(" p1")).count()
+                == 1_500
+        );
     }
 
     #[test]

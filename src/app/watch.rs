@@ -43,7 +43,9 @@ pub async fn watch(daemon: &DaemonClient, time: &dyn Clock, what: &StatusArgumen
                 if is_drawn {
                     out.over(&fitting(lines(&shown, now, what.all)))?;
                 } else if what.format == Format::Json {
-                    if before.as_ref().is_none_or(|before| before.standings() != shown.standings() || opened(before) != opened(&shown)) {
+                    if before.as_ref().is_none_or(|before| {
+                        before.standings() != shown.standings() || opened(before) != opened(&shown)
+                    }) {
                         out.line(shown.json()?)?;
                     }
                 } else {
@@ -87,7 +89,10 @@ fn changes(before: Option<&Shown>, now_shown: &Shown, now: Timestamp) -> Vec<Str
     let Some(before) = before else {
         let troubles = now_shown.rows().into_iter().filter(|(_, stands)| stands.standing != Standing::Passed);
         let troubles = troubles.map(|(probe, stands)| moved(&at, probe, &stands.schedule, None, stands.standing));
-        let first = [format!("{at}  {}", harmless(&now_shown.status.sentence)), format!("{at}  {}", tallied(&now_shown.status))];
+        let first = [
+            format!("{at}  {}", harmless(&now_shown.status.sentence)),
+            format!("{at}  {}", tallied(&now_shown.status)),
+        ];
         return first.into_iter().chain(troubles).collect();
     };
     let mut lines = Vec::new();

@@ -71,17 +71,29 @@ impl Site {
             target.url
         );
         let schedules = "often: { every: 1s, probes: [api], alert: { after: 1, severity: P1 }, objectives: [{ success: 99 %, over: 1h }] }\n";
-        let files = [("roundsman.yaml", &*root), ("page", TOKEN), ("probes/p.yaml", &probes), ("schedules/s.yaml", schedules)];
+        let files =
+            [("roundsman.yaml", &*root), ("page", TOKEN), ("probes/p.yaml", &probes), ("schedules/s.yaml", schedules)];
         let directory = configuration(&files);
         target.set(false);
         let daemon = Daemon::run(directory.path(), &[]);
         receiver.wait_until(|taken| !taken.is_empty());
-        let mut site = Self { daemon, directory, incident: String::new(), run: String::new(), _target: target, _receiver: receiver };
+        let mut site = Self {
+            daemon,
+            directory,
+            incident: String::new(),
+            run: String::new(),
+            _target: target,
+            _receiver: receiver,
+        };
         let open = site.read("/api/v1/incidents").body.expect("JSON");
         site.incident = open["open"][0]["id"].as_str().expect("an open incident").to_owned();
         let runs = site.read("/api/v1/probes/api/runs?bad=1").body.expect("JSON");
-        site.run = runs["runs"].as_array().and_then(|runs| runs.last()).expect("a run")["id"].as_str().expect("an id").to_owned();
-        let silence = json!({ "matchers": { "probes": ["other"] }, "by": "ann", "reason": "x", "for": "1h" }).to_string();
+        site.run = runs["runs"].as_array().and_then(|runs| runs.last()).expect("a run")["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned();
+        let silence =
+            json!({ "matchers": { "probes": ["other"] }, "by": "ann", "reason": "x", "for": "1h" }).to_string();
         assert_eq!(site.bring("/api/v1/silences", &silence).status, 200);
         site
     }
@@ -162,7 +174,8 @@ fn each_answer_is_as_the_document_says() {
             if method == Method::GET {
                 assert_eq!(seen(path, &method, site.read(&well)), 200, "{path}");
                 assert_eq!(seen(path, &method, ask(&site.daemon, &method, &well, &[], None)), 401, "{path}");
-                let asks = operation["parameters"].as_array().expect("parameters").iter().any(|one| one["in"] == "query");
+                let asks =
+                    operation["parameters"].as_array().expect("parameters").iter().any(|one| one["in"] == "query");
                 if asks {
                     assert_eq!(seen(path, &method, site.read(&format!("{well}?nothing=1"))), 400, "{path}");
                 }
@@ -179,7 +192,11 @@ fn each_answer_is_as_the_document_says() {
                 if operation["requestBody"].is_object() {
                     assert_eq!(seen(path, &method, site.bring(&well, "{")), 400, "{path}");
                     let headers = [("authorization", &*format!("Bearer {TOKEN}")), ("content-type", "text/plain")];
-                    assert_eq!(seen(path, &method, ask(&site.daemon, &method, &well, &headers, Some("{}"))), 415, "{path}");
+                    assert_eq!(
+                        seen(path, &method, ask(&site.daemon, &method, &well, &headers, Some("{}"))),
+                        415,
+                        "{path}"
+                    );
                     let example = &operation["requestBody"]["content"]["application/json"]["example"];
                     let status = seen(path, &method, site.bring(&well, &example.to_string()));
                     assert!([200, 202, 404, 409, 422].contains(&status), "{path}: {status}");
@@ -187,7 +204,9 @@ fn each_answer_is_as_the_document_says() {
             }
         }
     }
-    for query in ["/probes?limit=1", "/probes/api/runs?limit=1", "/incidents?resolved=1&limit=1", "/probes/api/series?over=30d"] {
+    for query in
+        ["/probes?limit=1", "/probes/api/runs?limit=1", "/incidents?resolved=1&limit=1", "/probes/api/series?over=30d"]
+    {
         let answer = site.read(&format!("/api/v1{query}"));
         let path = query.split('?').next().expect("a path").replace("/api/", "/{name}/");
         assert_eq!(seen(&path, &Method::GET, answer), 200, "{query}");
@@ -228,7 +247,9 @@ fn blocks(page: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut lines = page.lines();
     while lines.by_ref().any(|line| line == "```sh") {
-        blocks.push(lines.by_ref().take_while(|line| *line != "```").fold(String::new(), |block, line| block + line + "\n"));
+        blocks.push(
+            lines.by_ref().take_while(|line| *line != "```").fold(String::new(), |block, line| block + line + "\n"),
+        );
     }
     blocks
 }
@@ -261,6 +282,9 @@ fn what_the_reference_says_is_so() {
             rows.push(format!("| `{} {path}` | {about} |", method.to_ascii_uppercase()));
         }
     }
-    let told: Vec<_> = page.lines().filter(|line| line.starts_with("| `GET ") || line.starts_with("| `POST ") || line.starts_with("| `DELETE ")).collect();
+    let told: Vec<_> = page
+        .lines()
+        .filter(|line| line.starts_with("| `GET ") || line.starts_with("| `POST ") || line.starts_with("| `DELETE "))
+        .collect();
     assert_eq!(told, rows, "docs/api.md has another table; it should be:\n{}", rows.join("\n"));
 }

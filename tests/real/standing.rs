@@ -36,7 +36,14 @@ fn how_things_stand_is_one_sentence_and_a_table_with_the_worst_first() {
     let (code, said) = until(&["status"], "All is well: 2 probes");
     assert_eq!((code, said.matches("● passed").count()), (0, 2), "{said}");
     let mut watching = binary(
-        &["status", "--watch", "--url", &format!("http://{}", daemon.address), "--config", directory.path().to_str().expect("UTF-8")],
+        &[
+            "status",
+            "--watch",
+            "--url",
+            &format!("http://{}", daemon.address),
+            "--config",
+            directory.path().to_str().expect("UTF-8"),
+        ],
         &[],
     )
     .stdout(Stdio::piped())
@@ -50,7 +57,8 @@ fn how_things_stand_is_one_sentence_and_a_table_with_the_worst_first() {
     assert_eq!(code, 1);
     let first = said.lines().position(|line| line.contains("✕ failed")).expect("a row");
     assert!(said.lines().position(|line| line.contains("● passed")).is_some_and(|row| first < row), "{said}");
-    let changes: Vec<_> = seen.by_ref().take_while(|line| !line.contains("✕ failed  api on often, was passed")).collect();
+    let changes: Vec<_> =
+        seen.by_ref().take_while(|line| !line.contains("✕ failed  api on often, was passed")).collect();
     assert!(changes.iter().all(|line| line.contains("UTC  ")), "{changes:?}");
     watching.kill().expect("it is our child");
     watching.wait().expect("it is our child");
@@ -78,7 +86,11 @@ fn a_first_configuration_validates_runs_and_is_never_written_over() {
         let made = output(&arguments, &[]);
         let said = String::from_utf8_lossy(&made.stdout);
         assert_eq!(made.status.code(), Some(0), "{}", String::from_utf8_lossy(&made.stderr));
-        assert!(said.contains("\nvalid: 1 probe, 1 schedule\n") && said.ends_with(&format!("    roundsman run --config {config}\n")), "{said}");
+        assert!(
+            said.contains("\nvalid: 1 probe, 1 schedule\n")
+                && said.ends_with(&format!("    roundsman run --config {config}\n")),
+            "{said}"
+        );
         let validated = output(&["validate", "--config", config], &[]);
         assert_eq!(validated.status.code(), Some(0), "{}", String::from_utf8_lossy(&validated.stdout));
         let before = fs::read(format!("{config}/roundsman.yaml")).expect("a file");
@@ -98,7 +110,9 @@ fn a_first_configuration_validates_runs_and_is_never_written_over() {
         let probe = if url.is_some() { "127.0.0.1" } else { "example" };
         let probe = format!("{config}/probes/{probe}.yaml");
         let uncommented = |line: &str| match line.split_once("# ") {
-            Some((indent, rest)) if indent.trim().is_empty() && !rest.starts_with(char::is_uppercase) => format!("{indent}{rest}\n"),
+            Some((indent, rest)) if indent.trim().is_empty() && !rest.starts_with(char::is_uppercase) => {
+                format!("{indent}{rest}\n")
+            }
             _ => format!("{line}\n"),
         };
         let text: String = fs::read_to_string(&probe).expect("a file").lines().map(uncommented).collect();
@@ -109,7 +123,11 @@ fn a_first_configuration_validates_runs_and_is_never_written_over() {
         fs::write(format!("{config}/slack-webhook"), "https://hooks.slack.com/services/T/B/x").expect("a file");
         let validated = output(&["validate", "--config", config], &[]);
         let said = String::from_utf8_lossy(&validated.stdout);
-        assert_eq!(said.lines().last(), Some(if url.is_some() { "valid: 1 probe, 1 schedule" } else { "valid: 3 probes, 1 schedule, 2 warnings" }), "{said}");
+        assert_eq!(
+            said.lines().last(),
+            Some(if url.is_some() { "valid: 1 probe, 1 schedule" } else { "valid: 3 probes, 1 schedule, 2 warnings" }),
+            "{said}"
+        );
     }
     let directory = configuration(&[("schedules/tiers.yaml", "mine: { every: 1m, probes: [] }\n")]);
     let config = directory.path().to_str().expect("a path in UTF-8");
@@ -129,9 +147,13 @@ fn a_shell_completes_commands() {
     };
     for shell in ["bash", "zsh", "fish"] {
         let script = script(shell);
-        assert!(["status", "incidents", "silence", "--watch"].iter().all(|word| script.contains(word)) || shell == "fish", "{script}");
+        assert!(
+            ["status", "incidents", "silence", "--watch"].iter().all(|word| script.contains(word)) || shell == "fish",
+            "{script}"
+        );
     }
-    let asked = "COMP_WORDS=(roundsman sta); COMP_CWORD=1; _roundsman roundsman sta roundsman; echo \"${COMPREPLY[@]}\"";
+    let asked =
+        "COMP_WORDS=(roundsman sta); COMP_CWORD=1; _roundsman roundsman sta roundsman; echo \"${COMPREPLY[@]}\"";
     let completed = Command::new("bash").args(["-c", &format!("{}\n{asked}", script("bash"))]).output().expect("bash");
     assert_eq!(String::from_utf8_lossy(&completed.stdout), "status\n");
 }

@@ -82,7 +82,12 @@ fn security(scope: Scope) -> Value {
 fn operation(row: &Row, told: &Operation, example: Option<&Value>, generator: &mut SchemaGenerator) -> Value {
     let reads = row.method == Method::GET;
     let mut parameters: Vec<Value> = names_in(row.path).map(path_parameter).collect();
-    parameters.extend(told.query.map(|query| query_parameters(&query(&mut self::generator(Contract::Deserialize, true)).to_value())).into_iter().flatten());
+    parameters.extend(
+        told.query
+            .map(|query| query_parameters(&query(&mut self::generator(Contract::Deserialize, true)).to_value()))
+            .into_iter()
+            .flatten(),
+    );
     if reads {
         parameters.push(json!({
             "name": "If-None-Match", "in": "header", "schema": { "type": "string" },
@@ -99,13 +104,17 @@ fn operation(row: &Row, told: &Operation, example: Option<&Value>, generator: &m
         if reads {
             response["headers"] = json!({ "ETag": header("What it was, in short.") });
             if parameters.iter().any(|parameter| parameter["name"] == "cursor") {
-                response["headers"]["Link"] = header("Where the next part is, as `rel=\"next\"`; absent with the last.");
+                response["headers"]["Link"] =
+                    header("Where the next part is, as `rel=\"next\"`; absent with the last.");
             }
         }
         responses.insert(status.to_string(), response);
     }
     if reads {
-        responses.insert("304".to_owned(), json!({ "description": "Nothing is new.", "headers": { "ETag": header("What it still is.") } }));
+        responses.insert(
+            "304".to_owned(),
+            json!({ "description": "Nothing is new.", "headers": { "ETag": header("What it still is.") } }),
+        );
     }
     for status in troubles(row, told) {
         responses.insert(status.to_string(), json!({ "$ref": format!("#/components/responses/{status}") }));
@@ -120,7 +129,8 @@ fn operation(row: &Row, told: &Operation, example: Option<&Value>, generator: &m
     });
     if let Some((shape, example)) = &told.takes {
         let schema = shape(&mut self::generator(Contract::Deserialize, true)).to_value();
-        said["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": schema, "example": example } } });
+        said["requestBody"] =
+            json!({ "required": true, "content": { "application/json": { "schema": schema, "example": example } } });
     }
     said
 }
@@ -170,7 +180,8 @@ fn refusal(status: u16, about: &str, schema: &Value) -> Value {
     let status = StatusCode::from_u16(status).unwrap_or_default();
     let mut example = serde_json::to_value(Problem::new(status, about)).unwrap_or_default();
     example["instance"] = json!("/api/v1/incidents");
-    let mut response = json!({ "description": about, "content": { PROBLEM: { "schema": schema, "example": example } } });
+    let mut response =
+        json!({ "description": about, "content": { PROBLEM: { "schema": schema, "example": example } } });
     let header_of = match status {
         StatusCode::UNAUTHORIZED => Some(("WWW-Authenticate", "How the token is given.")),
         StatusCode::METHOD_NOT_ALLOWED => Some(("Allow", "The methods that are answered.")),

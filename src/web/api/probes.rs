@@ -154,7 +154,12 @@ pub struct StepShape {
 
 impl From<&PlannedStep> for StepShape {
     fn from(step: &PlannedStep) -> Self {
-        Self { name: step.name.clone(), kind: step.kind.to_owned(), expect: texts(&step.expect), warn: texts(&step.warn) }
+        Self {
+            name: step.name.clone(),
+            kind: step.kind.to_owned(),
+            expect: texts(&step.expect),
+            warn: texts(&step.warn),
+        }
     }
 }
 

@@ -29,7 +29,10 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Queried<T> {
         let read = Query::<T>::try_from_uri(&parts.uri);
         read.map(|Query(asked)| Self(asked)).map_err(|rejection| {
             let mistake = rejection.source().map_or_else(|| rejection.body_text(), ToString::to_string);
-            Trouble::new(StatusCode::BAD_REQUEST, format!("what stands behind the `?` is not understood: {}", harmless(&mistake)))
+            Trouble::new(
+                StatusCode::BAD_REQUEST,
+                format!("what stands behind the `?` is not understood: {}", harmless(&mistake)),
+            )
         })
     }
 }
@@ -196,8 +199,7 @@ mod tests {
     #[test]
     fn parts_lack_nothing_and_repeat_nothing_though_many_are_of_one_instant() {
         // Seven of them at second 5, as in a storm.
-        let all: Vec<(i64, u32)> =
-            [9, 8, 5, 5, 5, 5, 5, 5, 5, 3, 1].into_iter().zip(0..).collect();
+        let all: Vec<(i64, u32)> = [9, 8, 5, 5, 5, 5, 5, 5, 5, 3, 1].into_iter().zip(0..).collect();
         for limit in 1..=all.len() {
             let (mut cursor, mut told) = (None, Vec::new());
             loop {
@@ -218,8 +220,15 @@ mod tests {
 
     #[test]
     fn a_cursor_that_is_not_ours_is_refused() {
-        for opaque in ["?", "////", &URL_SAFE_NO_PAD.encode("9 x"), &URL_SAFE_NO_PAD.encode("9 -1"), &URL_SAFE_NO_PAD.encode("1 999999999")] {
-            let place = Cursor::try_from((*opaque).to_owned()).map(|cursor| Place::of(Some(&cursor), second(1)).is_ok());
+        for opaque in [
+            "?",
+            "////",
+            &URL_SAFE_NO_PAD.encode("9 x"),
+            &URL_SAFE_NO_PAD.encode("9 -1"),
+            &URL_SAFE_NO_PAD.encode("1 999999999"),
+        ] {
+            let place =
+                Cursor::try_from((*opaque).to_owned()).map(|cursor| Place::of(Some(&cursor), second(1)).is_ok());
             assert_ne!(place, Ok(true), "{opaque}");
         }
     }

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::answers::answer;
 use super::bodies::{
-    Acknowledge, Begin, Channels, Deliveries, Done, Drill, Incidents, Note, Nothing, RedriveDone, SilenceDone, Silences, Story,
-    Text,
+    Acknowledge, Begin, Channels, Deliveries, Done, Drill, Incidents, Note, Nothing, RedriveDone, SilenceDone,
+    Silences, Story, Text,
 };
 use super::document::DOCUMENT;
 use super::objectives::Objectives;
@@ -36,24 +36,32 @@ pub fn rows() -> Vec<Row> {
 fn of_reading() -> Vec<Row> {
     use Scope::Read;
     vec![
-        Row::get(Read, "/api/v1/openapi.json", openapi)
-            .told(Operation::of::<Openapi>("getOpenapi", "This document.")),
-        Row::get(Read, "/api/v1/status", status::status)
-            .told(Operation::of::<status::Status>("getStatus", "How things stand: one sentence, the tiers, what is open.")),
+        Row::get(Read, "/api/v1/openapi.json", openapi).told(Operation::of::<Openapi>("getOpenapi", "This document.")),
+        Row::get(Read, "/api/v1/status", status::status).told(Operation::of::<status::Status>(
+            "getStatus",
+            "How things stand: one sentence, the tiers, what is open.",
+        )),
         Row::get(Read, "/api/v1/probes", probes::all).told(
-            Operation::of::<probes::Probes>("listProbes", "The probes, and how each stands.").asks::<probes::WhichProbes>(),
+            Operation::of::<probes::Probes>("listProbes", "The probes, and how each stands.")
+                .asks::<probes::WhichProbes>(),
         ),
-        Row::get(Read, "/api/v1/probes/{name}", probes::one)
-            .told(Operation::of::<probes::ProbeStory>("getProbe", "A probe: how it stands, what it is, its objectives.")),
-        Row::get(Read, "/api/v1/probes/{name}/runs", runs::all)
-            .told(Operation::of::<runs::Runs>("listRuns", "The runs of a probe, the latest first.").asks::<runs::WhichRuns>()),
+        Row::get(Read, "/api/v1/probes/{name}", probes::one).told(Operation::of::<probes::ProbeStory>(
+            "getProbe",
+            "A probe: how it stands, what it is, its objectives.",
+        )),
+        Row::get(Read, "/api/v1/probes/{name}/runs", runs::all).told(
+            Operation::of::<runs::Runs>("listRuns", "The runs of a probe, the latest first.").asks::<runs::WhichRuns>(),
+        ),
         Row::get(Read, "/api/v1/probes/{name}/series", series::series).told(
-            Operation::of::<series::Series>("getSeries", "How a probe did, by the hour or the day.").asks::<series::WhichSeries>(),
+            Operation::of::<series::Series>("getSeries", "How a probe did, by the hour or the day.")
+                .asks::<series::WhichSeries>(),
         ),
         Row::get(Read, "/api/v1/runs/{id}", runs::one)
             .told(Operation::of::<runs::WholeRun>("getRun", "A run, with what it exchanged where that is kept.")),
-        Row::get(Read, "/api/v1/schedules", schedules::all)
-            .told(Operation::of::<schedules::Schedules>("listSchedules", "The schedules, their next slots, and what became of the others.")),
+        Row::get(Read, "/api/v1/schedules", schedules::all).told(Operation::of::<schedules::Schedules>(
+            "listSchedules",
+            "The schedules, their next slots, and what became of the others.",
+        )),
         Row::get(Read, "/api/v1/objectives", objectives::all)
             .told(Operation::of::<Objectives>("listObjectives", "How objectives stand.")),
     ]
@@ -94,10 +102,13 @@ fn of_silences() -> Vec<Row> {
         Row::get(Read, "/api/v1/silences", silences::all)
             .told(Operation::of::<Silences>("listSilences", "The silences that are not over.")),
         Row::post(Operate, "/api/v1/silences", silences::begin).told(
-            Operation::of::<SilenceDone>("beginSilence", "Let nobody be told of what matches, `until` an instant or `for` a while.")
-                .takes::<Begin>(silence)
-                .or_accepted::<SilenceDone>(UNRECORDED)
-                .or(&[409, 422]),
+            Operation::of::<SilenceDone>(
+                "beginSilence",
+                "Let nobody be told of what matches, `until` an instant or `for` a while.",
+            )
+            .takes::<Begin>(silence)
+            .or_accepted::<SilenceDone>(UNRECORDED)
+            .or(&[409, 422]),
         ),
         Row::delete(Operate, "/api/v1/silences/{id}", silences::end).told(
             Operation::of::<SilenceDone>("endSilence", "End a silence now.")

@@ -174,7 +174,11 @@ impl From<Run> for RunBody {
 
 impl From<StepOutcome> for StepBody {
     fn from(step: StepOutcome) -> Self {
-        let case = |Case { name, verdict, took_ms }: Case| CaseBody { name, verdict: verdict.as_ref().map(VerdictWord::from), took_ms };
+        let case = |Case { name, verdict, took_ms }: Case| CaseBody {
+            name,
+            verdict: verdict.as_ref().map(VerdictWord::from),
+            took_ms,
+        };
         Self {
             name: step.name,
             kind: step.kind,

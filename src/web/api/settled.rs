@@ -77,9 +77,14 @@ mod tests {
     #[test]
     fn tags_are_compared_weakly_and_one_of_a_list_is_enough() {
         let tag = "W/\"a1\"";
-        for (known, is_known) in
-            [("W/\"a1\"", true), ("\"a1\"", true), ("\"b\", W/\"a1\"", true), ("*", true), ("\"a\"", false), ("", false)]
-        {
+        for (known, is_known) in [
+            ("W/\"a1\"", true),
+            ("\"a1\"", true),
+            ("\"b\", W/\"a1\"", true),
+            ("*", true),
+            ("\"a\"", false),
+            ("", false),
+        ] {
             assert_eq!(names(known, tag), is_known, "{known}");
         }
     }

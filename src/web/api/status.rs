@@ -10,13 +10,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answers::{Trouble, answer};
-pub use crate::web::board::Standing;
 use crate::domain::incident::{Incident, IncidentId, Severity};
 use crate::domain::judge::Aspect;
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::SlotOutcome;
 use crate::domain::time::{Timestamp, milliseconds};
 use crate::engine::plan::WebPlan;
+pub use crate::web::board::Standing;
 use crate::web::board::{Board, Tier};
 use crate::web::headline::Headline;
 use crate::web::routes::Room;

@@ -380,7 +380,11 @@ async fn a_ping_is_answered_for_only_when_it_is_recorded() {
 /// The body of an answer as JSON.
 fn body(answer: &str) -> serde_json::Value {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.contains("content-type: application/json\r\n") || head.contains("content-type: application/problem+json\r\n"), "{head}");
+    assert!(
+        head.contains("content-type: application/json\r\n")
+            || head.contains("content-type: application/problem+json\r\n"),
+        "{head}"
+    );
     serde_json::from_str(body).unwrap()
 }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::answers::{Served, served_with, status};
-use super::fixture::{INCIDENT, NOW, Past, Reader, broken, database_degraded, degraded_answer, incident, plan, run, story};
+use super::fixture::{
+    INCIDENT, NOW, Past, Reader, broken, database_degraded, degraded_answer, incident, plan, run, story,
+};
 use crate::domain::history::Stretch;
 use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::names::{ProbeName, ScheduleName};
@@ -34,14 +36,24 @@ fn runs() -> Vec<Run> {
 }
 
 fn past() -> Past {
-    let mut stretches: Vec<_> = (1..4_u64).rev().map(|hours| Stretch::empty(earlier(at("2026-11-24T09:00:00Z"), Duration::from_hours(hours)))).collect();
+    let mut stretches: Vec<_> = (1..4_u64)
+        .rev()
+        .map(|hours| Stretch::empty(earlier(at("2026-11-24T09:00:00Z"), Duration::from_hours(hours))))
+        .collect();
     for (n, stretch) in stretches.iter_mut().enumerate() {
-        (0..120_u64).for_each(|run| stretch.count(if run < n as u64 { "failed" } else { "passed" }, Duration::from_millis(90 + run)));
+        (0..120_u64).for_each(|run| {
+            stretch.count(if run < n as u64 { "failed" } else { "passed" }, Duration::from_millis(90 + run))
+        });
     }
     let pair = (ScheduleName::parse("reachability").unwrap(), ProbeName::parse("api-health").unwrap());
     let over = |n: u32| {
         let opened_at: Timestamp = earlier(at("2026-11-23T09:00:00Z"), Duration::from_secs(u64::from(n / 3) * 60));
-        Incident { id: IncidentId(Arc::from(format!("01KB{n:022}"))), opened_at, resolved_at: Some(at("2026-11-23T10:00:00Z")), ..incident() }
+        Incident {
+            id: IncidentId(Arc::from(format!("01KB{n:022}"))),
+            opened_at,
+            resolved_at: Some(at("2026-11-23T10:00:00Z")),
+            ..incident()
+        }
     };
     let bundle = KeptBundle {
         run: RunId(Arc::from(RUN)),
@@ -50,7 +62,13 @@ fn past() -> Past {
         incident: Some(IncidentId(Arc::from(INCIDENT))),
         bundle: Arc::new(degraded_answer("HTTP/1.1 200 OK")),
     };
-    Past { stretches: [(pair, stretches)].into(), runs: runs(), bundle: Some(bundle), incidents: (0..4).map(over).collect(), ..Past::default() }
+    Past {
+        stretches: [(pair, stretches)].into(),
+        runs: runs(),
+        bundle: Some(bundle),
+        incidents: (0..4).map(over).collect(),
+        ..Past::default()
+    }
 }
 
 async fn served() -> Served {
@@ -80,14 +98,20 @@ fn each_row_of_programs_is_in_the_document_and_nothing_else_is() {
         .iter()
         .map(|row| {
             let told = row.told.as_ref().unwrap_or_else(|| panic!("nothing is told of {} {}", row.method, row.path));
-            (row.path.strip_prefix(BASE).unwrap().to_owned(), row.method.as_str().to_ascii_lowercase(), told.id.to_owned())
+            (
+                row.path.strip_prefix(BASE).unwrap().to_owned(),
+                row.method.as_str().to_ascii_lowercase(),
+                told.id.to_owned(),
+            )
         })
         .collect();
     let paths = DOCUMENT["paths"].as_object().unwrap().iter();
     let mut of_document: Vec<_> = paths
         .flat_map(|(path, methods)| {
             let methods = methods.as_object().unwrap().iter();
-            methods.map(move |(method, told)| (path.clone(), method.clone(), told["operationId"].as_str().unwrap().to_owned()))
+            methods.map(move |(method, told)| {
+                (path.clone(), method.clone(), told["operationId"].as_str().unwrap().to_owned())
+            })
         })
         .collect();
     of_rows.sort();
@@ -108,7 +132,13 @@ async fn the_examples_of_the_document_are_what_is_answered() {
     let mut examples: BTreeMap<String, Value> = BTreeMap::new();
     for (path, methods) in DOCUMENT["paths"].as_object().unwrap() {
         let Some(told) = methods.get("get").filter(|_| path != "/openapi.json") else { continue };
-        let question = if path == "/incidents" { "?resolved=1&limit=1" } else if path.ends_with("/runs") { "?limit=1" } else { "" };
+        let question = if path == "/incidents" {
+            "?resolved=1&limit=1"
+        } else if path.ends_with("/runs") {
+            "?limit=1"
+        } else {
+            ""
+        };
         let answer = served.get(&format!("{}{question}", filled(path))).await;
         match status(&answer) {
             200 => drop(examples.insert(told["operationId"].as_str().unwrap().to_owned(), body(&answer))),
@@ -189,7 +219,13 @@ async fn runs_and_incidents_come_in_parts_the_latest_first() {
     assert_eq!((status(&other), body(&other)), (200, json!({ "runs": [] })));
     let series = body(&served.get("/api/v1/probes/api-health/series?over=7d&schedule=reachability").await);
     assert_eq!((&series["whole"]["failed"], series["points"].as_array().unwrap().len()), (&json!(3), 3));
-    for path in ["probes/api-health/series?schedule=hourly", "probes/none/series", "probes/none/runs", "probes/none", "runs/none"] {
+    for path in [
+        "probes/api-health/series?schedule=hourly",
+        "probes/none/series",
+        "probes/none/runs",
+        "probes/none",
+        "runs/none",
+    ] {
         assert_eq!(status(&served.get(&format!("/api/v1/{path}")).await), 404, "{path}");
     }
 }
@@ -201,7 +237,8 @@ async fn what_is_known_is_not_told_again() {
         let first = served.get(path).await;
         let tag = header(&first, "etag").unwrap().to_owned();
         for (known, expected) in [(tag.as_str(), 304), ("\"x\"", 200), (&format!("\"x\", {tag}"), 304), ("*", 304)] {
-            let again = served.ask(&format!("GET {path}"), &["Host: localhost", &format!("If-None-Match: {known}")]).await;
+            let again =
+                served.ask(&format!("GET {path}"), &["Host: localhost", &format!("If-None-Match: {known}")]).await;
             assert_eq!((status(&again), header(&again, "etag")), (expected, Some(tag.as_str())), "{again}");
             assert_eq!(again.ends_with("\r\n\r\n"), expected == 304);
         }
@@ -217,7 +254,8 @@ async fn what_goes_wrong_has_one_form_whoever_found_it() {
     plan.secrets = Arc::new(super::fixture::Fixed(Some("correct-horse")));
     let reader = Reader { overview: broken(), story: Some(story(incident())) };
     let served = served_with(plan, Arc::new(reader), past(), true).await;
-    let (ours, json, form) = ("Authorization: Bearer correct-horse", "Content-Type: application/json", "Content-Type: text/plain");
+    let (ours, json, form) =
+        ("Authorization: Bearer correct-horse", "Content-Type: application/json", "Content-Type: text/plain");
     let (empty, short) = ("Content-Length: 0", "Content-Length: 1\r\n\r\n{");
     for (line, headers, expected) in [
         ("GET /api/v1/nothing", vec![ours], 404),
@@ -240,7 +278,10 @@ async fn what_goes_wrong_has_one_form_whoever_found_it() {
         assert_eq!(header(&answer, "content-type"), Some("application/problem+json"), "{line}: {answer}");
         let problem = body(&answer);
         let path = line.split(' ').nth(1).unwrap().split('?').next().unwrap();
-        assert_eq!((&problem["type"], &problem["status"], &problem["instance"]), (&json!("about:blank"), &json!(expected), &json!(path)));
+        assert_eq!(
+            (&problem["type"], &problem["status"], &problem["instance"]),
+            (&json!("about:blank"), &json!(expected), &json!(path))
+        );
         assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{problem}");
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.len() > 8), "{problem}");
     }
