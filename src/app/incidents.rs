@@ -15,6 +15,7 @@ use crate::web::api::bodies::{IncidentBody, Incidents, Story, Text};
 
 /// Which incidents.
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct IncidentsArguments {
     /// One incident: its id, a beginning of it that no other has, or its probe. Without it: all that are open.
     #[arg(value_name = "INCIDENT")]

@@ -47,7 +47,9 @@ pub fn init(directory: &Path, surroundings: &Surroundings, what: &InitArguments)
             Ok(()) => written.push(path),
             Err(error) => {
                 // Half of a configuration would be in the way of the next try.
-                written.iter().for_each(|path| drop(fs::remove_file(path)));
+                for path in written {
+                    let _ = fs::remove_file(path);
+                }
                 return Err(Stop::Fault(format!("{} cannot be written, so nothing was: {error}", shown(path))));
             }
         }

@@ -69,7 +69,7 @@ fn how_things_stand_is_one_sentence_and_a_table_with_the_worst_first() {
     target.set(true);
     until(&["status"], "All is well: 2 probes");
     let (code, said, _) = command(&directory, &daemon, &["incidents", "--all"]);
-    assert!(code == 0 && said.starts_with("no incident is open\nP1  api was failing"), "{said}");
+    assert!(code == 0 && said.starts_with("no incident is open\nP1  api is failing"), "{said}");
     daemon.kill();
     let nobody = output(&["status", "--url", "http://127.0.0.1:9"], &[]);
     assert_eq!(nobody.status.code(), Some(3));

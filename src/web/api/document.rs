@@ -1,4 +1,4 @@
-//! The document by which programs know this interface (OpenAPI 3.1), made of the rows that the router serves: their paths,
+//! The document by which programs know this interface (`OpenAPI` 3.1), made of the rows that the router serves: their paths,
 //! what the guard asks of them, and what is said of each. Its shapes are those that are written and read.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -222,7 +222,7 @@ fn query_parameters(shape: &Value) -> Vec<Value> {
 
 /// A parameter that is left out is not there; it is never `null`.
 fn present(mut schema: Value) -> Value {
-    if let Some(kinds) = schema["type"].as_array_mut() {
+    if let Some(kinds) = schema.get_mut("type").and_then(Value::as_array_mut) {
         kinds.retain(|kind| kind != "null");
         if let [one] = kinds.as_slice() {
             schema["type"] = one.clone();

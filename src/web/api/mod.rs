@@ -3,7 +3,7 @@
 //! | file | says |
 //! |---|---|
 //! | [`routes`] | which path gives what, and what is said of it: the router, the guard and the document have this one table |
-//! | [`operation`], [`document`] | what is said of a row; OpenAPI 3.1, made of the rows |
+//! | [`operation`], [`document`] | what is said of a row; `OpenAPI` 3.1, made of the rows |
 //! | [`answers`], [`settled`] | how bodies are read, and how everything is answered: JSON, without secrets, with a tag; problems as RFC 9457 has them |
 //! | [`queries`] | what stands behind the `?`, and long lists in parts |
 //! | [`bodies`] | the shapes of what is read and answered, for whoever asks too |

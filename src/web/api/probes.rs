@@ -212,7 +212,9 @@ fn bodies(plan: &Plan, overview: &Overview, board: &Board<'_>) -> BTreeMap<Probe
             }
         }
     }
-    bodies.values_mut().for_each(|body| body.schedules.sort_by_key(|stands| stands.standing));
+    for body in bodies.values_mut() {
+        body.schedules.sort_by_key(|stands| stands.standing);
+    }
     bodies
 }
 

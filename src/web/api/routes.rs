@@ -143,7 +143,7 @@ fn of_messages() -> Vec<Row> {
     ]
 }
 
-/// A document of OpenAPI, which has a schema of its own.
+/// A document of `OpenAPI`, which has a schema of its own.
 #[derive(JsonSchema)]
 struct Openapi {
     #[expect(dead_code, reason = "only its schema is used: the document is no type of ours")]

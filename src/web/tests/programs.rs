@@ -42,7 +42,7 @@ fn past() -> Past {
         .collect();
     for (n, stretch) in stretches.iter_mut().enumerate() {
         (0..120_u64).for_each(|run| {
-            stretch.count(if run < n as u64 { "failed" } else { "passed" }, Duration::from_millis(90 + run))
+            stretch.count(if run < n as u64 { "failed" } else { "passed" }, Duration::from_millis(90 + run));
         });
     }
     let pair = (ScheduleName::parse("reachability").unwrap(), ProbeName::parse("api-health").unwrap());
