@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 
+use super::access::Caller;
 use super::api::answers::Trouble;
 use super::api::incidents::{act, known_id, unknown};
 use super::frame::{Frame, Place, page};
@@ -38,8 +40,14 @@ pub async fn acknowledge_form(room: State<Arc<Room>>, id: Path<String>, uri: Uri
 }
 
 /// Takes it on.
-pub async fn acknowledge(room: State<Arc<Room>>, id: Path<String>, request: Request) -> Response {
-    let done = done(&room, id, request, |text| Act::Acknowledge { note: Some(text).filter(|text| !text.is_empty()) });
+pub async fn acknowledge(
+    room: State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    id: Path<String>,
+    request: Request,
+) -> Response {
+    let done =
+        done(&room, &caller, id, request, |text| Act::Acknowledge { note: Some(text).filter(|text| !text.is_empty()) });
     answered(&room, &ACKNOWLEDGE, done.await)
 }
 
@@ -49,8 +57,13 @@ pub async fn note_form(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Re
 }
 
 /// Says something of it.
-pub async fn note(room: State<Arc<Room>>, id: Path<String>, request: Request) -> Response {
-    answered(&room, &NOTE, done(&room, id, request, Act::Note).await)
+pub async fn note(
+    room: State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    id: Path<String>,
+    request: Request,
+) -> Response {
+    answered(&room, &NOTE, done(&room, &caller, id, request, Act::Note).await)
 }
 
 async fn shown(room: &Room, form: &Form, Path(id): Path<String>, uri: &Uri) -> Result<Response, Trouble> {
@@ -63,6 +76,7 @@ async fn shown(room: &Room, form: &Form, Path(id): Path<String>, uri: &Uri) -> R
 /// Whoever sees the page of the incident afterwards may read it anew without doing it again.
 async fn done(
     room: &Room,
+    caller: &Caller,
     Path(id): Path<String>,
     request: Request,
     what: impl FnOnce(String) -> Act,
@@ -76,7 +90,7 @@ async fn done(
             _ => return Err(Trouble::new(StatusCode::BAD_REQUEST, "the form has two fields: `by` and `text`")),
         }
     }
-    let acted = act(room, id, by, what(text)).await?;
+    let acted = act(room, caller, id, by, what(text)).await?;
     let location = format!("../{}", acted.incident.id);
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response())
 }
@@ -99,7 +113,7 @@ fn drawn(view: &View<'_>, form: &Form, incident: &Incident) -> Markup {
     let (text, is_needed) = form.text;
     let main = html! {
         h1 { (form.title) ": " (incident.severity) " " (view.text(&what(incident), LINE_MAX)) }
-        @if view.plan.web.token.is_none() {
+        @if !view.plan.web.can_be_operated() {
             p .lede {
                 "Whoever changes something needs a token, and none is set: write " code { "web: { token: \"${secret:name}\" }" } "."
             }

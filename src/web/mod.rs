@@ -3,10 +3,12 @@
 //!
 //! | file | says |
 //! |---|---|
-//! | [`server`] | who may hold a connection, how many, how long |
+//! | [`server`] | how connections are served, and how long one lasts |
+//! | [`places`] | who holds a connection, and who makes room for whom |
 //! | [`table`] | what may be asked, and who may: one row for each method of each path |
 //! | [`routes`] | which row gives what |
-//! | `access` | who may read, and who may change something: host, token, methods |
+//! | `access` | who may read, and who may change something: host, token, proxy |
+//! | `limits` | how often |
 //! | [`api`] | what programs read, and what people do about incidents, silences and messages |
 //! | `ping` | what a job elsewhere says of itself, by its own token |
 //! | `board` | what the status page says, before it is drawn |
@@ -20,6 +22,7 @@
 //! which browsers treat as a reload: the place in the page is kept. `?still` leaves it out.
 
 pub mod api;
+pub mod places;
 pub mod routes;
 pub mod server;
 pub mod table;

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use maud::Markup;
 use tokio::sync::Mutex;
 
-use super::access::{Asked, Refusal};
+use super::access::{Asked, Caller, Refusal};
+use super::api::answers::Trouble;
 use super::api::settled::Question;
 use super::frame::Place;
 use super::limits::{Counted, Limits, Peer};
@@ -22,11 +24,13 @@ use super::server::Web;
 use super::table::{API, Row, Scope, Table};
 use super::view::View;
 use super::{access, acts, api, chart, incident, ping, post_mortem, status, war_room};
+use crate::domain::audit::{Author, Deed};
 use crate::domain::incident::IncidentId;
 use crate::domain::text::harmless;
 use crate::domain::time::{Monotonic, earlier, rfc3339};
+use crate::engine::audits;
 use crate::engine::plan::Plan;
-use crate::engine::unrecorded::Trouble;
+use crate::engine::unrecorded;
 use crate::ports::{IncidentStory, Overview, StoreError};
 
 /// What goes with every answer. No script, no style but our own sheet, no frame, no form that leads elsewhere; nothing is kept
@@ -110,18 +114,20 @@ pub fn router(web: Web, local: SocketAddr) -> Router {
 
 async fn nothing_there(uri: Uri) -> Response {
     if uri.path().starts_with(API) {
-        return api::answers::Trouble::unknown("there is nothing of that name").into_response();
+        return Trouble::unknown("there is nothing of that name").into_response();
     }
     (StatusCode::NOT_FOUND, "there is no such page: begin at /\n").into_response()
 }
 
 async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<Peer>().copied();
-    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let asked = request.uri().path();
-    let question = asked.starts_with(API).then(|| Question::of(request.method(), asked, request.headers()));
-    let mut response = match room.admit(path, request.method(), request.uri(), request.headers(), peer).await {
-        Ok(()) => next.run(request).await,
+    let (mut head, body) = request.into_parts();
+    let asked = head.uri.path();
+    let question = asked.starts_with(API).then(|| Question::of(&head.method, asked, &head.headers));
+    let mut response = match room.admit(&head).await {
+        Ok(caller) => {
+            head.extensions.insert(caller);
+            next.run(Request::from_parts(head, body)).await
+        }
         Err(refused) => refused,
     };
     if let Some(question) = question {
@@ -146,7 +152,7 @@ async fn readiness(State(room): State<Arc<Room>>) -> impl IntoResponse {
             (StatusCode::OK, "ready, degraded: the store was damaged at the start\n".to_owned())
         }
         None => (StatusCode::OK, "ready\n".to_owned()),
-        Some(Trouble { since, why }) => {
+        Some(unrecorded::Trouble { since, why }) => {
             let since = rfc3339(since);
             (StatusCode::OK, format!("ready, degraded: nothing is recorded since {since}: {}\n", harmless(&why)))
         }
@@ -255,29 +261,46 @@ impl Room {
 
     /// Lets a request in, or answers it. Whoever has the token is never refused for the wrong ones of others: behind a proxy all
     /// have one address, and an incident is when somebody would like nobody to be let in.
-    async fn admit(
-        &self,
-        path: Option<&str>,
-        method: &Method,
-        uri: &Uri,
-        headers: &HeaderMap,
-        peer: Option<Peer>,
-    ) -> Result<(), Response> {
-        let now = self.web.clock.monotonic();
-        let bounded =
-            |counted| peer.map_or(Ok(()), |peer| self.limits.take(peer, counted, now)).map_err(|many| many.answer());
-        let entry = self.table.entry(path, method).map_err(|known| Refusal::Method(known).answer(uri.path()))?;
-        let asked = Asked { entry, method, uri, headers };
-        let is_guess = headers.contains_key(header::AUTHORIZATION);
-        match access::admit(&self.plan(), self.local, &asked).await {
-            Err(refusal @ (Refusal::Token | Refusal::Bearer)) if is_guess => {
-                bounded(Counted::WrongToken)?;
-                Err(refusal.answer(uri.path()))
+    async fn admit(&self, head: &Parts) -> Result<Caller, Response> {
+        let (plan, now, uri) = (self.plan(), self.web.clock.monotonic(), &head.uri);
+        let path = head.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+        let entry = self.table.entry(path, &head.method);
+        let entry = entry.map_err(|known| Refusal::Method(known).answer(uri.path()))?;
+        let peer = head.extensions.get::<Peer>().map(|peer| peer.0);
+        let asked = Asked { entry, method: &head.method, uri, headers: &head.headers, peer };
+        let bounded = |counted| {
+            let client = asked.client(plan.web.proxy.as_ref());
+            client.map_or(Ok(()), |client| self.limits.take(client, counted, now)).map_err(|many| many.answer())
+        };
+        let admitted = access::admit(&plan, self.local, &asked).await;
+        self.web.desk.tell_refused(now);
+        match admitted {
+            Err(refusal) => {
+                if asked.changes() && refusal.is_denial() {
+                    self.web.desk.refuse();
+                }
+                let is_guess = matches!(refusal, Refusal::Token | Refusal::Bearer)
+                    && head.headers.contains_key(header::AUTHORIZATION);
+                let counted = if is_guess { bounded(Counted::WrongToken) } else { Ok(()) };
+                Err(counted.err().unwrap_or_else(|| refusal.answer(uri.path())))
             }
-            Err(refusal) => Err(refusal.answer(uri.path())),
-            Ok(()) if asked.changes() => bounded(Counted::Change),
-            Ok(()) => Ok(()),
+            Ok(caller) if asked.changes() => {
+                bounded(Counted::Change).inspect_err(|_| self.web.desk.refuse()).map(|()| caller)
+            }
+            Ok(caller) => Ok(caller),
         }
+    }
+
+    /// Puts down what somebody changed that is no commit by itself: what, to what, and how it was before and after.
+    pub async fn audit(
+        &self,
+        author: Author,
+        deed: Deed,
+        of: impl Into<String>,
+        texts: [String; 2],
+    ) -> Result<(), Trouble> {
+        let record = audits::of_deed(author, deed, of.into(), texts, self.web.clock.now());
+        Ok(self.web.desk.audit(record).await?)
     }
 
     /// What pages and texts are made with.

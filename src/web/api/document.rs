@@ -63,16 +63,17 @@ fn generator(contract: Contract, inline: bool) -> SchemaGenerator {
 
 fn schemes() -> Value {
     json!({
-        "bearer": { "type": "http", "scheme": "bearer", "description": "The token of `web.token`." },
+        "bearer": { "type": "http", "scheme": "bearer", "description": "A token of `web.token`, or of `web.tokens`: `read` lets read, `operate` change something too." },
         "basic": { "type": "http", "scheme": "basic", "description": "The token as the password, whoever the user is: for browsers, and for reading only." },
         "signature": { "type": "apiKey", "in": "header", "name": "x-pagerduty-signature", "description": "PagerDuty's signature, by the `webhook_secret` of the channel." },
     })
 }
 
 /// Who may, as the guard has it. On loopback, where no token is set, whoever is on the machine reads.
-fn security(scope: Scope) -> Value {
-    match scope {
+fn security(row: &Row) -> Value {
+    match row.entry.scope {
         Scope::Read => json!([{ "bearer": [] }, { "basic": [] }, {}]),
+        Scope::Operate if row.method == Method::GET => json!([{ "bearer": [] }, { "basic": [] }]),
         Scope::Operate => json!([{ "bearer": [] }]),
         Scope::Signed => json!([{ "signature": [] }]),
         Scope::Open | Scope::Ping => json!([]),
@@ -123,7 +124,7 @@ fn operation(row: &Row, told: &Operation, example: Option<&Value>, generator: &m
         "operationId": told.id,
         "summary": told.about,
         "tags": [row.path.trim_start_matches(BASE).split('/').nth(1).unwrap_or_default()],
-        "security": security(row.entry.scope),
+        "security": security(row),
         "parameters": parameters,
         "responses": responses,
     });
@@ -139,13 +140,10 @@ fn operation(row: &Row, told: &Operation, example: Option<&Value>, generator: &m
 fn troubles(row: &Row, told: &Operation) -> BTreeSet<u16> {
     let mut troubles: BTreeSet<u16> = told.troubles.iter().copied().chain([503]).collect();
     match row.entry.scope {
-        Scope::Read => troubles.extend([401, 421]),
-        Scope::Operate => troubles.extend([401, 403, 429]),
+        Scope::Read => troubles.extend([400, 401, 403, 421, 429]),
+        Scope::Operate => troubles.extend([400, 401, 403, 429]),
         Scope::Signed => troubles.extend([401, 408, 413]),
         Scope::Open | Scope::Ping => {}
-    }
-    if row.entry.scope == Scope::Read {
-        troubles.insert(429);
     }
     if names_in(row.path).next().is_some() {
         troubles.extend([400, 404]);

@@ -9,6 +9,7 @@
 //! | [`bodies`] | the shapes of what is read and answered, for whoever asks too |
 //! | [`status`], [`probes`], [`runs`], [`series`], [`schedules`] | what is read of how things stand and stood |
 //! | `incidents`, `silences`, `deliveries`, `drill` | what is asked of each |
+//! | `audit` | what somebody changed |
 //! | [`objectives`] | how they stand |
 //! | [`pagerduty`] | what PagerDuty says of its own accord |
 //!
@@ -29,6 +30,7 @@ pub mod series;
 pub mod settled;
 pub mod status;
 
+mod audit;
 mod deliveries;
 mod drill;
 pub mod incidents;

@@ -17,7 +17,9 @@ use super::document::DOCUMENT;
 use super::objectives::Objectives;
 use super::operation::Operation;
 use super::pagerduty::HeardBody;
-use super::{deliveries, drill, incidents, objectives, pagerduty, probes, runs, schedules, series, silences, status};
+use super::{
+    audit, deliveries, drill, incidents, objectives, pagerduty, probes, runs, schedules, series, silences, status,
+};
 use crate::domain::drill::Report;
 use crate::web::routes::Room;
 use crate::web::table::{Row, Scope};
@@ -30,7 +32,7 @@ const UNRECORDED: &str = "It holds, and is recorded as soon as the store takes i
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
-    [of_reading(), of_incidents(), of_silences(), of_messages()].into_iter().flatten().collect()
+    [of_reading(), of_incidents(), of_silences(), of_messages(), of_people()].into_iter().flatten().collect()
 }
 
 fn of_reading() -> Vec<Row> {
@@ -64,6 +66,18 @@ fn of_reading() -> Vec<Row> {
         )),
         Row::get(Read, "/api/v1/objectives", objectives::all)
             .told(Operation::of::<Objectives>("listObjectives", "How objectives stand.")),
+    ]
+}
+
+fn of_people() -> Vec<Row> {
+    vec![
+        Row::get(Scope::Operate, "/api/v1/audit", audit::all).told(
+            Operation::of::<audit::Audit>(
+                "listAudit",
+                "What somebody changed, the latest first: for those who may change something.",
+            )
+            .asks::<audit::WhichAudit>(),
+        ),
     ]
 }
 

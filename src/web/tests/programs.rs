@@ -17,8 +17,9 @@ use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::{Run, RunId, Verdict};
 use crate::domain::time::{Timestamp, earlier};
+use crate::engine::plan::Tokens;
 use crate::engine::testing::at;
-use crate::ports::KeptBundle;
+use crate::ports::{KeptBundle, Token};
 use crate::web::api::document::DOCUMENT;
 use crate::web::api::routes::{BASE, rows};
 
@@ -250,7 +251,7 @@ async fn what_is_known_is_not_told_again() {
 #[tokio::test]
 async fn what_goes_wrong_has_one_form_whoever_found_it() {
     let mut plan = plan();
-    plan.web.token = Some("page".parse().unwrap());
+    plan.web.tokens = Tokens::one(Token::Secret("page".parse().unwrap()));
     plan.secrets = Arc::new(super::fixture::Fixed(Some("correct-horse")));
     let reader = Reader { overview: broken(), story: Some(story(incident())) };
     let served = served_with(plan, Arc::new(reader), past(), true).await;
