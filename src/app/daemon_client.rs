@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::answer::Stop;
+use super::cli::Format;
 use super::health::reachable;
 use crate::config::load::{Surroundings, load};
 use crate::domain::incident::IncidentId;
@@ -42,6 +43,17 @@ pub struct DaemonArguments {
     /// `ROUNDSMAN_TOKEN`, else the secret of `web.token` or `web.tokens` in the configuration, unless only its hash is there.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+}
+
+/// How the answer is shown, and which daemon.
+#[derive(Clone, Debug, Args)]
+pub struct Asking {
+    /// How it is shown.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: DaemonArguments,
 }
 
 /// A daemon that can be asked.
@@ -76,12 +88,10 @@ impl DaemonClient {
                 })?
             }
         };
-        // The one that lets do more comes first.
-        let known = plan.and_then(|plan| Some((plan, plan.web.tokens.secrets().next()?)));
-        let token = match (token, known) {
+        let token = match (token, loaded.as_ref().and_then(|loaded| loaded.token.as_ref())) {
             (Some(token), _) => Some(SecretString::from(token)),
-            (None, Some((plan, name))) => {
-                let secret = plan.secrets.resolve(name).await;
+            (None, Some((secrets, name))) => {
+                let secret = secrets.resolve(name).await;
                 Some(secret.map_err(|error| Stop::Usage(format!("{error}; {TOKEN} gives the token as well")))?)
             }
             (None, None) => None,
@@ -126,6 +136,20 @@ impl DaemonClient {
         self.ask(self.request(Method::POST, path).json(body).timeout(most)).await
     }
 
+    /// The same where a mistake is told by more than a sentence.
+    pub async fn post_explained<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        most: Duration,
+    ) -> Result<Result<T, Problem>, Stop> {
+        let (status, text) = self.answer(self.request(Method::POST, path).json(body).timeout(most)).await?;
+        match serde_json::from_str(&text) {
+            Ok(problem) if status == StatusCode::UNPROCESSABLE_ENTITY => Ok(Err(problem)),
+            _ => self.read(status, &text).map(Ok),
+        }
+    }
+
     /// Ends something below `/api/v1/`.
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Stop> {
         self.ask(self.request(Method::DELETE, path)).await
@@ -158,16 +182,25 @@ impl DaemonClient {
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Stop> {
+        let (status, text) = self.answer(request).await?;
+        self.read(status, &text)
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<(StatusCode, String), Stop> {
         let answer = request.send().await.map_err(|error| {
             let why = innermost(&error);
             Stop::Fault(format!("no daemon answers at {}: {why}", self.base))
         })?;
         let status = answer.status();
         let text = text_of(answer).await.map_err(|why| Stop::Fault(format!("{} broke off: {why}", self.base)))?;
+        Ok((status, text))
+    }
+
+    fn read<T: DeserializeOwned>(&self, status: StatusCode, text: &str) -> Result<T, Stop> {
         if status.is_success() {
-            return serde_json::from_str(&text).map_err(|_| self.strange(status));
+            return serde_json::from_str(text).map_err(|_| self.strange(status));
         }
-        let Ok(Problem { detail, .. }) = serde_json::from_str(&text) else {
+        let Ok(Problem { detail, .. }) = serde_json::from_str(text) else {
             return Err(self.strange(status));
         };
         let error = harmless(&detail);
@@ -175,7 +208,7 @@ impl DaemonClient {
             StatusCode::UNAUTHORIZED if self.token.is_none() => Stop::Usage(format!(
                 "{error}; neither {TOKEN} nor a secret of `web.token` in the configuration gives one"
             )),
-            StatusCode::CONFLICT => Stop::Unwell(error.into_owned()),
+            StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS => Stop::Unwell(error.into_owned()),
             _ if status.is_server_error() => Stop::Fault(error.into_owned()),
             _ => Stop::Usage(error.into_owned()),
         })
@@ -195,6 +228,11 @@ async fn text_of(mut answer: Response) -> Result<String, String> {
         }
     }
     String::from_utf8(bytes).map_err(|error| error.to_string())
+}
+
+/// An answer as programs read it.
+pub fn json(body: &impl Serialize) -> Result<String, Stop> {
+    serde_json::to_string(body).map_err(|error| Stop::Fault(error.to_string()))
 }
 
 /// A part of a path, whatever is in it.

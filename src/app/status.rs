@@ -104,7 +104,9 @@ pub fn lines(shown: &Shown, now: Timestamp, all: bool) -> Vec<String> {
         lines.extend(opened(incident, now));
     }
     let rows = shown.rows();
-    let is_bad = |stands: &Stands| !matches!(stands.standing, Standing::Passed | Standing::Skipped | Standing::Waiting);
+    let is_bad = |stands: &Stands| {
+        !matches!(stands.standing, Standing::Passed | Standing::Skipped | Standing::Waiting | Standing::Paused)
+    };
     let bad = rows.iter().filter(|(_, stands)| is_bad(stands)).count();
     let most = if all { rows.len() } else { (bad + WELL_MAX).min(rows.len()) };
     if !rows.is_empty() {
@@ -160,7 +162,9 @@ pub fn mark(standing: Standing) -> (&'static str, Style) {
         Standing::Failed => ("✕", AnsiColor::Red),
         Standing::Degraded => ("▲", AnsiColor::Yellow),
         Standing::Passed => ("●", AnsiColor::Green),
-        Standing::Inconclusive | Standing::Overdue | Standing::Waiting | Standing::Skipped => ("◌", AnsiColor::Magenta),
+        Standing::Inconclusive | Standing::Overdue | Standing::Waiting | Standing::Paused | Standing::Skipped => {
+            ("◌", AnsiColor::Magenta)
+        }
     };
     (glyph, Style::new().fg_color(Some(colour.into())))
 }

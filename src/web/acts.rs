@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 
@@ -17,6 +17,7 @@ use super::incident::what;
 use super::marks::Tone;
 use super::routes::{Room, html};
 use super::view::{LINE_MAX, View};
+use super::visit::Visit;
 use crate::domain::incident::Incident;
 use crate::engine::ledger::acts::Act;
 
@@ -35,8 +36,8 @@ const ACKNOWLEDGE: Form =
 const NOTE: Form = Form { title: "Note", text: ("What others should know", true), button: "Write it down" };
 
 /// The form by which it is taken on.
-pub async fn acknowledge_form(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
-    answered(&room, &ACKNOWLEDGE, shown(&room, &ACKNOWLEDGE, id, &uri).await)
+pub async fn acknowledge_form(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Response {
+    answered(&room, &ACKNOWLEDGE, shown(&room, &ACKNOWLEDGE, id, &visit).await)
 }
 
 /// Takes it on.
@@ -52,8 +53,8 @@ pub async fn acknowledge(
 }
 
 /// The form by which something is said of it.
-pub async fn note_form(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
-    answered(&room, &NOTE, shown(&room, &NOTE, id, &uri).await)
+pub async fn note_form(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Response {
+    answered(&room, &NOTE, shown(&room, &NOTE, id, &visit).await)
 }
 
 /// Says something of it.
@@ -66,11 +67,11 @@ pub async fn note(
     answered(&room, &NOTE, done(&room, &caller, id, request, Act::Note).await)
 }
 
-async fn shown(room: &Room, form: &Form, Path(id): Path<String>, uri: &Uri) -> Result<Response, Trouble> {
+async fn shown(room: &Room, form: &Form, Path(id): Path<String>, visit: &Visit) -> Result<Response, Trouble> {
     room.when_ready()?;
     let (plan, id) = (room.plan(), known_id(id)?);
     let story = room.patiently(room.web.reader.incident(&id)).await?.ok_or_else(|| unknown(&id))?;
-    Ok(html(StatusCode::OK, drawn(&room.view(&plan, uri), form, &story.incident)))
+    Ok(html(StatusCode::OK, drawn(&room.view(&plan, visit), form, &story.incident)))
 }
 
 /// Whoever sees the page of the incident afterwards may read it anew without doing it again.
@@ -99,7 +100,7 @@ async fn done(
 fn answered(room: &Room, form: &Form, answer: Result<Response, Trouble>) -> Response {
     answer.unwrap_or_else(|trouble| {
         let plan = room.plan();
-        let view = room.view(&plan, &Uri::default());
+        let view = room.view(&plan, &Visit::default());
         let main = html! {
             h1 { "This was not done." }
             p .lede { (view.text(trouble.sentence(), LINE_MAX)) }

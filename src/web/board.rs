@@ -11,6 +11,7 @@ use super::view::View;
 use crate::domain::incident::Incident;
 use crate::domain::names::ProbeName;
 use crate::domain::outcome::{Cause, Run, SlotOutcome, Verdict};
+use crate::domain::pause::Pause;
 use crate::domain::schedule::{LEAD, Schedule, spread};
 use crate::domain::time::{Timestamp, later};
 use crate::engine::plan::PlannedProbe;
@@ -34,6 +35,8 @@ pub enum Standing {
     Overdue,
     /// A warning did not hold.
     Degraded,
+    /// Somebody has paused it, so nobody looks.
+    Paused,
     /// There was no run yet.
     Waiting,
     /// The conditions of its steps leave nothing to look at.
@@ -50,6 +53,7 @@ impl Standing {
             Self::Inconclusive => "inconclusive",
             Self::Overdue => "overdue",
             Self::Degraded => "degraded",
+            Self::Paused => "paused",
             Self::Waiting => "not run yet",
             Self::Skipped => "skipped",
             Self::Passed => "passed",
@@ -61,7 +65,7 @@ impl Standing {
         match self {
             Self::Failed => Tone::Bad,
             Self::Degraded => Tone::Warn,
-            Self::Inconclusive | Self::Overdue | Self::Waiting | Self::Skipped => Tone::Unknown,
+            Self::Inconclusive | Self::Overdue | Self::Paused | Self::Waiting | Self::Skipped => Tone::Unknown,
             Self::Passed => Tone::Well,
         }
     }
@@ -155,9 +159,16 @@ fn tier<'a>(
             *slots.entry(*outcome).or_insert(0) += count;
         }
         let last = overview.last.get(&key);
+        let is_paused =
+            |pause: &Pause| pause.is_active(view.now) && pause.what.takes(Some(&schedule.name), &probe.name);
+        let standing = if overview.pauses.iter().any(is_paused) {
+            Standing::Paused
+        } else {
+            standing(view.now, &mut expected, probe, last)
+        };
         rows.push(Row {
             probe,
-            standing: standing(view.now, &mut expected, probe, last),
+            standing,
             last,
             hour: overview.runs.get(&key).map_or(&[], Vec::as_slice),
             incident: incidents.get(&probe.name).copied(),
@@ -167,6 +178,11 @@ fn tier<'a>(
     let lateness = rows.iter().filter_map(|row| row.last).map(|run| run.lateness).max();
     let (next, period) = (schedule.cadence.next_after(view.now), schedule.cadence.period_at(view.now));
     Tier { schedule, next, period, slots, lateness, rows }
+}
+
+/// How a probe stands on a schedule after its last run.
+pub fn standing_on(now: Timestamp, schedule: &Schedule, probe: &PlannedProbe, last: Option<&Run>) -> Standing {
+    standing(now, &mut Expected { schedule, after: BTreeMap::new() }, probe, last)
 }
 
 fn standing(now: Timestamp, expected: &mut Expected<'_>, probe: &PlannedProbe, last: Option<&Run>) -> Standing {

@@ -13,12 +13,12 @@
 //! | `ping` | what a job elsewhere says of itself, by its own token |
 //! | `board` | what the status page says, before it is drawn |
 //! | `headline` | the one sentence on top |
-//! | `status`, `incident` | the two pages |
+//! | `status`, `incident`, `probe` | the pages |
 //! | `evidence`, `runbook` | what a bad run left, and what to do about it |
 //! | `war_room`, `post_mortem` | the two texts of an incident, made of `paper` and `markdown` |
-//! | `frame`, `marks`, `chart`, `reasons`, `view`, `units` | what pages are made of |
+//! | `frame`, `marks`, `chart`, `reasons`, `view`, `visit`, `units` | what pages are made of |
 //!
-//! Pages work without a script, so that the policy can forbid every script. They stay current by `<meta http-equiv="refresh">`,
+//! Pages work without a script: the policy forbids every one but `/live.js`, which only spares the reader the reload. They stay current by `<meta http-equiv="refresh">`,
 //! which browsers treat as a reload: the place in the page is kept. `?still` leaves it out.
 
 pub mod api;
@@ -41,11 +41,13 @@ mod marks;
 mod paper;
 mod ping;
 mod post_mortem;
+mod probe;
 mod reasons;
 mod runbook;
 mod status;
 mod units;
 mod view;
+mod visit;
 mod war_room;
 
 #[cfg(test)]

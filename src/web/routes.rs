@@ -23,7 +23,8 @@ use super::ping::Door;
 use super::server::Web;
 use super::table::{API, Row, Scope, Table};
 use super::view::View;
-use super::{access, acts, api, chart, incident, ping, post_mortem, status, war_room};
+use super::visit::Visit;
+use super::{access, acts, api, chart, incident, ping, post_mortem, probe, status, war_room};
 use crate::domain::audit::{Author, Deed};
 use crate::domain::incident::IncidentId;
 use crate::domain::text::harmless;
@@ -33,15 +34,15 @@ use crate::engine::plan::Plan;
 use crate::engine::unrecorded;
 use crate::ports::{IncidentStory, Overview, StoreError};
 
-/// What goes with every answer. No script, no style but our own sheet, no frame, no form that leads elsewhere; nothing is kept
+/// What goes with every answer. No script and no style but our own file, none within a page, no frame, no form that leads elsewhere; nothing is kept
 /// anywhere. Where a form stands is told to ourselves, since a browser that must not tell it does not say either from where one
 /// was sent.
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
-            "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; \
-             frame-ancestors 'none'",
+            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+             base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
         ),
     ),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -90,6 +91,8 @@ pub fn rows() -> Vec<Row> {
         Row::form("/incidents/{id}/note", acts::note),
         Row::get(Read, "/incidents/{id}/war-room", war_room_text),
         Row::get(Read, "/incidents/{id}/post-mortem", post_mortem_text),
+        Row::get(Read, "/probes/{name}", probe::asked::probe),
+        Row::get(Read, "/runs/{id}", probe::asked::run),
         Row::get(Read, "/style.css", style),
         Row::get(Open, "/healthz", async || "ok\n"),
         Row::get(Open, "/readyz", readiness),
@@ -170,21 +173,21 @@ async fn metrics(State(room): State<Arc<Room>>) -> Response {
     }
 }
 
-async fn status_page(State(room): State<Arc<Room>>, uri: Uri) -> Response {
+async fn status_page(State(room): State<Arc<Room>>, visit: Visit) -> Response {
     let plan = room.plan();
-    let view = room.view(&plan, &uri);
+    let view = room.view(&plan, &visit);
     if !room.is_ready() {
         return html(StatusCode::SERVICE_UNAVAILABLE, status::starting(&view));
     }
     match room.overview().await {
-        Ok(overview) => html(StatusCode::OK, status::status(&room.view(&plan, &uri), &overview)),
+        Ok(overview) => html(StatusCode::OK, status::status(&room.view(&plan, &visit), &overview)),
         Err(error) => unreadable(&view, Place::Status, &error),
     }
 }
 
-async fn incident_page(State(room): State<Arc<Room>>, Path(id): Path<String>, uri: Uri) -> Response {
+async fn incident_page(State(room): State<Arc<Room>>, Path(id): Path<String>, visit: Visit) -> Response {
     let plan = room.plan();
-    let view = room.view(&plan, &uri);
+    let view = room.view(&plan, &visit);
     if id.len() > incident::ID_LENGTH_MAX {
         return html(StatusCode::NOT_FOUND, incident::unknown(&view));
     }
@@ -196,23 +199,23 @@ async fn incident_page(State(room): State<Arc<Room>>, Path(id): Path<String>, ur
     }
 }
 
-async fn war_room_text(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
-    page_of_text(room, id, uri, war_room::war_room).await
+async fn war_room_text(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Response {
+    page_of_text(room, id, visit, war_room::war_room).await
 }
 
-async fn post_mortem_text(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
-    page_of_text(room, id, uri, post_mortem::post_mortem).await
+async fn post_mortem_text(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Response {
+    page_of_text(room, id, visit, post_mortem::post_mortem).await
 }
 
 /// A text of an incident, to be pasted elsewhere.
 async fn page_of_text(
     State(room): State<Arc<Room>>,
     Path(id): Path<String>,
-    uri: Uri,
+    visit: Visit,
     write: fn(&View<'_>, &IncidentStory) -> String,
 ) -> Response {
     let plan = room.plan();
-    let (id, view) = (IncidentId(Arc::from(id)), room.view(&plan, &uri));
+    let (id, view) = (IncidentId(Arc::from(id)), room.view(&plan, &visit));
     let answer = |status: StatusCode, text: String| (status, [(header::CONTENT_TYPE, TEXT)], text).into_response();
     let unknown = || answer(StatusCode::NOT_FOUND, "there is no such incident\n".to_owned());
     if id.0.len() > incident::ID_LENGTH_MAX {
@@ -230,7 +233,8 @@ pub fn html(status: StatusCode, page: Markup) -> Response {
     (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response()
 }
 
-fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
+/// The page of a store that cannot be read.
+pub fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
     tracing::warn!(%error, "a page could not read the store");
     html(StatusCode::SERVICE_UNAVAILABLE, status::unreadable(view, place, &error.to_string()))
 }
@@ -304,9 +308,9 @@ impl Room {
     }
 
     /// What pages and texts are made with.
-    pub fn view<'a>(&self, plan: &'a Plan, uri: &Uri) -> View<'a> {
+    pub fn view<'a>(&self, plan: &'a Plan, visit: &Visit) -> View<'a> {
         let (trouble, lost) = (self.web.unrecorded.trouble(), self.web.unrecorded.lost());
-        View { plan, now: self.web.clock.now(), live: uri.query() != Some("still"), trouble, lost }
+        View { plan, now: self.web.clock.now(), visit: visit.clone(), trouble, lost }
     }
 
     /// Whoever has changed something sees it.
@@ -320,7 +324,7 @@ impl Room {
         self.patiently(self.web.reader.overview(self.web.clock.now())).await
     }
 
-    /// How things stood a second ago at most, with the runs of the last hour.
+    /// How things stand, with the runs of the last hour; as it was a second ago at most.
     pub async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
         let mut kept = self.overview.lock().await;
         if let Some((read_at, overview)) = kept.as_ref()

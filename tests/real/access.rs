@@ -98,7 +98,7 @@ struct Guard {
 
 const NONE: Guard = Guard { listen: "127.0.0.1:0", read: false, operate: false, is_one: false, proxy: false };
 
-const GUARDS: [Guard; 7] = [
+const GUARDS: [Guard; 8] = [
     NONE,
     Guard { operate: true, ..NONE },
     Guard { read: true, operate: true, proxy: true, ..NONE },
@@ -106,6 +106,7 @@ const GUARDS: [Guard; 7] = [
     Guard { listen: "0.0.0.0:0", read: true, operate: true, proxy: true, ..NONE },
     Guard { listen: "0.0.0.0:0", operate: true, ..NONE },
     Guard { listen: "0.0.0.0:0", proxy: true, ..NONE },
+    Guard { operate: true, proxy: true, ..NONE },
 ];
 
 impl Guard {

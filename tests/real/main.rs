@@ -57,6 +57,7 @@ mod settings;
 mod shown;
 mod sns;
 mod standing;
+mod steering;
 mod stopped;
 mod storage;
 mod storm;

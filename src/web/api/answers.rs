@@ -12,12 +12,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::bodies::ProblemBody;
+use crate::domain::pause::PauseError;
 use crate::domain::quiet::SilenceError;
 use crate::domain::text::{harmless, hex};
 use crate::domain::time::words;
 use crate::engine::desk::DeskError;
 use crate::engine::driller::DrillError;
 use crate::engine::ledger::acts::ActError;
+use crate::engine::triggers::{TRIGGER_EVERY, TriggerError};
 use crate::ports::{Secrets, StoreError};
 use crate::web::routes::Room;
 
@@ -48,6 +51,9 @@ pub struct Problem {
     /// The path that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
+    /// The mistakes in the files, where it is about them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<ProblemBody>,
 }
 
 impl Problem {
@@ -59,6 +65,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             instance: None,
+            problems: Vec::new(),
         }
     }
 }
@@ -70,18 +77,27 @@ pub struct Trouble {
     error: String,
     /// When to come again.
     wait: Option<Duration>,
+    /// The mistakes in the files.
+    problems: Vec<ProblemBody>,
 }
 
 impl Trouble {
     /// A status and the sentence with it.
     pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, error: error.into(), wait: None }
+        Self { status, error: error.into(), wait: None, problems: Vec::new() }
     }
 
     /// It may be asked again after a while.
     #[must_use]
     pub fn again_after(mut self, wait: Duration) -> Self {
         self.wait = Some(wait);
+        self
+    }
+
+    /// With the mistakes in the files, which are without secrets.
+    #[must_use]
+    pub fn with(mut self, problems: Vec<ProblemBody>) -> Self {
+        self.problems = problems;
         self
     }
 
@@ -108,7 +124,8 @@ impl Trouble {
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
-        let problem = serde_json::to_string(&Problem::new(self.status, self.error)).unwrap_or_default();
+        let problem = Problem { problems: self.problems, ..Problem::new(self.status, self.error) };
+        let problem = serde_json::to_string(&problem).unwrap_or_default();
         let mut response = (self.status, [(header::CONTENT_TYPE, PROBLEM)], problem + "\n").into_response();
         if let Some(wait) = self.wait {
             // The second that has begun counts as one.
@@ -129,19 +146,30 @@ impl From<DeskError> for Trouble {
     fn from(error: DeskError) -> Self {
         let status = match &error {
             DeskError::Closed | DeskError::Drill(DrillError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
-            DeskError::Act(ActError::NotOpen(_)) | DeskError::Silence(SilenceError::Unknown(_)) => {
-                StatusCode::NOT_FOUND
-            }
+            DeskError::Act(ActError::NotOpen(_))
+            | DeskError::Silence(SilenceError::Unknown(_))
+            | DeskError::Pause(PauseError::Unknown(_))
+            | DeskError::Trigger(TriggerError::Unknown(_)) => StatusCode::NOT_FOUND,
             DeskError::Act(ActError::Taken(_))
             | DeskError::Silence(SilenceError::Many(_))
+            | DeskError::Pause(PauseError::Many(_) | PauseError::Already(_))
             | DeskError::Drill(DrillError::Busy) => StatusCode::CONFLICT,
-            DeskError::Act(ActError::By | ActError::Note) | DeskError::Silence(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            DeskError::Trigger(TriggerError::Soon { .. } | TriggerError::Many(_)) => StatusCode::TOO_MANY_REQUESTS,
+            DeskError::Act(ActError::By | ActError::Note)
+            | DeskError::Silence(_)
+            | DeskError::Pause(_)
+            | DeskError::Trigger(TriggerError::NotOn { .. }) => StatusCode::UNPROCESSABLE_ENTITY,
             DeskError::Store(_) => {
                 tracing::warn!(%error, "what somebody did was not done");
                 StatusCode::SERVICE_UNAVAILABLE
             }
         };
-        Self::new(status, error.to_string())
+        let wait = match &error {
+            DeskError::Trigger(TriggerError::Soon { wait, .. }) => Some(*wait),
+            DeskError::Trigger(TriggerError::Many(_)) => Some(TRIGGER_EVERY),
+            _ => None,
+        };
+        Self { wait, ..Self::new(status, error.to_string()) }
     }
 }
 
@@ -171,7 +199,7 @@ pub fn done(secrets: &dyn Secrets, recorded: bool, body: &impl Serialize) -> Res
     answer(secrets, if recorded { StatusCode::OK } else { StatusCode::ACCEPTED }, body)
 }
 
-fn redact(secrets: &dyn Secrets, value: &mut Value) {
+pub fn redact(secrets: &dyn Secrets, value: &mut Value) {
     match value {
         Value::String(text) => *text = secrets.redact(text),
         Value::Array(values) => values.iter_mut().for_each(|value| redact(secrets, value)),
@@ -216,11 +244,20 @@ impl Room {
 
     /// Waits for what was brought to the desk, though not for ever.
     pub async fn done<T>(&self, doing: impl Future<Output = Result<T, DeskError>>) -> Result<T, DeskError> {
+        self.done_within(COMMIT_PATIENCE, doing).await
+    }
+
+    /// The same for what takes longer than a commit.
+    pub async fn done_within<T>(
+        &self,
+        most: Duration,
+        doing: impl Future<Output = Result<T, DeskError>>,
+    ) -> Result<T, DeskError> {
         let clock = &self.web.clock;
         tokio::select! {
             done = doing => done,
-            () = clock.sleep_until(clock.monotonic() + COMMIT_PATIENCE) => {
-                let long = words(COMMIT_PATIENCE);
+            () = clock.sleep_until(clock.monotonic() + most) => {
+                let long = words(most);
                 Err(StoreError::Failed(format!("no answer within {long}: look whether it was done")).into())
             }
         }

@@ -7,10 +7,11 @@
 //! | [`answers`], [`settled`] | how bodies are read, and how everything is answered: JSON, without secrets, with a tag; problems as RFC 9457 has them |
 //! | [`queries`] | what stands behind the `?`, and long lists in parts |
 //! | [`bodies`] | the shapes of what is read and answered, for whoever asks too |
-//! | [`status`], [`probes`], [`runs`], [`series`], [`schedules`] | what is read of how things stand and stood |
-//! | `incidents`, `silences`, `deliveries`, `drill` | what is asked of each |
+//! | [`status`], [`probes`], [`recorded`], [`series`], [`schedules`] | what is read of how things stand and stood |
+//! | `incidents`, `silences`, `pauses`, `deliveries`, `drill`, [`trigger`], `reload` | what is asked of each |
 //! | `audit` | what somebody changed |
 //! | [`objectives`] | how they stand |
+//! | [`runs`] | the shape of a run |
 //! | [`pagerduty`] | what PagerDuty says of its own accord |
 //!
 //! Whoever changes something is answered after the commit; where the store rests it holds all the same, and the answer is 202.
@@ -23,6 +24,7 @@ pub mod operation;
 pub mod pagerduty;
 pub mod probes;
 pub mod queries;
+pub mod recorded;
 pub mod routes;
 pub mod runs;
 pub mod schedules;
@@ -34,4 +36,7 @@ mod audit;
 mod deliveries;
 mod drill;
 pub mod incidents;
+mod pauses;
+mod reload;
 mod silences;
+pub mod trigger;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::answers::{Trouble, answer};
 use super::objectives::ObjectiveBody;
 use super::queries::{Cursor, Limit, Queried, linked};
-use super::runs::VerdictWord;
+use super::runs::Word;
 use super::status::{OpenBody, Standing};
 use crate::domain::expression::Expression;
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
@@ -23,6 +23,7 @@ use crate::engine::plan::{Plan, PlannedProbe, PlannedStep};
 use crate::ports::Overview;
 use crate::web::board::{Board, Row};
 use crate::web::routes::Room;
+use crate::web::visit::Visit;
 
 /// Which probes.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -88,7 +89,7 @@ pub struct LastRun {
     /// How long its steps took.
     pub duration_ms: f64,
     /// What it says.
-    pub verdict: VerdictWord,
+    pub verdict: Word,
     /// Why, where it did not pass.
     pub failures: Vec<Failure>,
 }
@@ -99,7 +100,7 @@ impl From<&Run> for LastRun {
             id: run.id.clone(),
             started_at: run.started_at,
             duration_ms: milliseconds(run.duration),
-            verdict: (&run.verdict).into(),
+            verdict: Word::of(&run.verdict),
             failures: run.verdict.failures().to_vec(),
         }
     }
@@ -239,26 +240,26 @@ impl WhichProbes {
 /// Those that are asked for.
 pub async fn all(
     State(room): State<Arc<Room>>,
-    uri: Uri,
+    visit: Visit,
     Queried(which): Queried<WhichProbes>,
 ) -> Result<Response, Trouble> {
     room.when_ready()?;
     let (plan, overview) = (room.plan(), room.overview().await?);
-    let board = Board::new(&room.view(&plan, &uri), &overview);
+    let board = Board::new(&room.view(&plan, &visit), &overview);
     let mut left = bodies(&plan, &overview, &board).into_values().filter(|body| which.takes(body));
     let probes: Vec<_> = left.by_ref().take(which.limit.0).collect();
     let next = probes.last().filter(|_| left.next().is_some()).map(|last| Cursor::after(last.name.as_str()).opaque());
     let body = Probes { probes, next: next.clone() };
-    Ok(linked(answer(&*plan.secrets, StatusCode::OK, &body), &uri, next.as_deref()))
+    Ok(linked(answer(&*plan.secrets, StatusCode::OK, &body), &visit.uri, next.as_deref()))
 }
 
 /// One.
-pub async fn one(State(room): State<Arc<Room>>, Path(name): Path<String>, uri: Uri) -> Result<Response, Trouble> {
+pub async fn one(State(room): State<Arc<Room>>, Path(name): Path<String>, visit: Visit) -> Result<Response, Trouble> {
     room.when_ready()?;
     let plan = room.plan();
     let planned = plan.probes.get(name.as_str()).ok_or_else(unknown)?;
     let overview = room.overview().await?;
-    let board = Board::new(&room.view(&plan, &uri), &overview);
+    let board = Board::new(&room.view(&plan, &visit), &overview);
     let probe = bodies(&plan, &overview, &board).remove(name.as_str()).ok_or_else(unknown)?;
     let standings = room.web.desk.standings()?;
     let own = standings.standings.iter().filter(|standing| standing.probe == probe.name);

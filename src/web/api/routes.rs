@@ -10,15 +10,16 @@ use serde_json::json;
 
 use super::answers::answer;
 use super::bodies::{
-    Acknowledge, Begin, Channels, Deliveries, Done, Drill, Incidents, Note, Nothing, RedriveDone, SilenceDone,
-    Silences, Story, Text,
+    Acknowledge, Begin, Channels, Deliveries, Done, Drill, Incidents, Note, Nothing, PauseBegin, PauseDone, PausesBody,
+    RedriveDone, Reload, SilenceDone, Silences, Story, Text, TriggerAnswer, TriggerAsk,
 };
 use super::document::DOCUMENT;
 use super::objectives::Objectives;
 use super::operation::Operation;
 use super::pagerduty::HeardBody;
 use super::{
-    audit, deliveries, drill, incidents, objectives, pagerduty, probes, runs, schedules, series, silences, status,
+    audit, deliveries, drill, incidents, objectives, pagerduty, pauses, probes, recorded, reload, schedules, series,
+    silences, status, trigger,
 };
 use crate::domain::drill::Report;
 use crate::web::routes::Room;
@@ -32,7 +33,10 @@ const UNRECORDED: &str = "It holds, and is recorded as soon as the store takes i
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
-    [of_reading(), of_incidents(), of_silences(), of_messages(), of_people()].into_iter().flatten().collect()
+    [of_reading(), of_incidents(), of_silences(), of_probing(), of_messages(), of_people()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn of_reading() -> Vec<Row> {
@@ -51,15 +55,16 @@ fn of_reading() -> Vec<Row> {
             "getProbe",
             "A probe: how it stands, what it is, its objectives.",
         )),
-        Row::get(Read, "/api/v1/probes/{name}/runs", runs::all).told(
-            Operation::of::<runs::Runs>("listRuns", "The runs of a probe, the latest first.").asks::<runs::WhichRuns>(),
+        Row::get(Read, "/api/v1/probes/{name}/runs", recorded::all).told(
+            Operation::of::<recorded::Runs>("listRuns", "The runs of a probe, the latest first.")
+                .asks::<recorded::WhichRuns>(),
         ),
         Row::get(Read, "/api/v1/probes/{name}/series", series::series).told(
             Operation::of::<series::Series>("getSeries", "How a probe did, by the hour or the day.")
                 .asks::<series::WhichSeries>(),
         ),
-        Row::get(Read, "/api/v1/runs/{id}", runs::one)
-            .told(Operation::of::<runs::WholeRun>("getRun", "A run, with what it exchanged where that is kept.")),
+        Row::get(Read, "/api/v1/runs/{id}", recorded::one)
+            .told(Operation::of::<recorded::WholeRun>("getRun", "A run, with what it exchanged where that is kept.")),
         Row::get(Read, "/api/v1/schedules", schedules::all).told(Operation::of::<schedules::Schedules>(
             "listSchedules",
             "The schedules, their next slots, and what became of the others.",
@@ -127,6 +132,40 @@ fn of_silences() -> Vec<Row> {
         Row::delete(Operate, "/api/v1/silences/{id}", silences::end).told(
             Operation::of::<SilenceDone>("endSilence", "End a silence now.")
                 .or_accepted::<SilenceDone>(UNRECORDED)
+                .or(&[409, 422]),
+        ),
+    ]
+}
+
+fn of_probing() -> Vec<Row> {
+    use Scope::{Operate, Read};
+    let pause = json!({ "what": "schedule:journeys", "by": "ann", "reason": "the shop moves", "for": "2h" });
+    vec![
+        Row::get(Read, "/api/v1/pauses", pauses::all)
+            .told(Operation::of::<PausesBody>("listPauses", "The pauses that are not over.")),
+        Row::post(Operate, "/api/v1/pauses", pauses::begin).told(
+            Operation::of::<PauseDone>(
+                "beginPause",
+                "Let something not be run, `until` an instant, `for` a while, or until it is resumed.",
+            )
+            .takes::<PauseBegin>(pause)
+            .or_accepted::<PauseDone>(UNRECORDED)
+            .or(&[404, 409, 422]),
+        ),
+        Row::delete(Operate, "/api/v1/pauses/{id}", pauses::end).told(
+            Operation::of::<PauseDone>("endPause", "Resume what a pause holds.")
+                .or_accepted::<PauseDone>(UNRECORDED)
+                .or(&[409, 422]),
+        ),
+        Row::post(Operate, "/api/v1/probes/{name}/trigger", trigger::trigger).told(
+            Operation::of::<TriggerAnswer>("triggerProbe", "Run a probe now, and say what came of it.")
+                .takes::<TriggerAsk>(json!({ "schedule": "reachability" }))
+                .or_accepted::<TriggerAnswer>("It goes on: its runs are on record when they have ended.")
+                .or(&[409, 422]),
+        ),
+        Row::post(Operate, "/api/v1/reload", reload::reload).told(
+            Operation::of::<Reload>("reload", "Read the files again, whole or not at all; 422 names their `problems`.")
+                .takes::<Nothing>(json!({}))
                 .or(&[409, 422]),
         ),
     ]

@@ -1,138 +1,66 @@
-//! Runs of a probe, and all of one.
+//! Runs, in the shape in which programs read them: times are RFC 3339 with milliseconds, lengths are milliseconds. Who asks a
+//! daemon for one shows it as any other run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, Uri};
-use axum::response::Response;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::answers::{Trouble, answer};
-use super::probes::unknown;
-use super::queries::{Cursor, Flag, Limit, Place, Queried, linked};
-use crate::domain::exchange::Bundle;
-use crate::domain::history::RunsAsked;
-use crate::domain::incident::IncidentId;
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
-use crate::domain::outcome::{Case, Extra, Failure, Phases, Run, RunId, StepOutcome, Verdict};
-use crate::domain::time::{Timestamp, milliseconds};
-use crate::ports::RunStory;
-use crate::web::incident::ID_LENGTH_MAX;
-use crate::web::routes::Room;
+use crate::domain::outcome::{Case, Cause, Failure, FailureKind, Phases, Run, RunId, StepOutcome, Verdict};
+use crate::domain::time::{Timestamp, milliseconds, rfc3339};
 
-/// Which runs.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct WhichRuns {
-    /// Those of this schedule.
-    schedule: Option<ScheduleName>,
-    /// `1`: only those that did not pass.
-    bad: Flag,
-    /// Those that started then or later.
-    from: Option<Timestamp>,
-    /// Those that started before.
-    until: Option<Timestamp>,
-    /// How many come at once.
-    limit: Limit,
-    /// Where to go on: `next` of the part before.
-    cursor: Option<Cursor>,
-}
-
-/// Runs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Runs {
-    /// The latest first.
-    pub runs: Vec<RunBody>,
-    /// The cursor by which the next part is asked for; absent where this was the last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
-}
-
-/// The word of a verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum VerdictWord {
-    /// Every expectation held, and every warning too.
-    Passed,
-    /// Every expectation held, a warning did not.
-    Degraded,
-    /// An expectation did not hold, or the target could not be spoken to.
-    Failed,
-    /// We could not look.
-    Inconclusive,
-}
-
-impl From<&Verdict> for VerdictWord {
-    fn from(verdict: &Verdict) -> Self {
-        match verdict {
-            Verdict::Passed => Self::Passed,
-            Verdict::Degraded(_) => Self::Degraded,
-            Verdict::Failed(_) => Self::Failed,
-            Verdict::Inconclusive(_) => Self::Inconclusive,
-        }
-    }
-}
-
-/// One probe executed once.
+/// A run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunBody {
     /// Its id.
     pub id: RunId,
-    /// The probe.
+    /// Its probe.
     pub probe: ProbeName,
-    /// The schedule whose slot it served; absent when somebody asked for it.
+    /// The schedule for which it was made.
     pub schedule: Option<ScheduleName>,
-    /// Why it was made off the slots.
-    pub extra: Option<Extra>,
     /// Where it ran.
-    pub location: String,
-    /// The nominal instant.
-    pub slot: Timestamp,
-    /// When it should have started.
-    pub due_at: Timestamp,
+    pub location: Arc<str>,
     /// When it started.
+    #[serde(serialize_with = "in_milliseconds")]
     pub started_at: Timestamp,
-    /// How long its steps took, without the cleanup.
+    /// How long its steps took.
     pub duration_ms: f64,
-    /// Start minus due.
-    pub lateness_ms: f64,
-    /// What it says.
-    pub verdict: VerdictWord,
-    /// Why, where it did not pass.
+    /// `passed`, `degraded`, `failed` or `inconclusive`.
+    pub verdict: Word,
+    /// Why it is not passed.
     pub failures: Vec<Failure>,
-    /// Why we could not look.
-    pub because: Option<String>,
-    /// Its steps, then its cleanup, in their order.
+    /// Its steps, then its cleanup.
     pub steps: Vec<StepBody>,
+    /// Why it is inconclusive without a failure of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<CauseWord>,
 }
 
-/// What became of one step.
+/// A step of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepBody {
-    /// The step.
+    /// Its name.
     pub name: StepName,
-    /// What it speaks.
+    /// Its kind.
     pub kind: String,
     /// Whether it belongs to the cleanup.
     pub cleanup: bool,
-    /// What it says; absent when it was skipped.
-    pub verdict: Option<VerdictWord>,
-    /// Why, where it did not pass.
+    /// Absent where it was skipped.
+    pub verdict: Option<Word>,
+    /// Why it is not passed.
     pub failures: Vec<Failure>,
-    /// When it began after the run did.
+    /// When it began, after the run did.
     pub offset_ms: f64,
     /// How long its parts took.
     pub phases: Phases,
-    /// When the certificate ends that the target showed.
-    pub certificate_expires: Option<Timestamp>,
     /// The status, where the kind has one.
     pub status: Option<i64>,
-    /// How long we ourselves stood still during the step, where that was enough to spoil its times.
-    pub late_ms: Option<f64>,
-    /// Which version the target said it is.
-    pub version: Option<String>,
-    /// The test cases of the runner that it ran.
+    /// When the target's certificate ends.
+    #[serde(serialize_with = "in_milliseconds_if")]
+    pub certificate_expires: Option<Timestamp>,
+    /// The test cases, where it ran a test runner.
     pub cases: Vec<CaseBody>,
 }
 
@@ -141,111 +69,178 @@ pub struct StepBody {
 pub struct CaseBody {
     /// Its name.
     pub name: String,
-    /// What it says; absent when it was skipped.
-    pub verdict: Option<VerdictWord>,
+    /// Absent where it was skipped.
+    pub verdict: Option<Word>,
+    /// Why it is not passed.
+    pub failures: Vec<Failure>,
     /// How long it took.
     pub took_ms: f64,
 }
 
-impl From<Run> for RunBody {
-    fn from(run: Run) -> Self {
-        let because = match &run.verdict {
-            Verdict::Inconclusive(cause) => Some(cause.to_string()),
+/// What a run says, as one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "VerdictWord")]
+pub enum Word {
+    /// [`Verdict::Passed`].
+    Passed,
+    /// [`Verdict::Degraded`].
+    Degraded,
+    /// [`Verdict::Failed`].
+    Failed,
+    /// [`Verdict::Inconclusive`].
+    Inconclusive,
+}
+
+/// Why a run is inconclusive without a failure of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CauseWord {
+    /// [`Cause::ShutDown`].
+    ShutDown,
+    /// [`Cause::Skipped`].
+    Skipped,
+}
+
+fn in_milliseconds<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*at))
+}
+
+#[expect(clippy::ref_option, reason = "serde hands a field so")]
+fn in_milliseconds_if<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    at.map(rfc3339).serialize(serializer)
+}
+
+impl Word {
+    /// The word of a verdict.
+    pub fn of(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Passed => Self::Passed,
+            Verdict::Degraded(_) => Self::Degraded,
+            Verdict::Failed(_) => Self::Failed,
+            Verdict::Inconclusive(_) => Self::Inconclusive,
+        }
+    }
+
+    /// What was said by this word.
+    fn verdict(self, failures: Vec<Failure>, cause: Option<CauseWord>) -> Verdict {
+        match (self, cause) {
+            (Self::Passed, _) => Verdict::Passed,
+            (Self::Degraded, _) => Verdict::Degraded(failures),
+            (Self::Failed, _) => Verdict::Failed(failures),
+            (Self::Inconclusive, Some(CauseWord::ShutDown)) => Verdict::Inconclusive(Cause::ShutDown),
+            (Self::Inconclusive, Some(CauseWord::Skipped)) => Verdict::Inconclusive(Cause::Skipped),
+            (Self::Inconclusive, None) => {
+                let untold = || Failure::new(FailureKind::Internal, "it is not told why");
+                Verdict::Inconclusive(Cause::Ours(failures.into_iter().next().unwrap_or_else(untold)))
+            }
+        }
+    }
+}
+
+impl CauseWord {
+    /// The word of the cause of a verdict, where it has one.
+    pub fn of(verdict: &Verdict) -> Option<Self> {
+        match verdict {
+            Verdict::Inconclusive(Cause::ShutDown) => Some(Self::ShutDown),
+            Verdict::Inconclusive(Cause::Skipped) => Some(Self::Skipped),
             _ => None,
-        };
+        }
+    }
+}
+
+impl From<&Run> for RunBody {
+    fn from(run: &Run) -> Self {
         Self {
-            id: run.id,
-            probe: run.probe,
-            schedule: run.schedule,
-            extra: run.extra,
-            location: run.location.to_string(),
-            slot: run.slot,
-            due_at: run.due_at,
+            id: run.id.clone(),
+            probe: run.probe.clone(),
+            schedule: run.schedule.clone(),
+            location: Arc::clone(&run.location),
             started_at: run.started_at,
             duration_ms: milliseconds(run.duration),
-            lateness_ms: milliseconds(run.lateness),
-            verdict: (&run.verdict).into(),
+            verdict: Word::of(&run.verdict),
             failures: run.verdict.failures().to_vec(),
-            because,
-            steps: run.steps.into_iter().map(StepBody::from).collect(),
+            steps: run.steps.iter().map(StepBody::from).collect(),
+            cause: CauseWord::of(&run.verdict),
         }
     }
 }
 
-impl From<StepOutcome> for StepBody {
-    fn from(step: StepOutcome) -> Self {
-        let case = |Case { name, verdict, took_ms }: Case| CaseBody {
-            name,
-            verdict: verdict.as_ref().map(VerdictWord::from),
-            took_ms,
-        };
+impl From<&StepOutcome> for StepBody {
+    fn from(step: &StepOutcome) -> Self {
         Self {
-            name: step.name,
-            kind: step.kind,
+            name: step.name.clone(),
+            kind: step.kind.clone(),
             cleanup: step.cleanup,
-            failures: step.verdict.as_ref().map(|verdict| verdict.failures().to_vec()).unwrap_or_default(),
-            verdict: step.verdict.as_ref().map(VerdictWord::from),
+            verdict: step.verdict.as_ref().map(Word::of),
+            failures: failures(step.verdict.as_ref()),
             offset_ms: step.offset_ms,
             phases: step.phases,
-            certificate_expires: step.certificate_expires,
             status: step.status,
-            late_ms: step.late_ms,
-            version: step.version,
-            cases: step.cases.into_iter().map(case).collect(),
+            certificate_expires: step.certificate_expires,
+            cases: step.cases.iter().map(CaseBody::from).collect(),
         }
     }
 }
 
-/// A run with what it left.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct WholeRun {
-    /// The run.
-    pub run: RunBody,
-    /// What it exchanged with its target, without secrets; kept of runs that failed, for a while.
-    pub bundle: Option<Bundle>,
-    /// The incident that it speaks of.
-    pub incident: Option<IncidentId>,
+impl From<&Case> for CaseBody {
+    fn from(case: &Case) -> Self {
+        Self {
+            name: case.name.clone(),
+            verdict: case.verdict.as_ref().map(Word::of),
+            failures: failures(case.verdict.as_ref()),
+            took_ms: case.took_ms,
+        }
+    }
 }
 
-/// Those of a probe. One that is not configured any more has those that it had.
-pub async fn all(
-    State(room): State<Arc<Room>>,
-    Path(name): Path<String>,
-    uri: Uri,
-    Queried(which): Queried<WhichRuns>,
-) -> Result<Response, Trouble> {
-    room.when_ready()?;
-    let (plan, probe) = (room.plan(), ProbeName::parse(&name).map_err(|_| unknown())?);
-    let WhichRuns { schedule, bad, from, until, limit, cursor } = which;
-    let place = Place::of(cursor.as_ref(), until.unwrap_or(Timestamp::MAX_UTC))?;
-    let asked = RunsAsked {
-        probe: probe.clone(),
-        schedule,
-        bad: bad.0,
-        from: from.unwrap_or(Timestamp::MIN_UTC),
-        until: place.before,
-        most: limit.0 + place.skip,
-    };
-    let found = room.patiently(room.web.history.runs(asked)).await?;
-    if found.runs.is_empty() && !plan.probes.contains_key(&probe) {
-        return Err(unknown());
-    }
-    let (runs, next) = place.part(found.runs, found.more, |run| run.started_at);
-    let next = next.map(|next| next.opaque());
-    let body = Runs { runs: runs.into_iter().map(RunBody::from).collect(), next: next.clone() };
-    Ok(linked(answer(&*plan.secrets, StatusCode::OK, &body), &uri, next.as_deref()))
+fn failures(verdict: Option<&Verdict>) -> Vec<Failure> {
+    verdict.map(Verdict::failures).unwrap_or_default().to_vec()
 }
 
-/// One, with what it left.
-pub async fn one(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Result<Response, Trouble> {
-    room.when_ready()?;
-    let unknown = || Trouble::unknown("there is no such run");
-    if id.len() > ID_LENGTH_MAX {
-        return Err(unknown());
+/// The run of which somebody was told; what programs do not read is as if it had been punctual.
+impl From<RunBody> for Run {
+    fn from(body: RunBody) -> Self {
+        let RunBody { id, probe, schedule, location, started_at, duration_ms, verdict, failures, steps, cause } = body;
+        Self {
+            id,
+            location,
+            probe,
+            schedule,
+            extra: None,
+            slot: started_at,
+            due_at: started_at,
+            started_at,
+            duration: Duration::try_from_secs_f64(duration_ms / 1e3).unwrap_or_default(),
+            lateness: Duration::ZERO,
+            verdict: verdict.verdict(failures, cause),
+            steps: steps.into_iter().map(StepOutcome::from).collect(),
+            bundle: None,
+        }
     }
-    let story = room.patiently(room.web.history.run(&RunId(Arc::from(id)))).await?;
-    let RunStory { run, bundle } = story.ok_or_else(unknown)?;
-    let incident = bundle.as_ref().and_then(|bundle| bundle.incident.clone());
-    let whole = WholeRun { run: run.into(), bundle: bundle.map(|bundle| Bundle::clone(&bundle.bundle)), incident };
-    Ok(answer(&*room.plan().secrets, StatusCode::OK, &whole))
+}
+
+impl From<StepBody> for StepOutcome {
+    fn from(body: StepBody) -> Self {
+        let StepBody { name, kind, cleanup, verdict, failures, offset_ms, phases, status, certificate_expires, cases } =
+            body;
+        let case = |case: CaseBody| Case {
+            name: case.name,
+            verdict: case.verdict.map(|word| word.verdict(case.failures, None)),
+            took_ms: case.took_ms,
+        };
+        Self {
+            name,
+            kind,
+            cleanup,
+            verdict: verdict.map(|word| word.verdict(failures, None)),
+            offset_ms,
+            phases,
+            certificate_expires,
+            status,
+            late_ms: None,
+            version: None,
+            cases: cases.into_iter().map(case).collect(),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use crate::domain::names::ProbeName;
 use crate::domain::time::{Timestamp, milliseconds};
 use crate::web::board::{Board, Tier};
 use crate::web::routes::Room;
+use crate::web::visit::Visit;
 
 /// How many slots to come are told.
 const SLOTS_TOLD: usize = 5;
@@ -41,10 +42,10 @@ pub struct ScheduleBody {
 }
 
 /// All of them.
-pub async fn all(State(room): State<Arc<Room>>, uri: Uri) -> Result<Response, Trouble> {
+pub async fn all(State(room): State<Arc<Room>>, visit: Visit) -> Result<Response, Trouble> {
     room.when_ready()?;
     let (plan, overview) = (room.plan(), room.overview().await?);
-    let view = room.view(&plan, &uri);
+    let view = room.view(&plan, &visit);
     let body = |tier: &Tier<'_>| ScheduleBody {
         tier: TierBody::from(tier),
         slots_ahead: tier.schedule.cadence.slots(view.now, Timestamp::MAX_UTC).take(SLOTS_TOLD).collect(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ pub use crate::web::board::Standing;
 use crate::web::board::{Board, Tier};
 use crate::web::headline::Headline;
 use crate::web::routes::Room;
+use crate::web::visit::Visit;
 
 /// How things stand.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -123,10 +124,10 @@ impl From<&Tier<'_>> for TierBody {
 }
 
 /// How they stand now.
-pub async fn status(State(room): State<Arc<Room>>, uri: Uri) -> Result<Response, Trouble> {
+pub async fn status(State(room): State<Arc<Room>>, visit: Visit) -> Result<Response, Trouble> {
     room.when_ready()?;
     let (plan, overview) = (room.plan(), room.overview().await?);
-    let view = room.view(&plan, &uri);
+    let view = room.view(&plan, &visit);
     let board = Board::new(&view, &overview);
     let headline = Headline::new(&view, &overview, &board);
     let status = Status {

@@ -47,7 +47,7 @@ async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> 
     served_with(plan, reader, Past::default(), metrics).await
 }
 
-/// A page of this plan, of how things stand, and of what was.
+/// Pages of a plan, of how it stands and of what was.
 pub async fn served_with(plan: Plan, reader: Arc<dyn StatusReader>, past: Past, metrics: bool) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -98,6 +98,7 @@ async fn all(stream: &mut TcpStream) -> String {
     String::from_utf8(answer).unwrap()
 }
 
+/// The status of an answer.
 pub fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default()
 }
@@ -124,8 +125,8 @@ async fn every_answer_carries_the_headers() {
     ] {
         assert_eq!(status(&answer), expected, "{answer}");
         for header in [
-            "content-security-policy: default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; \
-             form-action 'self'; frame-ancestors 'none'\r\n",
+            "content-security-policy: default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+             img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n",
             "x-content-type-options: nosniff\r\n",
             "referrer-policy: same-origin\r\n",
             "cache-control: no-store\r\n",

@@ -24,6 +24,7 @@ use crate::ports::{
     Secrets, StatusReader, StoreError, Told,
 };
 use crate::web::view::View;
+use crate::web::visit::Visit;
 
 /// When the fixture is looked at.
 pub const NOW: &str = "2026-11-24T09:17:45Z";
@@ -103,7 +104,7 @@ impl HistoryReader for Past {
                 && (asked.from..asked.until).contains(&run.started_at)
         };
         let mut runs: Vec<_> = self.runs.iter().filter(is_asked).cloned().collect();
-        runs.sort_by(|one, other| other.started_at.cmp(&one.started_at));
+        runs.sort_by_key(|run| std::cmp::Reverse(run.started_at));
         let more = runs.len() > asked.most;
         runs.truncate(asked.most);
         Box::pin(std::future::ready(Ok(RunsFound { runs, more })))
@@ -171,7 +172,7 @@ pub fn plan() -> Plan {
 
 /// The fixture at its instant.
 pub fn view(plan: &Plan) -> View<'_> {
-    View { plan, now: at(NOW), live: true, trouble: None, lost: None }
+    View { plan, now: at(NOW), visit: Visit::default(), trouble: None, lost: None }
 }
 
 fn key(schedule: &str, probe: &str) -> (ScheduleName, ProbeName) {

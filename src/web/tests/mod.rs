@@ -5,4 +5,6 @@ pub mod fixture;
 mod hostile;
 mod pages;
 mod papers;
+mod past;
+mod probes;
 mod programs;
