@@ -158,18 +158,10 @@ fn tier<'a>(
         for (outcome, count) in overview.slots.get(&key).into_iter().flatten() {
             *slots.entry(*outcome).or_insert(0) += count;
         }
-        let last = overview.last.get(&key);
-        let is_paused =
-            |pause: &Pause| pause.is_active(view.now) && pause.what.takes(Some(&schedule.name), &probe.name);
-        let standing = if overview.pauses.iter().any(is_paused) {
-            Standing::Paused
-        } else {
-            standing(view.now, &mut expected, probe, last)
-        };
         rows.push(Row {
             probe,
-            standing,
-            last,
+            standing: standing(view.now, overview, &mut expected, probe),
+            last: overview.last.get(&key),
             hour: overview.runs.get(&key).map_or(&[], Vec::as_slice),
             incident: incidents.get(&probe.name).copied(),
         });
@@ -180,13 +172,18 @@ fn tier<'a>(
     Tier { schedule, next, period, slots, lateness, rows }
 }
 
-/// How a probe stands on a schedule after its last run.
-pub fn standing_on(now: Timestamp, schedule: &Schedule, probe: &PlannedProbe, last: Option<&Run>) -> Standing {
-    standing(now, &mut Expected { schedule, after: BTreeMap::new() }, probe, last)
+/// How a probe stands on a schedule.
+pub fn standing_on(now: Timestamp, overview: &Overview, schedule: &Schedule, probe: &PlannedProbe) -> Standing {
+    standing(now, overview, &mut Expected { schedule, after: BTreeMap::new() }, probe)
 }
 
-fn standing(now: Timestamp, expected: &mut Expected<'_>, probe: &PlannedProbe, last: Option<&Run>) -> Standing {
-    let Some(run) = last else { return Standing::Waiting };
+fn standing(now: Timestamp, overview: &Overview, expected: &mut Expected<'_>, probe: &PlannedProbe) -> Standing {
+    let schedule = &expected.schedule.name;
+    let is_paused = |pause: &Pause| pause.is_active(now) && pause.what.takes(Some(schedule), &probe.name);
+    if overview.pauses.iter().any(is_paused) {
+        return Standing::Paused;
+    }
+    let Some(run) = overview.last.get(&(schedule.clone(), probe.name.clone())) else { return Standing::Waiting };
     match run.verdict {
         Verdict::Failed(_) => Standing::Failed,
         Verdict::Inconclusive(Cause::Skipped) => Standing::Skipped,

@@ -48,7 +48,7 @@ pub fn stands<'a>(
     let stand = |schedule: &&'a Schedule| {
         let key = (schedule.name.clone(), probe.name.clone());
         let last = overview.last.get(&key);
-        let standing = standing_on(view.now, schedule, probe, last);
+        let standing = standing_on(view.now, overview, schedule, probe);
         let hour = overview.runs.get(&key).map_or(&[][..], Vec::as_slice);
         let is_of_run = !matches!(standing, Standing::Waiting | Standing::Overdue);
         let since = if is_of_run { since(hour) } else { last.map(|run| Since::At(run.started_at)) };
@@ -99,6 +99,7 @@ fn verb(standing: Standing) -> &'static str {
         Standing::Inconclusive => "cannot be seen",
         Standing::Overdue => "is overdue",
         Standing::Degraded => "is degraded",
+        Standing::Paused => "is paused",
         Standing::Waiting => "has not run yet",
         Standing::Skipped => "is skipped",
         Standing::Passed => "passes",
