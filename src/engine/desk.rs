@@ -131,8 +131,8 @@ impl Desk {
     }
 
     /// Begins a pause or ends one; answered after the commit.
-    pub async fn pause(&self, what: Pausing) -> Result<Paused, DeskError> {
-        let done = self.notify(|answer| Notice::Pause { what, answer }).await?;
+    pub async fn pause(&self, what: Pausing, author: Author) -> Result<Paused, DeskError> {
+        let done = self.notify(|answer| Notice::Pause { what, author, answer }).await?;
         Ok(done?)
     }
 

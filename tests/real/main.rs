@@ -6,6 +6,7 @@ mod access;
 mod as_code;
 mod aws;
 mod backup;
+mod browser;
 mod bulk;
 mod canary;
 mod certified;

@@ -143,8 +143,8 @@ async fn the_examples_of_the_document_are_what_is_answered() {
         let answer = served.get(&format!("{}{question}", filled(path))).await;
         match status(&answer) {
             200 => drop(examples.insert(told["operationId"].as_str().unwrap().to_owned(), body(&answer))),
-            // Nobody stands behind the desk of this shop.
-            503 => {}
+            // Nobody stands behind the desk of this shop, and no token lets change anything.
+            403 | 503 => {}
             other => panic!("{path}: {other}: {answer}"),
         }
     }
