@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 
 use super::access::{Asked, Caller, Refusal};
 use super::api::answers::Trouble;
+use super::api::settled::Question;
 use super::frame::Place;
 use super::limits::{Counted, Limits, Peer};
 use super::ping::Door;
@@ -123,6 +124,8 @@ async fn nothing_there(uri: Uri) -> Response {
 
 async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> Response {
     let (mut head, body) = request.into_parts();
+    let asked = head.uri.path();
+    let question = asked.starts_with(API).then(|| Question::of(&head.method, asked, &head.headers));
     let mut response = match room.admit(&head).await {
         Ok(caller) => {
             head.extensions.insert(caller);
@@ -130,6 +133,9 @@ async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> R
         }
         Err(refused) => refused,
     };
+    if let Some(question) = question {
+        response = question.settle(response).await;
+    }
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, value);
     }

@@ -48,6 +48,7 @@ mod permitted;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod probing;
+mod programs;
 mod prometheus;
 mod redis;
 mod run;
@@ -56,6 +57,7 @@ mod servers;
 mod settings;
 mod shown;
 mod sns;
+mod standing;
 mod steering;
 mod stopped;
 mod storage;

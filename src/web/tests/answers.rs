@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::fixture::{Fixed, INCIDENT, NOW, Past, Reader, broken, incident, plan, story};
-use crate::domain::incident::IncidentId;
+use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::names::SecretName;
 use crate::domain::outcome::{Failure, Observation};
 use crate::domain::pulse::TokenDigest;
@@ -78,7 +78,7 @@ async fn served(plan: Plan) -> Served {
 
 impl Served {
     /// Everything that comes back for a request line and headers, up to the end of the connection.
-    async fn ask(&self, line: &str, headers: &[&str]) -> String {
+    pub async fn ask(&self, line: &str, headers: &[&str]) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let headers = headers.iter().fold(String::new(), |headers, header| headers + header + "\r\n");
         let request = format!("{line} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
@@ -388,7 +388,11 @@ async fn a_ping_is_answered_for_only_when_it_is_recorded() {
 /// The body of an answer as JSON.
 fn body(answer: &str) -> serde_json::Value {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.contains("content-type: application/json\r\n"), "{head}");
+    assert!(
+        head.contains("content-type: application/json\r\n")
+            || head.contains("content-type: application/problem+json\r\n"),
+        "{head}"
+    );
     serde_json::from_str(body).unwrap()
 }
 
@@ -397,7 +401,9 @@ async fn programs_read_incidents_without_secrets() {
     let mut incident = incident();
     incident.latest_failures[0].actual = Some("hunter2 \u{1b}[2J".to_owned());
     let told = Reader { overview: broken(), story: Some(story(incident)) };
-    let served = served_by(plan(), Arc::new(told), true).await;
+    let over = Incident { resolved_at: Some(NOW.parse().unwrap()), ..self::incident() };
+    let past = Past { incidents: vec![over], ..Past::default() };
+    let served = served_with(plan(), Arc::new(told), past, true).await;
     let story = body(&served.get(&format!("/api/v1/incidents/{INCIDENT}")).await);
     insta::assert_snapshot!(format!("{story:#}"));
     let open = body(&served.get("/api/v1/incidents").await);
@@ -414,12 +420,12 @@ async fn programs_read_incidents_without_secrets() {
     ] {
         let answer = served.get(path).await;
         assert_eq!(status(&answer), expected, "{path}: {answer}");
-        assert!(path.starts_with("/api/v2") || body(&answer)["error"].is_string(), "{answer}");
+        assert!(path.starts_with("/api/v2") || body(&answer)["detail"].is_string(), "{answer}");
     }
     served.ready.send_replace(false);
     let answer = served.get("/api/v1/incidents").await;
     assert_eq!(
-        (status(&answer), &body(&answer)["error"]),
+        (status(&answer), &body(&answer)["detail"]),
         (503, &"Roundsman is starting or stopping: try again".into())
     );
 }
