@@ -199,6 +199,7 @@ pub fn done(secrets: &dyn Secrets, recorded: bool, body: &impl Serialize) -> Res
     answer(secrets, if recorded { StatusCode::OK } else { StatusCode::ACCEPTED }, body)
 }
 
+/// The same without secrets.
 pub fn redact(secrets: &dyn Secrets, value: &mut Value) {
     match value {
         Value::String(text) => *text = secrets.redact(text),
