@@ -49,7 +49,8 @@ pub fn of_silence(author: Author, silence: &Silence, ended: Option<&Silence>, no
 
 /// Of a pause that began, or that is over.
 pub fn of_pause(author: Author, pause: &Pause, now: Timestamp) -> AuditRecord {
-    let until = pause.until.map_or_else(|| "until somebody resumes it".to_owned(), |until| format!("until {}", clock(until)));
+    let until =
+        pause.until.map_or_else(|| "until somebody resumes it".to_owned(), |until| format!("until {}", clock(until)));
     let paused = format!("{} {until}: {}", pause.what, pause.reason);
     let (deed, texts) = match pause.ended {
         Some(_) => (Deed::Resume, [paused, "probed again".to_owned()]),

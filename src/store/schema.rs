@@ -86,7 +86,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [12, i64::from(super::APPLICATION_ID), 2, 16];
+        let expected = [13, i64::from(super::APPLICATION_ID), 2, 17];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);
