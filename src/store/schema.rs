@@ -23,8 +23,8 @@
 //! | `pauses` | what somebody wants not to be run | its id | when it ended long ago |
 //! | `replies` | what a receiver said of an incident of its own accord | channel, its id there | with its incident |
 //!
-//! Ids are ours; row numbers mean nothing, but that a later one came later (see `rollup`). Instants and lengths are whole microseconds. What rules and pages
-//! ask for is a column; the rest of a thing is JSON beside it.
+//! Ids are ours; row numbers mean nothing, but that a greater one came later (see `rollup`). Instants and lengths are whole
+//! microseconds. What rules and pages ask for is a column; the rest of a thing is JSON beside it.
 
 use rusqlite::{Connection, Result, TransactionBehavior};
 
