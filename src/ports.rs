@@ -656,7 +656,7 @@ pub struct Commit {
     pub moments: Vec<Moment>,
     /// New rows of the outbox.
     pub deliveries: Vec<Delivery>,
-    /// Versions that steps saw for the first time, or otherwise than before.
+    /// Versions that steps saw for the first time, or otherwise than before, in their order.
     pub versions: Vec<Version>,
     /// Pulses that changed, whole.
     pub pulses: Vec<(TokenDigest, Pulse)>,
@@ -726,9 +726,7 @@ impl Commit {
         self.incidents.extend(incidents);
         self.moments.extend(moments);
         self.deliveries.extend(deliveries);
-        for version in versions {
-            self.put_version(version);
-        }
+        self.versions.extend(versions);
         self.pulses.extend(pulses);
         self.bundles.extend(bundles);
         self.diagnoses.extend(diagnoses);
@@ -783,12 +781,6 @@ impl Commit {
     /// The last word on how something comes and goes.
     pub fn put_flap(&mut self, key: AlertKey, flap: Flap) {
         self.flaps.insert(key, flap);
-    }
-
-    /// The last word on the version that a step saw.
-    pub fn put_version(&mut self, version: Version) {
-        self.versions.retain(|known| (&known.probe, &known.step) != (&version.probe, &version.step));
-        self.versions.push(version);
     }
 
     /// The last word on a state: this.
@@ -1098,8 +1090,8 @@ pub struct RunStory {
 #[derive(Clone, Debug, Default)]
 pub struct Overview {
     /// For each schedule and probe its runs, oldest first.
-    pub runs: BTreeMap<(ScheduleName, ProbeName), Vec<RunSummary>>,
-    /// For each schedule and probe the last run, however old.
+    pub runs: BTreeMap<(ScheduleName, ProbeName), Arc<[RunSummary]>>,
+    /// For each schedule and probe the last run, however old, without its steps.
     pub last: BTreeMap<(ScheduleName, ProbeName), Run>,
     /// Slots by outcome, since the store began.
     pub slots: BTreeMap<(ScheduleName, ProbeName), BTreeMap<SlotOutcome, u64>>,

@@ -12,8 +12,8 @@ use super::daemon_client::DaemonArguments;
 use super::demo::shop::Breakage;
 use super::threads::block_on;
 use super::{
-    ack, completions, daemon, deliveries, demo, drill, health, incidents, init, logs, note, notify, once, pause, plan,
-    reload, routes, schema, silence, slo, status, token, trigger, validate, wiring,
+    ack, completions, daemon, deliveries, demo, drill, generate, health, incidents, init, logs, note, notify, once,
+    pause, plan, reload, routes, schema, silence, slo, status, token, trigger, validate, wiring,
 };
 use crate::domain::time::{Length, Timestamp};
 
@@ -111,6 +111,9 @@ pub enum Command {
         #[arg(value_enum)]
         shell: completions::Shell,
     },
+    /// Make a configuration of many probes and a store with their past, to see how pages bear it.
+    #[command(hide = true)]
+    Generate(generate::command::GenerateArguments),
     /// Ask the daemon whether it is alive: for HEALTHCHECK.
     Health {
         /// Where it listens; by default what the configuration says.
@@ -291,6 +294,7 @@ impl Cli {
             Command::Deliveries(arguments) => block_on(deliveries::deliveries(self.config, surroundings, arguments)),
             Command::Slo(arguments) => block_on(slo::slo(self.config, surroundings, arguments)),
             Command::Aws { what } => printed::print(&self.config, &surroundings, what),
+            Command::Generate(arguments) => generate::command::generate(&arguments, &*surroundings.clock),
             Command::Health { url } => block_on(health::health(self.config, surroundings, url)),
         }
     }

@@ -26,7 +26,7 @@ use crate::engine::reloads::{self, Reloaded, Reloads};
 use crate::engine::start::{Engine, Rooms};
 use crate::engine::unrecorded::Unrecorded;
 use crate::engine::watchdog::{Patience, Watchdog};
-use crate::ports::{Clock, PublisherFactory, Store};
+use crate::ports::{Clock, PublisherFactory, Store, StoreError};
 use crate::settings::{Level, Problem, Problems};
 use crate::store::{self, Sqlite};
 use crate::ticks::CronTicks;
@@ -37,6 +37,15 @@ const STORE_END_MAX: Duration = Duration::from_millis(400);
 
 /// How often what is older than the retention is erased.
 const PURGE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// For how long is kept how runs ended by the hour and the day, at least: as far as the bars of the status page go back.
+const PAST_MIN: Duration = Duration::from_hours(90 * 24);
+
+/// How often runs are counted by the hour and the day: until then they are read one by one.
+const ROLL_UP_EVERY: Duration = Duration::from_secs(60);
+
+/// How long it rests between two slices.
+const ROLL_UP_REST: Duration = Duration::from_millis(20);
 
 /// How the names of stores begin of which nothing stays.
 const KEPT_BY_NOBODY: &str = "demo-";
@@ -172,6 +181,7 @@ impl Daemon {
         let watchdog = Watchdog::start(engine.vitals(), Patience::default(), end_process);
         let watchdog = watchdog.map_err(|error| fault(&error))?;
         check_publishers(&plan, &mut tasks);
+        tasks.spawn(roll_up(Arc::clone(&clock), Arc::clone(&store)));
         tasks.spawn(purge(Arc::clone(&clock), Arc::clone(&store), engine.plan()));
 
         let answer = self.until_told(&mut engine, &*clock, (&mut signals, &mut asked), &mut tasks).await;
@@ -334,12 +344,32 @@ fn check_publishers(plan: &Plan, tasks: &mut JoinSet<()>) {
 async fn purge(clock: Arc<dyn Clock>, store: Arc<Sqlite>, plan: watch::Receiver<Arc<Plan>>) {
     loop {
         let retention = plan.borrow().retention;
-        match store.purge(earlier(clock.now(), retention)).await {
+        let now = clock.now();
+        let purged = async {
+            let rows = store.purge(earlier(now, retention)).await?;
+            Ok::<_, StoreError>(rows + store.purge_past(earlier(now, retention.max(PAST_MIN))).await?)
+        };
+        match purged.await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "erased what is older than {}", Length(retention)),
             Err(error) => tracing::error!("what is older than {} could not be erased: {error}", Length(retention)),
         }
         clock.sleep_until(clock.monotonic() + PURGE_EVERY).await;
+    }
+}
+
+/// Counts runs by the hour and the day. An old store is counted from its first run on, with room for commits between the slices.
+async fn roll_up(clock: Arc<dyn Clock>, store: Arc<Sqlite>) {
+    loop {
+        let rest = match store.roll_up().await {
+            Ok(true) => ROLL_UP_REST,
+            Ok(false) => ROLL_UP_EVERY,
+            Err(error) => {
+                tracing::error!("runs could not be counted by the hour: {error}");
+                ROLL_UP_EVERY
+            }
+        };
+        clock.sleep_until(clock.monotonic() + rest).await;
     }
 }
 

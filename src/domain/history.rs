@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::incident::Incident;
+use super::incident::{Incident, Severity};
 use super::names::{ProbeName, ScheduleName};
 use super::outcome::Run;
 use super::time::Timestamp;
@@ -58,6 +58,18 @@ impl Verdicts {
         }
     }
 
+    /// Takes back a run that was counted.
+    pub fn uncount(&mut self, verdict: &str) {
+        let count = match verdict {
+            "passed" => &mut self.passed,
+            "degraded" => &mut self.degraded,
+            "failed" => &mut self.failed,
+            "inconclusive" => &mut self.inconclusive,
+            _ => return,
+        };
+        *count = count.saturating_sub(1);
+    }
+
     /// How many there were.
     pub fn all(self) -> u64 {
         self.passed + self.degraded + self.failed + self.inconclusive
@@ -110,6 +122,15 @@ impl Durations {
     /// Counts a run that took so long.
     pub fn count(&mut self, duration: Duration) {
         self.put(bucket(duration), 1);
+    }
+
+    /// Takes back a run that was counted.
+    pub fn uncount(&mut self, duration: Duration) {
+        let bucket = bucket(duration);
+        if let Ok(at) = self.buckets.binary_search_by_key(&bucket, |(known, _)| *known) {
+            self.buckets[at].1 -= 1;
+            self.buckets.retain(|(_, runs)| *runs > 0);
+        }
     }
 
     /// Together with others.
@@ -184,6 +205,14 @@ impl Stretch {
         }
     }
 
+    /// Takes back a run that was counted.
+    pub fn uncount(&mut self, verdict: &str, duration: Duration) {
+        self.verdicts.uncount(verdict);
+        if verdict != "inconclusive" {
+            self.durations.uncount(duration);
+        }
+    }
+
     /// Together with another, which may be of another time.
     pub fn add(&mut self, other: &Self) {
         self.verdicts.add(other.verdicts);
@@ -222,6 +251,10 @@ pub struct RunsFound {
 pub struct IncidentsAsked {
     /// Of this probe only.
     pub probe: Option<ProbeName>,
+    /// Only those that are open, or only those that are over.
+    pub open: Option<bool>,
+    /// Only those that matter as much.
+    pub severity: Option<Severity>,
     /// Those that opened before.
     pub before: Option<Timestamp>,
     /// At most so many.

@@ -73,7 +73,7 @@ impl JsonSchema for Length {
         "Length".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9]{1,4}(ms|s|m|h|d)( [0-9]{1,4}(ms|s|m|h|d))?$" })
+        json_schema!({ "type": "string", "format": "length of time", "pattern": "^[0-9]{1,4}(ms|s|m|h|d)( [0-9]{1,4}(ms|s|m|h|d))?$" })
     }
 }
 

@@ -158,11 +158,12 @@ fn tier<'a>(
         for (outcome, count) in overview.slots.get(&key).into_iter().flatten() {
             *slots.entry(*outcome).or_insert(0) += count;
         }
+        let last = overview.last.get(&key);
         rows.push(Row {
             probe,
-            standing: standing(view.now, overview, &mut expected, probe),
-            last: overview.last.get(&key),
-            hour: overview.runs.get(&key).map_or(&[], Vec::as_slice),
+            standing: standing(view, overview, &mut expected, probe),
+            last,
+            hour: overview.runs.get(&key).map_or(&[], |runs| runs),
             incident: incidents.get(&probe.name).copied(),
         });
     }
@@ -173,12 +174,12 @@ fn tier<'a>(
 }
 
 /// How a probe stands on a schedule.
-pub fn standing_on(now: Timestamp, overview: &Overview, schedule: &Schedule, probe: &PlannedProbe) -> Standing {
-    standing(now, overview, &mut Expected { schedule, after: BTreeMap::new() }, probe)
+pub fn standing_on(view: &View<'_>, overview: &Overview, schedule: &Schedule, probe: &PlannedProbe) -> Standing {
+    standing(view, overview, &mut Expected { schedule, after: BTreeMap::new() }, probe)
 }
 
-fn standing(now: Timestamp, overview: &Overview, expected: &mut Expected<'_>, probe: &PlannedProbe) -> Standing {
-    let schedule = &expected.schedule.name;
+fn standing(view: &View<'_>, overview: &Overview, expected: &mut Expected<'_>, probe: &PlannedProbe) -> Standing {
+    let (now, schedule) = (view.now, &expected.schedule.name);
     let is_paused = |pause: &Pause| pause.is_active(now) && pause.what.takes(Some(schedule), &probe.name);
     if overview.pauses.iter().any(is_paused) {
         return Standing::Paused;

@@ -46,7 +46,9 @@ fn gravity(verdict: &str) -> usize {
 /// How many runs had which verdict: `120 runs, all passed`, `2 failed, 1 degraded of 120 runs`.
 pub fn tally(hour: &[RunSummary]) -> String {
     let mut verdicts = Verdicts::default();
-    hour.iter().for_each(|run| verdicts.count(run.verdict));
+    for run in hour {
+        verdicts.count(run.verdict);
+    }
     tally_of(verdicts)
 }
 

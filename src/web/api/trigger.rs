@@ -31,7 +31,11 @@ pub async fn trigger(
     let TriggerAsk { schedule } = room.read(request).await?;
     room.when_ready()?;
     let Begun { runs, ended } = room.done(room.web.desk.trigger(probe.clone(), schedule)).await?;
-    room.audit(caller.author(None), Deed::Trigger, &*probe, [String::new(), format!("{} begun", runs.len())]).await?;
+    let asked = runs
+        .iter()
+        .map(|(id, of)| format!("run {id}{}", of.as_ref().map(|of| format!(" for {of}")).unwrap_or_default()));
+    let asked = asked.collect::<Vec<_>>().join(", ");
+    room.audit(caller.author(None), Deed::Trigger, probe.as_str(), [String::new(), asked]).await?;
     let (clock, plan) = (&room.web.clock, room.plan());
     let ended = tokio::select! {
         ended = ended => Some(ended.map_err(|_| Trouble::from(DeskError::Closed))?),
