@@ -1,11 +1,9 @@
 //! Instants and lengths of time, and how people write them. Reading a clock is the business of `clock.rs`.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// An instant of the wall clock, in UTC. It may step: never subtract two of them to learn how long something took.
@@ -65,15 +63,15 @@ pub fn clock(at: Timestamp) -> String {
 #[serde(try_from = "String", into = "String")]
 pub struct Length(pub Duration);
 
-impl JsonSchema for Length {
+impl schemars::JsonSchema for Length {
     fn inline_schema() -> bool {
         true
     }
-    fn schema_name() -> Cow<'static, str> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
         "Length".into()
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9]{1,4}(ms|s|m|h|d)( [0-9]{1,4}(ms|s|m|h|d))?$" })
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "length of time" })
     }
 }
 

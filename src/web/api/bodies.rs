@@ -18,6 +18,9 @@ use crate::engine::plan::WebPlan;
 use crate::ports::{IncidentStory, Told, UndeliveredRow};
 use crate::web::api::runs::RunBody;
 
+/// Lengths of time as programs may write them: what people write besides is taken too.
+const LENGTH: &str = "^[0-9]{1,4}(ms|s|m|h|d)( [0-9]{1,4}(ms|s|m|h|d))?$";
+
 /// Somebody takes an incident on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -57,6 +60,7 @@ pub struct Begin {
     pub until: Option<Timestamp>,
     /// For how long after it begins.
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", regex(pattern = LENGTH))]
     pub length: Option<Length>,
 }
 
@@ -329,6 +333,7 @@ pub struct PauseBegin {
     pub until: Option<Timestamp>,
     /// For how long.
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", regex(pattern = LENGTH))]
     pub length: Option<Length>,
 }
 
