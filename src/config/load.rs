@@ -31,6 +31,7 @@ use super::severities;
 use super::unnoticed;
 use super::uses;
 use super::vault::Vault;
+use super::public::public;
 use super::web::web;
 use super::windows;
 use crate::domain::bill::prices::Thing;
@@ -38,7 +39,7 @@ use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName};
 use crate::domain::template::{Piece, canonical};
 use crate::domain::time::Length;
 use crate::engine::forecast::Forecast;
-use crate::engine::plan::{Plan, TIMEOUT};
+use crate::engine::plan::{Plan, TIMEOUT, WebPlan};
 use crate::engine::pulses::Pulses;
 use crate::ports::{Building, Clock, Kinds, Pings, Secrets};
 use crate::settings::{Entry, Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
@@ -219,7 +220,12 @@ fn plan_of(
     let known = Channels { declared: &declared, made: &channels, region };
     let blueprint = blueprint(&raw.estate, &raw.dashboard, &raw.alarms, known, problems);
     let store = store(directory, &raw, problems);
-    let web = web(&raw.web, problems);
+    let public = raw.web.public.as_ref().map(|written| public(written, &all, problems));
+    // A public page with a mistake is none that anybody missed to write.
+    let web = web(&raw.web, problems).and_then(|web| Some(WebPlan { public: match public {
+        Some(public) => Some(public?),
+        None => None,
+    }, ..web }));
 
     let (_, mut secrets_used) = resolve::needs(&root);
     secrets_used.extend(probes.values().flat_map(|probe| probe.secrets.iter().cloned()));

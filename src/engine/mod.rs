@@ -20,6 +20,7 @@
 //! it has put away what the one before it still sent.
 
 pub mod calendar;
+pub mod changes;
 pub mod cases;
 pub mod deliverer;
 pub mod desk;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::marks::Tone;
+use super::quiet;
 use super::view::View;
 use crate::domain::incident::Incident;
 use crate::domain::names::ProbeName;
@@ -12,9 +13,6 @@ use crate::domain::schedule::{LEAD, Schedule, spread};
 use crate::domain::time::{Timestamp, later};
 use crate::engine::plan::PlannedProbe;
 use crate::ports::{Overview, RunSummary};
-
-/// How many rows a tier shows; the bad ones stand first, and the page says how many it leaves out.
-pub const ROWS_MAX: usize = 200;
 
 /// What a late run is forgiven, besides its spread and its timeouts.
 const GRACE: Duration = Duration::from_secs(5);
@@ -32,6 +30,8 @@ pub enum Standing {
     Degraded,
     /// There was no run yet.
     Waiting,
+    /// Somebody does not want it to be run.
+    Paused,
     /// The conditions of its steps leave nothing to look at.
     Skipped,
     /// All is well.
@@ -47,6 +47,7 @@ impl Standing {
             Self::Overdue => "overdue",
             Self::Degraded => "degraded",
             Self::Waiting => "not run yet",
+            Self::Paused => "paused",
             Self::Skipped => "skipped",
             Self::Passed => "passed",
         }
@@ -57,7 +58,7 @@ impl Standing {
         match self {
             Self::Failed => Tone::Bad,
             Self::Degraded => Tone::Warn,
-            Self::Inconclusive | Self::Overdue | Self::Waiting | Self::Skipped => Tone::Unknown,
+            Self::Inconclusive | Self::Overdue | Self::Waiting | Self::Paused | Self::Skipped => Tone::Unknown,
             Self::Passed => Tone::Well,
         }
     }
@@ -153,9 +154,13 @@ fn tier<'a>(
         let last = overview.last.get(&key);
         rows.push(Row {
             probe,
-            standing: standing(view.now, &mut expected, probe, last),
+            standing: match standing(view.now, &mut expected, probe, last) {
+                Standing::Failed => Standing::Failed,
+                _ if quiet::pause(overview, view.now, &schedule.name, &probe.name).is_some() => Standing::Paused,
+                other => other,
+            },
             last,
-            hour: overview.runs.get(&key).map_or(&[], Vec::as_slice),
+            hour: overview.runs.get(&key).map_or(&[], |runs| &runs[..]),
             incident: incidents.get(&probe.name).copied(),
         });
     }

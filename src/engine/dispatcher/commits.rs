@@ -88,6 +88,7 @@ impl Dispatcher {
         let mut commit = Arc::unwrap_or_clone(commit);
         match result {
             Ok(()) => {
+                self.vitals.changes.committed(&commit);
                 if outage.take().is_some() {
                     tracing::info!("the store takes commits again");
                 }
@@ -129,6 +130,7 @@ impl Dispatcher {
         let now = self.clock.monotonic();
         let rest = outage.map_or(STORE_REST_MIN, |outage| (outage.rest * 2).min(STORE_REST_MAX));
         self.held.blame(error, self.clock.now());
+        self.vitals.changes.everything();
         let told_at = outage.map(|outage| outage.told_at).filter(|told_at| now.since(*told_at) < TELL_EVERY);
         let given_up = shed(&mut self.unrecorded);
         if told_at.is_none() || given_up != Shed::default() {

@@ -139,7 +139,7 @@ async fn a_token_opens_everything_and_nothing_else_does() {
     plan.secrets = Arc::new(Fixed(None));
     let without_secret = served(plan).await;
     let incident = format!("/incidents/{INCIDENT}");
-    let guarded = ["/", incident.as_str(), "/style.css", "/metrics", "/nothing"];
+    let guarded = ["/", incident.as_str(), "/events", "/metrics", "/nothing"];
     for (credential, opens) in [
         (None, false),
         (Some("Bearer correct-horse"), true),
