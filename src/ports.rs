@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::audit::AuditRecord;
 use crate::domain::aws_call::AwsCall;
 use crate::domain::debt::Debt;
 use crate::domain::exchange::{Bundle, Exchange};
@@ -654,7 +655,7 @@ pub struct Commit {
     pub moments: Vec<Moment>,
     /// New rows of the outbox.
     pub deliveries: Vec<Delivery>,
-    /// Versions that steps saw for the first time, or otherwise than before.
+    /// Versions that steps saw for the first time, or otherwise than before, in their order.
     pub versions: Vec<Version>,
     /// Pulses that changed, whole.
     pub pulses: Vec<(TokenDigest, Pulse)>,
@@ -672,6 +673,8 @@ pub struct Commit {
     pub recents: BTreeMap<(ScheduleName, ProbeName), Recent>,
     /// What receivers said.
     pub replies: Vec<Heeded>,
+    /// What somebody changed.
+    pub audits: Vec<AuditRecord>,
 }
 
 /// What a run left for whoever looks for a cause.
@@ -712,6 +715,7 @@ impl Commit {
             diagnoses,
             recents,
             replies,
+            audits,
         } = later;
         self.runs.extend(runs);
         for account in accounts.into_values() {
@@ -721,14 +725,13 @@ impl Commit {
         self.incidents.extend(incidents);
         self.moments.extend(moments);
         self.deliveries.extend(deliveries);
-        for version in versions {
-            self.put_version(version);
-        }
+        self.versions.extend(versions);
         self.pulses.extend(pulses);
         self.bundles.extend(bundles);
         self.diagnoses.extend(diagnoses);
         self.recents.extend(recents);
         self.replies.extend(replies);
+        self.audits.extend(audits);
         for (key, flap) in flaps {
             self.put_flap(key, flap);
         }
@@ -777,12 +780,6 @@ impl Commit {
     /// The last word on how something comes and goes.
     pub fn put_flap(&mut self, key: AlertKey, flap: Flap) {
         self.flaps.insert(key, flap);
-    }
-
-    /// The last word on the version that a step saw.
-    pub fn put_version(&mut self, version: Version) {
-        self.versions.retain(|known| (&known.probe, &known.step) != (&version.probe, &version.step));
-        self.versions.push(version);
     }
 
     /// The last word on a state: this.
@@ -1041,6 +1038,11 @@ pub trait StatusReader: Send + Sync {
     fn overview(&self, since: Timestamp) -> BoxFuture<'_, Result<Overview, StoreError>>;
     /// One incident with its time line and what became of its messages.
     fn incident(&self, id: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>>;
+    /// What somebody changed, the latest first, at most `most`; what came before one of them where that is named by its id. A
+    /// reader that knows nothing of it has none.
+    fn audits(&self, _before: Option<String>, _most: usize) -> BoxFuture<'_, Result<Vec<AuditRecord>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 }
 
 /// A probe on a schedule.
@@ -1087,8 +1089,8 @@ pub struct RunStory {
 #[derive(Clone, Debug, Default)]
 pub struct Overview {
     /// For each schedule and probe its runs, oldest first.
-    pub runs: BTreeMap<(ScheduleName, ProbeName), Vec<RunSummary>>,
-    /// For each schedule and probe the last run, however old.
+    pub runs: BTreeMap<(ScheduleName, ProbeName), Arc<[RunSummary]>>,
+    /// For each schedule and probe the last run, however old, without its steps.
     pub last: BTreeMap<(ScheduleName, ProbeName), Run>,
     /// Slots by outcome, since the store began.
     pub slots: BTreeMap<(ScheduleName, ProbeName), BTreeMap<SlotOutcome, u64>>,

@@ -12,8 +12,8 @@ use super::daemon_client::DaemonArguments;
 use super::demo::shop::Breakage;
 use super::threads::block_on;
 use super::{
-    ack, daemon, deliveries, demo, drill, health, incidents, logs, note, notify, once, pause, plan, reload, routes,
-    schema, silence, slo, trigger, validate, wiring,
+    ack, daemon, deliveries, demo, drill, generate, health, incidents, logs, note, notify, once, pause, plan, reload,
+    routes, schema, silence, slo, token, trigger, validate, wiring,
 };
 use crate::domain::time::{Length, Timestamp};
 
@@ -63,6 +63,8 @@ pub enum Command {
         #[arg(value_enum)]
         file: SchemaFile,
     },
+    /// Make a token for the page and its hash, which is all that the configuration need keep. It is shown this once.
+    Token(token::TokenArguments),
     /// Which messages go where.
     Routes {
         /// What about them.
@@ -98,6 +100,9 @@ pub enum Command {
         #[command(subcommand)]
         what: printed::Document,
     },
+    /// Make a configuration of many probes and a store with their past, to see how pages bear it.
+    #[command(hide = true)]
+    Generate(generate::command::GenerateArguments),
     /// Ask the daemon whether it is alive: for HEALTHCHECK.
     Health {
         /// Where it listens; by default what the configuration says.
@@ -243,6 +248,7 @@ impl Cli {
             Command::Validate { format } => validate::validate(&self.config, &surroundings, format),
             Command::Plan(arguments) => plan::command::plan(&self.config, &surroundings, &arguments),
             Command::Schema { file } => schema::print(file),
+            Command::Token(arguments) => token::token(arguments),
             Command::Run(limit) => block_on(
                 daemon::Daemon {
                     directory: self.config,
@@ -274,6 +280,7 @@ impl Cli {
             Command::Deliveries(arguments) => block_on(deliveries::deliveries(self.config, surroundings, arguments)),
             Command::Slo(arguments) => block_on(slo::slo(self.config, surroundings, arguments)),
             Command::Aws { what } => printed::print(&self.config, &surroundings, what),
+            Command::Generate(arguments) => generate::command::generate(&arguments, &*surroundings.clock),
             Command::Health { url } => block_on(health::health(self.config, surroundings, url)),
         }
     }

@@ -16,6 +16,7 @@ use super::answer::{Answer, Stop};
 use super::threads::{ProbeThreads, end_process};
 use super::wiring;
 use crate::config::load::{Loaded, Surroundings, load, missing_secrets};
+use crate::config::web::guessable_tokens;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::time::{Length, earlier};
 use crate::engine::desk::{Desk, Inside};
@@ -25,7 +26,7 @@ use crate::engine::reloads::{self, Reloaded, Reloads};
 use crate::engine::start::{Engine, Rooms};
 use crate::engine::unrecorded::Unrecorded;
 use crate::engine::watchdog::{Patience, Watchdog};
-use crate::ports::{Clock, PublisherFactory, Store};
+use crate::ports::{Clock, PublisherFactory, Store, StoreError};
 use crate::settings::{Level, Problem, Problems};
 use crate::store::{self, Sqlite};
 use crate::ticks::CronTicks;
@@ -36,6 +37,15 @@ const STORE_END_MAX: Duration = Duration::from_millis(400);
 
 /// How often what is older than the retention is erased.
 const PURGE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// For how long is kept how runs ended by the hour and the day, at least: as far as the bars of the status page go back.
+const PAST_MIN: Duration = Duration::from_hours(90 * 24);
+
+/// How often runs are counted by the hour and the day: until then they are read one by one.
+const ROLL_UP_EVERY: Duration = Duration::from_secs(60);
+
+/// How long it rests between two slices.
+const ROLL_UP_REST: Duration = Duration::from_millis(20);
 
 /// How the names of stores begin of which nothing stays.
 const KEPT_BY_NOBODY: &str = "demo-";
@@ -172,6 +182,7 @@ impl Daemon {
         let watchdog = Watchdog::start(engine.vitals(), Patience::default(), end_process);
         let watchdog = watchdog.map_err(|error| fault(&error))?;
         check_publishers(&plan, &mut tasks);
+        tasks.spawn(roll_up(Arc::clone(&clock), Arc::clone(&store)));
         tasks.spawn(purge(Arc::clone(&clock), Arc::clone(&store), engine.plan()));
 
         let answer = self.until_told(&mut engine, &*clock, (&mut signals, &mut asked), &mut tasks).await;
@@ -266,6 +277,7 @@ impl Daemon {
     async fn first_plan(&self) -> Result<Plan, Stop> {
         let plan = wiring::settled(self.load().await?)?;
         let missing = missing_secrets(&plan).await;
+        warn_of_guessable(&plan).await;
         if missing.is_empty() { Ok(plan) } else { Err(Stop::Usage(missing.join("\nerror: "))) }
     }
 
@@ -290,10 +302,18 @@ impl Daemon {
         if !missing.is_empty() {
             return Err(placeless(missing));
         }
+        warn_of_guessable(&plan).await;
         if plan.store != before.store || plan.web.listen != before.web.listen {
             tracing::warn!("another `store` or `web.listen` is used from the next start on");
         }
         Ok((plan, problems))
+    }
+}
+
+/// What a secret holds is seen only now, and a daemon that does not start watches nothing.
+async fn warn_of_guessable(plan: &Plan) {
+    for warning in guessable_tokens(plan).await {
+        tracing::warn!("{warning}");
     }
 }
 
@@ -325,12 +345,32 @@ fn check_publishers(plan: &Plan, tasks: &mut JoinSet<()>) {
 async fn purge(clock: Arc<dyn Clock>, store: Arc<Sqlite>, plan: watch::Receiver<Arc<Plan>>) {
     loop {
         let retention = plan.borrow().retention;
-        match store.purge(earlier(clock.now(), retention)).await {
+        let now = clock.now();
+        let purged = async {
+            let rows = store.purge(earlier(now, retention)).await?;
+            Ok::<_, StoreError>(rows + store.purge_past(earlier(now, retention.max(PAST_MIN))).await?)
+        };
+        match purged.await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "erased what is older than {}", Length(retention)),
             Err(error) => tracing::error!("what is older than {} could not be erased: {error}", Length(retention)),
         }
         clock.sleep_until(clock.monotonic() + PURGE_EVERY).await;
+    }
+}
+
+/// Counts runs by the hour and the day. An old store is counted from its first run on, with room for commits between the slices.
+async fn roll_up(clock: Arc<dyn Clock>, store: Arc<Sqlite>) {
+    loop {
+        let rest = match store.roll_up().await {
+            Ok(true) => ROLL_UP_REST,
+            Ok(false) => ROLL_UP_EVERY,
+            Err(error) => {
+                tracing::error!("runs could not be counted by the hour: {error}");
+                ROLL_UP_EVERY
+            }
+        };
+        clock.sleep_until(clock.monotonic() + rest).await;
     }
 }
 

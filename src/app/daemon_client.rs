@@ -85,12 +85,10 @@ impl DaemonClient {
                 })?
             }
         };
-        // The one that lets do more comes first.
-        let known = plan.and_then(|plan| Some((plan, plan.web.tokens.secrets().next()?)));
-        let token = match (token, known) {
+        let token = match (token, loaded.as_ref().and_then(|loaded| loaded.token.as_ref())) {
             (Some(token), _) => Some(SecretString::from(token)),
-            (None, Some((plan, name))) => {
-                let secret = plan.secrets.resolve(name).await;
+            (None, Some((secrets, name))) => {
+                let secret = secrets.resolve(name).await;
                 Some(secret.map_err(|error| Stop::Usage(format!("{error}; {TOKEN} gives the token as well")))?)
             }
             (None, None) => None,

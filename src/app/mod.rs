@@ -1,9 +1,9 @@
 //! Floor 4: commands and wiring, the only place that knows every room.
 //!
 //! [`cli`] reads the command line and chooses; each command has a file of its own: [`daemon`] (`run`), [`demo`], [`once`],
-//! [`drill`], [`plan`], [`validate`], [`schema`], [`aws`], [`health`]; [`incidents`], [`ack`], [`note`], [`silence`], [`pause`], [`trigger`], [`reload`], [`deliveries`] and [`slo`] speak to a running
+//! [`drill`], [`plan`], [`validate`], [`schema`], [`token`], [`aws`], [`health`]; [`incidents`], [`ack`], [`note`], [`silence`], [`pause`], [`trigger`], [`reload`], [`deliveries`] and [`slo`] speak to a running
 //! daemon, which [`daemon_client`] finds. [`wiring`] hands the tables of kinds to the configuration, [`answer`] has what
-//! every command ends with, [`report`], [`detail`] and [`junit`] show runs, [`threads`] are what commands and probes run on.
+//! every command ends with, [`generate`] makes a past to try pages on, [`report`], [`detail`] and [`junit`] show runs, [`threads`] are what commands and probes run on.
 
 pub mod ack;
 pub mod answer;
@@ -15,6 +15,7 @@ pub mod deliveries;
 pub mod demo;
 pub mod detail;
 pub mod drill;
+pub mod generate;
 pub mod health;
 pub mod incidents;
 pub mod junit;
@@ -31,6 +32,7 @@ pub mod schema;
 pub mod silence;
 pub mod slo;
 pub mod threads;
+pub mod token;
 pub mod trigger;
 pub mod validate;
 pub mod wiring;

@@ -51,7 +51,8 @@ pub async fn trigger(directory: PathBuf, surroundings: Surroundings, what: Trigg
 }
 
 fn text(told: &TriggerAnswer) -> String {
-    told.runs.iter().map(|run| format!("{}{}\n", shown(run), standing(run))).collect()
+    let told: Vec<_> = told.runs.iter().map(|run| format!("{}{}\n", shown(run), standing(run))).collect();
+    told.concat()
 }
 
 fn shown(run: &TriggeredRun) -> String {
@@ -85,9 +86,9 @@ mod tests {
     use crate::domain::outcome::{Cause, RunId, Verdict};
     use crate::web::api::runs::RunBody;
 
-    fn triggered(run: Option<Run>) -> TriggeredRun {
+    fn triggered(run: Option<&Run>) -> TriggeredRun {
         let id = RunId("01KB2H8Q4V000000000000RUN0".into());
-        TriggeredRun { run: run.as_ref().map(RunBody::from), ..TriggeredRun::going_on(id, "tier".parse().ok()) }
+        TriggeredRun { run: run.map(RunBody::from), ..TriggeredRun::going_on(id, "tier".parse().ok()) }
     }
 
     #[test]
@@ -95,11 +96,11 @@ mod tests {
         let incident = || vec![IncidentId("01KB2H8Q4V0000000000000000".into())];
         let passed = Run { verdict: Verdict::Passed, ..journey() };
         let runs = vec![
-            TriggeredRun { open: incident(), ..triggered(Some(journey())) },
-            TriggeredRun { resolved: incident(), ..triggered(Some(passed.clone())) },
+            TriggeredRun { open: incident(), ..triggered(Some(&journey())) },
+            TriggeredRun { resolved: incident(), ..triggered(Some(&passed)) },
             TriggeredRun {
                 unjudged: Some("it is paused by ann\u{1b}: a new disk".to_owned()),
-                ..triggered(Some(passed))
+                ..triggered(Some(&passed))
             },
             TriggeredRun {
                 refused: Some("a run of api is going on: its result comes soon".to_owned()),

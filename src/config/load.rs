@@ -21,6 +21,7 @@ use super::filled::Filled;
 use super::grouping;
 use super::heartbeat::heartbeat;
 use super::probes::{Made, ProbeMaker, WrittenProbe, check_budget, check_labels};
+use super::public::public;
 use super::raw::{RawRoot, RawSchedule};
 use super::reach::Reach;
 use super::resolve::{self, Environment, References, identity};
@@ -31,15 +32,14 @@ use super::severities;
 use super::unnoticed;
 use super::uses;
 use super::vault::Vault;
-use super::public::public;
 use super::web::web;
 use super::windows;
 use crate::domain::bill::prices::Thing;
-use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName};
+use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
 use crate::domain::template::{Piece, canonical};
 use crate::domain::time::Length;
 use crate::engine::forecast::Forecast;
-use crate::engine::plan::{Plan, TIMEOUT, WebPlan};
+use crate::engine::plan::{Place, Plan, TIMEOUT, WebPlan};
 use crate::engine::pulses::Pulses;
 use crate::ports::{Building, Clock, Kinds, Pings, Secrets};
 use crate::settings::{Entry, Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
@@ -75,6 +75,8 @@ pub struct Loaded {
     pub problems: Problems,
     /// Where the page listens, also when other things are wrong.
     pub listen: Option<SocketAddr>,
+    /// The secret that lets somebody in there, and where it is kept; also when other things are wrong.
+    pub token: Option<(Arc<dyn Secrets>, SecretName)>,
 }
 
 /// Loads a directory.
@@ -104,7 +106,10 @@ pub fn load_url(url: &str, surroundings: &Surroundings) -> Loaded {
 
 fn plan(directory: &Path, files: &Files, surroundings: &Surroundings, mut problems: Problems) -> Loaded {
     let (plan, listen) = plan_of(directory, files, surroundings, &mut problems);
-    Loaded { plan: plan.filter(|_| !problems.has_errors()), problems, listen }
+    // The one that lets do more comes first.
+    let token =
+        plan.as_ref().and_then(|plan| Some((Arc::clone(&plan.secrets), plan.web.tokens.secrets().next()?.clone())));
+    Loaded { plan: plan.filter(|_| !problems.has_errors()), problems, listen, token }
 }
 
 fn plan_of(
@@ -222,15 +227,22 @@ fn plan_of(
     let store = store(directory, &raw, problems);
     let public = raw.web.public.as_ref().map(|written| public(written, &all, problems));
     // A public page with a mistake is none that anybody missed to write.
-    let web = web(&raw.web, problems).and_then(|web| Some(WebPlan { public: match public {
-        Some(public) => Some(public?),
-        None => None,
-    }, ..web }));
+    let web = web(&raw.web, problems).and_then(|web| {
+        Some(WebPlan {
+            public: match public {
+                Some(public) => Some(public?),
+                None => None,
+            },
+            ..web
+        })
+    });
 
     let (_, mut secrets_used) = resolve::needs(&root);
     secrets_used.extend(probes.values().flat_map(|probe| probe.secrets.iter().cloned()));
     secrets_used.extend(web.iter().flat_map(|web| web.tokens.secrets().cloned()));
     let written = written(&root, &probes, &schedules);
+    let place = |probe: &WrittenProbe| Place { name: probe.key.span.clone(), whole: probe.whole.clone() };
+    let places = probes.iter().map(|(name, probe)| (name.clone(), place(probe))).collect();
     let listen = web.as_ref().map(|web| web.listen);
     let plan = store.zip(web).map(|(store, web)| Plan {
         site,
@@ -255,6 +267,7 @@ fn plan_of(
         secrets,
         secrets_used,
         written,
+        places,
     });
     if let Some(plan) = plan.as_ref().filter(|_| !problems.has_errors()) {
         let forecast = || Forecast::of(plan, now).and((surroundings.billed)(plan));

@@ -19,8 +19,23 @@ const TEXT_MAX: usize = 100;
 
 /// Where something else is: the first part of a path.
 const TAKEN: [&str; 17] = [
-    "about", "api", "badge", "deliveries", "events", "healthz", "incidents", "live.js", "metrics", "objectives", "ping",
-    "probes", "readyz", "runs", "schedules", "silences", "style.css",
+    "about",
+    "api",
+    "badge",
+    "deliveries",
+    "events",
+    "healthz",
+    "incidents",
+    "live.js",
+    "metrics",
+    "objectives",
+    "ping",
+    "probes",
+    "readyz",
+    "runs",
+    "schedules",
+    "silences",
+    "style.css",
 ];
 
 /// Reads it; nothing where something of it is wrong.

@@ -214,11 +214,7 @@ fn members(written: &WrittenSchedule, all: &Scheduling<'_>, problems: &mut Probl
 }
 
 /// The probes that a name, a glob or a label takes; where it takes none, that is a mistake.
-pub fn chosen<'a>(
-    selector: &Spanned<String>,
-    all: &Scheduling<'a>,
-    problems: &mut Problems,
-) -> Vec<&'a WrittenProbe> {
+pub fn chosen<'a>(selector: &Spanned<String>, all: &Scheduling<'a>, problems: &mut Problems) -> Vec<&'a WrittenProbe> {
     let Scheduling { probes, broken, lost, .. } = *all;
     let text = selector.value.as_str();
     let fitting: Vec<_> = match (text.strip_prefix("label:"), text.contains('*')) {

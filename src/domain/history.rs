@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::incident::Incident;
+use super::incident::{Incident, Severity};
 use super::names::{ProbeName, ScheduleName};
 use super::outcome::Run;
 use super::time::Timestamp;
@@ -56,6 +56,18 @@ impl Verdicts {
             "inconclusive" => self.inconclusive += 1,
             _ => {}
         }
+    }
+
+    /// Takes back a run that was counted.
+    pub fn uncount(&mut self, verdict: &str) {
+        let count = match verdict {
+            "passed" => &mut self.passed,
+            "degraded" => &mut self.degraded,
+            "failed" => &mut self.failed,
+            "inconclusive" => &mut self.inconclusive,
+            _ => return,
+        };
+        *count = count.saturating_sub(1);
     }
 
     /// How many there were.
@@ -112,6 +124,15 @@ impl Durations {
         self.put(bucket(duration), 1);
     }
 
+    /// Takes back a run that was counted.
+    pub fn uncount(&mut self, duration: Duration) {
+        let bucket = bucket(duration);
+        if let Ok(at) = self.buckets.binary_search_by_key(&bucket, |(known, _)| *known) {
+            self.buckets[at].1 -= 1;
+            self.buckets.retain(|(_, runs)| *runs > 0);
+        }
+    }
+
     /// Together with others.
     pub fn add(&mut self, other: &Self) {
         for (bucket, runs) in &other.buckets {
@@ -134,16 +155,12 @@ impl Durations {
     /// The duration that a share of the runs did not exceed, by the nearest rank, as the middle of its bucket; nothing where there
     /// is no run.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
-        let runs = self.runs();
-        let mut left = ((share.clamp(0.0, 1.0) * runs as f64).ceil() as u64).clamp(1, runs.max(1));
-        for (bucket, held) in &self.buckets {
-            let held = u64::from(*held);
-            if left <= held {
-                return Some(middle(*bucket));
-            }
-            left -= held;
-        }
-        None
+        let rank = (share.clamp(0.0, 1.0) * self.runs() as f64).max(1.0);
+        let mut met = 0_u64;
+        self.buckets.iter().find_map(|(bucket, held)| {
+            met += u64::from(*held);
+            (met as f64 >= rank).then(|| middle(*bucket))
+        })
     }
 }
 
@@ -188,6 +205,14 @@ impl Stretch {
         }
     }
 
+    /// Takes back a run that was counted.
+    pub fn uncount(&mut self, verdict: &str, duration: Duration) {
+        self.verdicts.uncount(verdict);
+        if verdict != "inconclusive" {
+            self.durations.uncount(duration);
+        }
+    }
+
     /// Together with another, which may be of another time.
     pub fn add(&mut self, other: &Self) {
         self.verdicts.add(other.verdicts);
@@ -226,6 +251,10 @@ pub struct RunsFound {
 pub struct IncidentsAsked {
     /// Of this probe only.
     pub probe: Option<ProbeName>,
+    /// Only those that are open, or only those that are over.
+    pub open: Option<bool>,
+    /// Only those that matter as much.
+    pub severity: Option<Severity>,
     /// Those that opened before.
     pub before: Option<Timestamp>,
     /// At most so many.

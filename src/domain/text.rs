@@ -46,6 +46,20 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
+/// A share in per cent with the digits that tell: of what is nearly the whole, those behind the nines.
+pub fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    let digits = if (0.1..=99.0).contains(&percent) { 1 } else { 3 };
+    let text = format!("{percent:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    // What is not all must not look so.
+    match text {
+        "100" if share < 1.0 => ">99.999 %".to_owned(),
+        "0" if share > 0.0 => "<0.001 %".to_owned(),
+        text => format!("{text} %"),
+    }
+}
+
 fn shown(c: char) -> char {
     match c {
         '\t' => c,
@@ -95,6 +109,22 @@ mod tests {
             ("", "''"),
         ] {
             assert_eq!(shell_word(text), word);
+        }
+    }
+
+    #[test]
+    fn a_share_shows_the_digits_that_tell() {
+        for (share, text) in [
+            (1.0, "100 %"),
+            (0.999_884, "99.988 %"),
+            (0.999_999_9, ">99.999 %"),
+            (0.5, "50 %"),
+            (0.987_6, "98.8 %"),
+            (0.000_45, "0.045 %"),
+            (0.000_001, "<0.001 %"),
+            (0.0, "0 %"),
+        ] {
+            assert_eq!(percent(share), text);
         }
     }
 }

@@ -8,6 +8,8 @@ use futures::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::commits::{Outage, answered, is_empty};
+use self::news::changes;
+use super::audits;
 use super::fanout::Fanout;
 use super::ledger::Ledger;
 use super::ledger::acts::{Act, ActError};
@@ -20,6 +22,7 @@ use super::scheduler::{Command, Ended};
 use super::triggers::{Begun, Judged, Next, TriggerError, Triggers};
 use super::unrecorded::Unrecorded;
 use super::vitals::{Part, Vitals};
+use crate::domain::audit::{AuditRecord, Author};
 use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
 use crate::domain::names::ChannelName;
@@ -59,6 +62,8 @@ pub enum Notice {
         by: String,
         /// What.
         act: Act,
+        /// Who, as it is put down.
+        author: Author,
         /// Is answered after the commit.
         answer: oneshot::Sender<Result<Acted, ActError>>,
     },
@@ -77,13 +82,21 @@ pub enum Notice {
     Silence {
         /// What.
         what: Silencing,
+        /// Who, as it is put down.
+        author: Author,
         /// Is answered after the commit.
         answer: oneshot::Sender<Result<Silenced, SilenceError>>,
     },
+    /// Somebody changed something that is no commit of ours.
+    Audit(Box<AuditRecord>),
+    /// So many changes were refused.
+    Refused(u64),
     /// Somebody wants something not to be run, or wants it run again.
     Pause {
         /// What.
         what: Pausing,
+        /// Who, as it is put down.
+        author: Author,
         /// Is answered after the commit.
         answer: oneshot::Sender<Result<Paused, PauseError>>,
     },
@@ -292,23 +305,41 @@ impl Dispatcher {
                 self.vitals.changes.everything();
                 None
             }
-            Notice::Act { incident, by, act, answer } => {
+            Notice::Act { incident, by, act, author, answer } => {
                 let done = self.ledger.act(&incident, &by, &act, now, &mut self.unrecorded);
+                let record = done.is_ok().then(|| audits::of_act(author, &incident, &act, now));
+                self.unrecorded.audits.extend(record);
                 // Whoever asked may have gone since.
                 Some(Box::new(move |recorded| drop(answer.send(done.map(|incident| Acted { incident, recorded })))))
             }
             Notice::Reply { channel, reply, incidents, answer } => {
                 let taken = self.ledger.heed(&channel, &reply, &incidents, now, &mut self.unrecorded);
+                let record = (taken > 0).then(|| audits::of_reply(&channel, &reply, &incidents, now));
+                self.unrecorded.audits.extend(record.flatten());
                 Some(Box::new(move |_| {
                     let _ = answer.send(taken);
                 }))
             }
-            Notice::Silence { what, answer } => {
+            Notice::Silence { what, author, answer } => {
+                let ended = self.ledger.silence_ended_by(&what).cloned();
                 let done = self.ledger.silence(what, now, &mut self.unrecorded);
+                if let Ok(silence) = &done {
+                    self.unrecorded.audits.push(audits::of_silence(author, silence, ended.as_ref(), now));
+                }
                 Some(Box::new(move |recorded| drop(answer.send(done.map(|silence| Silenced { silence, recorded })))))
             }
-            Notice::Pause { what, answer } => {
+            Notice::Audit(record) => {
+                self.unrecorded.audits.push(*record);
+                None
+            }
+            Notice::Refused(count) => {
+                self.fanout.send([changes("refused", count, now)]);
+                None
+            }
+            Notice::Pause { what, author, answer } => {
                 let done = self.ledger.pause(what, now, &mut self.unrecorded);
+                let record = done.as_ref().ok().map(|pause| audits::of_pause(author, pause, now));
+                self.unrecorded.audits.extend(record);
                 Some(Box::new(move |recorded| drop(answer.send(done.map(|pause| Paused { pause, recorded })))))
             }
             Notice::Trigger { probe, schedule, answer } => {

@@ -286,7 +286,13 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         store: PathBuf::new(),
         retention: Duration::from_secs(86_400),
         timeout: crate::engine::plan::TIMEOUT,
-        web: WebPlan { listen: "127.0.0.1:0".parse().unwrap(), url: None, tokens: Tokens::default(), proxy: None, public: None },
+        web: WebPlan {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            url: None,
+            tokens: Tokens::default(),
+            proxy: None,
+            public: None,
+        },
         schedules: schedules.into_iter().map(|schedule| (schedule.name.clone(), Arc::new(schedule))).collect(),
         probes,
         channels: BTreeMap::new(),
@@ -303,6 +309,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         secrets: Arc::new(NoSecrets),
         secrets_used: std::collections::BTreeSet::new(),
         written: BTreeMap::new(),
+        places: BTreeMap::new(),
     }
 }
 

@@ -35,6 +35,11 @@ pub fn count(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+/// A count from a column.
+pub fn to_count(row: &Row<'_>, column: &'static str) -> Result<u64> {
+    read(column, u64::try_from(row.get::<_, i64>(column)?))
+}
+
 /// Anything as a column of JSON.
 pub fn json<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Error::ToSqlConversionFailure(Box::new(error)))

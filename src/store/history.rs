@@ -1,21 +1,32 @@
-//! What pages ask about what was: stretches of a probe, its runs, one run, incidents.
+//! What pages ask about what was: stretches of a probe, one run, incidents, changes of version.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::bundles;
 use super::columns::{from_json, instant, micros, parsed, to_instant, to_length};
-use super::reads::{pair, run as whole};
-use crate::domain::history::{Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch};
-use crate::domain::incident::Version;
+use super::reads::run as whole;
+use super::rollup::{self, Mark};
+use super::stretches;
+use crate::domain::history::{Grain, IncidentsAsked, IncidentsFound, StoreSize, Stretch};
+use crate::domain::incident::{Severity, Version};
 use crate::domain::names::ProbeName;
 use crate::domain::outcome::RunId;
 use crate::domain::time::{Timestamp, later};
 use crate::ports::{Pair, RunStory};
 
-/// What became of the runs of each, by the hour or the day.
+/// How many runs that are not counted yet are read as they were committed. Where there are more, as when an old store is being
+/// counted, they are found by when they started.
+const UNCOUNTED_MAX: i64 = 100_000;
+
+/// Whether few runs lie beyond the mark.
+pub fn is_nearly_counted(connection: &Connection, mark: Mark) -> Result<bool> {
+    let last: i64 = connection.query_row("SELECT coalesce(max(rowid), 0) FROM runs", [], |row| row.get(0))?;
+    Ok(last - mark.through <= UNCOUNTED_MAX)
+}
+
+/// What became of the runs of each, by the hour or the day: what is counted, and with it what is not counted yet.
 pub fn history(
     connection: &Connection,
     of: &BTreeSet<Pair>,
@@ -23,45 +34,37 @@ pub fn history(
     until: Timestamp,
     grain: Grain,
 ) -> Result<BTreeMap<Pair, Vec<Stretch>>> {
-    let mut select = connection.prepare_cached(
-        "SELECT started_at, schedule, probe, duration, verdict FROM runs
-         WHERE started_at >= ?1 AND started_at < ?2 AND schedule IS NOT NULL AND extra IS NULL ORDER BY started_at",
-    )?;
-    let end = later(grain.begin(later(until, grain.length() - Duration::from_micros(1))), Duration::ZERO);
-    let mut rows = select.query(params![micros(grain.begin(from)), micros(end)])?;
-    let mut found: BTreeMap<Pair, Vec<Stretch>> = BTreeMap::new();
+    let from = grain.begin(from);
+    let begun = grain.begin(until);
+    let until = if begun < until { later(begun, grain.length()) } else { until };
+    let pairs: Vec<_> = of.iter().collect();
+    let mut found = stretches::of_each(connection, grain, (from, until), &pairs)?;
+    let mark = rollup::mark(connection)?;
+    let beyond = "schedule IS NOT NULL AND extra IS NULL AND started_at >= ?1 AND started_at < ?2 AND rowid > ?3";
+    let sql = if is_nearly_counted(connection, mark)? {
+        format!("SELECT started_at, schedule, probe, duration, verdict FROM runs NOT INDEXED WHERE {beyond}")
+    } else {
+        format!(
+            "SELECT started_at, schedule, probe, duration, verdict FROM runs INDEXED BY runs_by_start WHERE {beyond}"
+        )
+    };
+    let places: HashMap<_, _> =
+        pairs.iter().enumerate().map(|(at, pair)| ((pair.0.as_str(), pair.1.as_str()), at)).collect();
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut rows = select.query(params![micros(from), micros(until), mark.through])?;
     while let Some(row) = rows.next()? {
-        let pair = pair(row)?;
-        if !of.contains(&pair) {
-            continue;
-        }
+        let of = (row.get_ref("schedule")?.as_str()?, row.get_ref("probe")?.as_str()?);
+        let Some(stretches) = places.get(&of).and_then(|at| found.get_mut(*at)) else { continue };
         let begin = grain.begin(instant(row, "started_at")?);
-        let stretches = found.entry(pair).or_default();
-        if stretches.last().is_none_or(|last| last.from != begin) {
-            stretches.push(Stretch::empty(begin));
-        }
-        if let Some(stretch) = stretches.last_mut() {
-            stretch.count(row.get_ref("verdict")?.as_str()?, to_length(row, "duration")?);
-        }
+        let at = stretches.binary_search_by_key(&begin, |stretch| stretch.from).unwrap_or_else(|at| {
+            stretches.insert(at, Stretch::empty(begin));
+            at
+        });
+        stretches[at].count(row.get_ref("verdict")?.as_str()?, to_length(row, "duration")?);
     }
-    Ok(found)
-}
-
-/// Runs of a probe, the latest first.
-pub fn runs(connection: &Connection, asked: &RunsAsked) -> Result<RunsFound> {
-    let mut select = connection.prepare_cached(
-        "SELECT * FROM runs
-         WHERE started_at >= ?1 AND started_at < ?2 AND probe = ?3 AND (?4 IS NULL OR schedule = ?4)
-           AND (NOT ?5 OR verdict <> 'passed')
-         ORDER BY started_at DESC LIMIT ?6",
-    )?;
-    let schedule = asked.schedule.as_ref().map(|schedule| schedule.as_str());
-    let limit = i64::try_from(asked.most.saturating_add(1)).unwrap_or(i64::MAX);
-    let of = params![micros(asked.from), micros(asked.until), asked.probe.as_str(), schedule, asked.bad, limit];
-    let mut runs = select.query_map(of, whole)?.collect::<Result<Vec<_>>>()?;
-    let more = runs.len() > asked.most;
-    runs.truncate(asked.most);
-    Ok(RunsFound { runs, more })
+    found.iter_mut().for_each(|stretches| stretches.retain(|stretch| stretch.verdicts.all() > 0));
+    let some = |stretches: &Vec<_>| !stretches.is_empty();
+    Ok(pairs.into_iter().cloned().zip(found).filter(|(_, stretches)| some(stretches)).collect())
 }
 
 /// One run and what it left.
@@ -73,14 +76,21 @@ pub fn run(connection: &Connection, id: &RunId) -> Result<Option<RunStory>> {
 
 /// Incidents, those that opened last first.
 pub fn incidents(connection: &Connection, asked: &IncidentsAsked) -> Result<IncidentsFound> {
-    let mut select = connection.prepare_cached(
+    let open = match asked.open {
+        None => "",
+        Some(true) => "AND resolved_at IS NULL",
+        Some(false) => "AND resolved_at IS NOT NULL",
+    };
+    let mut select = connection.prepare_cached(&format!(
         "SELECT body FROM incidents
          WHERE opened_at < ?1 AND (?2 IS NULL OR probe = ?2) AND json_extract(body, '$.drill') IS NULL
-         ORDER BY opened_at DESC, id DESC LIMIT ?3",
-    )?;
+           AND (?3 IS NULL OR json_extract(body, '$.severity') = ?3) {open}
+         ORDER BY opened_at DESC, id DESC LIMIT ?4"
+    ))?;
     let before = asked.before.map_or(i64::MAX, micros);
     let limit = i64::try_from(asked.most.saturating_add(1)).unwrap_or(i64::MAX);
-    let of = params![before, asked.probe.as_ref().map(|probe| probe.as_str()), limit];
+    let probe = asked.probe.as_ref().map(ProbeName::as_str);
+    let of = params![before, probe, asked.severity.map(Severity::as_str), limit];
     let mut incidents = select.query_map(of, |row| from_json(row, "body"))?.collect::<Result<Vec<_>>>()?;
     let more = incidents.len() > asked.most;
     incidents.truncate(asked.most);
@@ -89,9 +99,8 @@ pub fn incidents(connection: &Connection, asked: &IncidentsAsked) -> Result<Inci
 
 /// The changes of version that a probe saw.
 pub fn changes(connection: &Connection, probe: &ProbeName, from: Timestamp, until: Timestamp) -> Result<Vec<Version>> {
-    let mut select = connection.prepare_cached(
-        "SELECT * FROM versions WHERE probe = ?1 AND since >= ?2 AND since < ?3 AND before IS NOT NULL ORDER BY since",
-    )?;
+    let mut select = connection
+        .prepare_cached("SELECT * FROM changes WHERE probe = ?1 AND since >= ?2 AND since < ?3 ORDER BY since, step")?;
     let changes = select.query_map(params![probe.as_str(), micros(from), micros(until)], |row| {
         Ok(Version {
             probe: parsed(row, "probe")?,
@@ -118,10 +127,11 @@ pub fn size(connection: &Connection) -> Result<StoreSize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::incident::Severity;
+    use crate::domain::history::RunsAsked;
+    use crate::domain::names::StepName;
     use crate::domain::outcome::{Extra, Verdict};
     use crate::ports::{Commit, HistoryReader as _, Store as _};
-    use crate::store::testing::{failure, incident, kept, opening, probe, run, schedule, second};
+    use crate::store::testing::{failure, incident, kept, opening, probe, resolving, run, schedule, second};
 
     #[tokio::test]
     async fn stretches_count_what_was_scheduled_and_served_a_slot() {
@@ -140,7 +150,9 @@ mod tests {
             assert_eq!((found.len(), stretches[0].from), (1, grain.begin(first)));
             assert!(stretches.windows(2).all(|pair| pair[0].from < pair[1].from));
             let mut all = Stretch::empty(first);
-            stretches.iter().for_each(|stretch| all.add(stretch));
+            for stretch in stretches {
+                all.add(stretch);
+            }
             assert_eq!((all.verdicts.failed, all.verdicts.all(), all.durations.runs()), (1, 238, 238), "{grain:?}");
         }
     }
@@ -187,7 +199,44 @@ mod tests {
         let ids: Vec<_> = part.incidents.iter().map(|incident| &*incident.id.0).collect();
         assert_eq!((ids, part.more), (vec!["I3", "I2"], true));
         let before = Some(part.incidents[1].opened_at);
-        let rest = kept.store.incidents(IncidentsAsked { before, most: 2, probe: None }).await.unwrap();
+        let rest = kept.store.incidents(IncidentsAsked { before, most: 2, ..IncidentsAsked::default() }).await.unwrap();
         assert_eq!((&*rest.incidents[0].id.0, rest.more), ("I1", false));
+        kept.store.commit(resolving(&incident("I2", Severity::P1, 60), &[], 90).into()).await.unwrap();
+        kept.store.commit(opening(&incident("I4", Severity::P3, 240), &[], 240).into()).await.unwrap();
+        let ids = async |open, severity| {
+            let asked = IncidentsAsked { open, severity, most: 9, ..IncidentsAsked::default() };
+            let found = kept.store.incidents(asked).await.unwrap().incidents;
+            found.iter().map(|incident| incident.id.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(ids(Some(true), None).await, "I4 I3 I1");
+        assert_eq!(ids(Some(false), None).await, "I2");
+        assert_eq!(ids(None, Some(Severity::P3)).await, "I4");
+        assert_eq!(ids(Some(true), Some(Severity::P1)).await, "I3 I1");
+    }
+
+    #[tokio::test]
+    async fn every_change_of_version_is_kept_and_the_oldest_of_many_goes() {
+        let kept = kept();
+        let version = |n: i64| Version {
+            probe: probe("api"),
+            step: StepName::parse("http").unwrap(),
+            version: n.to_string(),
+            since: second(n),
+            before: (n > 0).then(|| (n - 1).to_string()),
+        };
+        // In one commit, as after a rest of the store.
+        let commit = (0..3).map(|n| Commit { versions: vec![version(n)], ..Commit::default() });
+        let commit = commit.reduce(Commit::then).unwrap();
+        kept.store.commit(commit.into()).await.unwrap();
+        let changes = async |from, until| kept.store.changes(&probe("api"), second(from), second(until)).await.unwrap();
+        assert_eq!(changes(0, 100).await, [version(1), version(2)], "the first that was ever seen is no change");
+        assert_eq!(changes(2, 100).await, [version(2)]);
+        assert_eq!(kept.store.load().await.unwrap().versions, [version(2)]);
+        let commit = Commit { versions: (3..1_500).map(version).collect(), ..Commit::default() };
+        kept.store.commit(commit.into()).await.unwrap();
+        let left = changes(0, 9_999).await;
+        assert_eq!((left.len(), &left[0]), (1_000, &version(500)));
+        kept.store.purge_past(second(1_499)).await.unwrap();
+        assert_eq!(changes(0, 9_999).await, [version(1_499)]);
     }
 }

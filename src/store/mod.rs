@@ -21,11 +21,19 @@
 //! | `readers` | the connections that only read |
 //! | `reads` | what a starting process and the pages ask |
 //! | `history` | what pages ask about what was |
+//! | `rollup` | runs, counted by the hour and the day after they were committed |
+//! | `stretches` | where that stands |
+//! | `packed` | many small numbers in few bytes |
+//! | `listing` | runs of a probe, found by where the hours say they are |
+//! | `bulk` | [`Bulk`]: a new store with a past that nobody lived through |
+//! | `lately` | the runs of the last hour, held while somebody looks |
 //! | `columns` | instants, lengths, names and JSON as columns |
 //!
 //! A caller is answered after the `COMMIT` returned, never before. What was refused is not in the store, so that the
 //! caller may repeat it with all that has come since.
 
+mod audits;
+mod bulk;
 mod bundles;
 mod columns;
 mod damage;
@@ -37,12 +45,15 @@ mod flapping;
 mod gathering;
 mod history;
 mod journal;
+mod lately;
+mod listing;
 mod lock;
 mod opening;
 mod order;
 #[cfg(test)]
 mod outage;
 mod outbox;
+mod packed;
 mod past;
 mod readers;
 mod reads;
@@ -50,12 +61,15 @@ mod records;
 mod redrive;
 mod replies;
 mod retention;
+mod rollup;
 mod schema;
 mod sqlite;
+mod stretches;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use bulk::Bulk;
 pub use sqlite::{Sqlite, erase, erase_left, open};

@@ -10,14 +10,15 @@ use super::bundles;
 use super::columns::{aspect, from_json, instant, micros, parsed, read, to_instant, to_length};
 use super::diagnoses;
 use super::journal;
+use super::lately::{Lately, Look};
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::AlertKey;
 use crate::domain::names::{ChannelName, ScheduleName};
-use crate::domain::outcome::{Extra, Run, RunId, SlotOutcome};
+use crate::domain::outcome::{Extra, Run, RunId};
 use crate::domain::pause::Pause;
 use crate::domain::quiet::Silence;
 use crate::domain::time::{Timestamp, clock, earlier, later};
-use crate::ports::{Fate, IncidentStory, Loaded, Overview, Pair, RunSummary, Told};
+use crate::ports::{Fate, IncidentStory, Loaded, Overview, Pair, Told};
 
 /// How close in time incidents open that may have one cause.
 const NEARBY: Duration = Duration::from_secs(600);
@@ -100,7 +101,7 @@ fn versions(connection: &Connection) -> Result<Vec<Version>> {
 }
 
 /// How things stand; drills, in which nothing is wrong, are left out.
-pub fn overview(connection: &Connection, since: Timestamp) -> Result<Overview> {
+pub fn overview(connection: &Connection, since: Timestamp, lately: &mut Lately) -> Result<Overview> {
     let mut open = open_incidents(connection)?;
     open.retain(|incident| !incident.drill);
     open.sort_by(|one, other| other.severity.cmp(&one.severity).then(one.opened_at.cmp(&other.opened_at)));
@@ -109,10 +110,11 @@ pub fn overview(connection: &Connection, since: Timestamp) -> Result<Overview> {
          ORDER BY resolved_at DESC, id DESC LIMIT ?1",
     )?;
     let resolved = resolved.query_map([RESOLVED_MAX], |row| from_json(row, "body"))?;
+    let Look { runs, last, slots } = lately.look(connection, since)?;
     Ok(Overview {
-        runs: runs(connection, since)?,
-        last: last_runs(connection)?,
-        slots: slots(connection)?,
+        runs,
+        last,
+        slots,
         debts: journal::counts(connection)?,
         open,
         silences: silences(connection, micros(since))?,
@@ -140,38 +142,25 @@ fn owed_incidents(connection: &Connection) -> Result<Vec<Incident>> {
     owed.query_map([], |row| from_json(row, "body"))?.collect()
 }
 
-fn runs(connection: &Connection, since: Timestamp) -> Result<BTreeMap<Pair, Vec<RunSummary>>> {
-    let mut select = connection.prepare_cached(
-        "SELECT schedule, probe, started_at, duration, verdict FROM runs
-         WHERE started_at >= ?1 AND schedule IS NOT NULL ORDER BY started_at",
-    )?;
-    let mut rows = select.query([micros(since)])?;
-    let mut runs: BTreeMap<Pair, Vec<RunSummary>> = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        let duration = to_length(row, "duration")?;
-        let summary = RunSummary {
-            started_at: instant(row, "started_at")?,
-            duration_ms: crate::domain::time::milliseconds(duration),
-            verdict: word(row)?,
-        };
-        runs.entry(pair(row)?).or_default().push(summary);
-    }
-    Ok(runs)
-}
-
-fn word(row: &Row<'_>) -> Result<&'static str> {
+/// The word of a run's verdict.
+pub fn word(row: &Row<'_>) -> Result<&'static str> {
     let verdict = row.get_ref("verdict")?.as_str()?;
     let known = ["passed", "degraded", "failed", "inconclusive"].into_iter().find(|known| *known == verdict);
     read("verdict", known.ok_or("not a verdict"))
 }
 
-fn last_runs(connection: &Connection) -> Result<BTreeMap<Pair, Run>> {
-    let mut select = connection.prepare_cached("SELECT runs.* FROM slots JOIN runs ON runs.id = slots.last_run")?;
-    select.query_map([], |row| Ok((pair(row)?, run(row)?)))?.collect()
+/// A run without its steps; nothing where there is none.
+pub fn run_in_short(connection: &Connection, id: &str) -> Result<Option<Run>> {
+    let mut select = connection.prepare_cached("SELECT *, '[]' AS no_steps FROM runs WHERE id = ?1")?;
+    select.query_row([id], |row| run_of(row, "no_steps")).optional()
 }
 
 /// A run that is whole in its row.
 pub fn run(row: &Row<'_>) -> Result<Run> {
+    run_of(row, "steps")
+}
+
+fn run_of(row: &Row<'_>, steps: &'static str) -> Result<Run> {
     let schedule: Option<String> = row.get("schedule")?;
     let known = |word: &str| Extra::ALL.into_iter().find(|extra| extra.as_str() == word).ok_or("not a reason");
     let extra = row.get_ref("extra")?.as_str_or_null()?.map(known).transpose();
@@ -187,25 +176,13 @@ pub fn run(row: &Row<'_>) -> Result<Run> {
         duration: to_length(row, "duration")?,
         lateness: to_length(row, "lateness")?,
         verdict: from_json(row, "why")?,
-        steps: from_json(row, "steps")?,
+        steps: from_json(row, steps)?,
         bundle: None,
     })
 }
 
 fn text(row: &Row<'_>, column: &'static str) -> Result<Arc<str>> {
     row.get::<_, String>(column).map(Arc::from)
-}
-
-fn slots(connection: &Connection) -> Result<BTreeMap<Pair, BTreeMap<SlotOutcome, u64>>> {
-    let mut select = connection.prepare_cached("SELECT * FROM slots")?;
-    let slots = select.query_map([], |row| {
-        let of = |outcome: SlotOutcome| {
-            let count: i64 = row.get(outcome.as_str())?;
-            Ok((outcome, read("slots", u64::try_from(count))?))
-        };
-        Ok((pair(row)?, SlotOutcome::ALL.into_iter().map(of).collect::<Result<_>>()?))
-    })?;
-    slots.collect()
 }
 
 /// One incident with its time line and what became of its messages.
@@ -295,7 +272,7 @@ fn became(row: &Row<'_>) -> Result<String> {
 mod tests {
     use super::*;
     use crate::domain::incident::Severity;
-    use crate::domain::outcome::{Cause, SlotAccount, Verdict};
+    use crate::domain::outcome::{Cause, SlotAccount, SlotOutcome, Verdict};
     use crate::ports::{Commit, Delivery, Receipt, Settlement, StatusReader as _, Store as _};
     use crate::store::testing::{
         accounts, channel, delivery, failure, incident, kept, moment, opening, probe, resolved, resolving, run,

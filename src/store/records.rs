@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::columns::{count, json, length, micros};
-use super::{bundles, outbox};
+use super::{audits, bundles, outbox, rollup};
 use crate::domain::flapping::Flap;
 use crate::domain::grading::Recent;
 use crate::domain::incident::{Incident, Moment, Version};
@@ -17,6 +17,9 @@ use crate::domain::pause::Pause;
 use crate::domain::pulse::{Pulse, TokenDigest};
 use crate::domain::quiet::Silence;
 use crate::ports::Commit;
+
+/// How many changes of version are kept of a probe.
+const CHANGES_MAX: u32 = 1_000;
 
 /// Writes all of a commit.
 pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
@@ -36,6 +39,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
         diagnoses,
         recents,
         replies,
+        audits: changes,
     } = commit;
     versions.iter().try_for_each(|version| write_version(connection, version))?;
     runs.iter().try_for_each(|run| write_run(connection, run))?;
@@ -55,16 +59,36 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     recents.iter().try_for_each(|(of, recent)| write_recent(connection, of, recent))?;
     diagnoses.iter().try_for_each(|diagnosis| super::diagnoses::write(connection, diagnosis))?;
     replies.iter().try_for_each(|reply| super::replies::write(connection, reply))?;
+    audits::write(connection, changes)?;
     pulses.iter().try_for_each(|(token, pulse)| write_pulse(connection, *token, pulse))
 }
 
 /// A slot is served once at a location. When a clock that was set back brings it again, the later run stands, because that
 /// is what was seen last.
 fn write_run(connection: &Connection, run: &Run) -> Result<()> {
-    let mut insert = connection.prepare_cached(
-        "INSERT OR REPLACE INTO runs (id, schedule, probe, location, slot, due_at, started_at, duration, lateness, verdict, why, steps, extra)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    )?;
+    if insert_run(connection, INSERT_RUN, run)? == 0 {
+        rollup::before_replacing(connection, run)?;
+        insert_run(connection, REPLACE_RUN, run)?;
+    }
+    Ok(())
+}
+
+macro_rules! insert_run {
+    ($insert:literal, $conflict:literal) => {
+        concat!(
+            $insert,
+            " INTO runs (id, schedule, probe, location, slot, due_at, started_at, duration, lateness, verdict, why, steps, extra)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ",
+            $conflict
+        )
+    };
+}
+
+const INSERT_RUN: &str = insert_run!("INSERT", "ON CONFLICT DO NOTHING");
+const REPLACE_RUN: &str = insert_run!("INSERT OR REPLACE", "");
+
+fn insert_run(connection: &Connection, insert: &str, run: &Run) -> Result<usize> {
+    let mut insert = connection.prepare_cached(insert)?;
     insert.execute(params![
         &*run.id.0,
         run.schedule.as_ref().map(ScheduleName::as_str),
@@ -79,8 +103,7 @@ fn write_run(connection: &Connection, run: &Run) -> Result<()> {
         json(&run.verdict)?,
         json(&run.steps)?,
         run.extra.map(Extra::as_str),
-    ])?;
-    Ok(())
+    ])
 }
 
 /// Of each probe of each schedule the run that started last.
@@ -178,6 +201,17 @@ fn write_version(connection: &Connection, version: &Version) -> Result<()> {
     )?;
     let Version { probe, step, version, since, before } = version;
     replace.execute(params![probe.as_str(), step.as_str(), version, micros(*since), before])?;
+    let Some(before) = before else { return Ok(()) };
+    let mut insert = connection.prepare_cached(
+        "INSERT OR REPLACE INTO changes (probe, since, step, version, before) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    insert.execute(params![probe.as_str(), micros(*since), step.as_str(), version, before])?;
+    // A target of two versions in turn changes with every run.
+    let mut erase = connection.prepare_cached(
+        "DELETE FROM changes WHERE probe = ?1
+         AND since < (SELECT since FROM changes WHERE probe = ?1 ORDER BY since DESC LIMIT 1 OFFSET ?2)",
+    )?;
+    erase.execute(params![probe.as_str(), CHANGES_MAX - 1])?;
     Ok(())
 }
 
@@ -316,6 +350,7 @@ mod tests {
             ]
             .into(),
             replies: Vec::new(),
+            audits: Vec::new(),
             silences: vec![silence("S1", 900), silence("S2", 900), silence("S2", 60)],
             pauses: vec![pause("P2", false), pause("P1", false), pause("P2", true), pause("P3", false)],
             pulses: vec![(token(1), Pulse::since(second(0))), (token(2), Pulse::since(second(1)))],

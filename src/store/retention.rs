@@ -4,10 +4,14 @@ use rusqlite::{Connection, Result, params};
 
 use super::columns::micros;
 use super::writer::Done;
+use super::{rollup, stretches};
 use crate::domain::time::Timestamp;
 
 /// How many runs, and how many bundles, go in one slice; some 20 ms.
 const RUNS_SLICE: u32 = 5_000;
+
+/// How many stretches of each grain go in one slice.
+const STRETCHES_SLICE: u32 = 2_000;
 
 /// How many incidents go in one slice, each with its time line, its messages and what was seen of it.
 const INCIDENTS_SLICE: u32 = 200;
@@ -15,13 +19,18 @@ const INCIDENTS_SLICE: u32 = 200;
 /// How many free pages of 4 KiB are given back to the file system in one slice.
 const PAGES_SLICE: u32 = 1_000;
 
-/// Erases a slice of what is older.
+/// Erases a slice of what is older. A run goes when it is counted.
 pub fn purge(connection: &Connection, before: Timestamp) -> Result<Done> {
-    let before = micros(before);
+    let (cutoff, before) = (before, micros(before));
     let mut old_runs = connection.prepare_cached(
-        "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE started_at < ?1 ORDER BY started_at LIMIT ?2)",
+        "DELETE FROM runs WHERE id IN (
+             SELECT id FROM runs WHERE started_at < ?1 AND rowid <= (SELECT through FROM counted)
+             ORDER BY started_at LIMIT ?2)",
     )?;
     let runs = old_runs.execute(params![before, RUNS_SLICE])?;
+    if runs > 0 {
+        rollup::after_erasing(connection)?;
+    }
     let bundles = super::bundles::purge(connection, before, RUNS_SLICE)?;
     let mut old_incidents = connection.prepare_cached(
         "SELECT id FROM incidents i
@@ -48,9 +57,20 @@ pub fn purge(connection: &Connection, before: Timestamp) -> Result<Done> {
     // Nobody makes so many that they would need a slice.
     let mut old_silences = connection.prepare_cached("DELETE FROM silences WHERE ends_at < ?1")?;
     rows += old_silences.execute([before])?;
+    rows += super::audits::purge(connection, cutoff)?;
     let mut old_pauses = connection.prepare_cached("DELETE FROM pauses WHERE ended_at < ?1")?;
     rows += old_pauses.execute([before])?;
     let more = runs.max(bundles) == RUNS_SLICE as usize || incidents.len() == INCIDENTS_SLICE as usize;
+    Ok(Done { rows: rows.try_into().unwrap_or(u64::MAX), more, ..Done::default() })
+}
+
+/// Erases a slice of what is older of what is kept longer than runs: how they ended, and changes of version.
+pub fn purge_past(connection: &Connection, before: Timestamp) -> Result<Done> {
+    let before = micros(before);
+    let stretches = stretches::purge(connection, before, STRETCHES_SLICE)?;
+    let mut old_changes = connection.prepare_cached("DELETE FROM changes WHERE since < ?1")?;
+    let rows = stretches + old_changes.execute([before])?;
+    let more = stretches >= STRETCHES_SLICE as usize;
     Ok(Done { rows: rows.try_into().unwrap_or(u64::MAX), more, ..Done::default() })
 }
 

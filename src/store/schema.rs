@@ -12,14 +12,18 @@
 //! | `outbox` | a message to one channel, and what became of it | its id | with its incident |
 //! | `journal` | a run that may have left something in its target | the run | when it is cleaned up, or given up |
 //! | `versions` | the version that a step last saw | probe, step | never |
+//! | `changes` | a change of the version that a step saw | probe, since when, step | when it is old, or a thousand later ones of its probe are there |
+//! | `stretches` | what became of the runs of a probe of a schedule within an hour or a day, and where an hour's are | how long, since when, schedule, probe | when it is old, later than runs |
+//! | `counted` | how far runs are counted in those | it is one | never |
 //! | `bundles` | what a run that failed left for whoever looks for its cause | its run | when ten later ones of its probe are there, and it is neither the first nor the latest of an incident; or when it is old, or with its incident |
 //! | `pulses` | what is known of a job elsewhere by its pings | the hash of its token | never |
 //! | `diagnoses` | what was looked at because an incident opened | incident, run | with its incident |
 //! | `silences` | what somebody wants nobody to be told of | its id | when it ended long ago |
+//! | `audit` | what somebody changed | its id | when it is old, or ten thousand later ones are there |
 //! | `pauses` | what somebody wants not to be run | its id | when it ended long ago |
 //! | `replies` | what a receiver said of an incident of its own accord | channel, its id there | with its incident |
 //!
-//! Ids are ours; row numbers mean nothing. Instants and lengths are whole microseconds. What rules and pages
+//! Ids are ours; row numbers mean nothing, but that a later one came later (see `rollup`). Instants and lengths are whole microseconds. What rules and pages
 //! ask for is a column; the rest of a thing is JSON beside it.
 
 use rusqlite::{Connection, Result, TransactionBehavior};
@@ -40,6 +44,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009.sql"),
     include_str!("migrations/0010.sql"),
     include_str!("migrations/0011.sql"),
+    include_str!("migrations/0012.sql"),
+    include_str!("migrations/0013.sql"),
     include_str!("migrations/0014.sql"),
 ];
 
@@ -68,9 +74,10 @@ fn migrate_to(connection: &mut Connection, version: usize, target: usize) -> Res
 mod tests {
     use rusqlite::Connection;
 
-    use crate::domain::names::ProbeName;
-    use crate::ports::{Commit, StatusReader as _, Store as _};
-    use crate::store::testing::{accounts, kept, run, schedule, second};
+    use crate::domain::history::Grain;
+    use crate::domain::time::Timestamp;
+    use crate::ports::{Commit, HistoryReader as _, StatusReader as _, Store as _};
+    use crate::store::testing::{accounts, kept, probe, run, schedule, second};
 
     #[tokio::test]
     async fn a_new_store_has_the_newest_version_and_keeps_it() {
@@ -84,7 +91,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [12, i64::from(super::APPLICATION_ID), 2, 16];
+        let expected = [14, i64::from(super::APPLICATION_ID), 2, 20];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);
@@ -110,10 +117,25 @@ mod tests {
             if version >= 6 {
                 before.execute_batch("UPDATE slots SET last_run = 'old'").unwrap();
             }
+            if version >= 2 {
+                let changed = "INSERT INTO versions VALUES ('api', 'http', '2', 7000000, '1'), ('api', 'dns', '1', 7000000, NULL)";
+                before.execute_batch(changed).unwrap();
+            }
             drop(before);
             kept.reopen().await;
+            let changes = kept.store.changes(&probe("api"), Timestamp::default(), second(0)).await.unwrap();
+            assert_eq!(changes.len(), usize::from(version >= 2), "version {version}");
+            for counted in [false, true] {
+                if counted {
+                    kept.store.roll_up().await.unwrap();
+                }
+                let asked = [(schedule("tier"), probe("api"))].into();
+                let found = kept.store.history(asked, Timestamp::default(), second(0), Grain::Day).await.unwrap();
+                let runs: u64 = found.values().flatten().map(|stretch| stretch.verdicts.passed).sum();
+                assert_eq!(runs, 2, "version {version}, counted: {counted}");
+            }
             let last = kept.store.overview(second(0)).await.unwrap().last;
-            let of = (schedule("tier"), ProbeName::parse("api").unwrap());
+            let of = (schedule("tier"), probe("api"));
             assert_eq!(&*last[&of].id.0, "old", "version {version}");
             let commit = Commit { runs: vec![run("api", 30)], accounts: accounts([]), ..Commit::default() };
             kept.store.commit(commit.into()).await.unwrap();

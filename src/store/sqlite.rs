@@ -10,11 +10,14 @@ use std::thread::JoinHandle;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
+use super::lately::Lately;
 use super::lock::{self, Lock};
 use super::opening::{self, refused};
 use super::readers::Readers;
+use super::rollup::Bounds;
 use super::writer::{Done, QUEUE_MAX, Task, Work, Writer};
-use super::{damage, gathering, history, outbox, past, reads, redrive, replies};
+use super::{audits, damage, gathering, history, listing, outbox, past, reads, redrive, replies, rollup};
+use crate::domain::audit::AuditRecord;
 use crate::domain::debt::Debt;
 use crate::domain::grouping::{Group, Rules};
 use crate::domain::history::{Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch};
@@ -63,6 +66,7 @@ pub fn open(path: &Path) -> Result<Arc<Sqlite>, StoreError> {
         sender: Mutex::new(Some(sender)),
         writer: Mutex::new(Some(thread)),
         readers: Arc::new(Readers::of(path.to_owned())),
+        lately: Arc::default(),
         transactions,
         lost,
     }))
@@ -103,6 +107,7 @@ pub struct Sqlite {
     /// Ends when the senders are gone.
     writer: Mutex<Option<JoinHandle<()>>>,
     readers: Arc<Readers>,
+    lately: Arc<Mutex<Lately>>,
     transactions: Arc<AtomicU64>,
     lost: Option<String>,
 }
@@ -116,6 +121,36 @@ impl Sqlite {
     /// What became of the store that was there, where it was damaged.
     pub fn lost(&self) -> Option<&str> {
         self.lost.as_deref()
+    }
+
+    /// Counts a slice of the runs that are not counted yet, and says whether there is another; when there is none, forgets what
+    /// is held for pages if none has asked for it since the last time.
+    pub async fn roll_up(&self) -> Result<bool, StoreError> {
+        let more = self.count_slice().await?;
+        if !more {
+            self.lately.lock().unwrap_or_else(PoisonError::into_inner).forget_unless_asked();
+        }
+        Ok(more)
+    }
+
+    async fn count_slice(&self) -> Result<bool, StoreError> {
+        let slice = self.readers.read(|connection| rollup::slice(connection, Bounds::BESIDE_COMMITS)).await?;
+        let Some(slice) = slice else { return Ok(false) };
+        let more = slice.more;
+        self.write(Work::RollUp(Box::new(slice))).await?;
+        Ok(more)
+    }
+
+    /// Erases what is older of what is kept longer than runs: how they ended by the hour and the day, and changes of version.
+    pub async fn purge_past(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut rows = 0;
+        loop {
+            let done = self.write(Work::PurgePast(before)).await?;
+            rows += done.rows;
+            if !done.more {
+                return Ok(rows);
+            }
+        }
     }
 
     /// Takes no more work, writes what is queued, puts the log into the database and releases the lock. Afterwards
@@ -133,6 +168,15 @@ impl Sqlite {
         self.readers.close();
         drop(self.sender.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Reads from one snapshot.
+    #[cfg(test)]
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.readers.read(question).await
     }
 
     pub(super) async fn write(&self, work: Work) -> Result<Done, StoreError> {
@@ -218,6 +262,8 @@ impl Store for Sqlite {
 
     fn purge(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(async move {
+            // A run that is not counted yet does not go.
+            while self.count_slice().await? {}
             let mut rows = 0;
             loop {
                 let done = self.write(Work::Purge(before)).await?;
@@ -234,12 +280,21 @@ impl Store for Sqlite {
 
 impl StatusReader for Sqlite {
     fn overview(&self, since: Timestamp) -> BoxFuture<'_, Result<Overview, StoreError>> {
-        Box::pin(self.readers.read(move |connection| reads::overview(connection, since)))
+        let lately = Arc::clone(&self.lately);
+        Box::pin(self.readers.read(move |connection| {
+            // Held before anything is read, so that who looks later never sees less.
+            let mut lately = lately.lock().unwrap_or_else(PoisonError::into_inner);
+            reads::overview(connection, since, &mut lately)
+        }))
     }
 
     fn incident(&self, id: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>> {
         let id = id.clone();
         Box::pin(self.readers.read(move |connection| reads::incident(connection, &id)))
+    }
+
+    fn audits(&self, before: Option<String>, most: usize) -> BoxFuture<'_, Result<Vec<AuditRecord>, StoreError>> {
+        Box::pin(self.readers.read(move |connection| audits::read(connection, before.as_deref(), most)))
     }
 }
 
@@ -255,7 +310,7 @@ impl HistoryReader for Sqlite {
     }
 
     fn runs(&self, asked: RunsAsked) -> BoxFuture<'_, Result<RunsFound, StoreError>> {
-        Box::pin(self.readers.read(move |connection| history::runs(connection, &asked)))
+        Box::pin(self.readers.read(move |connection| listing::runs(connection, &asked)))
     }
 
     fn run(&self, id: &RunId) -> BoxFuture<'_, Result<Option<RunStory>, StoreError>> {

@@ -11,7 +11,8 @@ use rusqlite::{Connection, Error, ErrorCode, Result, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::lock::Lock;
-use super::{gathering, journal, opening, outbox, records, redrive, retention};
+use super::rollup::Slice;
+use super::{gathering, journal, opening, outbox, records, redrive, retention, rollup};
 use crate::domain::debt::Debt;
 use crate::domain::grouping::Rules;
 use crate::domain::names::ChannelName;
@@ -49,6 +50,10 @@ pub enum Work {
     Acquit(RunId),
     /// A slice of what is older.
     Purge(Timestamp),
+    /// A slice of what is older of what is kept longer.
+    PurgePast(Timestamp),
+    /// A slice of runs that were counted.
+    RollUp(Box<Slice>),
     /// A slice of the free pages.
     Vacuum,
     /// Anything, in the place of a commit.
@@ -207,6 +212,8 @@ impl Work {
             Self::Journal(debt) => journal::write(connection, debt).map(|()| Done::default()),
             Self::Acquit(run) => journal::erase(connection, run).map(|()| Done::default()),
             Self::Purge(before) => retention::purge(connection, *before),
+            Self::PurgePast(before) => retention::purge_past(connection, *before),
+            Self::RollUp(slice) => rollup::add(connection, slice).map(|()| Done::default()),
             Self::Vacuum => retention::vacuum(connection),
             #[cfg(test)]
             Self::Tamper(tamper) => tamper(connection).map(|()| Done::default()),

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::marks::Tone;
-use super::quiet;
 use super::view::View;
 use crate::domain::incident::Incident;
 use crate::domain::names::ProbeName;
 use crate::domain::outcome::{Cause, Run, SlotOutcome, Verdict};
+use crate::domain::pause::Pause;
 use crate::domain::schedule::{LEAD, Schedule, spread};
 use crate::domain::time::{Timestamp, later};
 use crate::engine::plan::PlannedProbe;
@@ -28,10 +28,10 @@ pub enum Standing {
     Overdue,
     /// A warning did not hold.
     Degraded,
+    /// Somebody has paused it, so nobody looks.
+    Paused,
     /// There was no run yet.
     Waiting,
-    /// Somebody does not want it to be run.
-    Paused,
     /// The conditions of its steps leave nothing to look at.
     Skipped,
     /// All is well.
@@ -46,8 +46,8 @@ impl Standing {
             Self::Inconclusive => "inconclusive",
             Self::Overdue => "overdue",
             Self::Degraded => "degraded",
-            Self::Waiting => "not run yet",
             Self::Paused => "paused",
+            Self::Waiting => "not run yet",
             Self::Skipped => "skipped",
             Self::Passed => "passed",
         }
@@ -58,7 +58,7 @@ impl Standing {
         match self {
             Self::Failed => Tone::Bad,
             Self::Degraded => Tone::Warn,
-            Self::Inconclusive | Self::Overdue | Self::Waiting | Self::Paused | Self::Skipped => Tone::Unknown,
+            Self::Inconclusive | Self::Overdue | Self::Paused | Self::Waiting | Self::Skipped => Tone::Unknown,
             Self::Passed => Tone::Well,
         }
     }
@@ -154,13 +154,9 @@ fn tier<'a>(
         let last = overview.last.get(&key);
         rows.push(Row {
             probe,
-            standing: match standing(view.now, &mut expected, probe, last) {
-                Standing::Failed => Standing::Failed,
-                _ if quiet::pause(overview, view.now, &schedule.name, &probe.name).is_some() => Standing::Paused,
-                other => other,
-            },
+            standing: standing(view, overview, &mut expected, probe),
             last,
-            hour: overview.runs.get(&key).map_or(&[], |runs| &runs[..]),
+            hour: overview.runs.get(&key).map_or(&[], |runs| runs),
             incident: incidents.get(&probe.name).copied(),
         });
     }
@@ -170,8 +166,18 @@ fn tier<'a>(
     Tier { schedule, next, period, slots, lateness, rows }
 }
 
-fn standing(now: Timestamp, expected: &mut Expected<'_>, probe: &PlannedProbe, last: Option<&Run>) -> Standing {
-    let Some(run) = last else { return Standing::Waiting };
+/// How a probe stands on a schedule.
+pub fn standing_on(view: &View<'_>, overview: &Overview, schedule: &Schedule, probe: &PlannedProbe) -> Standing {
+    standing(view, overview, &mut Expected { schedule, after: BTreeMap::new() }, probe)
+}
+
+fn standing(view: &View<'_>, overview: &Overview, expected: &mut Expected<'_>, probe: &PlannedProbe) -> Standing {
+    let (now, schedule) = (view.now, &expected.schedule.name);
+    let is_paused = |pause: &Pause| pause.is_active(now) && pause.what.takes(Some(schedule), &probe.name);
+    if overview.pauses.iter().any(is_paused) {
+        return Standing::Paused;
+    }
+    let Some(run) = overview.last.get(&(schedule.clone(), probe.name.clone())) else { return Standing::Waiting };
     match run.verdict {
         Verdict::Failed(_) => Standing::Failed,
         Verdict::Inconclusive(Cause::Skipped) => Standing::Skipped,

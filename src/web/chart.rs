@@ -8,7 +8,8 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::marks::Tone;
-use super::units::latency;
+use super::units::{count, counted, latency};
+use crate::domain::history::Verdicts;
 use crate::domain::outcome::Phases;
 use crate::domain::time::{Timestamp, between, earlier};
 use crate::ports::RunSummary;
@@ -34,6 +35,21 @@ fn place(at: Timestamp, now: Timestamp, units: u32) -> Option<u32> {
 
 fn gravity(verdict: &str) -> usize {
     VERDICTS.iter().position(|word| *word == verdict).unwrap_or(VERDICTS.len())
+}
+
+/// How many runs ended how: `120 runs, all passed`, `2 failed, 1 degraded of 120 runs`.
+pub fn tally_of(verdicts: Verdicts) -> String {
+    let Verdicts { failed, degraded, inconclusive, .. } = verdicts;
+    let parts = [(failed, "failed"), (degraded, "degraded"), (inconclusive, "inconclusive")].into_iter();
+    let parts: Vec<_> = parts.filter(|(n, _)| *n > 0).map(|(n, word)| format!("{} {word}", count(n))).collect();
+    let all = verdicts.all();
+    let runs = counted(all, "run");
+    match (all, parts.as_slice()) {
+        (0, _) => "no run".to_owned(),
+        (1, []) => "1 run, passed".to_owned(),
+        (_, []) => format!("{runs}, all passed"),
+        _ => format!("{} of {runs}", parts.join(", ")),
+    }
 }
 
 /// The line of latency, from zero, with a tick below it where a run was not passed. It breaks where runs are missing.

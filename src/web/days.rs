@@ -127,7 +127,9 @@ mod tests {
 
     #[test]
     fn a_share_is_rounded_down() {
-        for (available, text) in [(1.0, "100 %"), (0.999_999, "99.99 %"), (0.9, "90 %"), (0.0, "0 %"), (0.995, "99.5 %")] {
+        for (available, text) in
+            [(1.0, "100 %"), (0.999_999, "99.99 %"), (0.9, "90 %"), (0.0, "0 %"), (0.995, "99.5 %")]
+        {
             assert_eq!(share(available), text);
         }
     }

@@ -20,6 +20,10 @@ pub enum Place {
     Incident,
     /// `/incidents/<id>/<what is done>`.
     Act,
+    /// `/probes/<name>`.
+    Probe,
+    /// `/runs/<id>`.
+    Run,
     /// `/objectives`.
     Objectives,
     /// `/schedules`.
@@ -47,7 +51,7 @@ impl Place {
             Self::Status | Self::Incidents | Self::Objectives | Self::Schedules | Self::Deliveries | Self::About => {
                 "./"
             }
-            Self::Incident => "../",
+            Self::Incident | Self::Probe | Self::Run => "../",
             Self::Act => "../../",
         }
     }
@@ -56,6 +60,7 @@ impl Place {
     fn part(self) -> Self {
         match self {
             Self::Incident | Self::Act => Self::Incidents,
+            Self::Probe | Self::Run => Self::Status,
             top => top,
         }
     }

@@ -16,7 +16,7 @@
 //! | `public`, `badge` | what everybody may see |
 //! | `board` | what the status page says, before it is drawn |
 //! | `headline` | the one sentence on top |
-//! | `status` with `rows`, `days`, `quiet`; `incident` | the pages |
+//! | `status` with `rows`, `days`, `quiet`; `incident`, `probe` | the pages |
 //! | `evidence`, `runbook` | what a bad run left, and what to do about it |
 //! | `war_room`, `post_mortem` | the two texts of an incident, made of `paper` and `markdown` |
 //! | `frame`, `files`, `kept`, `marks`, `chart`, `reasons`, `view`, `visit`, `units` | what pages are made of |
@@ -51,6 +51,7 @@ mod marks;
 mod paper;
 mod ping;
 mod post_mortem;
+mod probe;
 mod public;
 mod quiet;
 mod reasons;

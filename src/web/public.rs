@@ -88,9 +88,12 @@ pub async fn badge(
         return many;
     }
     let (plan, visit) = (room.plan(), Visit::default());
-    let found = plan.web.public.as_ref().zip(file.strip_suffix(".svg")).and_then(|(public, name)| {
-        Some((public, public.probes.iter().find(|(probe, _)| probe.as_str() == name)?))
-    });
+    let found = plan
+        .web
+        .public
+        .as_ref()
+        .zip(file.strip_suffix(".svg"))
+        .and_then(|(public, name)| Some((public, public.probes.iter().find(|(probe, _)| probe.as_str() == name)?)));
     let Some((public, one)) = found else { return nothing() };
     let one = PublicPlan { probes: vec![one.clone()], ..public.clone() };
     let Some((overview, past)) = known(&room, &one).await.filter(|_| room.is_ready()) else {
@@ -120,7 +123,9 @@ fn pairs(plan: &Plan, public: &PublicPlan) -> BTreeSet<Pair> {
 }
 
 async fn known(room: &Room, public: &PublicPlan) -> Option<(Arc<Overview>, Past)> {
-    let known = async { Ok::<_, crate::ports::StoreError>((room.overview().await?, room.past(pairs(&room.plan(), public)).await?)) };
+    let known = async {
+        Ok::<_, crate::ports::StoreError>((room.overview().await?, room.past(pairs(&room.plan(), public)).await?))
+    };
     known.await.inspect_err(|error| tracing::warn!(%error, "the public page could not read the store")).ok()
 }
 
@@ -164,7 +169,8 @@ fn said(standing: Option<Standing>) -> (Tone, &'static str) {
 
 fn drawn(view: &View<'_>, public: &PublicPlan, all: &[Shown<'_>]) -> Markup {
     let number = |wanted: &str| all.iter().filter(|one| said(one.standing).1 == wanted).count() as u64;
-    let (failed, degraded, unknown, total) = (number("failed"), number("degraded"), number("unknown"), all.len() as u64);
+    let (failed, degraded, unknown, total) =
+        (number("failed"), number("degraded"), number("unknown"), all.len() as u64);
     let is = |number: u64| if number == 1 { "is" } else { "are" };
     let (tone, sentence) = match (failed, degraded) {
         (0, 0) if unknown == total => (Tone::Unknown, "Nothing is known yet.".to_owned()),

@@ -10,12 +10,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::Overview;
 
 /// The pause that keeps a probe from being run on a schedule: of several the one that lasts longest.
-pub fn pause<'a>(
-    overview: &'a Overview,
-    now: Timestamp,
-    schedule: &ScheduleName,
-    probe: &ProbeName,
-) -> Option<&'a Pause> {
+fn pause<'a>(overview: &'a Overview, now: Timestamp, schedule: &ScheduleName, probe: &ProbeName) -> Option<&'a Pause> {
     let active = |pause: &&Pause| pause.is_active(now) && pause.what.takes(Some(schedule), probe);
     overview.pauses.iter().filter(active).max_by_key(|pause| pause.until.unwrap_or(Timestamp::MAX_UTC))
 }
@@ -35,9 +30,9 @@ pub fn reasons(
         Reason::Silenced { id, by, reason, until: silence.until }
     });
     let windows = view.plan.maintenance.iter();
-    let windows = windows.filter(|window| window.matchers.take_round(schedule, probe, labels)).filter_map(|window| {
-        Some(Reason::Maintenance { name: window.name.clone(), until: window.until(view.now)? })
-    });
+    let windows = windows
+        .filter(|window| window.matchers.take_round(schedule, probe, labels))
+        .filter_map(|window| Some(Reason::Maintenance { name: window.name.clone(), until: window.until(view.now)? }));
     let mut reasons: Vec<Reason> = silences.chain(windows).collect();
     // What mutes the incident may be one of these, or something else that it waits for.
     if let Some(muted) = incident.and_then(|incident| incident.quiet.as_ref())

@@ -5,16 +5,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::{Extension, Router};
 use axum::extract::{MatchedPath, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use maud::Markup;
 use tokio::sync::Mutex;
 
 use super::access::{Asked, Caller, Refusal};
+use super::api::answers::Trouble;
 use super::frame::Place;
 use super::kept::Kept;
 use super::limits::{Counted, Limits, Peer};
@@ -23,13 +24,17 @@ use super::server::Web;
 use super::table::{API, Row, Scope, Table};
 use super::view::View;
 use super::visit::Visit;
-use super::{access, acts, api, chart, events, files, front, incident, ping, post_mortem, public, status, war_room};
+use super::{
+    access, acts, api, chart, events, files, front, incident, ping, post_mortem, probe, public, status, war_room,
+};
+use crate::domain::audit::{Author, Deed};
 use crate::domain::incident::IncidentId;
 use crate::domain::text::harmless;
 use crate::domain::time::{Monotonic, earlier, rfc3339};
+use crate::engine::audits;
 use crate::engine::changes::Generations;
 use crate::engine::plan::Plan;
-use crate::engine::unrecorded::Trouble;
+use crate::engine::unrecorded;
 use crate::ports::{IncidentStory, Overview, StoreError};
 
 /// What goes with every answer. No script and no style but our own file, none within a page, no frame, no form that leads elsewhere; nothing is kept
@@ -106,6 +111,8 @@ pub fn rows() -> Vec<Row> {
         Row::get(Open, "/badge/{file}", public::badge),
         Row::get(Open, "/style.css", files::style),
         Row::get(Open, "/live.js", files::live),
+        Row::get(Read, "/probes/{name}", probe::asked::probe),
+        Row::get(Read, "/runs/{id}", probe::asked::run),
         Row::get(Open, "/healthz", async || "ok\n"),
         Row::get(Open, "/readyz", readiness),
         Row::get(Read, "/metrics", metrics),
@@ -133,7 +140,7 @@ async fn nothing_there(room: State<Arc<Room>>, caller: Extension<Caller>, uri: U
         return public::public_page(room, caller, headers).await;
     }
     if uri.path().starts_with(API) {
-        return api::answers::Trouble::unknown("there is nothing of that name").into_response();
+        return Trouble::unknown("there is nothing of that name").into_response();
     }
     (StatusCode::NOT_FOUND, "there is no such page: begin at /\n").into_response()
 }
@@ -166,7 +173,7 @@ async fn readiness(State(room): State<Arc<Room>>) -> impl IntoResponse {
             (StatusCode::OK, "ready, degraded: the store was damaged at the start\n".to_owned())
         }
         None => (StatusCode::OK, "ready\n".to_owned()),
-        Some(Trouble { since, why }) => {
+        Some(unrecorded::Trouble { since, why }) => {
             let since = rfc3339(since);
             (StatusCode::OK, format!("ready, degraded: nothing is recorded since {since}: {}\n", harmless(&why)))
         }
@@ -232,7 +239,8 @@ pub fn html(status: StatusCode, page: Markup) -> Response {
     (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response()
 }
 
-fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
+/// The page of a store that cannot be read.
+pub fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
     tracing::warn!(%error, "a page could not read the store");
     html(StatusCode::SERVICE_UNAVAILABLE, status::unreadable(view, place, &error.to_string()))
 }
@@ -288,16 +296,35 @@ impl Room {
             let client = asked.client(plan.web.proxy.as_ref());
             client.map_or(Ok(()), |client| self.limits.take(client, counted, now)).map_err(|many| many.answer())
         };
-        match access::admit(&plan, self.local, &asked).await {
+        let admitted = access::admit(&plan, self.local, &asked).await;
+        self.web.desk.tell_refused(now);
+        match admitted {
             Err(refusal) => {
+                if asked.changes() && refusal.is_denial() {
+                    self.web.desk.refuse();
+                }
                 let is_guess = matches!(refusal, Refusal::Token | Refusal::Bearer)
                     && head.headers.contains_key(header::AUTHORIZATION);
                 let counted = if is_guess { bounded(Counted::WrongToken) } else { Ok(()) };
                 Err(counted.err().unwrap_or_else(|| refusal.answer(uri.path())))
             }
-            Ok(caller) if asked.changes() => bounded(Counted::Change).map(|()| caller),
+            Ok(caller) if asked.changes() => {
+                bounded(Counted::Change).inspect_err(|_| self.web.desk.refuse()).map(|()| caller)
+            }
             Ok(caller) => Ok(caller),
         }
+    }
+
+    /// Puts down what somebody changed that is no commit by itself: what, to what, and how it was before and after.
+    pub async fn audit(
+        &self,
+        author: Author,
+        deed: Deed,
+        of: impl Into<String>,
+        texts: [String; 2],
+    ) -> Result<(), Trouble> {
+        let record = audits::of_deed(author, deed, of.into(), texts, self.web.clock.now());
+        Ok(self.web.desk.audit(record).await?)
     }
 
     /// What pages and texts are made with.

@@ -38,9 +38,9 @@ const PART: usize = 40;
 /// How many bytes each part of the page may have. Together with what stands around them that is less than 150,000.
 const INCIDENTS_ROOM: usize = 18_000;
 const LABELS_ROOM: usize = 5_000;
-const ROWS_ROOM: usize = 80_000;
+const ROWS_ROOM: usize = 76_000;
 const LINKS_ROOM: usize = 22_000;
-const NOTES_ROOM: usize = 5_000;
+const NOTES_ROOM: usize = 4_000;
 const RESOLVED_ROOM: usize = 8_000;
 
 /// How many links stand below a schedule, at most.
@@ -161,6 +161,20 @@ pub fn status(view: &View<'_>, overview: &Overview, chosen: &Chosen<'_>, past: &
             }
         }
     });
+    let pauses = overview.pauses.iter().filter(|pause| pause.is_active(view.now));
+    let (pauses, more_pauses) = Budget(NOTES_ROOM).those(pauses, |pause| {
+        html! {
+            p .dim {
+                "Paused "
+                @match pause.until {
+                    Some(until) => { "until " (view.instant(until)) }
+                    None => { "until somebody resumes" }
+                }
+                " by " (view.text(&pause.by, 60)) ": "
+                (view.text(&pause.what.to_string(), LINE_MAX)) " – " (view.text(&pause.reason, LINE_MAX))
+            }
+        }
+    });
     let (resolved, _) = Budget(RESOLVED_ROOM).those(&overview.resolved, |incident| resolved(view, incident));
     let main = html! {
         h1 { span .(headline.tone.class()) { (headline.accent) } (headline.rest) }
@@ -178,6 +192,8 @@ pub fn status(view: &View<'_>, overview: &Overview, chosen: &Chosen<'_>, past: &
         }
         @if !debts.is_empty() { p .dim { "Still to be cleaned up: " (list(debts.iter().map(String::as_str))) "." } }
         @for silence in &silences { (silence) }
+        @for pause in &pauses { (pause) }
+        @if more_pauses > 0 { p .dim { "and " (counted(more_pauses, "pause")) " more" } }
         @if more_silences > 0 { p .dim { "and " (counted(more_silences, "silence")) " more" } }
         @if !resolved.is_empty() {
             section {
@@ -209,7 +225,8 @@ fn chooser(view: &View<'_>, chosen: &Chosen<'_>) -> Markup {
             li { a href=(filter.with_label(key, value).link()) aria-current=[is_chosen.then_some("true")] { (said) " " small { (count(probes)) } } }
         }
     });
-    let found: BTreeSet<_> = chosen.parts.iter().flat_map(|part| chosen.rows(part)).map(|row| &row.probe.name).collect();
+    let found: BTreeSet<_> =
+        chosen.parts.iter().flat_map(|part| chosen.rows(part)).map(|row| &row.probe.name).collect();
     let show = filter.show.as_deref().unwrap_or("all");
     html! {
         form .choose method="get" action="./" role="search" aria-label="which probes" {

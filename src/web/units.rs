@@ -1,6 +1,6 @@
 //! Numbers with their units, as pages write them.
 
-pub use crate::domain::text::thousands as count;
+pub use crate::domain::text::{percent, thousands as count};
 
 /// Milliseconds with at most three digits that mean something: `4.1 ms`, `391 ms`, `2.6 s`, `2 min 5 s`.
 pub fn latency(milliseconds: f64) -> String {
@@ -23,6 +23,7 @@ pub fn counted(number: u64, noun: &str) -> String {
 
 /// Names as a sentence has them: `a`, `a and b`, `a, b and c`, `a, b, c and 4 more`.
 pub fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    /// How many names are written out.
     const SHOWN_MAX: usize = 3;
     let names: Vec<_> = names.into_iter().collect();
     match names.as_slice() {

@@ -30,6 +30,7 @@ mod certificates;
 #[path = "../real/servers/nginx.rs"]
 #[expect(dead_code, reason = "the tests need more of it than this benchmark")]
 mod nginx;
+#[expect(dead_code, reason = "the other benchmarks need more of it")]
 mod process;
 #[path = "../real/servers/roundsman.rs"]
 #[expect(dead_code, reason = "the tests need more of it than this benchmark")]

@@ -22,6 +22,13 @@ fn ticks(process: &str, fields: [usize; 2]) -> f64 {
     fields.iter().filter_map(|n| values.get(*n)?.parse::<f64>().ok()).sum()
 }
 
+/// What of a process is in memory, in MiB.
+pub fn resident_mib(process: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
 /// A number from the environment, for those who want another size.
 pub fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)

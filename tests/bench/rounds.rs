@@ -20,6 +20,8 @@ use std::time::Duration;
 #[path = "../real/servers/certificates.rs"]
 #[expect(dead_code, reason = "the tests need certificates, this benchmark only the type")]
 mod certificates;
+#[expect(dead_code, reason = "the other benchmark needs more of it")]
+mod exposition;
 #[path = "../real/servers/nginx.rs"]
 #[expect(dead_code, reason = "the tests need more of it than this benchmark")]
 mod nginx;
@@ -29,8 +31,9 @@ mod process;
 #[expect(dead_code, reason = "the tests need more of it than this benchmark")]
 mod roundsman;
 
+use self::exposition::{Lateness, metrics, value};
 use self::nginx::{Nginx, Site};
-use self::process::{cpu_seconds, number};
+use self::process::{cpu_seconds, number, resident_mib};
 use self::roundsman::Daemon;
 
 fn main() {
@@ -75,7 +78,7 @@ fn main() {
     let passed: f64 = page.lines().filter(|line| line.starts_with("probe_success{")).map(value).sum();
     println!("{probes} probes every 30 s for {seconds} s, against nginx on loopback");
     println!("slots by outcome: {slots:?}; probes whose last run passed: {passed}");
-    println!("lateness p99: {}", lateness(&page, 0.99));
+    println!("lateness p99: {}", Lateness::of(&page).quantile(0.99));
     println!("CPU: {:.1} % of one core; resident: {resident:.0} MiB", cpu / seconds as f64 * 100.0);
     let (status, said) = daemon.terminate();
     assert!(status.success(), "{said}");
@@ -93,33 +96,4 @@ fn main() {
         .expect("the slots");
     println!("account: {slots_seen} slots of {probes_seen} probes, {wrong} of them with a slot too many or too few");
     assert_eq!((u64::try_from(probes_seen), wrong), (Ok(probes), 0), "every slot of every probe is accounted for");
-}
-
-fn value(line: &str) -> f64 {
-    line.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0.0)
-}
-
-/// The bound of the bucket in which the quantile lies.
-fn lateness(page: &str, quantile: f64) -> String {
-    let buckets: Vec<(f64, f64)> = page
-        .lines()
-        .filter(|line| line.starts_with("roundsman_run_lateness_seconds_bucket{"))
-        .filter_map(|line| Some((line.split("le=\"").nth(1)?.split('"').next()?.parse().ok()?, value(line))))
-        .collect();
-    let all = buckets.last().map_or(0.0, |(_, count)| *count);
-    let found = buckets.iter().find(|(_, count)| *count >= all * quantile);
-    found.map_or("unknown".to_owned(), |(bound, _)| format!("at most {} ms ({all} runs)", bound * 1e3))
-}
-
-fn metrics(address: std::net::SocketAddr) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let get = async { reqwest::get(format!("http://{address}/metrics")).await?.text().await };
-    runtime.block_on(get).expect("the page of metrics")
-}
-
-/// What of a process is in memory, in MiB.
-fn resident_mib(process: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }

@@ -2,9 +2,11 @@
 
 #![cfg(test)]
 
+mod access;
 mod as_code;
 mod aws;
 mod backup;
+mod browser;
 mod bulk;
 mod canary;
 mod certified;
@@ -54,6 +56,7 @@ mod servers;
 mod settings;
 mod shown;
 mod sns;
+mod steering;
 mod stopped;
 mod storage;
 mod storm;

@@ -7,6 +7,8 @@ use futures::FutureExt as _;
 
 use super::news::{figures, log};
 use super::{Committing, Dispatcher};
+use crate::domain::audit::AUDITS_MAX;
+use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::time::Monotonic;
 use crate::engine::unrecorded::{STORE_PATIENCE, no_answer};
 use crate::ports::{Commit, StoreError};
@@ -131,6 +133,8 @@ impl Dispatcher {
         let rest = outage.map_or(STORE_REST_MIN, |outage| (outage.rest * 2).min(STORE_REST_MAX));
         self.held.blame(error, self.clock.now());
         self.vitals.changes.everything();
+        let at = self.clock.now();
+        self.fanout.send([Sample { name: MetricName::StoreFailures, at, value: 1.0, labels: SampleLabels::default() }]);
         let told_at = outage.map(|outage| outage.told_at).filter(|told_at| now.since(*told_at) < TELL_EVERY);
         let given_up = shed(&mut self.unrecorded);
         if told_at.is_none() || given_up != Shed::default() {
@@ -157,13 +161,14 @@ pub(super) struct Shed {
 
 /// Gives up the oldest of what waits where it is too much.
 pub(super) fn shed(unrecorded: &mut Commit) -> Shed {
-    let Commit { runs, bundles, .. } = unrecorded;
+    let Commit { runs, bundles, audits, .. } = unrecorded;
     let excess = Shed {
         runs: runs.len().saturating_sub(UNRECORDED_RUNS_MAX),
         bundles: bundles.len().saturating_sub(UNRECORDED_BUNDLES_MAX),
     };
     runs.drain(..excess.runs);
     bundles.drain(..excess.bundles);
+    audits.drain(..audits.len().saturating_sub(AUDITS_MAX));
     excess
 }
 
@@ -184,6 +189,7 @@ pub(super) fn is_empty(commit: &Commit) -> bool {
         diagnoses,
         recents,
         replies,
+        audits,
     } = commit;
     runs.is_empty()
         && accounts.is_empty()
@@ -200,4 +206,5 @@ pub(super) fn is_empty(commit: &Commit) -> bool {
         && diagnoses.is_empty()
         && recents.is_empty()
         && replies.is_empty()
+        && audits.is_empty()
 }

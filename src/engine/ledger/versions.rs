@@ -35,7 +35,7 @@ impl Ledger {
                 let moments = of_probe.map(|incident| moment(incident, run.started_at, "version", change.clone()));
                 commit.moments.extend(moments);
             }
-            commit.put_version(seen.clone());
+            commit.versions.push(seen.clone());
             self.versions.insert((run.probe.clone(), step.name.clone()), seen);
         }
     }

@@ -6,6 +6,7 @@
 //! | [`answers`] | how bodies are read, and how everything is answered: JSON, without secrets |
 //! | [`bodies`] | the shapes of what is read and answered, for whoever asks too |
 //! | `incidents`, `silences`, `pauses`, `deliveries`, `drill`, [`trigger`], `reload` | what is asked of each |
+//! | `audit` | what somebody changed |
 //! | [`objectives`] | how they stand |
 //! | [`runs`] | the shape of a run |
 //! | [`pagerduty`] | what PagerDuty says of its own accord |
@@ -19,6 +20,7 @@ pub mod pagerduty;
 pub mod routes;
 pub mod runs;
 
+mod audit;
 mod deliveries;
 mod drill;
 pub mod incidents;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -10,18 +11,30 @@ use serde_json::json;
 
 use super::answers::{Trouble, answer};
 use super::bodies::Nothing;
+use crate::domain::audit::Deed;
 use crate::engine::reloads::Reloaded;
+use crate::web::access::Caller;
 use crate::web::routes::Room;
 
 /// How long whoever asks waits: thousands of files take seconds, and so do secrets that are kept elsewhere.
 const PATIENCE: Duration = Duration::from_secs(50);
 
 /// Takes them, if they are whole.
-pub async fn reload(State(room): State<Arc<Room>>, request: Request) -> Result<Response, Trouble> {
+pub async fn reload(
+    State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Trouble> {
     let Nothing {} = room.read(request).await?;
     room.when_ready()?;
     let reloaded = room.done_within(PATIENCE, room.web.desk.reload()).await?;
     room.look_anew().await;
+    let came_to = match &reloaded {
+        Reloaded::Taken { changes, .. } if changes.is_empty() => "nothing changed".to_owned(),
+        Reloaded::Taken { changes, .. } => changes.join(", "),
+        Reloaded::Refused(_) => "refused whole".to_owned(),
+    };
+    room.audit(caller.author(None), Deed::Reload, "the configuration", [String::new(), came_to]).await?;
     let secrets = &room.plan().secrets;
     Ok(match reloaded {
         Reloaded::Taken { changes, warnings } => {

@@ -104,6 +104,7 @@ fn in_milliseconds<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok
     serializer.serialize_str(&rfc3339(*at))
 }
 
+#[expect(clippy::ref_option, reason = "serde hands a field so")]
 fn in_milliseconds_if<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     at.map(rfc3339).serialize(serializer)
 }

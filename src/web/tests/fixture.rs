@@ -105,7 +105,7 @@ impl HistoryReader for Past {
                 && (asked.from..asked.until).contains(&run.started_at)
         };
         let mut runs: Vec<_> = self.runs.iter().filter(is_asked).cloned().collect();
-        runs.sort_by(|one, other| other.started_at.cmp(&one.started_at));
+        runs.sort_by_key(|run| std::cmp::Reverse(run.started_at));
         let more = runs.len() > asked.most;
         runs.truncate(asked.most);
         Box::pin(std::future::ready(Ok(RunsFound { runs, more })))
@@ -380,7 +380,8 @@ pub fn broken() -> Overview {
         ("reachability", "database", "2026-11-24T08:40:00Z", Verdict::Degraded(vec![slow()]), 1.9),
     ] {
         let name = key(schedule, probe);
-        for run in overview.runs.get_mut(&name).unwrap().iter_mut().filter(|run| run.started_at >= at(since)) {
+        let runs = Arc::make_mut(overview.runs.get_mut(&name).unwrap());
+        for run in runs.iter_mut().filter(|run| run.started_at >= at(since)) {
             run.verdict = verdict.word();
             run.duration_ms *= factor;
         }
@@ -392,7 +393,7 @@ pub fn broken() -> Overview {
     let blind = Verdict::Inconclusive(crate::domain::outcome::Cause::Ours(blind));
     let started_at = at("2026-11-24T09:00:07Z");
     let name = key("hourly", "logs-roundtrip");
-    overview.runs.insert(name.clone(), vec![RunSummary { started_at, duration_ms: 0.0, verdict: blind.word() }]);
+    overview.runs.insert(name.clone(), [RunSummary { started_at, duration_ms: 0.0, verdict: blind.word() }].into());
     overview.last.insert(name, run("hourly", "logs-roundtrip", started_at, 0, blind));
     let slots = overview.slots.get_mut(&key("reachability", "api-health")).unwrap();
     slots.extend([(SlotOutcome::Skipped, 1), (SlotOutcome::Gap, 4)]);

@@ -5,3 +5,5 @@ pub mod fixture;
 mod hostile;
 mod pages;
 mod papers;
+mod past;
+mod probes;

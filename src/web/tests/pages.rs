@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fixture::{INCIDENT, broken, incident, plan, run, story, view, well};
-use crate::domain::names::ProbeName;
-use crate::domain::outcome::Verdict;
 use crate::domain::history::{Grain, Verdicts};
 use crate::domain::incident::Incident;
+use crate::domain::names::ProbeName;
+use crate::domain::outcome::Verdict;
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::pause::{Pause, PauseId, Scope};
 use crate::domain::quiet::{Matchers, Reason, Silence, SilenceId};
@@ -15,9 +15,9 @@ use crate::engine::plan::Plan;
 use crate::engine::testing::{at, plan_of, schedule_of};
 use crate::ports::{Overview, RunSummary};
 use crate::web::board::Board;
-use crate::web::headline::Headline;
 use crate::web::days::Day;
 use crate::web::filter::Filter;
+use crate::web::headline::Headline;
 use crate::web::status::Chosen;
 use crate::web::view::View;
 use crate::web::visit::Visit;
@@ -38,6 +38,39 @@ fn the_page_when_all_is_well() {
 fn the_page_with_an_open_incident() {
     let plan = plan();
     insta::assert_snapshot!(lines(&drawn(&view(&plan), &broken())));
+}
+
+#[test]
+fn what_is_paused_is_said_with_who_and_why_and_is_not_overdue() {
+    let (plan, mut overview) = (plan(), well());
+    let pause = |what: &str, until: Option<&str>| Pause {
+        id: PauseId(Arc::from(what)),
+        what: Scope::parse(what).unwrap(),
+        by: "ann <b>".to_owned(),
+        reason: "a new disk".to_owned(),
+        from: at("2026-11-24T08:00:00Z"),
+        until: until.map(at),
+        ended: None,
+    };
+    overview.pauses = vec![
+        pause("api-health", None),
+        pause("schedule:journeys", Some("2026-11-24T12:00:00Z")),
+        pause("cache", Some("2026-11-24T09:00:00Z")),
+    ];
+    let last = overview.last.values_mut().find(|run| run.probe.as_str() == "api-health").unwrap();
+    last.slot = at("2026-11-24T08:00:00Z");
+    let page = lines(&drawn(&view(&plan), &overview));
+    assert!(page.contains("Paused until somebody resumes by ann &lt;b&gt;: api-health – a new disk"), "{page}");
+    assert!(
+        page.contains(" by ann &lt;b&gt;: schedule:journeys – a new disk") && !page.contains("cache – a new disk"),
+        "{page}"
+    );
+    assert!(page.contains("All is well: ") && page.contains(" 3 are paused.") && !page.contains("overdue"), "{page}");
+    overview.pauses =
+        vec![pause("a*", None), pause("schedule:*s", None), pause("schedule:r*", None), pause("*o*", None)];
+    overview.pauses.push(pause("*s*", None));
+    let board = Board::new(&view(&plan), &overview);
+    assert_eq!(Headline::new(&view(&plan), &overview, &board).accent, "Every probe is paused.");
 }
 
 #[test]
@@ -135,7 +168,9 @@ fn what_was_skipped_is_not_called_well() {
 /// The status page of what its query asks for, with a past of every row.
 fn drawn(view: &View<'_>, overview: &Overview) -> maud::Markup {
     let chosen = Chosen::new(view, overview, Filter::of(&view.visit));
-    let day = |age: i64| (Grain::Day.begin(view.now) - chrono::TimeDelta::days(age), Verdicts { passed: 2_880, ..Verdicts::default() });
+    let day = |age: i64| {
+        (Grain::Day.begin(view.now) - chrono::TimeDelta::days(age), Verdicts { passed: 2_880, ..Verdicts::default() })
+    };
     let mut days: Vec<_> = (0..90).rev().map(day).collect();
     days[40].1.failed = 400;
     days[85].1.failed = 1;
@@ -180,7 +215,9 @@ fn many() -> (Plan, Overview) {
 fn the_page_of_two_thousand_probes_is_small_and_shows_what_is_bad() {
     let (plan, overview) = many();
     let mut view = view(&plan);
-    for query in ["/", "/?show=bad", "/?label=team=team-3", "/?tier=often&page=2", "/?tier=often&page=999", "/?q=probe-1"] {
+    for query in
+        ["/", "/?show=bad", "/?label=team=team-3", "/?tier=often&page=2", "/?tier=often&page=999", "/?q=probe-1"]
+    {
         view.visit.uri = query.parse().unwrap();
         let page = drawn(&view, &overview).0;
         assert!(page.len() <= 150_000, "{query}: {} bytes", page.len());
@@ -210,9 +247,16 @@ fn however_long_the_texts_are_the_page_keeps_its_size() {
     for open in &mut overview.open {
         open.latest_failures = vec![Failure::new(FailureKind::ConnectRefused, &*long); 9];
     }
-    overview.resolved = overview.open.iter().cloned().map(|open| Incident {
-        resolved_at: Some(at("2026-11-24T09:16:31Z")), resolved_because: Some(long.clone()), ..open
-    }).collect();
+    overview.resolved = overview
+        .open
+        .iter()
+        .cloned()
+        .map(|open| Incident {
+            resolved_at: Some(at("2026-11-24T09:16:31Z")),
+            resolved_because: Some(long.clone()),
+            ..open
+        })
+        .collect();
     let page = drawn(&view(&plan), &overview).0;
     assert!(page.len() <= 150_000, "{} bytes", page.len());
     assert!(page.contains("more, the worst of them failed"));

@@ -40,7 +40,7 @@ fn what_is_open_stays_open_says_who_paused_it_and_is_not_reminded_of_until_it_is
     let pause = story.pause("probe-*", None).unwrap();
     assert_eq!(story.lines(), ["muted: paused by ann: a new disk"]);
     assert_eq!(story.last.incidents[0].quiet.as_ref().unwrap().to_string(), "paused by ann: a new disk");
-    assert_eq!(story.last.pauses, [pause.clone()]);
+    assert_eq!(story.last.pauses, std::slice::from_ref(&pause));
     assert_eq!((story.ledger.incidents_open(), story.ledger.paused()), (1, 1));
     // Neither what was under way nor what somebody triggers moves anything.
     story.runs("tier", "probe-0", "..x").minutes(120);
@@ -77,7 +77,7 @@ fn a_pause_outlives_the_process_and_ends_while_none_is_there() {
     let pause = story.pause("probe-0", Some(60)).unwrap();
     story.second += 600;
     story.restart();
-    assert_eq!(story.ledger.pauses().borrow().all(), [pause.clone()]);
+    assert_eq!(story.ledger.pauses().borrow().all(), std::slice::from_ref(&pause));
     assert_eq!(story.ledger.paused(), 1);
     story.runs("tier", "probe-0", ".").minutes(35);
     assert_eq!(story.heard(), [] as [&str; 0], "the passing run is not judged, and nobody is reminded");

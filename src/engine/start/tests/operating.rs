@@ -2,6 +2,7 @@
 //! people do; and who triggers hears what came of it.
 
 use super::*;
+use crate::domain::audit::{Author, Who};
 use crate::domain::incident::Incident;
 use crate::domain::judge::AlertState;
 use crate::domain::names::ScheduleName;
@@ -17,6 +18,10 @@ use crate::ports::Loaded;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use tokio::sync::oneshot;
+
+fn nobody() -> Author {
+    Author { who: Who::Token, by: None, from: None }
+}
 
 /// An engine that can be ended and begun anew on what was committed.
 struct World {
@@ -88,7 +93,7 @@ impl World {
         let until = length.map(|seconds| self.clock.now() + Duration::from_secs(seconds));
         let (by, reason) = ("ann".to_owned(), "a new disk".to_owned());
         let what = Pausing::Begin { what: Scope::parse(what).unwrap(), by, reason, until };
-        let done: Result<Paused, _> = self.notify(|answer| Notice::Pause { what, answer }).await;
+        let done: Result<Paused, _> = self.notify(|answer| Notice::Pause { what, author: nobody(), answer }).await;
         done.map(|Paused { pause, recorded }| {
             assert!(recorded);
             pause
@@ -97,7 +102,7 @@ impl World {
 
     async fn resume(&self, id: &PauseId) -> Option<Pause> {
         let what = Pausing::End(id.clone());
-        self.notify(|answer| Notice::Pause { what, answer }).await.ok().map(|done: Paused| done.pause)
+        self.notify(|answer| Notice::Pause { what, author: nobody(), answer }).await.ok().map(|done: Paused| done.pause)
     }
 
     async fn begin_trigger(&self, probe: &str, schedule: Option<&str>) -> Result<Begun, TriggerError> {
