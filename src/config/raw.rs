@@ -127,6 +127,25 @@ pub struct RawWeb {
     pub tokens: Option<Spanned<RawTokens>>,
     /// A proxy that knows who asks, and says it in a header. Default: none.
     pub proxy: Option<RawProxy>,
+    /// A page that everybody may see, with chosen probes only.
+    pub public: Option<RawPublic>,
+}
+
+/// The page that everybody may see: titles, verdicts, 90 days and since when something is wrong; never why.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Public")]
+pub struct RawPublic {
+    /// What it is called.
+    #[schemars(with = "String")]
+    pub title: Spanned<String>,
+    /// Its path. Default: `/public`.
+    #[schemars(with = "Option<String>")]
+    pub path: Option<Spanned<String>>,
+    /// Which probes: names, globs with `*`, or `label:key=value`, in the order in which they are shown. Each goes by its label
+    /// `title`, or by its name.
+    #[schemars(with = "Vec<String>")]
+    pub probes: Spanned<OneOrMany<Spanned<String>>>,
 }
 
 /// Who may read, and who may change something; each is written like `web.token`.

@@ -274,6 +274,7 @@ impl Deliverer {
                 work.rest_until = Some(self.clock.monotonic() + BACK_OFF_MIN);
                 return;
             }
+            self.vitals.changes.delivered();
             if let Some(Outcome { delivery, with, .. }) = work.take(place) {
                 for id in with.iter().flatten().chain([&delivery.id]) {
                     self.unrecorded.forget(id);

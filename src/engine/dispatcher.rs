@@ -302,6 +302,7 @@ impl Dispatcher {
         match notice {
             Notice::Reload(plan) => {
                 self.ledger.take(plan, now, &mut self.unrecorded);
+                self.vitals.changes.everything();
                 None
             }
             Notice::Act { incident, by, act, author, answer } => {

@@ -17,9 +17,6 @@ use crate::domain::time::{Timestamp, later};
 use crate::engine::plan::PlannedProbe;
 use crate::ports::{Overview, RunSummary};
 
-/// How many rows a tier shows; the bad ones stand first, and the page says how many it leaves out.
-pub const ROWS_MAX: usize = 200;
-
 /// What a late run is forgiven, besides its spread and its timeouts.
 const GRACE: Duration = Duration::from_secs(5);
 

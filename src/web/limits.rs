@@ -22,6 +22,8 @@ pub struct Peer(pub IpAddr);
 pub enum Counted {
     /// Something is changed.
     Change,
+    /// Something is read that is open to all.
+    Public,
     /// A token was given that is not the right one.
     WrongToken,
 }
@@ -31,6 +33,7 @@ impl Counted {
     fn most(self) -> f64 {
         match self {
             Self::Change => 120.0,
+            Self::Public => 300.0,
             Self::WrongToken => 60.0,
         }
     }
@@ -39,6 +42,7 @@ impl Counted {
     fn refill(self) -> Duration {
         match self {
             Self::Change => Duration::from_millis(500),
+            Self::Public => Duration::from_millis(100),
             Self::WrongToken => Duration::from_secs(3),
         }
     }
@@ -46,6 +50,7 @@ impl Counted {
     fn words(self) -> &'static str {
         match self {
             Self::Change => "too much is changed from this address",
+            Self::Public => "too much is asked from this address",
             Self::WrongToken => "too many wrong tokens came from this address",
         }
     }

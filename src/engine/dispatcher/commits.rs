@@ -90,6 +90,7 @@ impl Dispatcher {
         let mut commit = Arc::unwrap_or_clone(commit);
         match result {
             Ok(()) => {
+                self.vitals.changes.committed(&commit);
                 if outage.take().is_some() {
                     tracing::info!("the store takes commits again");
                 }
@@ -131,6 +132,7 @@ impl Dispatcher {
         let now = self.clock.monotonic();
         let rest = outage.map_or(STORE_REST_MIN, |outage| (outage.rest * 2).min(STORE_REST_MAX));
         self.held.blame(error, self.clock.now());
+        self.vitals.changes.everything();
         let at = self.clock.now();
         self.fanout.send([Sample { name: MetricName::StoreFailures, at, value: 1.0, labels: SampleLabels::default() }]);
         let told_at = outage.map(|outage| outage.told_at).filter(|told_at| now.since(*told_at) < TELL_EVERY);

@@ -145,7 +145,7 @@ async fn a_token_opens_everything_and_nothing_else_does() {
     plan.secrets = Arc::new(Fixed(None));
     let without_secret = served(plan).await;
     let incident = format!("/incidents/{INCIDENT}");
-    let guarded = ["/", incident.as_str(), "/style.css", "/metrics", "/nothing"];
+    let guarded = ["/", incident.as_str(), "/events", "/metrics", "/nothing"];
     // Where the secret is not to be had, whoever gives a token hears so, and whoever gives none is asked for one.
     for (credential, opens, unknown) in [
         (None, false, 401),
