@@ -48,7 +48,8 @@
 //! | a probe kind | `src/probers/<kind>.rs` | `probers/mod.rs: KINDS`, an example in `probes/`, a page in `docs/probes/` |
 //! | an alert channel | `src/notifiers/<channel>.rs` | `notifiers/mod.rs: CHANNELS`, a page in `docs/channels/` |
 //! | a metrics publisher | `src/publishers/<name>.rs` | `publishers/mod.rs: PUBLISHERS`, a page in `docs/publishers/` |
-//! | a metric | a [`domain::metric::MetricName`] variant and a line in `samples` | all publishers have it |
+//! | a metric | a [`domain::metric::MetricName`] variant and a line in `samples` | all publishers have it; `docs/operations.md`, `dashboards/` |
+//! | a field of the files | its doc comment, which ends in `Default: ….`: editors and the book have it | `BLESS=1 cargo test --test book` |
 //! | an alert rule | [`domain::judge`] and a trace in its test | |
 //! | a command | `src/app/<verb>.rs` | `app/cli.rs: Command` |
 //! | a store | `src/store/<name>.rs` implementing [`ports::Store`] | `store/mod.rs: open` |

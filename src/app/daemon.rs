@@ -169,6 +169,7 @@ impl Daemon {
             drills: engine.drills(),
             reloads,
             standings: engine.standings(),
+            changes: engine.vitals().changes.watch(),
         });
         ready.send_replace(true);
         self.page.send_replace(Some(address));

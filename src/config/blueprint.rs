@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::objectives::RawShare;
-use super::raw::RawLength;
+use super::raw::{Names, RawLength};
 use crate::domain::blueprint::{
     Alarms, Api, ApiKey, Blueprint, Dashboard, Estate, EstateAlarm, EstateAlarms, UserPool,
 };
@@ -52,26 +52,27 @@ pub struct RawEstate {
     /// us-east-1 wherever the rest is.
     #[schemars(with = "Option<String>")]
     region: Option<Spanned<String>>,
-    /// The account, as a text of 12 digits: a dashboard that is printed alone names alarms by it.
+    /// The account, as a text of 12 digits: a dashboard that is printed alone names alarms by it; a template knows it by
+    /// itself. Default: such a dashboard has no row of alarms.
     #[schemars(with = "Option<String>")]
     account: Option<Spanned<String>>,
-    /// Lambda functions, by name.
-    #[schemars(with = "Option<Vec<String>>")]
+    /// Lambda functions, by name. Default: those that probes ask for by name.
+    #[schemars(with = "Option<Names>")]
     lambda: OneOrMany<Spanned<String>>,
-    /// APIs of API Gateway.
+    /// APIs of API Gateway: `name` of a REST API or `id` of an HTTP API. Default: none.
     #[schemars(with = "Option<Vec<RawApi>>")]
     api_gateway: OneOrMany<Spanned<RawApi>>,
-    /// DynamoDB tables, by name.
-    #[schemars(with = "Option<Vec<String>>")]
+    /// DynamoDB tables, by name. Default: those that probes ask for by name.
+    #[schemars(with = "Option<Names>")]
     dynamodb: OneOrMany<Spanned<String>>,
-    /// Cognito user pools, each with the client whose sign-ins count.
+    /// Cognito user pools, each with the client whose sign-ins count. Default: none.
     #[schemars(with = "Option<Vec<RawUserPool>>")]
     cognito: OneOrMany<RawUserPool>,
-    /// S3 buckets, by name.
-    #[schemars(with = "Option<Vec<String>>")]
+    /// S3 buckets, by name. Default: those that probes ask for by name.
+    #[schemars(with = "Option<Names>")]
     s3: OneOrMany<Spanned<String>>,
-    /// CloudFront distributions, by id.
-    #[schemars(with = "Option<Vec<String>>")]
+    /// CloudFront distributions, by id; their metrics are read in `us-east-1`. Default: those that probes ask for by id.
+    #[schemars(with = "Option<Names>")]
     cloudfront: OneOrMany<Spanned<String>>,
 }
 
@@ -112,8 +113,8 @@ pub struct RawDashboard {
     /// Its name: letters, digits, `-` and `_`. Default: the site's.
     #[schemars(with = "Option<String>")]
     name: Option<Spanned<String>>,
-    /// Widgets for what others publish, at most 100, in CloudWatch's own form (`type`, `properties`, perhaps `width` and
-    /// `height`) but for `x` and `y`: they stand below ours in their order. Default: none.
+    /// Widgets for what others publish, at most 100, below ours in their order, in CloudWatch's own form without `x` and
+    /// `y`; `width` 12, `height` 6 and our region where they name none. Default: none.
     #[schemars(with = "Option<Vec<serde_json::Value>>")]
     include: OneOrMany<Node>,
 }
@@ -131,7 +132,7 @@ pub struct RawAlarms {
     policies: bool,
     /// One for each objective that CloudWatch can express, without actions. Default: false.
     objectives: bool,
-    /// Those of the estate, with actions. Default: none.
+    /// Those of the estate, with actions; a topic is in the region of the alarms. Default: none.
     estate: Option<RawEstateAlarms>,
 }
 
@@ -141,7 +142,7 @@ pub struct RawAlarms {
 #[schemars(rename = "EstateAlarms")]
 struct RawEstateAlarms {
     /// What is done where an alarm says nothing else: channels of kind `sns`, or ARNs, at most 5. Default: nothing.
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     to: OneOrMany<Spanned<String>>,
     /// Above which latency 99 of 100 requests of an API stay not. Default: `500ms`, in 3 of 5 minutes.
     api_p99: RawAlarm<RawLength>,
@@ -175,7 +176,7 @@ struct AlarmShape {
     /// The limit.
     limit: Option<LimitForms>,
     /// What is done: channels of kind `sns`, or ARNs, at most 5. Default: as for all of them.
-    to: Option<Vec<String>>,
+    to: Option<Names>,
 }
 
 /// A number, or a text with its unit.

@@ -46,19 +46,20 @@ pub struct RawErrorRate {
     /// Among how many runs of slots, 2 to 1,000; those that were not made yet count as good.
     #[schemars(with = "u32")]
     pub runs: Spanned<u32>,
-    /// From this share on P1, e.g. `50%`.
+    /// From this share of failed runs on P1, e.g. `50%`, up to two decimals, where that is graver than what failed says.
+    /// Default: never.
     #[serde(rename = "P1")]
     #[schemars(with = "Option<String>")]
     pub critical: Option<Spanned<RawShare>>,
-    /// From this share on P2.
+    /// From this share on P2. Default: never.
     #[serde(rename = "P2")]
     #[schemars(with = "Option<String>")]
     pub high: Option<Spanned<RawShare>>,
-    /// From this share on P3.
+    /// From this share on P3. Default: never.
     #[serde(rename = "P3")]
     #[schemars(with = "Option<String>")]
     pub medium: Option<Spanned<RawShare>>,
-    /// From this share on P4.
+    /// From this share on P4. Default: never.
     #[serde(rename = "P4")]
     #[schemars(with = "Option<String>")]
     pub low: Option<Spanned<RawShare>>,

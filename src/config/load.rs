@@ -21,6 +21,7 @@ use super::filled::Filled;
 use super::grouping;
 use super::heartbeat::heartbeat;
 use super::probes::{Made, ProbeMaker, WrittenProbe, check_budget, check_labels};
+use super::public::public;
 use super::raw::{RawRoot, RawSchedule};
 use super::reach::Reach;
 use super::resolve::{self, Environment, References, identity};
@@ -38,7 +39,7 @@ use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName}
 use crate::domain::template::{Piece, canonical};
 use crate::domain::time::Length;
 use crate::engine::forecast::Forecast;
-use crate::engine::plan::{Place, Plan, TIMEOUT};
+use crate::engine::plan::{Place, Plan, TIMEOUT, WebPlan};
 use crate::engine::pulses::Pulses;
 use crate::ports::{Building, Clock, Kinds, Pings, Secrets};
 use crate::settings::{Entry, Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
@@ -224,7 +225,17 @@ fn plan_of(
     let known = Channels { declared: &declared, made: &channels, region };
     let blueprint = blueprint(&raw.estate, &raw.dashboard, &raw.alarms, known, problems);
     let store = store(directory, &raw, problems);
-    let web = web(&raw.web, problems);
+    let public = raw.web.public.as_ref().map(|written| public(written, &all, problems));
+    // A public page with a mistake is none that anybody missed to write.
+    let web = web(&raw.web, problems).and_then(|web| {
+        Some(WebPlan {
+            public: match public {
+                Some(public) => Some(public?),
+                None => None,
+            },
+            ..web
+        })
+    });
 
     let (_, mut secrets_used) = resolve::needs(&root);
     secrets_used.extend(probes.values().flat_map(|probe| probe.secrets.iter().cloned()));

@@ -26,6 +26,7 @@ pub mod load;
 pub mod objectives;
 pub mod prices;
 pub mod probes;
+mod public;
 pub mod raw;
 mod reach;
 pub mod resolve;

@@ -33,25 +33,27 @@ const FAILURES_MOST: u32 = 1_000;
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Objective")]
 pub struct RawObjective {
-    /// The share of runs that pass, e.g. `99.95%`. One of `success`, `errors`, `p50`, `p95` and `p99` is the goal.
+    /// The share of runs that pass at least, up to four digits behind the point, e.g. `99.95%`. One of `success`,
+    /// `errors`, `p50`, `p95` and `p99` is the goal.
     #[schemars(with = "Option<String>")]
     pub success: Option<Spanned<RawShare>>,
-    /// The share of runs that may fail, e.g. `0.1%`.
+    /// The share of runs that may fail at most, the same said the other way round, e.g. `0.1%`.
     #[schemars(with = "Option<String>")]
     pub errors: Option<Spanned<RawShare>>,
-    /// How long half of the runs that pass may take at most.
-    #[schemars(with = "Option<String>")]
+    /// How long half of the runs that pass may take.
+    #[schemars(with = "Option<RawLength>")]
     pub p50: Option<Spanned<RawLength>>,
-    /// How long 95 of 100 may take.
-    #[schemars(with = "Option<String>")]
+    /// How long 95 of 100 of them may take.
+    #[schemars(with = "Option<RawLength>")]
     pub p95: Option<Spanned<RawLength>>,
-    /// How long 99 of 100 may take.
-    #[schemars(with = "Option<String>")]
+    /// How long 99 of 100 of them may take.
+    #[schemars(with = "Option<RawLength>")]
     pub p99: Option<Spanned<RawLength>>,
-    /// Over what window, between 1 h and 90 d.
-    #[schemars(with = "String")]
+    /// Over what window, between 1 h and 90 d, which ends now.
+    #[schemars(with = "RawLength")]
     pub over: Spanned<RawLength>,
-    /// The step whose time counts. Default: that of the whole run.
+    /// With `p50`, `p95` and `p99`: the step whose time counts; of probes without it there is no such objective. Default:
+    /// the whole run.
     #[schemars(with = "Option<String>")]
     pub step: Option<Spanned<StepName>>,
     /// Opens an incident when its error budget is used up too quickly. Default: nobody hears of that.

@@ -16,7 +16,9 @@ use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, Se
 use crate::domain::template::Template;
 use crate::settings::{Node, OneOrMany, Spanned};
 
-pub use values::{AfterForms, Expressions, RawAfter, RawDollars, RawLength, RawListen, RawPath, RawShare};
+pub use values::{
+    AfterForms, Expressions, Names, RawAfter, RawDollars, RawLength, RawListen, RawPath, RawShare, Severities,
+};
 
 /// roundsman.yaml: every key may be absent, and so may the file.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -31,7 +33,7 @@ pub struct RawRoot {
     #[schemars(with = "Option<String>")]
     pub store: Option<Spanned<String>>,
     /// How long runs and closed incidents are kept, at least `1h`. Default: `90d`.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<RawLength>")]
     pub retention: Option<Spanned<RawLength>>,
     /// The page and `/metrics`.
     pub web: RawWeb,
@@ -88,7 +90,7 @@ pub struct RawDrill {
     pub timezone: Option<Spanned<String>>,
     /// The channels, one after another. Default: all.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub channels: OneOrMany<Spanned<ChannelName>>,
 }
 
@@ -97,11 +99,12 @@ pub struct RawDrill {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Heartbeat")]
 pub struct RawHeartbeat {
-    /// The URL of a receiver of pings like healthchecks.io, a secret: write `"${secret:name}"`.
+    /// The URL of a receiver of pings like healthchecks.io, a secret, which no log and no error holds: write
+    /// `"${secret:name}"`.
     #[schemars(with = "String")]
     pub ping: Spanned<Template>,
     /// How often it is told, between 10 s and 1 h. Default: 60 s.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<RawLength>")]
     pub every: Option<Spanned<RawLength>>,
 }
 
@@ -109,21 +112,40 @@ pub struct RawHeartbeat {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawWeb {
-    /// Where it listens. Default: `127.0.0.1:8080`.
+    /// The address and port at which it listens. Default: `127.0.0.1:8080`.
     #[schemars(with = "Option<String>")]
     pub listen: Option<Spanned<RawListen>>,
-    /// How people reach it, for links in messages.
+    /// How people reach it: for links in messages, and a name by which it may be asked. Default: none.
     #[schemars(with = "Option<String>")]
     pub url: Option<Spanned<String>>,
-    /// One token that lets read and change everything, in the place of `tokens`: `"${secret:name}"`, or the hash of one,
-    /// `"sha256:…"`, as `roundsman token` makes it.
+    /// One token that lets read and change everything, in the place of `tokens`: a secret, `"${secret:name}"`, or the hash
+    /// of one, `"sha256:…"`, as `roundsman token` makes it. Default: none.
     #[schemars(with = "Option<String>")]
     pub token: Option<Spanned<Template>>,
-    /// A token for those who read and another for those who change something.
+    /// A token for those who read and another for those who change something; each is written like `token`. Default: none.
     #[schemars(with = "Option<RawTokens>")]
     pub tokens: Option<Spanned<RawTokens>>,
-    /// A proxy that knows who asks, and says it in a header.
+    /// A proxy that knows who asks, and says it in a header. Default: none.
     pub proxy: Option<RawProxy>,
+    /// A page that everybody may see, with chosen probes only.
+    pub public: Option<RawPublic>,
+}
+
+/// The page that everybody may see: titles, verdicts, 90 days and since when something is wrong; never why.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Public")]
+pub struct RawPublic {
+    /// What it is called.
+    #[schemars(with = "String")]
+    pub title: Spanned<String>,
+    /// Its path. Default: `/public`.
+    #[schemars(with = "Option<String>")]
+    pub path: Option<Spanned<String>>,
+    /// Which probes: names, globs with `*`, or `label:key=value`, in the order in which they are shown. Each goes by its label
+    /// `title`, or by its name.
+    #[schemars(with = "Vec<String>")]
+    pub probes: Spanned<OneOrMany<Spanned<String>>>,
 }
 
 /// Who may read, and who may change something; each is written like `web.token`.
@@ -131,10 +153,11 @@ pub struct RawWeb {
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Tokens")]
 pub struct RawTokens {
-    /// Lets read. Without it, reading on loopback asks for none, and beyond it for the other.
+    /// Lets read. Default: none; reading on loopback is free then, and beyond it asks for the other.
     #[schemars(with = "Option<String>")]
     pub read: Option<Spanned<Template>>,
-    /// Lets acknowledge, silence, send again and whatever else changes something, and read. Without it nobody may by a token.
+    /// Lets read and change something: acknowledge, note, silence, pause, trigger, reload, send again, drill. Default:
+    /// none, and nobody may by a token.
     #[schemars(with = "Option<String>")]
     pub operate: Option<Spanned<Template>>,
 }
@@ -145,14 +168,14 @@ pub struct RawTokens {
 #[schemars(rename = "Proxy")]
 pub struct RawProxy {
     /// The addresses from which it is believed, e.g. `10.0.0.7` or `10.0.0.0/24`. From others its headers are not read.
-    #[schemars(with = "Vec<String>")]
+    #[schemars(with = "Names")]
     pub from: Spanned<OneOrMany<Spanned<String>>>,
     /// The header in which it says who asks, and which it takes away from what others send. Default: `X-Forwarded-User`.
     #[schemars(with = "Option<String>")]
     pub user: Option<Spanned<String>>,
-    /// Who of them may change something: names, or globs with `*`. Default: nobody, all of them read.
+    /// Who of them may change something: names, or globs with `*`; all others read. Default: nobody.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub operate: OneOrMany<Spanned<String>>,
 }
 
@@ -161,11 +184,12 @@ pub struct RawProxy {
 #[serde(deny_unknown_fields, default)]
 pub struct RawDefaults {
     /// The budget of a run whose probe and schedule name none, or 80 % of the cadence where that is less. Default: 10 s.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<RawLength>")]
     pub timeout: Option<Spanned<RawLength>>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// What nothing has to notice, for `roundsman drill --probes`: a place like `json.request_id` or `headers.*`, and the reason.
+    /// What nothing has to notice, for `roundsman drill --probes`: a place like `json.request_id` or `headers.*`, and the
+    /// reason.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub unnoticed: RawUnnoticed,
 }
@@ -174,18 +198,20 @@ pub struct RawDefaults {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawSecret {
-    /// In an environment variable.
+    /// In an environment variable, which must not be empty.
     pub env: Option<String>,
-    /// In a file, relative to the configuration; a line break at its end is not part of it.
+    /// In a file of at most 64 KiB, relative to the configuration; a line break at its end is not part of it.
     pub file: Option<String>,
     /// In AWS Secrets Manager, by its name or its ARN. It is kept for five minutes, and read again when a step is refused with
     /// it.
     #[schemars(with = "Option<String>")]
     pub aws_secrets_manager: Option<Spanned<String>>,
-    /// The key of a secret in Secrets Manager whose text is a JSON object. Default: the whole text.
+    /// With `aws_secrets_manager`: the key of a secret whose text is a JSON object, as the console makes them; its value
+    /// is a text, a number, or true or false. Default: the whole text.
     #[schemars(with = "Option<String>")]
     pub key: Option<Spanned<String>>,
-    /// The region of Secrets Manager. Default: that of the ARN, of `AWS_REGION`, of the profile or of the machine.
+    /// With `aws_secrets_manager`: its region. Default: that of the ARN, of `AWS_REGION`, of the profile or of the
+    /// machine.
     #[schemars(with = "Option<String>")]
     pub region: Option<Spanned<String>>,
 }
@@ -194,17 +220,17 @@ pub struct RawSecret {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawRoute {
-    /// The severities that it takes; all when absent.
+    /// The severities that it takes. Default: all.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<Severity>>")]
+    #[schemars(with = "Option<Severities>")]
     pub severity: OneOrMany<Severity>,
-    /// The labels that the probe must have. Default: none.
+    /// The labels that the probe must have; one that no probe has is a warning of `validate`. Default: none.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub labels: BTreeMap<Spanned<String>, Spanned<String>>,
     /// The schedules of which one must have taken part. Default: all.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub schedules: OneOrMany<Spanned<ScheduleName>>,
     /// The hours in which it takes anything, e.g. `mon-fri 09:00-17:00`. Default: always.
     #[schemars(with = "Option<String>")]
@@ -213,7 +239,7 @@ pub struct RawRoute {
     #[schemars(with = "Option<String>")]
     pub timezone: Option<Spanned<String>>,
     /// The channels, all of which are told.
-    #[schemars(with = "Vec<String>")]
+    #[schemars(with = "Names")]
     pub to: Spanned<OneOrMany<Spanned<ChannelName>>>,
     /// The channel that takes what one of them gave up on.
     #[schemars(with = "Option<String>")]
@@ -225,20 +251,21 @@ pub struct RawRoute {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Group")]
 pub struct RawGroup {
-    /// The labels that incidents must share to be told by one message: a name or a list, `[]` for all of them. Default:
-    /// `service`. Those that lack a label share that.
+    /// The labels that incidents must share to be told by one message: a name or a list, `[]` for all of them; those that
+    /// lack a label share that. Default: `service`.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub by: Option<OneOrMany<Spanned<String>>>,
-    /// How long what is not P1 waits for others, up to 5 min; with `0s` each is told by itself. Default: 10 s.
-    #[schemars(with = "Option<String>")]
+    /// How long a message that is not P1 waits for others, up to 5 min; with `0s` none waits and each is told by itself.
+    /// Default: 10 s.
+    #[schemars(with = "Option<RawLength>")]
     pub wait: Option<Spanned<RawLength>>,
-    /// How many new incidents are told of within an interval before all that come are told together, whatever their labels.
-    /// Default: 5.
+    /// How many incidents a channel hears begin, or end, within `interval` before it is a storm, and all that come are
+    /// told together whatever their labels, 1 to 1,000. Default: 5.
     #[schemars(with = "Option<u32>")]
     pub limit: Option<Spanned<u32>>,
-    /// How long it is then from one message to the next, between 1 s and 1 h. Default: 1 min.
-    #[schemars(with = "Option<String>")]
+    /// How long it is from one message of a storm to the next, between 1 s and 1 h. Default: 1 min.
+    #[schemars(with = "Option<RawLength>")]
     pub interval: Option<Spanned<RawLength>>,
 }
 
@@ -247,22 +274,24 @@ pub struct RawGroup {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SeverityRules")]
 pub struct RawSeverity {
-    /// Within what time, between 1 min and 1 d, somebody is to acknowledge. Default: nobody has to.
-    #[schemars(with = "Option<String>")]
+    /// Within what time after it is told, between 1 min and 1 d, somebody is to take an incident on. Default: nobody has
+    /// to.
+    #[schemars(with = "Option<RawLength>")]
     pub acknowledge: Option<Spanned<RawLength>>,
-    /// The channels that are told, once, where nobody has.
+    /// The channels that are told, once, where nobody has, and then of the end as well. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub escalate: OneOrMany<Spanned<ChannelName>>,
-    /// The hours for which its messages wait, e.g. `mon-fri 09:00-17:00`. Default: they do not wait.
+    /// The hours for which its messages wait, days and two times: `mon-fri 09:00-17:00`. What is over by then is never
+    /// told. Default: they do not wait.
     #[schemars(with = "Option<String>")]
     pub hold: Option<Spanned<String>>,
     /// The time zone of those hours. Default: UTC.
     #[schemars(with = "Option<String>")]
     pub timezone: Option<Spanned<String>>,
-    /// How long after the end of an incident, between 1 min and 7 d, the channels that were told of it are reminded, once, to
-    /// write its post-mortem. Default: they are not.
-    #[schemars(with = "Option<String>")]
+    /// How long after its end, between 1 min and 7 d, those who were told are reminded, once and within `hold`, to write
+    /// its post-mortem. Default: they are not.
+    #[schemars(with = "Option<RawLength>")]
     pub post_mortem: Option<Spanned<RawLength>>,
 }
 
@@ -276,7 +305,7 @@ pub struct RawWindow {
     pub cron: Option<Spanned<String>>,
     /// How long it lasts after each beginning, between 1 min and 7 d.
     #[serde(rename = "for")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<RawLength>")]
     pub length: Option<Spanned<RawLength>>,
     /// When it begins once: `2026-12-01 02:00` in its time zone, or `2026-12-01T02:00:00Z`.
     #[schemars(with = "Option<String>")]
@@ -287,13 +316,13 @@ pub struct RawWindow {
     /// The time zone of the cron line and of instants that name none. Default: UTC.
     #[schemars(with = "Option<String>")]
     pub timezone: Option<Spanned<String>>,
-    /// The probes that it is about, by name or by globs with `*`. Default: all.
+    /// The probes, by name or by globs with `*`. Default: all.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub probes: OneOrMany<Spanned<String>>,
-    /// The schedules that it is about. Default: all.
+    /// The schedules; all that hold an incident open must be among them. Default: all.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub schedules: OneOrMany<Spanned<ScheduleName>>,
     /// The labels that a probe must have. Default: none.
     #[serde(default)]
@@ -321,7 +350,7 @@ pub enum RawMode {
 #[schemars(rename = "Schedule")]
 pub struct RawSchedule {
     /// A length between 1 s and 24 h that divides a minute, an hour or a day evenly.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<RawLength>")]
     pub every: Option<Spanned<RawLength>>,
     /// A cron line: five fields, or six with the seconds first.
     #[schemars(with = "Option<String>")]
@@ -331,12 +360,12 @@ pub struct RawSchedule {
     pub timezone: Option<Spanned<String>>,
     /// Names, globs with `*`, and `label:key=value`.
     #[serde(default)]
-    #[schemars(with = "Vec<String>")]
+    #[schemars(with = "Option<Names>")]
     pub probes: OneOrMany<Spanned<String>>,
     /// The budget of a run whose probe names none. Default: 10 s, or 80 % of the cadence where that is less.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<RawLength>")]
     pub timeout: Option<Spanned<RawLength>>,
-    /// When failing runs become a page; without it, no message.
+    /// When failing runs become a page. Default: never, and nobody hears of them.
     pub alert: Option<RawAlert>,
     /// What is promised of each of its probes over a window, at most 16. Default: nothing.
     #[serde(default)]
@@ -348,27 +377,28 @@ pub struct RawSchedule {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawAlert {
-    /// `2` failures in a row, or `2 of 3` among the last runs. Default: 1.
+    /// `2`: that many failures in a row; `2 of 3`: that many among the last runs. Default: 1.
     #[schemars(with = "Option<AfterForms>")]
     pub after: Option<RawAfter>,
     /// Passes in a row that end it. Default: 1.
     #[schemars(with = "Option<u32>")]
     pub recover: Option<Spanned<u32>>,
-    /// How long after a run that leaves the state in doubt the probe is run again, off its slots. Default: not before its slot.
-    #[schemars(with = "Option<String>")]
+    /// How long after a run that leaves it in doubt the probe is run again, off its slots, from 1 s up to its next slot.
+    /// Default: not before its slot.
+    #[schemars(with = "Option<RawLength>")]
     pub recheck: Option<Spanned<RawLength>>,
-    /// How much it matters: `P1`, or by what fails and by how much of it. Default: P3.
+    /// How much it matters: `P1` to `P4`, the gravest first, or by what fails and by how much of it. Default: P3.
     #[schemars(with = "Option<SeverityForms>")]
     pub severity: Option<Node>,
     /// How long after whoever was told is told again, between 1 min and 1 d, as long as nobody acknowledges: then after twice
     /// as long, and so on up to a day. Default: never.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<RawLength>")]
     pub remind: Option<Spanned<RawLength>>,
     /// The channels that are told when it fails, whatever routes say: its own action. Default: those of its route.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub to: OneOrMany<Spanned<ChannelName>>,
-    /// When coming and going is told as one incident that flaps.
+    /// When coming and going is told as one incident that flaps. Default: after 4 openings within 1 h.
     pub flapping: Option<RawFlapping>,
     /// When runs whose warnings do not hold become a page. Default: never.
     pub degraded: Option<RawRule>,
@@ -377,7 +407,7 @@ pub struct RawAlert {
     /// The probes, at most 8, that run once when it fires and whose findings are attached to the incident. They only read,
     /// and need no schedule. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub diagnose: OneOrMany<Spanned<ProbeName>>,
 }
 
@@ -390,10 +420,10 @@ pub struct RawFlapping {
     #[schemars(with = "Option<u32>")]
     pub openings: Option<Spanned<u32>>,
     /// Within what time, between 10 s and 1 d. Default: 1 h.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<RawLength>")]
     pub within: Option<Spanned<RawLength>>,
     /// How long nothing must change until it is over, between 10 s and 1 d. Default: 15 min.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<RawLength>")]
     pub quiet: Option<Spanned<RawLength>>,
 }
 
@@ -411,11 +441,11 @@ pub struct RawRule {
     /// How much it matters. Default: the alert's; of degraded ones P3 at most.
     pub severity: Option<Severity>,
     /// As the alert's, and its default.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<RawLength>")]
     pub remind: Option<Spanned<RawLength>>,
     /// The channels that are told of it, whatever routes say. Default: those of its route, not the alert's.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub to: OneOrMany<Spanned<ChannelName>>,
 }
 
@@ -424,35 +454,35 @@ pub struct RawRule {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Probe")]
 pub struct RawProbe {
-    /// Labels, for schedules and messages.
+    /// Labels, for schedules, routes, silences and messages. Default: those of `defaults`.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// Where the runbook is: a URL, or the path of a Markdown file from `roundsman.yaml`, which stands on the page of an
     /// incident.
     #[schemars(with = "Option<String>")]
     pub runbook: Option<Spanned<String>>,
-    /// While one of these is failing this one is probed, and pages nobody.
+    /// While one of these is failing this one is probed, and pages nobody. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub needs: OneOrMany<Spanned<ProbeName>>,
     /// The probes, at most 8, that run once when an incident of this one opens and whose findings are attached to it. They
     /// only read, and need no schedule. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Names>")]
     pub diagnose: OneOrMany<Spanned<ProbeName>>,
-    /// The schedule that this probe joins, beside those that name it.
+    /// The schedule that this probe joins, beside those that name it. Default: those that name it.
     #[schemars(with = "Option<String>")]
     pub schedule: Option<Spanned<ScheduleName>>,
     /// Runs only when somebody asks for it by its name: no schedule takes it by a pattern or a label. Default: false.
     #[serde(default)]
     pub on_request: bool,
-    /// The budget of the whole run.
-    #[schemars(with = "Option<String>")]
+    /// The budget of the whole run. Default: the schedule's, or 10 s, or 80 % of the cadence where that is less.
+    #[schemars(with = "Option<RawLength>")]
     pub timeout: Option<Spanned<RawLength>>,
     /// The budget of the cleanup, which is its own. Default: 5 s.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<RawLength>")]
     pub cleanup_timeout: Option<Spanned<RawLength>>,
-    /// When failing runs become a page, whatever the schedule says.
+    /// When failing runs become a page, whatever the schedule says. Default: what the schedule says.
     pub alert: Option<RawAlert>,
     /// The actions of a journey, in order; `use: PROBE` in the place of one brings all of another probe's.
     #[schemars(with = "Option<Vec<StepForms>>")]
@@ -467,11 +497,11 @@ pub struct RawProbe {
     /// Where the target says which version it is, e.g. `json.version`: a change is told with the incidents after it.
     #[schemars(with = "Option<String>")]
     pub version: Option<Spanned<RawPath>>,
-    /// All must be true, else the run has failed.
+    /// CEL expressions that must all be true, else the run has failed. Default: what the kind implies.
     #[serde(default)]
     #[schemars(with = "Option<Expressions>")]
     pub expect: OneOrMany<Spanned<String>>,
-    /// All should be true, else the run is degraded.
+    /// CEL expressions that should all be true, else the run is degraded. Default: none.
     #[serde(default)]
     #[schemars(with = "Option<Expressions>")]
     pub warn: OneOrMany<Spanned<String>>,
@@ -508,7 +538,7 @@ pub struct RawStep {
     #[schemars(with = "Option<String>")]
     pub version: Option<Spanned<RawPath>>,
     /// The step's own limit within the probe's.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<RawLength>")]
     pub timeout: Option<Spanned<RawLength>>,
     /// What nothing has to notice, for `roundsman drill --probes`: a place like `json.request_id` or `headers.*`, and the reason.
     #[serde(default)]

@@ -194,23 +194,10 @@ pub fn zone(written: &Spanned<String>, problems: &mut Problems) -> Option<Tz> {
 }
 
 fn members(written: &WrittenSchedule, all: &Scheduling<'_>, problems: &mut Problems) -> Vec<ProbeName> {
-    let Scheduling { probes, broken, lost, .. } = *all;
     let mut members = BTreeSet::new();
     for selector in written.raw.probes.iter() {
         let text = selector.value.as_str();
-        let fitting: Vec<_> = match (text.strip_prefix("label:"), text.contains('*')) {
-            (Some(label), _) => {
-                let Some((key, value)) = label.split_once('=') else {
-                    problems.error(selector.span.clone(), "a label is chosen by key and value").help =
-                        Some(format!("write `label:{label}=value`"));
-                    continue;
-                };
-                let has = |probe: &&WrittenProbe| probe.probe.labels.get(key).is_some_and(|have| have == value);
-                probes.values().filter(has).collect()
-            }
-            (None, true) => probes.values().filter(|probe| glob(text, probe.probe.name.as_str())).collect(),
-            (None, false) => probes.values().filter(|probe| probe.probe.name.as_str() == text).collect(),
-        };
+        let fitting = chosen(selector, all, problems);
         let (asked_for, chosen): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|probe| probe.probe.on_request);
         if chosen.is_empty() && !asked_for.is_empty() {
             let message = format!("what `{text}` names runs only on request");
@@ -218,30 +205,50 @@ fn members(written: &WrittenSchedule, all: &Scheduling<'_>, problems: &mut Probl
                 Some("remove it here, or `on_request` from the probe".to_owned());
             continue;
         }
-        let is_broken = broken.iter().any(|name| if text.contains('*') { glob(text, name) } else { name == text })
-            // Which labels a broken probe would have had nobody knows.
-            || (text.starts_with("label:") && !broken.is_empty());
-        if chosen.is_empty() && !is_broken && !lost {
-            let message = if text.starts_with("label:") || text.contains('*') {
-                format!("`{text}` matches no probe")
-            } else {
-                format!("there is no probe `{text}`")
-            };
-            let known: Vec<String> = if text.starts_with("label:") {
-                let labels = probes.values().flat_map(|probe| &probe.probe.labels);
-                let labels: BTreeSet<_> = labels.map(|(key, value)| format!("label:{key}={value}")).collect();
-                labels.into_iter().collect()
-            } else {
-                probes.keys().map(ToString::to_string).collect()
-            };
-            problems.error(selector.span.clone(), message).help = suggest(text, known.iter().map(String::as_str));
-        }
         members.extend(chosen.into_iter().map(|probe| probe.probe.name.clone()));
     }
     let joining =
-        probes.values().filter(|probe| probe.schedule.as_ref().is_some_and(|name| name.value == written.name));
+        all.probes.values().filter(|probe| probe.schedule.as_ref().is_some_and(|name| name.value == written.name));
     members.extend(joining.map(|probe| probe.probe.name.clone()));
     members.into_iter().collect()
+}
+
+/// The probes that a name, a glob or a label takes; where it takes none, that is a mistake.
+pub fn chosen<'a>(selector: &Spanned<String>, all: &Scheduling<'a>, problems: &mut Problems) -> Vec<&'a WrittenProbe> {
+    let Scheduling { probes, broken, lost, .. } = *all;
+    let text = selector.value.as_str();
+    let fitting: Vec<_> = match (text.strip_prefix("label:"), text.contains('*')) {
+        (Some(label), _) => {
+            let Some((key, value)) = label.split_once('=') else {
+                problems.error(selector.span.clone(), "a label is chosen by key and value").help =
+                    Some(format!("write `label:{label}=value`"));
+                return Vec::new();
+            };
+            let has = |probe: &&WrittenProbe| probe.probe.labels.get(key).is_some_and(|have| have == value);
+            probes.values().filter(has).collect()
+        }
+        (None, true) => probes.values().filter(|probe| glob(text, probe.probe.name.as_str())).collect(),
+        (None, false) => probes.values().filter(|probe| probe.probe.name.as_str() == text).collect(),
+    };
+    let is_broken = broken.iter().any(|name| if text.contains('*') { glob(text, name) } else { name == text })
+        // Which labels a broken probe would have had nobody knows.
+        || (text.starts_with("label:") && !broken.is_empty());
+    if fitting.is_empty() && !is_broken && !lost {
+        let message = if text.starts_with("label:") || text.contains('*') {
+            format!("`{text}` matches no probe")
+        } else {
+            format!("there is no probe `{text}`")
+        };
+        let known: Vec<String> = if text.starts_with("label:") {
+            let labels = probes.values().flat_map(|probe| &probe.probe.labels);
+            let labels: BTreeSet<_> = labels.map(|(key, value)| format!("label:{key}={value}")).collect();
+            labels.into_iter().collect()
+        } else {
+            probes.keys().map(ToString::to_string).collect()
+        };
+        problems.error(selector.span.clone(), message).help = suggest(text, known.iter().map(String::as_str));
+    }
+    fitting
 }
 
 /// The schedules by name, for the plan.

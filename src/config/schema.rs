@@ -85,7 +85,10 @@ fn root(generator: &mut SchemaGenerator, kinds: &Kinds) -> Value {
         .map(|kind| (kind.name.to_owned(), one_of(kind.about, None, &(kind.schema)(generator))))
         .collect();
     let one_kind: Vec<_> = channels.keys().map(|kind| json!({ "required": [kind] })).collect();
-    channels.insert("group".to_owned(), generator.subschema_for::<RawGroup>().to_value());
+    let mut group = generator.subschema_for::<RawGroup>().to_value();
+    group["description"] =
+        json!("What of messages to this channel goes together. Default: what `group` of the whole file says.");
+    channels.insert("group".to_owned(), group);
     let channel = json!({ "type": "object", "properties": channels, "additionalProperties": false, "oneOf": one_kind });
     schema["properties"]["channels"]["additionalProperties"] = channel;
     schema["properties"]["publish"] = json!({

@@ -56,7 +56,7 @@ pub fn web(raw: &RawWeb, problems: &mut Problems) -> Option<WebPlan> {
         None => None,
     };
     let tokens = tokens?;
-    is_url_well.then(|| WebPlan { listen, url: url.map(|(_, url)| url), tokens, proxy })
+    is_url_well.then(|| WebPlan { listen, url: url.map(|(_, url)| url), tokens, proxy, public: None })
 }
 
 /// What a browser opens.

@@ -116,6 +116,8 @@ metrics! {
     ObjectiveBurnRate = "roundsman_objective_burn_rate", Gauge, "How many times as quickly as its window can bear an objective's error budget is used up, by stretch: 1h, 6h or 3d";
     /// Attempts of deliveries.
     Deliveries = "roundsman_deliveries", Counter, "Attempts to deliver a notification, by outcome";
+    /// What nobody will be told by that channel.
+    DeliveriesGivenUp = "roundsman_deliveries_given_up", Counter, "Notifications that a channel was given up on";
     /// The age of what waits.
     OutboxOldest = "roundsman_outbox_oldest_seconds", Gauge, "Age of the oldest notification that waits for delivery";
     /// Drills of channels.
@@ -126,6 +128,8 @@ metrics! {
     Samples = "roundsman_samples", Counter, "Samples by publisher: delivered or dropped";
     /// What publishers still hold.
     SamplesHeld = "roundsman_samples_held", Gauge, "Samples that a publisher could not send yet, by where they are: waiting in memory, or spooled on disk";
+    /// What the store did not take.
+    StoreFailures = "roundsman_store_failures", Counter, "Commits that the store did not take; what was in them waits in memory";
     /// One a minute, while every part goes on.
     Heartbeats = "roundsman_heartbeats", Counter, "Minutes in which every part of Roundsman went on";
     /// Pings to whoever looks after us.

@@ -63,6 +63,18 @@ pub fn clock(at: Timestamp) -> String {
 #[serde(try_from = "String", into = "String")]
 pub struct Length(pub Duration);
 
+impl schemars::JsonSchema for Length {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Length".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "length of time" })
+    }
+}
+
 /// Why a text is not a length of time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LengthError {

@@ -5,6 +5,7 @@ use super::runner::new_id;
 use crate::domain::audit::{AuditRecord, Author, Deed, Who};
 use crate::domain::incident::IncidentId;
 use crate::domain::names::ChannelName;
+use crate::domain::pause::Pause;
 use crate::domain::quiet::Silence;
 use crate::domain::time::{Timestamp, clock};
 use crate::ports::{Reply, Says};
@@ -44,4 +45,16 @@ pub fn of_silence(author: Author, silence: &Silence, ended: Option<&Silence>, no
         None => (Deed::Silence, String::new(), until(silence)),
     };
     of_deed(author, deed, silence.id.to_string(), [before, after], now)
+}
+
+/// Of a pause that began, or that is over.
+pub fn of_pause(author: Author, pause: &Pause, now: Timestamp) -> AuditRecord {
+    let until =
+        pause.until.map_or_else(|| "until somebody resumes it".to_owned(), |until| format!("until {}", clock(until)));
+    let paused = format!("{} {until}: {}", pause.what, pause.reason);
+    let (deed, texts) = match pause.ended {
+        Some(_) => (Deed::Resume, [paused, "probed again".to_owned()]),
+        None => (Deed::Pause, [String::new(), paused]),
+    };
+    of_deed(author, deed, pause.id.to_string(), texts, now)
 }

@@ -216,8 +216,11 @@ impl Deliverer {
             Err(NotifyError::Rejected(_)) => "rejected",
             Err(NotifyError::Unauthorized(_)) => "unauthorized",
         };
-        self.count(&delivery, outcome, now);
+        self.count(MetricName::Deliveries, &delivery, Some(("outcome", outcome)), now);
         let settlement = next(&delivery, resolve.as_ref(), &result, now, rand::random());
+        if matches!(settlement, Settlement::Dead { .. }) {
+            self.count(MetricName::DeliveriesGivenUp, &delivery, None, now);
+        }
         log(&delivery, &settlement);
         let is_from_memory = delivery.notification.unrecorded;
         let (with, ends) = work.memory.told_with(&delivery.id);
@@ -271,6 +274,7 @@ impl Deliverer {
                 work.rest_until = Some(self.clock.monotonic() + BACK_OFF_MIN);
                 return;
             }
+            self.vitals.changes.delivered();
             if let Some(Outcome { delivery, with, .. }) = work.take(place) {
                 for id in with.iter().flatten().chain([&delivery.id]) {
                     self.unrecorded.forget(id);
@@ -281,13 +285,9 @@ impl Deliverer {
         work.rest_until = None;
     }
 
-    fn count(&self, delivery: &Delivery, outcome: &'static str, at: Timestamp) {
-        let labels = SampleLabels {
-            channel: Some(delivery.channel.clone()),
-            also: Some(("outcome", outcome)),
-            ..SampleLabels::default()
-        };
-        self.fanout.send([Sample { name: MetricName::Deliveries, at, value: 1.0, labels }]);
+    fn count(&self, name: MetricName, delivery: &Delivery, also: Option<(&'static str, &'static str)>, at: Timestamp) {
+        let labels = SampleLabels { channel: Some(delivery.channel.clone()), also, ..SampleLabels::default() };
+        self.fanout.send([Sample { name, at, value: 1.0, labels }]);
     }
 
     fn tell_age(&self, oldest: Option<Timestamp>, now: Timestamp) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use super::changes::Generations;
 use super::dispatcher::{Acted, Notice, Paused, Silenced};
 use super::driller::{DrillError, Drills};
 use super::ledger::acts::{Act, ActError};
@@ -86,6 +87,8 @@ pub struct Inside {
     pub reloads: Reloads,
     /// How objectives stand.
     pub standings: watch::Receiver<Arc<Standings>>,
+    /// What has changed.
+    pub changes: watch::Receiver<Generations>,
 }
 
 impl Desk {
@@ -94,6 +97,11 @@ impl Desk {
         if self.inside.set(inside).is_err() {
             tracing::error!("the desk was open already: what is brought goes where it went before");
         }
+    }
+
+    /// What changes; nothing before there is anything.
+    pub fn changes(&self) -> Option<watch::Receiver<Generations>> {
+        self.inside().ok().map(|inside| inside.changes.clone())
     }
 
     /// Does something about an open incident; answered after the commit.
@@ -131,8 +139,8 @@ impl Desk {
     }
 
     /// Begins a pause or ends one; answered after the commit.
-    pub async fn pause(&self, what: Pausing) -> Result<Paused, DeskError> {
-        let done = self.notify(|answer| Notice::Pause { what, answer }).await?;
+    pub async fn pause(&self, what: Pausing, author: Author) -> Result<Paused, DeskError> {
+        let done = self.notify(|answer| Notice::Pause { what, author, answer }).await?;
         Ok(done?)
     }
 

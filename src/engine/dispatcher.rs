@@ -95,6 +95,8 @@ pub enum Notice {
     Pause {
         /// What.
         what: Pausing,
+        /// Who, as it is put down.
+        author: Author,
         /// Is answered after the commit.
         answer: oneshot::Sender<Result<Paused, PauseError>>,
     },
@@ -300,6 +302,7 @@ impl Dispatcher {
         match notice {
             Notice::Reload(plan) => {
                 self.ledger.take(plan, now, &mut self.unrecorded);
+                self.vitals.changes.everything();
                 None
             }
             Notice::Act { incident, by, act, author, answer } => {
@@ -333,8 +336,10 @@ impl Dispatcher {
                 self.fanout.send([changes("refused", count, now)]);
                 None
             }
-            Notice::Pause { what, answer } => {
+            Notice::Pause { what, author, answer } => {
                 let done = self.ledger.pause(what, now, &mut self.unrecorded);
+                let record = done.as_ref().ok().map(|pause| audits::of_pause(author, pause, now));
+                self.unrecorded.audits.extend(record);
                 Some(Box::new(move |recorded| drop(answer.send(done.map(|pause| Paused { pause, recorded })))))
             }
             Notice::Trigger { probe, schedule, answer } => {

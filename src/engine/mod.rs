@@ -22,6 +22,7 @@
 pub mod audits;
 pub mod calendar;
 pub mod cases;
+pub mod changes;
 pub mod deliverer;
 pub mod desk;
 pub mod dispatcher;

@@ -104,6 +104,19 @@ pub struct WebPlan {
     pub tokens: Tokens,
     /// A proxy that knows who asks.
     pub proxy: Option<Proxy>,
+    /// What everybody may see.
+    pub public: Option<PublicPlan>,
+}
+
+/// The page that everybody may see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicPlan {
+    /// What it is called.
+    pub title: String,
+    /// Its path.
+    pub path: String,
+    /// The probes that it shows, with their titles, in its order.
+    pub probes: Vec<(ProbeName, String)>,
 }
 
 /// What is asked of whoever reads, and of whoever changes something.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::changes::Changes;
 use crate::domain::time::Monotonic;
 use crate::ports::Clock;
 
@@ -85,12 +86,14 @@ impl Turns {
 pub struct Vitals {
     clock: Arc<dyn Clock>,
     turns: [Turns; Part::ALL.len()],
+    /// What came of the turns, for those who show it.
+    pub changes: Changes,
 }
 
 impl Vitals {
     /// Nothing has turned yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, turns: Default::default() }
+        Self { clock, turns: Default::default(), changes: Changes::default() }
     }
 
     /// The clock by which turns are told.

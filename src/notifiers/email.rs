@@ -42,21 +42,22 @@ pub struct EmailSettings {
     /// The server that takes the mail, by its name: its certificate must be for it.
     #[schemars(with = "String")]
     pub server: Spanned<String>,
-    /// Its port; default 587, or 465 with `security: tls`.
+    /// Its port. Default: 587, or 465 with `security: tls`.
     #[serde(default)]
     pub port: Option<u16>,
-    /// How the connection is secured: `starttls` (the default) or `tls`, from the first byte.
+    /// How the connection is secured: `starttls` begins in the clear and goes over to TLS before anything is said; `tls` is TLS from
+    /// the first byte. Default: `starttls`.
     #[serde(default)]
     pub security: Security,
-    /// Certificates to trust besides the machine's, as PEM text: `"${file:ca.pem}"`.
+    /// Certificates to trust besides the machine's, as PEM text: `"${file:ca.pem}"`. Default: none.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub ca: Option<Spanned<String>>,
-    /// Who logs in; none for a server that asks nobody.
+    /// Who logs in (PLAIN or LOGIN). Default: nobody, for a server that asks nobody.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub user: Option<Spanned<Template>>,
-    /// The password of `user`, a secret: write `"${secret:name}"`.
+    /// The password of `user`, a secret: write `"${secret:name}"`. Default: none.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub password: Option<Spanned<Template>>,

@@ -51,8 +51,8 @@ pub struct PagerDutySettings {
     /// The integration key of a service ("Events API v2"), a secret: write `"${secret:name}"`.
     #[schemars(with = "String")]
     pub routing_key: Spanned<Template>,
-    /// Where events are sent; default `https://events.pagerduty.com/v2/enqueue`. Accounts of the European service region
-    /// write `https://events.eu.pagerduty.com/v2/enqueue`.
+    /// Where events are sent. Accounts of the European service region write `https://events.eu.pagerduty.com/v2/enqueue`.
+    /// Default: `https://events.pagerduty.com/v2/enqueue`.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub url: Option<Spanned<Template>>,

@@ -41,11 +41,11 @@ pub struct SlackSettings {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub token: Option<Spanned<Template>>,
-    /// Where the bot writes: the id of a channel that it is in, like `C024BE91L`, or its name.
+    /// With `token`: where the bot writes, the id of a channel that it is in, like `C024BE91L`, or its name.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub channel: Option<Spanned<String>>,
-    /// Where the methods of the Web API are, for `token`; default `https://slack.com/api`.
+    /// With `token`: where the methods of the Web API are. Default: `https://slack.com/api`.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub api: Option<Spanned<Template>>,

@@ -58,7 +58,7 @@ pub struct WebhookSettings {
     /// Where to: an `http://` or `https://` URL. It often is a secret by itself: write `"${secret:name}"`.
     #[schemars(with = "String")]
     pub url: Spanned<Template>,
-    /// Headers to send, e.g. `authorization: "Bearer ${secret:name}"`.
+    /// Headers to send, e.g. `authorization: "Bearer ${secret:name}"`; one that a preset sets too goes before it.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub headers: BTreeMap<Spanned<String>, Spanned<Template>>,
@@ -74,7 +74,7 @@ pub struct WebhookSettings {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub template: Option<Spanned<Template>>,
-    /// What `template` is: `application/json` (the default) or `text/plain; charset=utf-8`.
+    /// What `template` is: `application/json`, or `text/plain; charset=utf-8`. Default: `application/json`.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub content_type: Option<Spanned<ContentType>>,

@@ -43,17 +43,19 @@ pub const KIND: Kind = Kind {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DnsSettings {
-    /// The name to ask for; search domains are never added. For PTR an address will do.
+    /// The name to ask for, always as a whole: search domains are never added. May have holes: `"{{host}}.example.com"`.
+    /// For `PTR` an address will do.
     #[schemars(with = "Template")]
     name: Spanned<Template>,
-    /// The type of the records. Default: A.
+    /// The type of the records. Default: `A`.
     #[serde(default, rename = "type")]
     asked: Asked,
-    /// The name server: an address, with a port if it is not 53. Default: the first of this machine.
+    /// The address of the name server, with a port if it is not 53: `192.0.2.53`, `192.0.2.53:5353`,
+    /// `"[2001:db8::53]:5353"`. Default: the first in `/etc/resolv.conf`.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     server: Option<Spanned<String>>,
-    /// What the question goes over first. Default: UDP, and TCP when the answer does not fit.
+    /// What the question goes over: `udp`, and TCP when the answer does not fit; or `tcp` only. Default: `udp`.
     #[serde(default)]
     transport: Transport,
     /// Whether the signatures of DNSSEC are asked for (the flag DO), so that `signature_days_left` is there. Default: false.

@@ -57,16 +57,15 @@ const RECORD_MAX: Duration = Duration::from_millis(500);
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HeartbeatSettings {
-    /// What the job calls in `/ping/TOKEN`, which nobody must be able to guess: `"${secret:name}"`. At least 16
-    /// characters, of letters, digits, `-`, `_`, `.` and `~`.
+    /// What the job calls in `/ping/TOKEN`: a secret, `"${secret:name}"`, or a text of 16 to 256 letters, digits, `-`,
+    /// `_`, `.` and `~` that nobody can guess (`openssl rand -hex 16`).
     #[schemars(with = "Template")]
     token: Spanned<Template>,
     /// The longest time from one ping to the next, at least `1s`.
-    #[schemars(with = "String")]
+    #[schemars(with = "Written")]
     every: Spanned<Written>,
     /// How much later a ping may come, and how long a job may take that says when it starts. Default: a tenth of `every`,
     /// and at least `1m`.
-    #[schemars(with = "Option<String>")]
     grace: Option<Written>,
 }
 

@@ -75,7 +75,7 @@ struct IcmpSettings {
     /// Where to: a name or an address, without a port.
     #[schemars(with = "Template")]
     host: Spanned<Template>,
-    /// How many requests are sent, 200 ms apart. Default: 1, at most 10.
+    /// How many requests are sent, 200 ms apart, at most 10. Default: 1.
     #[schemars(with = "Option<u64>")]
     count: Option<Spanned<u64>>,
     /// How many bytes of data each has, from 16 to 1452. Default: 56.

@@ -1,12 +1,14 @@
 //! Settings that are lengths of time.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::time::Length;
 use crate::settings::from_text;
 
 /// A length of time as written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(inline)]
 pub struct Written(pub Length);
 
 impl<'de> Deserialize<'de> for Written {

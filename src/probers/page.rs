@@ -56,11 +56,12 @@ pub const KIND: Kind = Kind {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PageSettings {
-    /// Where the document is: `https://` or `http://`, host and path. What is filled in is percent-encoded.
+    /// Where the document is: `https://` or `http://`, host and path. What is filled in (`{{x}}`, `${secret:x}`) is
+    /// percent-encoded, so a URL cannot begin with it.
     #[schemars(with = "Template")]
     url: Spanned<Template>,
-    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`. Default, and what an
-    /// empty text means: none.
+    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`. An empty text
+    /// adds none, so that `SHOP_CA` may be unset in `"${env:SHOP_CA:-}"`. Default: none.
     #[schemars(with = "Option<String>")]
     ca: Option<Spanned<String>>,
 }

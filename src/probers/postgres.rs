@@ -76,17 +76,19 @@ struct PostgresSettings {
     address: Spanned<Template>,
     /// The user. Default: `postgres`.
     user: Option<Template>,
-    /// The password; write `"${secret:name}"`. Default: none.
+    /// The password: write `"${secret:name}"`. SCRAM-SHA-256, MD5 and a password in the clear are known. Default: none.
     password: Option<Template>,
-    /// The database. Default: the one that is named like the user.
+    /// The database. Default: named like the user.
     database: Option<Template>,
-    /// One statement, which only reads. Captured values are `$1`, `$2`, … in it. Default: `select 1`.
+    /// One statement, which only reads. What a run fills in cannot stand in it: write `$1`, `$2`, … Default: `select 1`.
     #[schemars(with = "Option<Template>")]
     query: Option<Spanned<Template>>,
-    /// What `$1`, `$2`, … are. Default: none.
+    /// What `$1`, `$2`, … are: `["{{order}}"]`, at most 100. They go beside the query as text, never into it; the database
+    /// reads each as the type that the query gives it. Default: none.
     #[schemars(with = "Option<Vec<Template>>")]
     parameters: Option<Spanned<Vec<Template>>>,
-    /// Whether TLS is spoken: `true`, `false`, `prefer` (where the server offers it), or whom to trust. Default: `prefer`.
+    /// Whether TLS is spoken: `true`; `false`; `prefer`, where the server offers it; or whom to trust, which means `true`:
+    /// `{ ca: "${file:ca.pem}", server_name: db.example.com }`. Default: `prefer`.
     #[schemars(with = "Option<PreferOrTrust>")]
     tls: Option<Node>,
 }

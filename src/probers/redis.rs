@@ -59,18 +59,20 @@ struct RedisSettings {
     /// Where to: `host:port`, with an IPv6 address in brackets.
     #[schemars(with = "Template")]
     address: Spanned<Template>,
-    /// The command, word by word: `[GET, some-key]`. It may be any, also one that writes. Default: `PING`.
+    /// The command as a list of its words, numbers in quotes: `[LLEN, orders]`, `[GET, "probe-{{run.id}}"]`. A captured
+    /// value stays one word, whatever is in it. It may be any command, also one that writes. Default: `PING`.
     #[serde(default)]
     #[schemars(with = "Option<Vec<Template>>")]
     command: OneOrMany<Spanned<Template>>,
-    /// The user, for servers with access lists. Default: the server's default user.
+    /// The user that `AUTH` names, for servers with access lists; a user needs a password. Default: the server's own.
     #[schemars(with = "Option<Template>")]
     user: Option<Spanned<Template>>,
-    /// The password; write `"${secret:name}"`. Default: none.
+    /// The password that `AUTH` says: write `"${secret:name}"`. Default: none.
     password: Option<Template>,
-    /// The number of the database. Default: 0.
+    /// The number that `SELECT` says before the command. Default: 0.
     database: Option<u32>,
-    /// Whether TLS is spoken: `true`, or whom to trust. Default: false.
+    /// Whether TLS is spoken: `true`, or whom to trust: `{ ca: "${file:ca.pem}", server_name: cache.example.com }`.
+    /// Default: `false`.
     #[schemars(with = "Option<YesNoOrTrust>")]
     tls: Option<Node>,
 }

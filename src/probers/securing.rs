@@ -39,8 +39,8 @@ struct TlsSettings {
     /// The name that is asked for, and that the certificate must have. Default: the host.
     #[schemars(with = "Option<String>")]
     server_name: Option<Spanned<String>>,
-    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`. Default, and what an
-    /// empty text means: none.
+    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`. An empty text
+    /// adds none, so that `SHOP_CA` may be unset in `"${env:SHOP_CA:-}"`. Default: none.
     #[schemars(with = "Option<String>")]
     ca: Option<Spanned<String>>,
 }

@@ -49,19 +49,21 @@ const NAMES: &[Name] = &[
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TcpSettings {
-    /// Where to: `host:port`, with an IPv6 address in brackets.
+    /// Where to: `host:port`; an IPv6 address stands in brackets: `[::1]:5432`.
     #[schemars(with = "Template")]
     address: Spanned<Template>,
-    /// Whether TLS is spoken from the first byte: `true`, or whom to trust. Default: false.
+    /// Whether TLS is spoken from the first byte: `true`, or whom to trust: `{ ca: "${file:ca.pem}", server_name:
+    /// mail.example.com }`. Default: `false`.
     #[schemars(with = "Option<YesNoOrTrust>")]
     tls: Option<Node>,
-    /// The protocol in which the connection begins in the clear and asks for TLS. Default: none.
+    /// `smtp`, `imap` or `postgres`: the connection begins in the clear, asks for TLS in the words of that protocol, and
+    /// goes over to it. `tls` may then say whom to trust. Default: none.
     #[schemars(with = "Option<StartTls>")]
     starttls: Option<Spanned<StartTls>>,
-    /// What is said; double quotes know `\r\n`. Default: nothing.
+    /// What is said, as it is; double quotes know `\r\n` and `\t`. May have holes. Default: nothing.
     send: Option<Template>,
-    /// What is waited for: `line`, `end` (until the other side closes), `{ until: "text" }` or `{ bytes: 4 }`. Default:
-    /// nothing.
+    /// What is waited for: `line`; `end` (until the other side closes); `{ until: "text" }`, which belongs to it; or `{
+    /// bytes: 4 }`. At most 64 KiB. Default: nothing.
     #[schemars(with = "Option<ReceiveShape>")]
     receive: Option<Node>,
 }

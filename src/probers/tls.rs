@@ -51,13 +51,14 @@ struct TlsSettings {
     /// Where to: `host:port`, with an IPv6 address in brackets.
     #[schemars(with = "Template")]
     address: Spanned<Template>,
-    /// The protocol in which the connection begins in the clear and asks for TLS. Default: none, TLS from the first byte.
+    /// `smtp`, `imap` or `postgres`: the connection begins in the clear and asks for TLS in the words of that protocol.
+    /// Default: none, TLS from the first byte.
     starttls: Option<StartTls>,
     /// The name that is asked for, and that the certificate must have. Default: the host.
     #[schemars(with = "Option<String>")]
     server_name: Option<Spanned<String>>,
-    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`. Default, and what an
-    /// empty text means: none.
+    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`. An empty text
+    /// adds none, so that `SHOP_CA` may be unset in `"${env:SHOP_CA:-}"`. Default: none.
     #[schemars(with = "Option<String>")]
     ca: Option<Spanned<String>>,
 }

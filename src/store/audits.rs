@@ -6,11 +6,16 @@ use super::columns::{from_json, json, micros};
 use crate::domain::audit::{AUDITS_MAX, AuditRecord};
 use crate::domain::time::Timestamp;
 
-/// Writes one; the same a second time changes nothing. The oldest makes room.
-pub fn write(connection: &Connection, record: &AuditRecord) -> Result<()> {
+/// Writes them; the same a second time changes nothing. The oldest make room.
+pub fn write(connection: &Connection, records: &[AuditRecord]) -> Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
     let mut insert = connection
         .prepare_cached("INSERT INTO audit (id, at, body) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING")?;
-    insert.execute(params![&*record.id, micros(record.at), json(record)?])?;
+    for record in records {
+        insert.execute(params![&*record.id, micros(record.at), json(record)?])?;
+    }
     let mut oldest = connection
         .prepare_cached("DELETE FROM audit WHERE id <= (SELECT id FROM audit ORDER BY id DESC LIMIT 1 OFFSET ?1)")?;
     oldest.execute([i64::try_from(AUDITS_MAX).unwrap_or(i64::MAX)])?;
@@ -59,7 +64,7 @@ mod tests {
         assert_eq!(ids(&next), ["00010002", "00010001", "00010000"]);
         kept.store.commit(Commit { audits, ..Commit::default() }.into()).await.unwrap();
         assert_eq!(kept.number("SELECT count(*) FROM audit"), i64::try_from(AUDITS_MAX).unwrap());
-        assert_eq!(kept.number("SELECT min(id) FROM audit"), 5);
+        assert_eq!(kept.number("SELECT CAST(min(id) AS INTEGER) FROM audit"), 5);
         kept.store.purge(second(10_003)).await.unwrap();
         assert_eq!(ids(&kept.store.audits(None, 9).await.unwrap()), ["00010004", "00010003"]);
     }

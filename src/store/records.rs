@@ -59,7 +59,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     recents.iter().try_for_each(|(of, recent)| write_recent(connection, of, recent))?;
     diagnoses.iter().try_for_each(|diagnosis| super::diagnoses::write(connection, diagnosis))?;
     replies.iter().try_for_each(|reply| super::replies::write(connection, reply))?;
-    changes.iter().try_for_each(|record| audits::write(connection, record))?;
+    audits::write(connection, changes)?;
     pulses.iter().try_for_each(|(token, pulse)| write_pulse(connection, *token, pulse))
 }
 

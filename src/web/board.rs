@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::marks::Tone;
 use super::view::View;
 use crate::domain::incident::Incident;
@@ -14,14 +17,12 @@ use crate::domain::time::{Timestamp, later};
 use crate::engine::plan::PlannedProbe;
 use crate::ports::{Overview, RunSummary};
 
-/// How many rows a tier shows; the bad ones stand first, and the page says how many it leaves out.
-pub const ROWS_MAX: usize = 200;
-
 /// What a late run is forgiven, besides its spread and its timeouts.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// How a probe stands in a tier; the first is the gravest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// The last run failed.
     Failed,
@@ -154,10 +155,11 @@ fn tier<'a>(
         for (outcome, count) in overview.slots.get(&key).into_iter().flatten() {
             *slots.entry(*outcome).or_insert(0) += count;
         }
+        let last = overview.last.get(&key);
         rows.push(Row {
             probe,
-            standing: standing(view.now, overview, &mut expected, probe),
-            last: overview.last.get(&key),
+            standing: standing(view, overview, &mut expected, probe),
+            last,
             hour: overview.runs.get(&key).map_or(&[], |runs| runs),
             incident: incidents.get(&probe.name).copied(),
         });
@@ -169,12 +171,12 @@ fn tier<'a>(
 }
 
 /// How a probe stands on a schedule.
-pub fn standing_on(now: Timestamp, overview: &Overview, schedule: &Schedule, probe: &PlannedProbe) -> Standing {
-    standing(now, overview, &mut Expected { schedule, after: BTreeMap::new() }, probe)
+pub fn standing_on(view: &View<'_>, overview: &Overview, schedule: &Schedule, probe: &PlannedProbe) -> Standing {
+    standing(view, overview, &mut Expected { schedule, after: BTreeMap::new() }, probe)
 }
 
-fn standing(now: Timestamp, overview: &Overview, expected: &mut Expected<'_>, probe: &PlannedProbe) -> Standing {
-    let schedule = &expected.schedule.name;
+fn standing(view: &View<'_>, overview: &Overview, expected: &mut Expected<'_>, probe: &PlannedProbe) -> Standing {
+    let (now, schedule) = (view.now, &expected.schedule.name);
     let is_paused = |pause: &Pause| pause.is_active(now) && pause.what.takes(Some(schedule), &probe.name);
     if overview.pauses.iter().any(is_paused) {
         return Standing::Paused;

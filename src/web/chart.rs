@@ -1,5 +1,5 @@
-//! The last hour of a probe, drawn: a strip of verdicts by the minute, and the line of its latency. Both share their
-//! axis: the left edge is an hour ago, the right edge is now. And where the time of one exchange went.
+//! The last hour of a probe, drawn: the line of its latency; the left edge is an hour ago, the right edge is now. And where the
+//! time of one exchange went.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,17 +17,11 @@ use crate::ports::RunSummary;
 /// What the charts show.
 pub const HOUR: Duration = Duration::from_hours(1);
 
-/// One bar for each minute.
-const BARS: u32 = 60;
-
-/// The strip's bars are 4 units apart and 3 wide.
-const STRIP: (u32, u32) = (BARS * 4, 22);
-
 /// The line has at most one point for each unit of its width; of several runs the slowest stands, since spikes matter.
-const LINE: (u32, u32) = (180, 28);
+const LINE: (u32, u32) = (90, 56);
 
-/// The verdicts, the gravest first, with the height of their bar: a chart is never read by colour alone.
-const VERDICTS: [(&str, u32); 4] = [("failed", 22), ("degraded", 18), ("inconclusive", 6), ("passed", 14)];
+/// The verdicts, the gravest first.
+const VERDICTS: [&str; 4] = ["failed", "degraded", "inconclusive", "passed"];
 
 /// Where on an axis of so many units an instant stands; `None` outside the hour.
 fn place(at: Timestamp, now: Timestamp, units: u32) -> Option<u32> {
@@ -40,17 +34,10 @@ fn place(at: Timestamp, now: Timestamp, units: u32) -> Option<u32> {
 }
 
 fn gravity(verdict: &str) -> usize {
-    VERDICTS.iter().position(|(word, _)| *word == verdict).unwrap_or(VERDICTS.len())
+    VERDICTS.iter().position(|word| *word == verdict).unwrap_or(VERDICTS.len())
 }
 
-/// How many runs had which verdict: `120 runs, all passed`, `2 failed, 1 degraded of 120 runs`.
-pub fn tally(hour: &[RunSummary]) -> String {
-    let mut verdicts = Verdicts::default();
-    hour.iter().for_each(|run| verdicts.count(run.verdict));
-    tally_of(verdicts)
-}
-
-/// The same of so many that ended how.
+/// How many runs ended how: `120 runs, all passed`, `2 failed, 1 degraded of 120 runs`.
 pub fn tally_of(verdicts: Verdicts) -> String {
     let Verdicts { failed, degraded, inconclusive, .. } = verdicts;
     let parts = [(failed, "failed"), (degraded, "degraded"), (inconclusive, "inconclusive")].into_iter();
@@ -62,36 +49,6 @@ pub fn tally_of(verdicts: Verdicts) -> String {
         (1, []) => "1 run, passed".to_owned(),
         (_, []) => format!("{runs}, all passed"),
         _ => format!("{} of {runs}", parts.join(", ")),
-    }
-}
-
-/// The strip: for each minute the gravest verdict.
-pub fn strip(hour: &[RunSummary], now: Timestamp) -> Markup {
-    let mut bars: BTreeMap<u32, usize> = BTreeMap::new();
-    for run in hour {
-        if let Some(minute) = place(run.started_at, now, BARS) {
-            let gravest = bars.entry(minute).or_insert(VERDICTS.len());
-            *gravest = gravity(run.verdict).min(*gravest);
-        }
-    }
-    let (width, height) = STRIP;
-    let path = |verdict: usize, tall: u32| {
-        let mine = bars.iter().filter(|(_, gravest)| **gravest == verdict);
-        mine.fold(String::new(), |mut path, (minute, _)| {
-            let _ = write!(path, "M{} {}h3v{tall}h-3z", minute * 4, height - tall);
-            path
-        })
-    };
-    html! {
-        svg .strip viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role="img"
-            aria-label={ "last hour: " (tally(hour)) } {
-            path .base d={ "M0 " (height - 1) "h" (width) "v1H0z" } {}
-            @for (verdict, (word, tall)) in VERDICTS.iter().enumerate() {
-                @let path = path(verdict, *tall);
-                @if !path.is_empty() { path .(Tone::of_verdict(word).class()) d=(path) {} }
-            }
-        }
-        div .lab { span { "1 h ago" } span { (tally(hour)) } span { "now" } }
     }
 }
 
@@ -112,11 +69,11 @@ pub fn line(hour: &[RunSummary], period: Duration, now: Timestamp) -> Markup {
         }
     }
     let (fastest, slowest) = extremes(hour);
-    let room = f64::from(height) - 8.0;
+    let room = f64::from(height) - 16.0;
     let apart = period.as_secs_f64() / HOUR.as_secs_f64() * f64::from(width);
     let mut stretches: Vec<Vec<(u32, f64)>> = Vec::new();
     for (&x, duration) in &points {
-        let y = 2.0 + room * (1.0 - duration / (slowest * 1.15).max(f64::MIN_POSITIVE));
+        let y = 4.0 + room * (1.0 - duration / (slowest * 1.15).max(f64::MIN_POSITIVE));
         match stretches.last_mut() {
             Some(stretch) if stretch.last().is_some_and(|(last, _)| f64::from(x - last) <= (apart * 2.5).max(2.0)) => {
                 stretch.push((x, y));
@@ -128,16 +85,16 @@ pub fn line(hour: &[RunSummary], period: Duration, now: Timestamp) -> Markup {
     let (mut path, mut dots) = (String::new(), String::new());
     for stretch in &stretches {
         if let [(x, y)] = stretch.as_slice() {
-            let _ = write!(dots, "M{x} {y:.1}h0");
+            let _ = write!(dots, "M{x} {y:.0}h0");
             continue;
         }
         for (index, (x, y)) in stretch.iter().enumerate() {
-            let _ = write!(path, "{}{x} {y:.1}", if index == 0 { 'M' } else { 'L' });
+            let _ = write!(path, "{}{x} {y:.0}", if index == 0 { 'M' } else { ' ' });
         }
     }
     let tick = |verdict: usize| {
         ticks.iter().filter(|(_, gravest)| **gravest == verdict).fold(String::new(), |mut path, (x, _)| {
-            let _ = write!(path, "M{x} {height}v-4");
+            let _ = write!(path, "M{x} {height}v-8");
             path
         })
     };
@@ -150,7 +107,7 @@ pub fn line(hour: &[RunSummary], period: Duration, now: Timestamp) -> Markup {
         svg .line viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role="img" aria-label=(label) {
             @if !path.is_empty() { path .latency d=(path) {} }
             @if !dots.is_empty() { path .latency .dot d=(dots) {} }
-            @for (verdict, (word, _)) in VERDICTS.iter().enumerate() {
+            @for (verdict, word) in VERDICTS.iter().enumerate() {
                 @let path = tick(verdict);
                 @if !path.is_empty() { path .tick .(Tone::of_verdict(word).class()) d=(path) {} }
             }
@@ -219,26 +176,12 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_shows_its_gravest_verdict() {
-        let hour = [
-            run("2026-11-24T09:00:01Z", 10.0, "passed"),
-            run("2026-11-24T09:00:31Z", 10.0, "failed"),
-            run("2026-11-24T09:59:59Z", 10.0, "passed"),
-            run("2026-11-24T08:59:59Z", 10.0, "failed"),
-        ];
-        let drawn = strip(&hour, at("2026-11-24T10:00:00Z")).into_string();
-        assert!(drawn.contains(r#"<path class="bad" d="M0 0h3v22h-3z">"#), "{drawn}");
-        assert!(drawn.contains(r#"<path class="ok" d="M236 8h3v14h-3z">"#), "{drawn}");
-        assert!(drawn.contains("2 failed of 4 runs"), "{drawn}");
-    }
-
-    #[test]
     fn the_line_breaks_where_runs_are_missing() {
         let times = ["09:00:01", "09:00:31", "09:01:01", "09:30:01", "09:30:31", "09:50:01"];
         let hour = times.map(|time| run(&format!("2026-11-24T{time}Z"), 20.0, "passed"));
         let drawn = line(&hour, Duration::from_secs(30), at("2026-11-24T10:00:00Z")).into_string();
-        assert!(drawn.contains(r#"<path class="latency" d="M0 4.6L1 4.6L3 4.6M90 4.6L91 4.6">"#), "{drawn}");
-        assert!(drawn.contains(r#"<path class="latency dot" d="M150 4.6h0">"#), "a lone run: {drawn}");
+        assert!(drawn.contains(r#"<path class="latency" d="M0 9 1 9M45 9 46 9">"#), "{drawn}");
+        assert!(drawn.contains(r#"<path class="latency dot" d="M75 9h0">"#), "a lone run: {drawn}");
     }
 
     #[test]

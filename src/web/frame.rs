@@ -65,6 +65,17 @@ impl Place {
         }
     }
 
+    /// Whether what it shows changes with runs, with incidents, with messages.
+    fn shows(self) -> [bool; 3] {
+        match self {
+            Self::Objectives | Self::Schedules => [true, false, false],
+            Self::Incidents => [false, true, false],
+            Self::Deliveries => [false, false, true],
+            Self::Status => [true, true, false],
+            _ => [true; 3],
+        }
+    }
+
     /// What the link to another page of the navigation says of this one.
     fn current(self, other: Self) -> Option<&'static str> {
         match other {
@@ -102,7 +113,8 @@ pub fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
                 meta name="viewport" content="width=device-width,initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 @if let Some(seconds) = refresh {
-                    meta http-equiv="refresh" content=(seconds);
+                    noscript { meta http-equiv="refresh" content=(seconds); }
+                    script src={ (root) "live.js" } data-root=(root) defer {}
                 }
                 title { (frame.title) " · " (site) }
                 link rel="icon" href=(icon(frame.tone));
@@ -122,7 +134,7 @@ pub fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
                         @if let Some(user) = &view.visit.user { " · " (view.text(user, 60)) }
                     }
                 }
-                main #main {
+                main #main data-seen=[refresh.map(|_| seen(view, frame.place))] data-every=[refresh] {
                     @if let Some(trouble) = &view.trouble { (unrecorded(view, trouble)) }
                     @if let Some(lost) = &view.lost { (damaged(view, lost)) }
                     (frame.main)
@@ -130,7 +142,7 @@ pub fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
                 footer {
                     "Roundsman " (env!("CARGO_PKG_VERSION"))
                     @if let Some(seconds) = refresh {
-                        " · read anew every " (seconds) " s · " a href={ "?" (view.visit.query(true)) } { "hold still" }
+                        " · " span #live role="status" { "read anew every " (seconds) " s" } " · " a href={ "?" (view.visit.query(true)) } { "hold still" }
                     } @else if frame.refresh.is_some() {
                         " · as of " (view.instant(view.now)) " · " a href={ "?" (view.visit.query(false)) } { "keep current" }
                     }
@@ -138,6 +150,18 @@ pub fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
             }
         }
     }
+}
+
+/// The numbers at which a page was drawn, of what it shows: where the server tells another, it is not what it would be now.
+fn seen(view: &View<'_>, place: Place) -> String {
+    let [runs, incidents, deliveries] = place.shows();
+    let numbers = [
+        ("runs", runs.then_some(view.seen.runs)),
+        ("incidents", incidents.then_some(view.seen.incidents)),
+        ("deliveries", deliveries.then_some(view.seen.deliveries)),
+    ];
+    let numbers = numbers.iter().filter_map(|(topic, number)| Some(format!("\"{topic}\":{}", (*number)?)));
+    format!("{{{}}}", numbers.collect::<Vec<_>>().join(","))
 }
 
 /// Word of a store that fails, which is no trouble of any target's.

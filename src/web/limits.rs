@@ -7,10 +7,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use serde_json::json;
 
+use super::api::answers::Trouble;
 use crate::domain::time::Monotonic;
 
 /// Who asks, where that is known.
@@ -22,6 +22,8 @@ pub struct Peer(pub IpAddr);
 pub enum Counted {
     /// Something is changed.
     Change,
+    /// Something is read that is open to all.
+    Public,
     /// A token was given that is not the right one.
     WrongToken,
 }
@@ -31,6 +33,7 @@ impl Counted {
     fn most(self) -> f64 {
         match self {
             Self::Change => 120.0,
+            Self::Public => 300.0,
             Self::WrongToken => 60.0,
         }
     }
@@ -39,6 +42,7 @@ impl Counted {
     fn refill(self) -> Duration {
         match self {
             Self::Change => Duration::from_millis(500),
+            Self::Public => Duration::from_millis(100),
             Self::WrongToken => Duration::from_secs(3),
         }
     }
@@ -46,6 +50,7 @@ impl Counted {
     fn words(self) -> &'static str {
         match self {
             Self::Change => "too much is changed from this address",
+            Self::Public => "too much is asked from this address",
             Self::WrongToken => "too many wrong tokens came from this address",
         }
     }
@@ -117,21 +122,16 @@ pub struct TooMany {
 }
 
 impl TooMany {
-    /// The answer, in the form of RFC 9457, which says when to come again.
+    /// The answer, which says when to come again.
     pub fn answer(&self) -> Response {
-        let (seconds, detail) = (self.wait.as_secs() + 1, self.counted.words());
-        let body = json!({ "type": "about:blank", "title": "Too Many Requests", "status": 429, "detail": detail, "error": detail });
-        let headers = [
-            (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
-            (header::RETRY_AFTER, HeaderValue::from(seconds)),
-        ];
-        (StatusCode::TOO_MANY_REQUESTS, headers, format!("{body}\n")).into_response()
+        Trouble::new(StatusCode::TOO_MANY_REQUESTS, self.counted.words()).again_after(self.wait).into_response()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::header;
     use std::net::Ipv4Addr;
 
     fn peer(address: &str) -> IpAddr {

@@ -11,12 +11,15 @@
 //! | `limits` | how often |
 //! | [`api`] | what programs read, and what people do about incidents, silences and messages |
 //! | `ping` | what a job elsewhere says of itself, by its own token |
+//! | `events` | that something has changed, to pages that are open |
+//! | `front`, `filter` | the status page as it is asked for, drawn once for all who ask |
+//! | `public`, `badge` | what everybody may see |
 //! | `board` | what the status page says, before it is drawn |
 //! | `headline` | the one sentence on top |
-//! | `status`, `incident`, `probe` | the pages |
+//! | `status` with `rows`, `days`, `quiet`; `incident`, `probe` | the pages |
 //! | `evidence`, `runbook` | what a bad run left, and what to do about it |
 //! | `war_room`, `post_mortem` | the two texts of an incident, made of `paper` and `markdown` |
-//! | `frame`, `marks`, `chart`, `reasons`, `view`, `visit`, `units` | what pages are made of |
+//! | `frame`, `files`, `kept`, `marks`, `chart`, `reasons`, `view`, `visit`, `units` | what pages are made of |
 //!
 //! Pages work without a script: the policy forbids every one but `/live.js`, which only spares the reader the reload. They stay current by `<meta http-equiv="refresh">`,
 //! which browsers treat as a reload: the place in the page is kept. `?still` leaves it out.
@@ -29,12 +32,19 @@ pub mod table;
 
 mod access;
 mod acts;
+mod badge;
 mod board;
 mod chart;
+mod days;
+mod events;
 mod evidence;
+mod files;
+mod filter;
 mod frame;
+mod front;
 mod headline;
 mod incident;
+mod kept;
 mod limits;
 mod markdown;
 mod marks;
@@ -42,7 +52,10 @@ mod paper;
 mod ping;
 mod post_mortem;
 mod probe;
+mod public;
+mod quiet;
 mod reasons;
+mod rows;
 mod runbook;
 mod status;
 mod units;

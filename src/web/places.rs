@@ -6,6 +6,7 @@
 //! What lasts — a stream of events — asks for a place of its own by [`Connection::stay`]. It then takes none of the others, and
 //! what ends a connection after a minute does not end it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -111,8 +112,8 @@ impl Held {
             *counts.entry(one.network).or_default() += 1;
         }
         let waiting = self.connections.values_mut().filter(|one| among.is_none_or(|network| one.network == network));
-        let waiting = waiting.filter_map(|one| Some((counts.get(&one.network)?, std::cmp::Reverse(one.waits()?), one)));
-        let Some((.., one)) = waiting.max_by_key(|(count, since, _)| (**count, *since)) else { return false };
+        let waiting = waiting.filter_map(|one| Some((Reverse(*counts.get(&one.network)?), one.waits()?, one)));
+        let Some((.., one)) = waiting.min_by_key(|(count, since, _)| (*count, *since)) else { return false };
         one.doing = Doing::Leaving;
         one.cut.cancel();
         true

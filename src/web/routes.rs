@@ -5,30 +5,35 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{MatchedPath, Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use maud::Markup;
 use tokio::sync::Mutex;
 
 use super::access::{Asked, Caller, Refusal};
 use super::api::answers::Trouble;
+use super::api::settled::Question;
 use super::frame::Place;
+use super::kept::Kept;
 use super::limits::{Counted, Limits, Peer};
 use super::ping::Door;
 use super::server::Web;
 use super::table::{API, Row, Scope, Table};
 use super::view::View;
 use super::visit::Visit;
-use super::{access, acts, api, chart, incident, ping, post_mortem, probe, status, war_room};
+use super::{
+    access, acts, api, chart, events, files, front, incident, ping, post_mortem, probe, public, status, war_room,
+};
 use crate::domain::audit::{Author, Deed};
 use crate::domain::incident::IncidentId;
 use crate::domain::text::harmless;
 use crate::domain::time::{Monotonic, earlier, rfc3339};
 use crate::engine::audits;
+use crate::engine::changes::Generations;
 use crate::engine::plan::Plan;
 use crate::engine::unrecorded;
 use crate::ports::{IncidentStory, Overview, StoreError};
@@ -67,7 +72,13 @@ pub struct Room {
     pub web: Web,
     local: SocketAddr,
     /// The last overview and when it was read; whoever holds the lock reads for all who wait.
-    overview: Mutex<Option<(Monotonic, Arc<Overview>)>>,
+    overview: Mutex<Option<Known>>,
+    /// The status pages that were drawn a moment ago.
+    pub fronts: Kept<front::Drawn>,
+    /// The same of what everybody may see.
+    pub publics: Kept<String>,
+    /// The days of rows that were shown lately.
+    pub days: front::Days,
     /// Where jobs ping.
     pub door: Door,
     /// What PagerDuty said lately.
@@ -78,11 +89,18 @@ pub struct Room {
     table: Table,
 }
 
+/// How things stood, when that was read, and what had changed by then.
+struct Known {
+    read_at: Monotonic,
+    seen: Generations,
+    overview: Arc<Overview>,
+}
+
 /// Every row: those of the pages and of the doors beside them, then those of programs.
 pub fn rows() -> Vec<Row> {
     use Scope::{Open, Ping, Read};
     let mut rows = vec![
-        Row::get(Read, "/", status_page),
+        Row::get(Read, "/", front::status_page),
         Row::get(Read, "/incidents/{id}", incident_page),
         Row::get(Read, "/incidents/{id}/acknowledge", acts::acknowledge_form),
         Row::form("/incidents/{id}/acknowledge", acts::acknowledge),
@@ -90,9 +108,12 @@ pub fn rows() -> Vec<Row> {
         Row::form("/incidents/{id}/note", acts::note),
         Row::get(Read, "/incidents/{id}/war-room", war_room_text),
         Row::get(Read, "/incidents/{id}/post-mortem", post_mortem_text),
+        Row::get(Read, "/events", events::events),
+        Row::get(Open, "/badge/{file}", public::badge),
+        Row::get(Open, "/style.css", files::style),
+        Row::get(Open, "/live.js", files::live),
         Row::get(Read, "/probes/{name}", probe::asked::probe),
         Row::get(Read, "/runs/{id}", probe::asked::run),
-        Row::get(Read, "/style.css", style),
         Row::get(Open, "/healthz", async || "ok\n"),
         Row::get(Open, "/readyz", readiness),
         Row::get(Read, "/metrics", metrics),
@@ -114,7 +135,11 @@ pub fn router(web: Web, local: SocketAddr) -> Router {
     routes.fallback(nothing_there).layer(from_fn_with_state(Arc::clone(&room), guard)).with_state(room)
 }
 
-async fn nothing_there(uri: Uri) -> Response {
+/// What has no row. The path of the public page is the plan's, and changes with it.
+async fn nothing_there(room: State<Arc<Room>>, caller: Extension<Caller>, uri: Uri, headers: HeaderMap) -> Response {
+    if public::is_public(&room.plan(), uri.path()) {
+        return public::public_page(room, caller, headers).await;
+    }
     if uri.path().starts_with(API) {
         return Trouble::unknown("there is nothing of that name").into_response();
     }
@@ -123,6 +148,8 @@ async fn nothing_there(uri: Uri) -> Response {
 
 async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> Response {
     let (mut head, body) = request.into_parts();
+    let asked = head.uri.path();
+    let question = asked.starts_with(API).then(|| Question::of(&head.method, asked, &head.headers));
     let mut response = match room.admit(&head).await {
         Ok(caller) => {
             head.extensions.insert(caller);
@@ -130,14 +157,17 @@ async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> R
         }
         Err(refused) => refused,
     };
+    if let Some(question) = question {
+        response = question.settle(response).await;
+    }
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, value);
+        // Only what is the same for everybody says that it may be kept.
+        let is_said = name == header::CACHE_CONTROL && response.headers().contains_key(&name);
+        if !is_said {
+            response.headers_mut().insert(name, value);
+        }
     }
     response
-}
-
-async fn style() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("style.css"))
 }
 
 /// A store that fails is told and is no reason to be taken out of service: probing goes on, and alerts leave.
@@ -164,18 +194,6 @@ async fn metrics(State(room): State<Arc<Room>>) -> Response {
             let sentence = "no metrics are published here: write `prometheus:` under `publish:`\n";
             (StatusCode::NOT_FOUND, sentence).into_response()
         }
-    }
-}
-
-async fn status_page(State(room): State<Arc<Room>>, visit: Visit) -> Response {
-    let plan = room.plan();
-    let view = room.view(&plan, &visit);
-    if !room.is_ready() {
-        return html(StatusCode::SERVICE_UNAVAILABLE, status::starting(&view));
-    }
-    match room.overview().await {
-        Ok(overview) => html(StatusCode::OK, status::status(&room.view(&plan, &visit), &overview)),
-        Err(error) => unreadable(&view, Place::Status, &error),
     }
 }
 
@@ -240,11 +258,21 @@ impl Room {
             web,
             local,
             overview: Mutex::new(None),
+            fronts: Kept::new(front::KEPT_MAX, OVERVIEW_FRESH),
+            publics: Kept::new(1, public::FRESH),
+            days: front::Days::default(),
             door: Door::default(),
             heard: api::pagerduty::Lately::default(),
             limits: Limits::default(),
             table,
         }
+    }
+
+    /// Counts what somebody asks who need not say who they are.
+    pub fn counted(&self, caller: &Caller, what: Counted) -> Result<(), Response> {
+        let now = self.web.clock.monotonic();
+        let counted = caller.address.map_or(Ok(()), |address| self.limits.take(address, what, now));
+        counted.map_err(|many| many.answer())
     }
 
     /// What runs now.
@@ -263,7 +291,11 @@ impl Room {
         let (plan, now, uri) = (self.plan(), self.web.clock.monotonic(), &head.uri);
         let path = head.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
         let entry = self.table.entry(path, &head.method);
-        let entry = entry.map_err(|known| Refusal::Method(known).answer(uri.path()))?;
+        let mut entry = entry.map_err(|known| Refusal::Method(known).answer(uri.path()))?;
+        let reads = head.method == Method::GET || head.method == Method::HEAD;
+        if path.is_none() && reads && public::is_public(&plan, uri.path()) {
+            entry.scope = Scope::Open;
+        }
         let peer = head.extensions.get::<Peer>().map(|peer| peer.0);
         let asked = Asked { entry, method: &head.method, uri, headers: &head.headers, peer };
         let bounded = |counted| {
@@ -304,12 +336,13 @@ impl Room {
     /// What pages and texts are made with.
     pub fn view<'a>(&self, plan: &'a Plan, visit: &Visit) -> View<'a> {
         let (trouble, lost) = (self.web.unrecorded.trouble(), self.web.unrecorded.lost());
-        View { plan, now: self.web.clock.now(), visit: visit.clone(), trouble, lost }
+        View { plan, now: self.web.clock.now(), visit: visit.clone(), seen: self.seen(), trouble, lost }
     }
 
     /// Whoever has changed something sees it.
     pub async fn look_anew(&self) {
         *self.overview.lock().await = None;
+        self.fronts.forget();
     }
 
     /// How things stand at this moment, but for runs: who acts on it must not act on what was. One reads at a time.
@@ -318,18 +351,29 @@ impl Room {
         self.patiently(self.web.reader.overview(self.web.clock.now())).await
     }
 
+    /// What has changed so far.
+    fn seen(&self) -> Generations {
+        self.web.desk.changes().map(|changes| *changes.borrow()).unwrap_or_default()
+    }
+
     /// How things stand, with the runs of the last hour; as it was a second ago at most.
     pub async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
+        self.known().await.map(|(_, overview)| overview)
+    }
+
+    /// The same, with what had changed by then.
+    pub async fn known(&self) -> Result<(Generations, Arc<Overview>), StoreError> {
         let mut kept = self.overview.lock().await;
-        if let Some((read_at, overview)) = kept.as_ref()
+        if let Some(Known { read_at, seen, overview }) = kept.as_ref()
             && self.web.clock.monotonic().since(*read_at) < OVERVIEW_FRESH
         {
-            return Ok(Arc::clone(overview));
+            return Ok((*seen, Arc::clone(overview)));
         }
-        let since = earlier(self.web.clock.now(), chart::HOUR);
+        let (seen, since) = (self.seen(), earlier(self.web.clock.now(), chart::HOUR));
         let overview = Arc::new(self.patiently(self.web.reader.overview(since)).await?);
-        *kept = Some((self.web.clock.monotonic(), Arc::clone(&overview)));
-        Ok(overview)
+        let read_at = self.web.clock.monotonic();
+        *kept = Some(Known { read_at, seen, overview: Arc::clone(&overview) });
+        Ok((seen, overview))
     }
 
     /// A text of an incident; nothing where there is no such incident.

@@ -23,6 +23,7 @@ pub fn counted(number: u64, noun: &str) -> String {
 
 /// Names as a sentence has them: `a`, `a and b`, `a, b and c`, `a, b, c and 4 more`.
 pub fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    /// How many names are written out.
     const SHOWN_MAX: usize = 3;
     let names: Vec<_> = names.into_iter().collect();
     match names.as_slice() {

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::visit::Visit;
 use crate::domain::text::harmless;
 use crate::domain::time::{Timestamp, between, words};
+use crate::engine::changes::Generations;
 use crate::engine::plan::Plan;
 use crate::engine::unrecorded::Trouble;
 
@@ -24,6 +25,8 @@ pub struct View<'a> {
     pub now: Timestamp,
     /// Which page is asked for, and by whom.
     pub visit: Visit,
+    /// What had changed by then.
+    pub seen: Generations,
     /// Why nothing is recorded, while that is so.
     pub trouble: Option<Trouble>,
     /// What became of a store that was damaged when the process started.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::domain::bill::dollars::Dollars;
 use crate::domain::grading::Share;
+use crate::domain::incident::Severity;
 use crate::domain::judge::After;
 use crate::domain::probe::CapturePath;
 use crate::domain::time::Length;
@@ -22,6 +23,26 @@ pub enum Expressions {
     Many(Vec<String>),
 }
 
+/// One name, or several: only its schema is used, since `settings::OneOrMany` reads it.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Names {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+/// One severity, or several: only its schema is used, since `settings::OneOrMany` reads it.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Severities {
+    /// One.
+    One(Severity),
+    /// Several.
+    Many(Vec<Severity>),
+}
+
 /// A number of failures, or one among many: only its schema is used, since [`RawAfter`] reads it.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
@@ -33,7 +54,8 @@ pub enum AfterForms {
 }
 
 /// A length of time as written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(inline)]
 pub struct RawLength(pub Length);
 
 impl<'de> Deserialize<'de> for RawLength {

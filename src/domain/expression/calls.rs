@@ -11,7 +11,9 @@ use super::functions::{FUNCTIONS, Function};
 use super::names::{Shape, ValueKind, suggest};
 use super::syntax::{Each, Literal, Node, NodeKind, Quantifier};
 
+/// How many lists may be walked inside each other.
 const NESTING_MAX: usize = 2;
+/// How large a pattern may be once it is compiled.
 const REGEX_BYTES_MAX: usize = 1 << 20;
 /// The macros: syntax rather than functions, since they bind a variable or look before they reach.
 const MACROS: [&str; 6] = ["has", "all", "exists", "exists_one", "map", "filter"];

@@ -10,7 +10,9 @@ use super::syntax::{Literal, Node, NodeKind, Operator};
 use super::tokens::{Tokens, too_deep};
 use super::{ExpressionError, Name};
 
+/// How many bytes an expression may have.
 const SOURCE_MAX: usize = 2 * 1024;
+/// How deep the parts of an expression may lie in each other.
 const DEPTH_MAX: usize = 32;
 
 /// What is known of a value before it is seen.

@@ -8,6 +8,7 @@ use futures::FutureExt as _;
 use super::news::{figures, log};
 use super::{Committing, Dispatcher};
 use crate::domain::audit::AUDITS_MAX;
+use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::time::Monotonic;
 use crate::engine::unrecorded::{STORE_PATIENCE, no_answer};
 use crate::ports::{Commit, StoreError};
@@ -89,6 +90,7 @@ impl Dispatcher {
         let mut commit = Arc::unwrap_or_clone(commit);
         match result {
             Ok(()) => {
+                self.vitals.changes.committed(&commit);
                 if outage.take().is_some() {
                     tracing::info!("the store takes commits again");
                 }
@@ -130,6 +132,9 @@ impl Dispatcher {
         let now = self.clock.monotonic();
         let rest = outage.map_or(STORE_REST_MIN, |outage| (outage.rest * 2).min(STORE_REST_MAX));
         self.held.blame(error, self.clock.now());
+        self.vitals.changes.everything();
+        let at = self.clock.now();
+        self.fanout.send([Sample { name: MetricName::StoreFailures, at, value: 1.0, labels: SampleLabels::default() }]);
         let told_at = outage.map(|outage| outage.told_at).filter(|told_at| now.since(*told_at) < TELL_EVERY);
         let given_up = shed(&mut self.unrecorded);
         if told_at.is_none() || given_up != Shed::default() {

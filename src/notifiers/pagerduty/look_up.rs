@@ -27,8 +27,8 @@ pub struct LookUpSettings {
     /// A key of the REST API that may read, a secret: write `"${secret:name}"`.
     #[schemars(with = "String")]
     token: Spanned<Template>,
-    /// Where; default `https://api.pagerduty.com/incidents`. Accounts of the European service region write
-    /// `https://api.eu.pagerduty.com/incidents`.
+    /// Where incidents are. Accounts of the European service region write `https://api.eu.pagerduty.com/incidents`. Default:
+    /// `https://api.pagerduty.com/incidents`.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     url: Option<Spanned<Template>>,

@@ -14,9 +14,10 @@ const HEADER_MAX: usize = 150;
 /// The longest text of a section, in characters.
 const SECTION_MAX: usize = 3_000;
 
-/// The longest headline and the longest list of changes, in characters, so that the whole stays below what Slack keeps of a
-/// message (some 13,000).
+/// The longest headline in characters, so that the whole stays below what Slack keeps of a message (some 13,000).
 const HEADLINE_MAX: usize = 1_000;
+
+/// The longest list of changes in characters, for the same reason.
 const CHANGES_MAX: usize = 2_000;
 
 /// How many incidents are listed, so that how many there are besides is in the section too.

@@ -60,27 +60,29 @@ struct AwsSettings {
     /// The service, by its name in the AWS CLI: `dynamodb`, `s3`, `cognito-idp`, …
     #[schemars(with = "String")]
     service: Spanned<String>,
-    /// The action, by its name in AWS's API reference: `DescribeTable`.
+    /// The action, as AWS's API reference calls it: `DescribeTable`.
     #[schemars(with = "Option<String>")]
     action: Option<Spanned<String>>,
-    /// For a service with methods and paths: the method, with `path` in place of `action`. Default: `GET`.
+    /// For a service with methods and paths, in place of `action`: `GET`, `HEAD`, `POST`, `PUT`, `PATCH` or `DELETE`.
+    /// Default: `GET`.
     #[schemars(with = "Option<String>")]
     method: Option<Spanned<String>>,
-    /// For a service with methods and paths: the path and its query. What is filled in is percent-encoded.
+    /// Beside `method`: the path and its query, percent-encoded. May have holes; what is filled in is encoded, its slashes
+    /// too.
     #[schemars(with = "Option<Template>")]
     path: Option<Spanned<Template>>,
-    /// What the action takes, as in AWS's API reference. What is filled in stays within its text. With `method: GET` and a `path`
-    /// it is the query.
+    /// What the action takes, as in AWS's API reference. May have holes within its texts. With `method: GET` and a `path`
+    /// it is the query. Default: nothing.
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     input: Option<Node>,
     /// The region. Default: that of the environment or the profile.
     #[schemars(with = "Option<String>")]
     region: Option<Spanned<String>>,
-    /// Where the service is, if not where AWS has it. Default, and what an empty text means: `AWS_ENDPOINT_URL`, and without it the
-    /// region's own address.
+    /// Where the service is, if not where AWS has it, e.g. a VPC endpoint; an empty text is none. Default: `AWS_ENDPOINT_URL`, and
+    /// without it the region's own address.
     #[schemars(with = "Option<String>")]
     endpoint: Option<Spanned<String>>,
-    /// Actions, or methods, that may be asked for although they may change something.
+    /// Actions, or methods, that may be asked for although they may change something. Default: none.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     allow: Vec<Spanned<String>>,

@@ -24,13 +24,15 @@ pub struct MirrorSettings {
     /// The bucket.
     #[schemars(with = "String")]
     bucket: Spanned<String>,
-    /// How the keys of the mirror begin. Default: all that is in the bucket, which may be 100,000 objects.
+    /// How the keys of the mirror begin. At most 100,000 objects are listed; more are a failure. Default: all that is in
+    /// the bucket.
     prefix: Option<String>,
-    /// The key of an object that is written whenever the mirror is, so that it is known to be fresh where nothing else has
-    /// changed. Default: the newest object tells.
+    /// The key of an object that is written whenever the mirror is. `aws s3 sync` copies what has changed and nothing
+    /// else, so without one a mirror of what rests looks old. Default: the newest object tells.
     #[schemars(with = "Option<String>")]
     sentinel: Option<Spanned<String>>,
-    /// Whether the sentinel, or else the newest object, must have been replicated elsewhere. Default: false.
+    /// Whether S3 must have copied the sentinel, or else the newest object, to where the bucket is replicated. Default:
+    /// `false`.
     #[serde(default)]
     replication: bool,
 }

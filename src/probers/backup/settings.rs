@@ -95,38 +95,44 @@ struct BackupSettings {
     /// A DynamoDB table whose point-in-time recovery is looked at. Off is a failure.
     #[schemars(with = "Option<String>")]
     dynamodb: Option<Spanned<String>>,
-    /// A DynamoDB table whose on-demand backups are looked at; those that AWS Backup made are in its `vault`.
+    /// A DynamoDB table whose on-demand backups that are whole are looked at. `ListBackups` has none of those that AWS
+    /// Backup made: they are in its `vault`.
     #[schemars(with = "Option<String>")]
     dynamodb_backups: Option<Spanned<String>>,
-    /// A vault of AWS Backup whose recovery points are looked at.
+    /// A vault of AWS Backup whose recovery points are looked at, as far as they can be restored: `COMPLETED` or
+    /// `AVAILABLE`.
     #[schemars(with = "Option<String>")]
     vault: Option<Spanned<String>>,
     /// A mirror in S3 whose objects are looked at.
     #[schemars(with = "Option<MirrorSettings>")]
     s3: Option<Spanned<MirrorSettings>>,
-    /// A directory whose files are looked at, relative to the configuration. Links are not followed.
+    /// A directory of this machine, or mounted, whose plain files are looked at; a relative path begins at the
+    /// configuration. Links are not followed.
     #[schemars(with = "Option<String>")]
     directory: Option<Spanned<String>>,
     /// A DynamoDB table that is restored under another name, looked at, and deleted again: a drill.
     #[schemars(with = "Option<RestoreSettings>")]
     restore: Option<Spanned<RestoreSettings>>,
-    /// How far back is looked, from `1h` to `366d`. Default: `30d`. Not for `dynamodb`, `s3` and `restore`.
-    #[schemars(with = "Option<String>")]
+    /// With `dynamodb_backups`, `vault` and `directory`: how far back is looked, from `1h` to `366d`. What is older is not
+    /// counted. Default: `30d`.
+    #[schemars(with = "Option<Written>")]
     over: Option<Spanned<Written>>,
     /// With `vault`: the ARN of what its recovery points are of. Default: whatever is in the vault.
     #[schemars(with = "Option<String>")]
     resource: Option<Spanned<String>>,
     /// With `directory`: which files are backups, where `*` stands for any text; with slashes also those of directories in
-    /// it, as in `*/*.dump`. Default: `*`.
+    /// it, as in `*/*.dump`, at most 8 levels. Default: `*`.
     #[schemars(with = "Option<String>")]
     pattern: Option<Spanned<String>>,
-    /// With `directory`: `sha256` compares the newest file with `FILE.sha256` or `SHA256SUMS` beside it. Default: not.
+    /// With `directory`: `sha256` compares the newest file with `FILE.sha256` beside it, else with its line in
+    /// `SHA256SUMS`. These two are never backups themselves. Default: not compared.
     #[schemars(with = "Option<Checksum>")]
     checksum: Option<Spanned<Checksum>>,
-    /// The region. Default: that of the environment or the profile.
+    /// The region that is asked. For copies in a second region write another probe, or `each`. Default: that of the
+    /// environment or the profile.
     #[schemars(with = "Option<String>")]
     region: Option<Spanned<String>>,
-    /// Where AWS is asked instead of the region's own address: `http://` or `https://`, and a host.
+    /// Where AWS is asked instead: `http://` or `https://`, and a host. Default: the region's own address.
     #[schemars(with = "Option<String>")]
     endpoint: Option<Spanned<String>>,
 }

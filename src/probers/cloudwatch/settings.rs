@@ -46,7 +46,8 @@ const FINE: [u64; 5] = [1, 5, 10, 20, 30];
 /// The most values that a question asks for.
 const VALUES_MAX: u128 = 1_440;
 
-/// How long before now a window ends, where nothing is said: a minute is whole in CloudWatch about a minute after its end.
+/// How long before now the window ends, up to `1d`: metrics come late, and a minute that is not whole has too few errors.
+/// Default: `1m`.
 const LAG: Duration = Duration::from_secs(60);
 
 /// The longest such time.
@@ -68,35 +69,37 @@ struct CloudWatchSettings {
     /// The namespace, where the metric's own name has a `/`. Default: what stands before the last `/` of `metric`.
     #[schemars(with = "Option<String>")]
     namespace: Option<Spanned<String>>,
-    /// All the dimensions of the metric: without one of them CloudWatch knows no such metric. Default: none.
+    /// All the dimensions of the metric by name: with one less CloudWatch knows no such metric. Default: none.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     dimensions: Option<Spanned<BTreeMap<String, String>>>,
-    /// What is made of the samples of a period: `Average`, `Sum`, `Minimum`, `Maximum`, `SampleCount`, `p99`, … Default:
-    /// `Average`.
+    /// What is made of the samples of a period: `Average`, `Sum`, `Minimum`, `Maximum`, `SampleCount`, `IQM`, a percentile
+    /// like `p99` or `p99.9`, or one of CloudWatch's trimmed statistics, like `tm90` or `PR(:500)`. Default: `Average`.
     #[schemars(with = "Option<String>")]
     stat: Option<Spanned<String>>,
-    /// An expression over `metrics` in CloudWatch's metric math: `100 * errors / calls`.
+    /// In place of `metric`: an expression of CloudWatch's metric math over `metrics`, e.g. `100 * errors / calls`.
     #[schemars(with = "Option<String>")]
     math: Option<Spanned<String>>,
-    /// The metrics of `math`, each by the name that it has there.
+    /// The metrics of `math`, at most 20, each by its name there.
     #[schemars(with = "Option<BTreeMap<String, MetricSettings>>")]
     metrics: Option<Spanned<BTreeMap<Spanned<String>, MetricSettings>>>,
     /// The window that is looked at, from `1m` to `15d`. Default: `5m`.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<Written>")]
     over: Option<Spanned<Written>>,
-    /// What one value stands for: whole minutes up to `1d`, or 1, 5, 10, 20 or 30 s of a metric of high resolution. Default:
-    /// the whole window, or a day where that is longer.
-    #[schemars(with = "Option<String>")]
+    /// What one value stands for: whole minutes up to `1d`; of a metric of high resolution also 1, 5, 10, 20 or 30 s, for
+    /// a window of three hours at most. The window is a whole number of them, at most 1,440. Default: the whole window, or
+    /// a day where that is longer.
+    #[schemars(with = "Option<Written>")]
     period: Option<Spanned<Written>>,
     /// How long before now the window ends, up to `1d`, since metrics come late. Default: `1m`.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<Written>")]
     lag: Option<Spanned<Written>>,
     /// The value where the window has none. Default: that there is none is a failure.
     missing: Option<f64>,
-    /// The region. Default: that of the machine.
+    /// The region of the metric; those of CloudFront are in `us-east-1`, wherever they are watched from. Default: that of
+    /// the environment or the profile.
     #[schemars(with = "Option<String>")]
     region: Option<Spanned<String>>,
-    /// Where requests go instead of the region's own address. Default: there.
+    /// Where requests go instead. Default: the region's own address.
     #[schemars(with = "Option<String>")]
     endpoint: Option<Spanned<String>>,
 }

@@ -47,27 +47,32 @@ const OUTPUT_BYTES_MAX: usize = 10 * 1024 * 1024;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CommandSettings {
-    /// The program and its arguments, as a list: no shell reads them. A program without arguments may stand alone.
+    /// The program and its arguments, as a list; a program without arguments may stand alone. No shell reads it: pipes and
+    /// variables need `[sh, -c, "…"]`. Arguments may have holes, `"{{token}}"`; each stays one argument.
     #[schemars(with = "Words")]
     run: Node,
-    /// Variables of its environment, which otherwise has `PATH`, `HOME`, `LANG` and `TMPDIR` only. The place for secrets.
+    /// Variables of its environment by name, beside `PATH`, `HOME`, `LANG` and `TMPDIR`. May have holes and secrets: this
+    /// is the place for these. Default: none.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Template>")]
     env: BTreeMap<Spanned<String>, Spanned<Template>>,
-    /// Where it runs, relative to the configuration. Default: the directory of the configuration.
+    /// Where it runs, relative to the configuration; a program like `./check` is looked for there. Default: the directory
+    /// of the configuration.
     #[schemars(with = "Option<String>")]
     directory: Option<Spanned<String>>,
-    /// What it reads on standard input. Default: nothing.
+    /// What it reads on standard input. May have holes and secrets. Default: nothing.
     #[schemars(with = "Option<Template>")]
     input: Option<Spanned<Template>>,
     /// The report in JUnit's XML that it writes, relative to `directory`: each of its test cases fails the step or passes.
+    /// May have holes. Default: none.
     #[schemars(with = "Option<Template>")]
     junit: Option<Spanned<Template>>,
-    /// The file of JSON that it writes, relative to `directory`, which `json` then stands for.
+    /// The file of JSON that it writes, relative to `directory`, which `json` then stands for in assertions and captures.
+    /// May have holes. Default: none.
     #[schemars(with = "Option<Template>")]
     json: Option<Spanned<Template>>,
-    /// How many bytes of each output are kept; the rest is read and thrown away. Default: 1048576 (1 MiB), at most
-    /// 10485760.
+    /// How many bytes of standard output, and as many of standard error, are kept; the rest is read and thrown away. At
+    /// most 10485760. Default: 1048576 (1 MiB).
     #[schemars(with = "Option<u64>")]
     max_output: Option<Spanned<u64>>,
 }

@@ -47,17 +47,17 @@ struct GrpcSettings {
     /// Where to: `grpcs://host:port`, or `grpc://host:port` without TLS.
     #[schemars(with = "Template")]
     url: Spanned<Template>,
-    /// The service that is asked about, like `shop.v1.Orders`. Default: none, which means the server as a whole.
+    /// The service that is asked about, like `shop.v1.Orders`. Default: the server as a whole.
     service: Option<Template>,
-    /// Metadata of the call by name.
+    /// Metadata of the call by name. Default: none.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Template>")]
     metadata: BTreeMap<Spanned<String>, Spanned<Template>>,
-    /// A token for the metadata `authorization: Bearer`.
+    /// A token for the metadata `authorization: Bearer`. Default: none.
     #[schemars(with = "Option<Template>")]
     bearer: Option<Spanned<Template>>,
-    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`. Default, and what an
-    /// empty text means: none.
+    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`. An empty text
+    /// adds none, so that `SHOP_CA` may be unset in `"${env:SHOP_CA:-}"`. Default: none.
     #[schemars(with = "Option<String>")]
     ca: Option<Spanned<String>>,
 }

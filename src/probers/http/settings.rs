@@ -61,66 +61,75 @@ const METHODS: [Method; 8] = [
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HttpSettings {
-    /// Where to: `https://` or `http://`, host and path. What is filled in is percent-encoded.
+    /// Where to: `https://` or `http://`, with host and path. What is filled in (`{{x}}`, `${secret:x}`) is
+    /// percent-encoded, so a URL cannot begin with it.
     #[schemars(with = "Template")]
     url: Spanned<Template>,
-    /// The method. Default: `GET`, also with a body.
+    /// One of `GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE`, `OPTIONS` and `TRACE`. Default: `GET`, also with a body.
     #[schemars(with = "Option<String>")]
     method: Option<Spanned<String>>,
-    /// Headers by name.
+    /// Headers by name. A value with a line break is refused. Default: `User-Agent` is `roundsman/VERSION`, `Accept` is
+    /// `*/*`, `Accept-Encoding` is `gzip, br, zstd, deflate`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Template>")]
     headers: BTreeMap<Spanned<String>, Spanned<Template>>,
-    /// The body as text, without a Content-Type of its own.
+    /// The body as text, as it is, without a `Content-Type` of its own. Default: none.
     #[schemars(with = "Option<Template>")]
     body: Option<Spanned<Template>>,
-    /// The body as a tree that becomes JSON. What is filled in stays within its string.
+    /// The body as a tree that becomes JSON, with `Content-Type: application/json`. `"{{x}}"` stays a string, whatever was
+    /// captured. Default: none.
     #[schemars(with = "Option<serde_json::Value>")]
     json: Option<Node>,
-    /// The body as a form: names to values, which become `application/x-www-form-urlencoded`. What is filled in is encoded.
+    /// The body as a form: names to values, sent in that order with `Content-Type: application/x-www-form-urlencoded`.
+    /// What is filled in is encoded. Default: none.
     #[schemars(with = "Option<BTreeMap<String, Template>>")]
     form: Option<Spanned<Form>>,
-    /// The body from a file of at most 1 MiB, byte for byte: its path, which begins at the directory of the configuration.
-    /// It is read when the configuration is.
+    /// The body from a file of at most 1 MiB, byte for byte, without a `Content-Type` of its own: its path, which begins
+    /// at the directory of the configuration. It is read when the configuration is read or reloaded, so what passes
+    /// `validate` is what is sent. Default: none.
     #[schemars(with = "Option<String>")]
     file: Option<Spanned<String>>,
-    /// A token for `Authorization: Bearer`.
+    /// The token of `Authorization: Bearer`. Default: none.
     #[schemars(with = "Option<Template>")]
     bearer: Option<Spanned<Template>>,
-    /// A user and a password for `Authorization: Basic`.
+    /// A user and a password for `Authorization: Basic`. Default: none.
     #[schemars(with = "Option<Basic>")]
     basic: Option<Spanned<Basic>>,
-    /// A token of an authorization server, got with the id and the secret of a client and kept until shortly before it ends.
+    /// A token of an authorization server, got with the id and the secret of a client and kept until shortly before it
+    /// ends. Default: none.
     #[schemars(with = "Option<OAuth2Settings>")]
     oauth2: Option<Spanned<OAuth2Settings>>,
-    /// A signature of the request (AWS Signature Version 4), with the credentials that the AWS SDK finds.
+    /// A signature of the request (AWS Signature Version 4), with the credentials that the AWS SDK finds. Default: none.
     #[schemars(with = "Option<SigV4Settings>")]
     sigv4: Option<Spanned<SigV4Settings>>,
-    /// The certificate that is shown to the server of the URL when it asks for one.
+    /// The certificate that is shown when the server of `url` asks for one. Default: none.
     client_cert: Option<ClientCert>,
-    /// Whether redirects are followed. Default: true.
+    /// Whether redirects are followed, to `http` and `https` only. Default: `true`.
     follow_redirects: Option<bool>,
-    /// How many redirects are followed; one more is a failure. Default: 10, which is the most.
+    /// How many redirects are followed, 1 to 10; one more is a failure. Default: 10.
     #[schemars(with = "Option<u32>")]
     max_redirects: Option<Spanned<u32>>,
-    /// The version that is spoken: `"1.1"`, or `"2"`, which without TLS means HTTP/2 from the first byte. Default: what the
-    /// server chooses in the TLS handshake; without TLS `"1.1"`.
+    /// The version that is spoken: `"1.1"`, or `"2"`, which without TLS means HTTP/2 from the first byte (h2c with prior
+    /// knowledge). Default: what the server chooses in the TLS handshake; without TLS `"1.1"`.
     #[schemars(with = "Option<String>")]
     http_version: Option<Spanned<String>>,
-    /// The only family of addresses that is connected to. Default: both, a second address after 250 ms.
+    /// The only family of addresses that is connected to. Default: both in turn, a further one after 250 ms (RFC 8305).
     family: Option<Family>,
-    /// The address of the URL's host, which is then not looked up, or a mapping from names to addresses.
+    /// An address, which the host of `url` then has without being looked up: to probe one server behind a balancer. Or a
+    /// mapping from names to addresses: `{ shop.example.com: 192.0.2.7 }`. `Host`, SNI and the certificate stay those of
+    /// the name. Other hosts, where a redirect may lead, are looked up. Default: all are looked up.
     #[schemars(with = "Option<Resolve>")]
     resolve: Option<Node>,
-    /// Makes the request again, one after another, until an answer is not 2xx, at most so many times: to see that a limit is
-    /// one. From 2 to 100. Default: once.
+    /// Makes the request again, one after another, until an answer is not 2xx, at most so many times, 2 to 100: for limits
+    /// that must be one. The last answer is what assertions see, and `requests` how many there were. Default: once.
     #[schemars(with = "Option<u64>")]
     repeat: Option<Spanned<u64>>,
-    /// How many bytes of a body are read; a larger one is a failure. Default: 1048576 (1 MiB), at most 10485760.
+    /// How many bytes of a body are read after it was unpacked, at most 10485760; a larger one is a failure. Default:
+    /// 1048576 (1 MiB).
     #[schemars(with = "Option<u64>")]
     max_body: Option<Spanned<u64>>,
-    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`. Default, and what an
-    /// empty text means: none.
+    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`. An empty text
+    /// adds none, so that `SHOP_CA` may be unset in `"${env:SHOP_CA:-}"`. Default: none.
     #[schemars(with = "Option<String>")]
     ca: Option<Spanned<String>>,
 }

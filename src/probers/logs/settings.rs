@@ -29,7 +29,7 @@ pub const KIND: Kind = Kind {
     build,
 };
 
-/// How far back is looked for the newest event.
+/// With `newest`: how far back is looked, from `1m` to `30d`; where nothing came within it, the step fails. Default: `1h`.
 const OVER: Duration = Duration::from_secs(3_600);
 
 /// The shortest such time …
@@ -45,32 +45,33 @@ const GROUPS_MAX: usize = 20;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LogsSettings {
-    /// Groups of CloudWatch Logs to which something should have come, at most 20.
+    /// A group of CloudWatch Logs to which something should have come, or a list of at most 20.
     #[schemars(with = "Option<Vec<String>>")]
     newest: Option<Spanned<OneOrMany<Spanned<String>>>>,
     /// How far back the newest event is looked for, from `1m` to `30d`; where nothing came within it, the step fails.
     /// Default: `1h`.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<Written>")]
     over: Option<Spanned<Written>>,
     /// The group to which a token is written, which is then looked for until the step's time is over. It must be there.
     #[schemars(with = "Option<String>")]
     round_trip: Option<Spanned<String>>,
-    /// The stream of the token, which is made where it is not there. Default: `roundsman/` and the location.
+    /// With `round_trip`: the stream of the token, which is made where it is not there. Default: `roundsman/` and the
+    /// location.
     #[schemars(with = "Option<String>")]
     stream: Option<Spanned<String>>,
-    /// A trail of `CloudTrail`: its name, or its ARN.
+    /// A trail of `CloudTrail` by its name, or by its ARN where it is of another region.
     #[schemars(with = "Option<String>")]
     trail: Option<Spanned<String>>,
-    /// A VPC, a subnet or a network interface, by its id, whose flow logs should be there.
+    /// The id of a VPC, a subnet or a network interface, whose flow logs should be there.
     #[schemars(with = "Option<String>")]
     flow_logs: Option<Spanned<String>>,
     /// Access logs in S3.
     #[schemars(with = "Option<AccessSettings>")]
     access_logs: Option<Spanned<AccessSettings>>,
-    /// The region. Default: that of the machine.
+    /// The region. Default: that of the environment or the profile.
     #[schemars(with = "Option<String>")]
     region: Option<Spanned<String>>,
-    /// Where requests go instead of the region's own address. Default: there.
+    /// Where requests go instead. Default: the region's own address.
     #[schemars(with = "Option<String>")]
     endpoint: Option<Spanned<String>>,
 }

@@ -67,31 +67,32 @@ struct WebSocketSettings {
     /// Where to: `wss://` or `ws://`, host and path. What is filled in is percent-encoded.
     #[schemars(with = "Template")]
     url: Spanned<Template>,
-    /// Headers of the handshake by name.
+    /// Headers of the handshake by name. Default: none.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Template>")]
     headers: BTreeMap<Spanned<String>, Spanned<Template>>,
-    /// A token for `Authorization: Bearer`.
+    /// A token for `Authorization: Bearer`. Default: none.
     #[schemars(with = "Option<Template>")]
     bearer: Option<Spanned<Template>>,
-    /// The subprotocols that are offered, the preferred one first.
+    /// The subprotocols that are offered, the preferred one first; at most 16. Default: none.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     subprotocols: Vec<Spanned<String>>,
-    /// A text that is sent when the WebSocket is open.
+    /// A text that is sent when the WebSocket is open. May have holes. Default: nothing.
     #[schemars(with = "Option<Template>")]
     send: Option<Spanned<Template>>,
-    /// How many messages are waited for, at most 10; the last one is `message`. Default: 1 with `send`, else 0.
+    /// How many messages are waited for, at most 10; the last one is `message`. A server that greets first wants 2.
+    /// Default: 1 with `send`, else 0.
     #[schemars(with = "Option<u64>")]
     receive: Option<Spanned<u64>>,
-    /// Whether the server is expected to close, and is waited for. Default: false.
+    /// Whether the server is expected to close, and is waited for. Default: `false`.
     #[serde(default)]
     until_closed: bool,
-    /// How many bytes a message may have; a larger one is a failure. Default: 1048576 (1 MiB), at most 10485760.
+    /// How many bytes a message may have, at most 10485760; a larger one is a failure. Default: 1048576 (1 MiB).
     #[schemars(with = "Option<u64>")]
     max_message: Option<Spanned<u64>>,
-    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`. Default, and what an
-    /// empty text means: none.
+    /// PEM text of certificates that are trusted in addition to the machine's: `"${file:ca.pem}"`. An empty text
+    /// adds none, so that `SHOP_CA` may be unset in `"${env:SHOP_CA:-}"`. Default: none.
     #[schemars(with = "Option<String>")]
     ca: Option<Spanned<String>>,
 }

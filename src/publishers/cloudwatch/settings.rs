@@ -50,9 +50,9 @@ const SPOOL_MIN: Size = Size(4 << 20);
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CloudWatchSettings {
-    /// Under which namespace the metrics stand: up to 255 letters, digits and `. - _ / # :`, not beginning with `AWS/`.
+    /// Under which namespace the metrics stand: 1 to 255 letters, digits, spaces and `. - _ / # :`, not beginning with `AWS/` or `:`.
     pub namespace: Namespace,
-    /// The region, like `us-east-1`; without it the one of `AWS_REGION`, of the profile or of the machine.
+    /// The region, like `us-east-1`. Default: that of `AWS_REGION`, of the profile or of the machine.
     pub region: Option<Region>,
     /// `1m`, or `1s` for high resolution. Default: `1m`.
     pub resolution: Grain,

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::answers::{Trouble, answer, done};
 use super::bodies::{PauseBegin, PauseDone, PausesBody};
+use crate::domain::audit::Author;
 use crate::domain::pause::{PauseId, Scope};
 use crate::domain::time::later;
 use crate::engine::desk::DeskError;
 use crate::engine::dispatcher::Paused;
 use crate::engine::ledger::pauses::Pausing;
+use crate::web::access::Caller;
 use crate::web::routes::Room;
 
 /// Those that are not over.
@@ -24,7 +27,11 @@ pub async fn all(State(room): State<Arc<Room>>) -> Result<Response, Trouble> {
 }
 
 /// One more.
-pub async fn begin(State(room): State<Arc<Room>>, request: Request) -> Result<Response, Trouble> {
+pub async fn begin(
+    State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Trouble> {
     let PauseBegin { what, by, reason, until, length } = room.read(request).await?;
     let until = match (until, length) {
         (until, None) => until,
@@ -35,17 +42,23 @@ pub async fn begin(State(room): State<Arc<Room>>, request: Request) -> Result<Re
         }
     };
     let what = Scope::parse(&what).map_err(DeskError::from)?;
-    pause(&room, Pausing::Begin { what, by, reason, until }).await
+    let by = caller.by(by);
+    let author = caller.author(Some(by.clone()));
+    pause(&room, Pausing::Begin { what, by, reason, until }, author).await
 }
 
 /// One less: it is over now.
-pub async fn end(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Result<Response, Trouble> {
-    pause(&room, Pausing::End(PauseId(Arc::from(id)))).await
+pub async fn end(
+    State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Trouble> {
+    pause(&room, Pausing::End(PauseId(Arc::from(id))), caller.author(None)).await
 }
 
-async fn pause(room: &Room, what: Pausing) -> Result<Response, Trouble> {
+async fn pause(room: &Room, what: Pausing, author: Author) -> Result<Response, Trouble> {
     room.when_ready()?;
-    let Paused { pause, recorded } = room.done(room.web.desk.pause(what)).await?;
+    let Paused { pause, recorded } = room.done(room.web.desk.pause(what, author)).await?;
     room.look_anew().await;
     Ok(done(&*room.plan().secrets, recorded, &PauseDone { pause, recorded }))
 }

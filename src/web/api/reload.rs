@@ -3,35 +3,51 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
 
-use super::answers::{Trouble, answer};
-use super::bodies::Nothing;
+use super::answers::{Trouble, answer, redact};
+use super::bodies::{Nothing, ProblemBody, Reload};
+use crate::domain::audit::Deed;
 use crate::engine::reloads::Reloaded;
+use crate::settings::Problems;
+use crate::web::access::Caller;
 use crate::web::routes::Room;
 
 /// How long whoever asks waits: thousands of files take seconds, and so do secrets that are kept elsewhere.
 const PATIENCE: Duration = Duration::from_secs(50);
 
 /// Takes them, if they are whole.
-pub async fn reload(State(room): State<Arc<Room>>, request: Request) -> Result<Response, Trouble> {
+pub async fn reload(
+    State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Trouble> {
     let Nothing {} = room.read(request).await?;
     room.when_ready()?;
     let reloaded = room.done_within(PATIENCE, room.web.desk.reload()).await?;
     room.look_anew().await;
-    let secrets = &room.plan().secrets;
-    Ok(match reloaded {
+    let came_to = match &reloaded {
+        Reloaded::Taken { changes, .. } if changes.is_empty() => "nothing changed".to_owned(),
+        Reloaded::Taken { changes, .. } => changes.join(", "),
+        Reloaded::Refused(_) => "refused whole".to_owned(),
+    };
+    room.audit(caller.author(None), Deed::Reload, "the configuration", [String::new(), came_to]).await?;
+    let told = |problems: &Problems| -> Vec<ProblemBody> {
+        let mut told = problems.to_json();
+        redact(&*room.plan().secrets, &mut told);
+        serde_json::from_value(told).unwrap_or_default()
+    };
+    match reloaded {
         Reloaded::Taken { changes, warnings } => {
-            let body = json!({ "changes": changes, "problems": warnings.to_json() });
-            answer(&**secrets, StatusCode::OK, &body)
+            let problems = told(&warnings);
+            Ok(answer(&*room.plan().secrets, StatusCode::OK, &Reload { changes, problems }))
         }
         Reloaded::Refused(problems) => {
-            let error = "the configuration was refused whole: what ran goes on unchanged";
-            let body = json!({ "error": error, "problems": problems.to_json() });
-            answer(&**secrets, StatusCode::UNPROCESSABLE_ENTITY, &body)
+            let sentence = "the configuration was refused whole: what ran goes on unchanged";
+            Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, sentence).with(told(&problems)))
         }
-    })
+    }
 }

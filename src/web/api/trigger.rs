@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -10,9 +11,11 @@ use axum::response::Response;
 use super::answers::{Trouble, answer};
 use super::bodies::{TriggerAnswer, TriggerAsk, TriggeredRun};
 use super::runs::RunBody;
+use crate::domain::audit::Deed;
 use crate::engine::desk::DeskError;
 use crate::engine::scheduler::extras::Refusal;
 use crate::engine::triggers::{Begun, Triggered};
+use crate::web::access::Caller;
 use crate::web::routes::Room;
 
 /// How long whoever asks waits for the runs: less than proxies wait for an answer.
@@ -21,12 +24,18 @@ pub const RUNS_PATIENCE: Duration = Duration::from_secs(50);
 /// Runs one.
 pub async fn trigger(
     State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
     Path(probe): Path<String>,
     request: Request,
 ) -> Result<Response, Trouble> {
     let TriggerAsk { schedule } = room.read(request).await?;
     room.when_ready()?;
     let Begun { runs, ended } = room.done(room.web.desk.trigger(probe.clone(), schedule)).await?;
+    let asked = runs
+        .iter()
+        .map(|(id, of)| format!("run {id}{}", of.as_ref().map(|of| format!(" for {of}")).unwrap_or_default()));
+    let asked = asked.collect::<Vec<_>>().join(", ");
+    room.audit(caller.author(None), Deed::Trigger, probe.as_str(), [String::new(), asked]).await?;
     let (clock, plan) = (&room.web.clock, room.plan());
     let ended = tokio::select! {
         ended = ended => Some(ended.map_err(|_| Trouble::from(DeskError::Closed))?),

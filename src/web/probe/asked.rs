@@ -127,21 +127,22 @@ async fn told(
     let window = Window::of(shown, now);
     let pair = schedule.map(|schedule| (schedule.name.clone(), name.clone()));
     let overview = room.overview().await?;
-    let (drawn, month, listed, others) = try_join4(
-        drawn(history, pair.as_ref(), window),
-        month(history, pair.as_ref(), now),
+    let month_from = Window::of(Shown::Over(Over::Month), now).from;
+    // What lies within the month is made of its hours, which are read anyway.
+    let is_within = window.source == Source::Stretches(Grain::Hour) && window.from >= month_from;
+    let apart = async { if is_within { Ok(None) } else { drawn(history, pair.as_ref(), window).await.map(Some) } };
+    let (apart, month, listed, others) = try_join4(
+        apart,
+        hours(history, pair.as_ref(), month_from, now),
         history.runs(listed(name, asked, now)),
         others(history, name, window, now),
     )
     .await?;
-    let (window, parts) = drawn;
+    let (window, parts) = apart.unwrap_or_else(|| (window, of_stretches(&window, &month)));
     let hour = Window::of(Shown::Over(Over::Hour), now);
-    let hour = if shown == Shown::Over(Over::Hour) {
-        (hour, parts.clone())
-    } else {
-        self::drawn(history, pair.as_ref(), hour).await?
-    };
-    let figures = figures(&hour.1, &month, now);
+    let hour =
+        if shown == Shown::Over(Over::Hour) { parts.clone() } else { drawn(history, pair.as_ref(), hour).await?.1 };
+    let figures = figures(&hour, &month, now);
     let Others { bad, kept, incidents, changes } = others;
     let standings = room.web.desk.standings();
     let is_of_it = |standing: &&Objectives| standing.probe == *name;
@@ -192,10 +193,14 @@ async fn drawn(
     Ok((window, found.get(pair).map(|stretches| of_stretches(&window, stretches)).unwrap_or_default()))
 }
 
-/// The hours of the last thirty days, of which the figures of day, week and month are made.
-async fn month(history: &dyn HistoryReader, pair: Option<&Pair>, now: Timestamp) -> Result<Vec<Stretch>, StoreError> {
+/// The hours since an instant, of which the figures of day, week and month are made.
+async fn hours(
+    history: &dyn HistoryReader,
+    pair: Option<&Pair>,
+    from: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<Stretch>, StoreError> {
     let Some(pair) = pair else { return Ok(Vec::new()) };
-    let from = Grain::Hour.begin(earlier(now, Over::Month.length()));
     let mut found = history.history(BTreeSet::from([pair.clone()]), from, now, Grain::Hour).await?;
     Ok(found.remove(pair).unwrap_or_default())
 }

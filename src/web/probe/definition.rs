@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
+use crate::domain::incident::Severity;
 use crate::domain::judge::{AlertPolicy, Aspect, Rule};
 use crate::domain::names::{ChannelName, ProbeName};
 use crate::domain::privacy::conceal;
@@ -19,6 +20,7 @@ const WRITTEN_MAX: usize = 8_192;
 
 /// How many steps are spelled out, and how many assertions of each.
 const STEPS_MAX: usize = 50;
+/// How many assertions of a step are shown.
 const ASSERTIONS_MAX: usize = 20;
 
 /// The card.
@@ -122,7 +124,7 @@ fn in_short(view: &View<'_>, probe: &PlannedProbe, schedules: &[&Schedule]) -> M
 fn alert(policy: &AlertPolicy) -> String {
     let mut parts: Vec<String> = policy.rules().map(|(aspect, rule)| told(aspect, rule)).collect();
     if let Some(grading) = &policy.grading {
-        let severities: Vec<_> = grading.severities().into_iter().map(|severity| severity.as_str()).collect();
+        let severities: Vec<_> = grading.severities().into_iter().map(Severity::as_str).collect();
         parts.push(format!("graded {}", severities.join(", ")));
     }
     if let Some(recheck) = policy.recheck {

@@ -59,6 +59,12 @@ impl Drawn<'_> {
         self.parts.iter().any(|part| part.durations.runs() > 1)
     }
 
+    /// Whether some part was slower than the axis is high.
+    pub fn is_cut(&self) -> bool {
+        let top = top(self.parts);
+        self.parts.iter().any(|part| is_above(part, top))
+    }
+
     /// The chart, with a link to each zone of it.
     pub fn chart(&self, link: impl Fn(Timestamp, Timestamp) -> String) -> Markup {
         let top = top(self.parts);
@@ -152,9 +158,9 @@ impl Drawn<'_> {
             let below = polyline('L', stretch.iter().rev().map(|part| point(part, Quantile::P50)));
             band + &above + &below + "z"
         });
-        let cut = self.parts.iter().filter(|part| Quantile::P99.of(part).is_some_and(|slowest| slowest > top));
+        let cut = self.parts.iter().filter(|part| is_above(part, top));
         let cut = cut.fold(String::new(), |mut path, part| {
-            let _ = write!(path, "M{:.0} 0v5", self.x(part));
+            let _ = write!(path, "M{:.0} 0v8", self.x(part));
             path
         });
         let quantiles = if self.has_quantiles() { &Quantile::ALL[..] } else { &Quantile::ALL[..1] };
@@ -246,6 +252,10 @@ fn percent(share: f64) -> String {
     format!("{:.2}%", share * 100.0)
 }
 
+fn is_above(part: &Stretch, top: f64) -> bool {
+    Quantile::P99.of(part).is_some_and(|slowest| slowest > top)
+}
+
 /// The value at the top of the axis, in milliseconds: a round one above what is slowest, unless that is so far above nearly all
 /// that these would lie flat.
 fn top(parts: &[Stretch]) -> f64 {
@@ -275,7 +285,9 @@ mod tests {
     fn parts(said: &[(&str, &[(&str, u64)])]) -> Vec<Stretch> {
         let part = |(time, runs): &(&str, &[(&str, u64)])| {
             let mut part = Stretch::empty(at(&format!("2026-11-24T{time}Z")));
-            runs.iter().for_each(|(verdict, ms)| part.count(verdict, Duration::from_millis(*ms)));
+            for (verdict, ms) in *runs {
+                part.count(verdict, Duration::from_millis(*ms));
+            }
             part
         };
         said.iter().map(part).collect()
@@ -358,7 +370,7 @@ mod tests {
         said.extend(times.iter().map(|time| (time.as_str(), &[("passed", 90)][..])));
         let chart = drawn(&said);
         assert!(chart.contains(">1.0 s</text>") && !chart.contains(">10.0 s<"), "{chart}");
-        assert_eq!(path(&chart, "cut"), Some("M4 0v5"), "it is said that it goes on above");
+        assert_eq!(path(&chart, "cut"), Some("M4 0v8"), "it is said that it goes on above");
     }
 
     #[test]

@@ -4,7 +4,8 @@ use maud::{Markup, html};
 
 use super::window::Asked;
 use crate::domain::history::RunsFound;
-use crate::domain::outcome::{Run, Verdict};
+use crate::domain::names::ScheduleName;
+use crate::domain::outcome::{Extra, Run, Verdict};
 use crate::domain::time::milliseconds;
 use crate::web::marks::{Tone, mark};
 use crate::web::reasons;
@@ -59,8 +60,9 @@ fn line(view: &View<'_>, run: &Run) -> Markup {
     }
 }
 
-/// For what it was made: `reachability`, `reachability, recheck`, `asked for`.
+/// For what it was made: `reachability`, `reachability, recheck`, `trigger`, `asked for`.
 pub fn on(run: &Run) -> String {
-    let of = run.schedule.as_ref().map_or("asked for", |schedule| schedule.as_str());
-    run.extra.map_or_else(|| of.to_owned(), |extra| format!("{of}, {}", extra.as_str()))
+    let parts: Vec<_> =
+        run.schedule.as_ref().map(ScheduleName::as_str).into_iter().chain(run.extra.map(Extra::as_str)).collect();
+    if parts.is_empty() { "asked for".to_owned() } else { parts.join(", ") }
 }

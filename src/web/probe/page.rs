@@ -13,7 +13,7 @@ use super::standing::{Stand, lines, quiet, sentence};
 use super::window::{Asked, Over, Shown, Source};
 use crate::domain::incident::Incident;
 use crate::domain::names::ProbeName;
-use crate::domain::objective::Standing as Objectives;
+use crate::domain::objective::{Standing as Objectives, Stretch};
 use crate::domain::outcome::{Failure, Run};
 use crate::domain::time::{between, words};
 use crate::engine::plan::PlannedProbe;
@@ -26,6 +26,7 @@ use crate::web::view::{LINE_MAX, View};
 
 /// Of how many different bad runs the failures are spelled out, and how many failures of each.
 const BAD_MAX: usize = 3;
+/// How many failures of a bad run are spelled out.
 const FAILURES_MAX: usize = 3;
 
 /// How many incidents are listed.
@@ -191,6 +192,9 @@ fn key(drawn: &Drawn<'_>) -> Markup {
             } @else {
                 li { svg .sample width="22" height="10" aria-hidden="true" { path .p50 d="M1 5h20" {} } "each run" }
             }
+            @if drawn.is_cut() {
+                li { svg .sample width="12" height="10" aria-hidden="true" { path .cut d="M6 1v8" {} } "slower than the axis is high" }
+            }
             li { (mark(Tone::Well, "passed stands low")) }
             li { (mark(Tone::Warn, "degraded higher")) }
             li { (mark(Tone::Bad, "failed hangs from above")) }
@@ -285,7 +289,7 @@ fn objectives(view: &View<'_>, objectives: &[Objectives]) -> Markup {
                         dd { (measured.map_or_else(|| "–".to_owned(), percent)) " of " (counted(standing.count.runs, "run")) }
                         dt { "budget left" }
                         dd { (format!("{:.0} %", budget.left() * 100.0)) ", " (count(budget.spent)) " of " (format!("{:.1}", budget.total)) " spent" }
-                        dt { "burn rate over " (Objectives::STRETCHES.map(|stretch| stretch.as_str()).join(", ")) }
+                        dt { "burn rate over " (Objectives::STRETCHES.map(Stretch::as_str).join(", ")) }
                         dd { (standing.burn.map(rate).join(", ")) }
                     }
                 }

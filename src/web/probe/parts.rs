@@ -88,7 +88,9 @@ fn parts<'a>(window: &Window, stretches: impl Iterator<Item = (Timestamp, &'a St
 /// Those that begin within a time, together.
 pub fn together(parts: &[Stretch], from: Timestamp, until: Timestamp) -> Stretch {
     let mut whole = Stretch::empty(from);
-    parts.iter().filter(|part| (from..until).contains(&part.from)).for_each(|part| whole.add(part));
+    for part in parts.iter().filter(|part| (from..until).contains(&part.from)) {
+        whole.add(part);
+    }
     whole
 }
 
@@ -141,7 +143,9 @@ mod tests {
         let known = |stretch: &Stretch| Quantile::ALL.map(|quantile| quantile.known(stretch).is_some());
         assert_eq!(known(&stretch), [false, false, false]);
         for (more, expected) in [(1, [true, false, false]), (19, [true, true, false]), (80, [true, true, true])] {
-            (0..more).for_each(|_| stretch.count("passed", Duration::from_millis(10)));
+            for _ in 0..more {
+                stretch.count("passed", Duration::from_millis(10));
+            }
             assert_eq!(known(&stretch), expected);
         }
     }

@@ -19,6 +19,7 @@ use crate::web::view::{LINE_MAX, VALUE_MAX, View};
 
 /// How many steps are spelled out, and how many test cases of each.
 const STEPS_MAX: usize = 60;
+/// How many test cases of a report are shown.
 const CASES_MAX: usize = 200;
 
 /// The page, with the runs of the same probe before and after it.
@@ -174,7 +175,6 @@ fn cases(view: &View<'_>, cases: &[Case]) -> Markup {
 
 fn in_short(view: &View<'_>, RunStory { run, bundle }: &RunStory) -> Markup {
     let incident = bundle.as_ref().and_then(|kept| kept.incident.as_ref());
-    let exactly = |at| view.exactly(at);
     html! {
         dl {
             dt { "verdict" } dd { (mark(Tone::of_verdict(run.verdict.word()), run.verdict.word())) }
@@ -185,9 +185,9 @@ fn in_short(view: &View<'_>, RunStory { run, bundle }: &RunStory) -> Markup {
                     a href={ "../probes/" (run.probe) "?schedule=" (schedule) } { (on(run)) }
                 } @else { (on(run)) }
             }
-            dt { @if run.extra.is_some() || run.schedule.is_none() { "wanted at" } @else { "slot" } } dd { (exactly(run.slot)) }
-            dt { "due" } dd { (exactly(run.due_at)) }
-            dt { "started" } dd { (exactly(run.started_at)) }
+            dt { @if run.extra.is_some() || run.schedule.is_none() { "wanted at" } @else { "slot" } } dd { (view.exactly(run.slot)) }
+            dt { "due" } dd { (view.exactly(run.due_at)) }
+            dt { "started" } dd { (view.exactly(run.started_at)) }
             dt { "late by" } dd { (latency(milliseconds(run.lateness))) }
             dt { "took" } dd { (latency(milliseconds(run.duration))) }
             dt { "location" } dd { (view.text(&run.location, 60)) }

@@ -7,6 +7,7 @@ use super::window::Asked;
 use crate::domain::incident::Incident;
 use crate::domain::names::ScheduleName;
 use crate::domain::outcome::Run;
+use crate::domain::pause::Pause;
 use crate::domain::quiet::Mode;
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, between, words};
@@ -48,10 +49,14 @@ pub fn stands<'a>(
     let stand = |schedule: &&'a Schedule| {
         let key = (schedule.name.clone(), probe.name.clone());
         let last = overview.last.get(&key);
-        let standing = standing_on(view.now, overview, schedule, probe);
+        let standing = standing_on(view, overview, schedule, probe);
         let hour = overview.runs.get(&key).map_or(&[][..], |runs| runs);
-        let is_of_run = !matches!(standing, Standing::Waiting | Standing::Overdue);
-        let since = if is_of_run { since(hour) } else { last.map(|run| Since::At(run.started_at)) };
+        let is_of_run = !matches!(standing, Standing::Waiting | Standing::Overdue | Standing::Paused);
+        let since = match pause_of(view, overview, probe, schedule) {
+            Some(pause) => Some(Since::At(pause.from)),
+            None if is_of_run => since(hour),
+            None => last.map(|run| Since::At(run.started_at)),
+        };
         // What fails for longer than the hour has an incident that knows since when.
         let of_it = |incident: &&Incident| incident.probe == probe.name && incident.firing.contains_key(&schedule.name);
         let since = match (since, overview.open.iter().find(of_it)) {
@@ -65,6 +70,17 @@ pub fn stands<'a>(
     let mut stands: Vec<_> = schedules.iter().map(stand).collect();
     stands.sort_by_key(|stand| stand.standing);
     stands
+}
+
+/// By which pause it is not run on a schedule: of several, the one that began first.
+fn pause_of<'a>(
+    view: &View<'_>,
+    overview: &'a Overview,
+    probe: &PlannedProbe,
+    schedule: &Schedule,
+) -> Option<&'a Pause> {
+    let takes = |pause: &&Pause| pause.is_active(view.now) && pause.what.takes(Some(&schedule.name), &probe.name);
+    overview.pauses.iter().filter(takes).min_by_key(|pause| pause.from)
 }
 
 /// Since when the runs of the last hour end as the last of them does.
@@ -87,7 +103,7 @@ pub fn sentence(view: &View<'_>, probe: &PlannedProbe, stands: &[Stand<'_>]) -> 
     };
     let accent = format!("{} {}", probe.name, verb(worst.standing));
     let rest = match stands.iter().find(|stand| stand.standing != worst.standing) {
-        None => worst.since.map(|since| format!(" {}.", since_when(view, since))).unwrap_or_else(|| ".".to_owned()),
+        None => worst.since.map_or_else(|| ".".to_owned(), |since| format!(" {}.", since_when(view, since))),
         Some(best) => format!(" on {}, and {} on {}.", on(worst.standing), verb(best.standing), on(best.standing)),
     };
     (worst.standing.tone(), accent, rest)
@@ -147,8 +163,20 @@ pub fn quiet(view: &View<'_>, overview: &Overview, probe: &PlannedProbe, schedul
     let silences = overview.silences.iter().filter(|one| one.is_active(view.now) && takes(&one.matchers));
     let windows = view.plan.maintenance.iter().filter(|window| takes(&window.matchers));
     let windows = windows.filter_map(|window| Some((window, window.until(view.now)?)));
+    let is_paused = |pause: &&Pause| {
+        let takes = |schedule: &&Schedule| pause.what.takes(Some(&schedule.name), &probe.name);
+        pause.is_active(view.now) && schedules.iter().any(takes)
+    };
     let failing: Vec<_> = overview.open.iter().filter(|incident| probe.needs.contains(&incident.probe)).collect();
     html! {
+        @for pause in overview.pauses.iter().filter(is_paused) {
+            p .quiet {
+                b { "Paused" }
+                @match pause.until { Some(until) => { " until " (view.instant(until)) } None => { " until somebody resumes it" } }
+                " by " (view.text(&pause.by, 60)) ": "
+                (view.text(&pause.what.to_string(), LINE_MAX)) " – " (view.text(&pause.reason, LINE_MAX))
+            }
+        }
         @for silence in silences {
             p .quiet {
                 b { "Silenced" } " until " (view.instant(silence.until)) " by " (view.text(&silence.by, 60)) ": "

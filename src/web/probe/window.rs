@@ -278,7 +278,7 @@ impl Window {
     /// More around it; nothing where there is no more.
     pub fn wider(&self, now: Timestamp) -> Option<Shown> {
         let length = LENGTHS.into_iter().find(|length| *length > self.length())?;
-        let until = later(self.until, (length - self.length()) / 2).min(now);
+        let until = later(self.until, length.saturating_sub(self.length()) / 2).min(now);
         Some(Shown::Between(earlier(until, length), until))
     }
 }

@@ -17,6 +17,7 @@ use crate::domain::outcome::{Failure, FailureKind, Phases, Run, RunId, SlotOutco
 use crate::domain::probe::Labels;
 use crate::domain::schedule::{Cadence, Schedule};
 use crate::domain::time::{Timestamp, earlier};
+use crate::engine::changes::Generations;
 use crate::engine::plan::Plan;
 use crate::engine::testing::{at, plan_of, schedule_of, step};
 use crate::ports::{
@@ -172,7 +173,7 @@ pub fn plan() -> Plan {
 
 /// The fixture at its instant.
 pub fn view(plan: &Plan) -> View<'_> {
-    View { plan, now: at(NOW), visit: Visit::default(), trouble: None, lost: None }
+    View { plan, now: at(NOW), visit: Visit::default(), seen: Generations::default(), trouble: None, lost: None }
 }
 
 fn key(schedule: &str, probe: &str) -> (ScheduleName, ProbeName) {

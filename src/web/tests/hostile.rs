@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::fixture::{broken, degraded_answer, incident, plan, story, view};
 use crate::domain::expression::{Explanation, Part};
 use crate::domain::outcome::{Failure, FailureKind, Verdict};
+use crate::web::filter::Filter;
 use crate::web::frame::Place;
+use crate::web::status::{Chosen, Past};
 use crate::web::{incident as incident_page, status};
 
 /// Ways out of a text, an attribute, a title, a style, a terminal, a template.
@@ -96,7 +98,7 @@ fn pages(text: &str) -> Vec<String> {
     by_path.incident.runbook = Some(text.to_owned());
     let view = view(&plan);
     vec![
-        status::status(&view, &overview).0,
+        status::status(&view, &overview, &Chosen::new(&view, &overview, Filter::of(&view.visit)), &Past::new()).0,
         status::unreadable(&view, Place::Status, text).0,
         incident_page::incident(&view, &told).0,
         incident_page::incident(&view, &by_path).0,

@@ -7,3 +7,4 @@ mod pages;
 mod papers;
 mod past;
 mod probes;
+mod programs;

@@ -4,15 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fixture::{INCIDENT, broken, incident, plan, run, story, view, well};
+use crate::domain::history::{Grain, Verdicts};
+use crate::domain::incident::Incident;
 use crate::domain::names::ProbeName;
 use crate::domain::outcome::Verdict;
+use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::pause::{Pause, PauseId, Scope};
-use crate::domain::quiet::Reason;
+use crate::domain::quiet::{Matchers, Reason, Silence, SilenceId};
 use crate::engine::plan::Plan;
 use crate::engine::testing::{at, plan_of, schedule_of};
-use crate::ports::Overview;
+use crate::ports::{Overview, RunSummary};
 use crate::web::board::Board;
+use crate::web::days::Day;
+use crate::web::filter::Filter;
 use crate::web::headline::Headline;
+use crate::web::status::Chosen;
+use crate::web::view::View;
 use crate::web::visit::Visit;
 use crate::web::{incident as incident_page, status};
 
@@ -24,13 +31,13 @@ fn lines(page: &maud::Markup) -> String {
 #[test]
 fn the_page_when_all_is_well() {
     let plan = plan();
-    insta::assert_snapshot!(lines(&status::status(&view(&plan), &well())));
+    insta::assert_snapshot!(lines(&drawn(&view(&plan), &well())));
 }
 
 #[test]
 fn the_page_with_an_open_incident() {
     let plan = plan();
-    insta::assert_snapshot!(lines(&status::status(&view(&plan), &broken())));
+    insta::assert_snapshot!(lines(&drawn(&view(&plan), &broken())));
 }
 
 #[test]
@@ -52,7 +59,7 @@ fn what_is_paused_is_said_with_who_and_why_and_is_not_overdue() {
     ];
     let last = overview.last.values_mut().find(|run| run.probe.as_str() == "api-health").unwrap();
     last.slot = at("2026-11-24T08:00:00Z");
-    let page = lines(&status::status(&view(&plan), &overview));
+    let page = lines(&drawn(&view(&plan), &overview));
     assert!(page.contains("Paused until somebody resumes by ann &lt;b&gt;: api-health – a new disk"), "{page}");
     assert!(
         page.contains(" by ann &lt;b&gt;: schedule:journeys – a new disk") && !page.contains("cache – a new disk"),
@@ -158,19 +165,148 @@ fn what_was_skipped_is_not_called_well() {
     assert_eq!(tone.class(), crate::web::marks::Tone::Unknown.class());
 }
 
-#[test]
-fn a_tier_shows_its_worst_rows_and_how_many_more() {
-    let plan = plan_of(vec![schedule_of("large", "30s", 10_000)]);
-    let mut overview = Overview::default();
-    for (name, verdict) in [("probe-9998", Verdict::Failed(Vec::new())), ("probe-17", Verdict::Passed)] {
-        let run = run("large", name, at("2026-11-24T09:17:20Z"), 10, verdict);
-        overview.last.insert(("large".parse().unwrap(), name.parse().unwrap()), run);
+/// The status page of what its query asks for, with a past of every row.
+fn drawn(view: &View<'_>, overview: &Overview) -> maud::Markup {
+    let chosen = Chosen::new(view, overview, Filter::of(&view.visit));
+    let day = |age: i64| {
+        (Grain::Day.begin(view.now) - chrono::TimeDelta::days(age), Verdicts { passed: 2_880, ..Verdicts::default() })
+    };
+    let mut days: Vec<_> = (0..90).rev().map(day).collect();
+    days[40].1.failed = 400;
+    days[85].1.failed = 1;
+    let days: Arc<[Day]> = days.into();
+    let past = chosen.pairs().into_iter().map(|pair| (pair, Arc::clone(&days))).collect();
+    status::status(view, overview, &chosen, &past)
+}
+
+/// Two thousand probes in three tiers with an hour of runs, some of them bad, all with labels.
+fn many() -> (Plan, Overview) {
+    let mut plan = plan_of(vec![
+        schedule_of("often", "30s", 2_000),
+        schedule_of("seldom", "5m", 300),
+        schedule_of("hourly", "1h", 12),
+    ]);
+    for (n, probe) in plan.probes.values_mut().enumerate() {
+        let probe = Arc::get_mut(probe).unwrap();
+        probe.labels.insert("team".to_owned(), format!("team-{}", n % 9));
+        probe.labels.insert("service".to_owned(), format!("service-{n}"));
     }
-    let page = status::status(&view(&plan), &overview).0;
-    assert_eq!(page.matches("<li>").count(), 200);
-    assert!(page.contains("and 9,800 probes more, the worst of them not run yet"));
-    assert!(page.find("probe-9998").unwrap() < page.find("probe-0<").unwrap());
-    assert!(!page.contains("probe-17<"));
+    let mut overview = Overview::default();
+    for schedule in plan.schedules.values() {
+        for (n, probe) in schedule.probes.iter().enumerate() {
+            let bad = || Verdict::Failed(vec![crate::web::tests::fixture::database_degraded(); 3]);
+            let verdict = if n % 50 == 7 { bad() } else { Verdict::Passed };
+            let started_at = at("2026-11-24T09:17:20Z");
+            let summary = |age: i64| RunSummary {
+                started_at: started_at - chrono::TimeDelta::seconds(30 * age),
+                duration_ms: (n as f64 * 7.0 + age as f64 * 13.0) % 97.0 + 20.0,
+                verdict: "passed",
+            };
+            let pair = (schedule.name.clone(), probe.clone());
+            overview.runs.insert(pair.clone(), (0..119).rev().map(summary).collect());
+            overview.last.insert(pair, run(schedule.name.as_str(), probe.as_str(), started_at, 42, verdict));
+        }
+    }
+    overview.open = vec![incident(); 60];
+    (plan, overview)
+}
+
+#[test]
+fn the_page_of_two_thousand_probes_is_small_and_shows_what_is_bad() {
+    let (plan, overview) = many();
+    let mut view = view(&plan);
+    for query in
+        ["/", "/?show=bad", "/?label=team=team-3", "/?tier=often&page=2", "/?tier=often&page=999", "/?q=probe-1"]
+    {
+        view.visit.uri = query.parse().unwrap();
+        let page = drawn(&view, &overview).0;
+        assert!(page.len() <= 150_000, "{query}: {} bytes", page.len());
+        assert!(page.len() >= 20_000, "{query}: {} bytes", page.len());
+    }
+    view.visit.uri = "/".parse().unwrap();
+    let page = drawn(&view, &overview).0;
+    let first = page.split("often").nth(1).unwrap();
+    assert!(first.find("failed</span>").unwrap() < first.find("passed</span>").unwrap_or(usize::MAX));
+    assert!(page.contains("1,980 more, the worst of them failed") && page.contains("./?tier=often"), "{page}");
+    view.visit.uri = "/?tier=often&page=2".parse().unwrap();
+    let page = drawn(&view, &overview).0;
+    assert!(page.contains("part 2 of 50") && !page.contains(">seldom<"), "{page}");
+    assert_eq!(page.matches("class=\"days\"").count(), 40);
+}
+
+#[test]
+fn however_long_the_texts_are_the_page_keeps_its_size() {
+    let (mut plan, mut overview) = many();
+    let long = "x".repeat(5_000);
+    for probe in plan.probes.values_mut() {
+        Arc::get_mut(probe).unwrap().labels.insert("service".to_owned(), long.clone());
+    }
+    for run in overview.last.values_mut() {
+        run.verdict = Verdict::Failed(vec![Failure::new(FailureKind::ConnectRefused, &*long).with(&long, &long); 9]);
+    }
+    for open in &mut overview.open {
+        open.latest_failures = vec![Failure::new(FailureKind::ConnectRefused, &*long); 9];
+    }
+    overview.resolved = overview
+        .open
+        .iter()
+        .cloned()
+        .map(|open| Incident {
+            resolved_at: Some(at("2026-11-24T09:16:31Z")),
+            resolved_because: Some(long.clone()),
+            ..open
+        })
+        .collect();
+    let page = drawn(&view(&plan), &overview).0;
+    assert!(page.len() <= 150_000, "{} bytes", page.len());
+    assert!(page.contains("more, the worst of them failed"));
+}
+
+#[test]
+fn rows_are_chosen_by_label_text_and_standing() {
+    let plan = plan();
+    let mut view = view(&plan);
+    let overview = broken();
+    for (query, shown, hidden) in [
+        ("/?label=service=auth", "probes/auth", "probes/cache"),
+        ("/?q=DATA", "probes/database", "probes/cache"),
+        ("/?show=failed", "probes/api-health", "probes/password-reset"),
+        ("/?tier=journeys", "probes/shopper-journey", "probes/auth"),
+    ] {
+        view.visit.uri = query.parse().unwrap();
+        let page = drawn(&view, &overview).0;
+        assert!(page.contains(shown) && !page.contains(hidden), "{query}: {page}");
+    }
+    view.visit.uri = "/?label=service=nothing".parse().unwrap();
+    assert!(drawn(&view, &overview).0.contains("Nothing is like that: label service=nothing."));
+}
+
+#[test]
+fn a_row_says_who_wants_it_quiet() {
+    let plan = plan();
+    let mut overview = well();
+    overview.pauses = vec![Pause {
+        id: PauseId(Arc::from("p")),
+        what: Scope::parse("cache").unwrap(),
+        by: "ann".to_owned(),
+        reason: "a new disk".to_owned(),
+        from: at("2026-11-24T09:00:00Z"),
+        until: None,
+        ended: None,
+    }];
+    overview.silences = vec![Silence {
+        id: SilenceId(Arc::from("s")),
+        matchers: Matchers { probes: vec!["au*".to_owned()], ..Matchers::default() },
+        by: "bob".to_owned(),
+        reason: "a deployment".to_owned(),
+        from: at("2026-11-24T09:00:00Z"),
+        until: at("2026-11-24T10:00:00Z"),
+    }];
+    let page = drawn(&view(&plan), &overview).0;
+    assert!(page.contains("paused by ann: a new disk") && page.contains("</svg>paused</span>"), "{page}");
+    assert!(page.contains("silenced by bob until 10:00"), "{page}");
+    assert_eq!(page.matches("silenced by bob").count(), 1);
+    assert!(sentence(&plan, &overview).ends_with("1 is paused."));
 }
 
 #[test]
@@ -200,9 +336,9 @@ fn a_probe_of_two_tiers_counts_once_as_it_stands_worst() {
 fn a_page_that_holds_still_says_of_when_it_is() {
     let plan = plan();
     let mut view = view(&plan);
-    assert!(status::status(&view, &well()).0.contains(r#"<meta http-equiv="refresh" content="10">"#));
+    assert!(drawn(&view, &well()).0.contains(r#"<meta http-equiv="refresh" content="10">"#));
     view.visit.uri = "/?still".parse().unwrap();
-    let page = status::status(&view, &well()).0;
+    let page = drawn(&view, &well()).0;
     assert!(!page.contains("http-equiv") && page.contains("as of 09:17:45 UTC"));
     let mut over = incident();
     over.resolved_at = Some(at("2026-11-24T09:16:31Z"));

@@ -11,6 +11,7 @@ use super::hostile::{PAYLOADS, breaks, invisible, skeleton};
 use super::past::{id, past};
 use crate::domain::expression::{Explanation, Part};
 use crate::domain::outcome::{Cause, Extra, Failure, FailureKind, Verdict};
+use crate::domain::pause::{Pause, PauseId, Scope};
 use crate::domain::quiet::{Matchers, Silence, SilenceId};
 use crate::engine::plan::{Place, Plan};
 use crate::engine::testing::{at, policy};
@@ -205,6 +206,15 @@ async fn what_may_keep_people_from_hearing_of_it_is_said() {
         from: at("2026-11-24T09:00:00Z"),
         until: at("2026-11-24T10:00:00Z"),
     }];
+    overview.pauses = vec![Pause {
+        id: PauseId(Arc::from("P1")),
+        what: Scope::parse("auth").unwrap(),
+        by: "ben".to_owned(),
+        reason: "its certificate is made anew".to_owned(),
+        from: at("2026-11-24T09:10:00Z"),
+        until: None,
+        ended: None,
+    }];
     let served = served(written(), overview, past()).await;
     let journey = said(&served, "/probes/shopper-journey").await;
     for sentence in [
@@ -214,7 +224,10 @@ async fn what_may_keep_people_from_hearing_of_it_is_said() {
     ] {
         assert!(journey.contains(sentence), "{journey}");
     }
-    assert!(!said(&served, "/probes/auth").await.contains("Silenced"));
+    let auth = said(&served, "/probes/auth").await;
+    assert!(auth.starts_with("auth is paused since 09:10:00 UTC (7 min 45 s)."), "{auth}");
+    assert!(auth.contains("Paused until somebody resumes it by ben: auth – its certificate is made anew"), "{auth}");
+    assert!(!auth.contains("Silenced"), "{auth}");
 }
 
 #[tokio::test]

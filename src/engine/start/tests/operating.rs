@@ -2,6 +2,7 @@
 //! people do; and who triggers hears what came of it.
 
 use super::*;
+use crate::domain::audit::{Author, Deed, Who};
 use crate::domain::incident::Incident;
 use crate::domain::judge::AlertState;
 use crate::domain::names::ScheduleName;
@@ -17,6 +18,11 @@ use crate::ports::Loaded;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use tokio::sync::oneshot;
+
+/// Who does it, as it is put down.
+fn nobody() -> Author {
+    Author { who: Who::Token, by: Some("ann".to_owned()), from: None }
+}
 
 /// An engine that can be ended and begun anew on what was committed.
 struct World {
@@ -88,7 +94,7 @@ impl World {
         let until = length.map(|seconds| self.clock.now() + Duration::from_secs(seconds));
         let (by, reason) = ("ann".to_owned(), "a new disk".to_owned());
         let what = Pausing::Begin { what: Scope::parse(what).unwrap(), by, reason, until };
-        let done: Result<Paused, _> = self.notify(|answer| Notice::Pause { what, answer }).await;
+        let done: Result<Paused, _> = self.notify(|answer| Notice::Pause { what, author: nobody(), answer }).await;
         done.map(|Paused { pause, recorded }| {
             assert!(recorded);
             pause
@@ -97,7 +103,7 @@ impl World {
 
     async fn resume(&self, id: &PauseId) -> Option<Pause> {
         let what = Pausing::End(id.clone());
-        self.notify(|answer| Notice::Pause { what, answer }).await.ok().map(|done: Paused| done.pause)
+        self.notify(|answer| Notice::Pause { what, author: nobody(), answer }).await.ok().map(|done: Paused| done.pause)
     }
 
     async fn begin_trigger(&self, probe: &str, schedule: Option<&str>) -> Result<Begun, TriggerError> {
@@ -242,6 +248,12 @@ async fn a_paused_slot_is_counted_as_that_and_none_is_made_up_for() {
     assert!(starts.windows(2).all(|pair| (pair[1].started_at - pair[0].started_at).num_seconds() >= 29), "no burst");
     let told: Vec<_> = world.commits().iter().flat_map(|commit| commit.pauses.clone()).collect();
     assert_eq!(told.len(), 2, "it began and was over: {told:?}");
+    let audits: Vec<_> = world.commits().iter().flat_map(|commit| commit.audits.clone()).collect();
+    assert_eq!(
+        audits.iter().map(|record| record.deed).collect::<Vec<_>>(),
+        [Deed::Pause],
+        "what ends by itself was nobody's act"
+    );
 }
 
 /// A probe that refuses until somebody has mended it.
