@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 
 use super::fleet::{Fleet, Member, Tier};
 use super::troubles::{Trouble, Troubles};
+use crate::domain::history::Grain;
 use crate::domain::incident::{Incident, IncidentId, Moment, Severity, Version};
 use crate::domain::judge::Aspect;
 use crate::domain::names::StepName;
@@ -68,7 +69,7 @@ impl<'a> Past<'a> {
     pub fn of(fleet: &'a Fleet, until: Timestamp, days: u32, mut random: StdRng) -> Self {
         let seconds = u64::from(days) * 86_400;
         // Slots of every schedule lie on whole hours.
-        let until = crate::domain::history::Grain::Hour.begin(until).max(earlier(until, Duration::from_secs(3_599)));
+        let until = Grain::Hour.begin(until);
         let troubled = seconds.saturating_sub(CALM);
         let services = (0..Fleet::services()).map(|_| Service {
             troubles: Troubles::of_service(troubled, &mut random),
