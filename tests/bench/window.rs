@@ -94,7 +94,7 @@ fn generated(target: &str) -> (PathBuf, Option<tempfile::TempDir>) {
     }
     let kept = tempfile::tempdir().expect("a directory");
     let [probes, days, runs] =
-        [("PROBES", 200), ("DAYS", 7), ("RUNS", 100_000)].map(|(name, default)| number(name, default));
+        [("PROBES", 200), ("DAYS", 7), ("RUNS", 400_000)].map(|(name, default)| number(name, default));
     let size =
         [("--probes", probes), ("--days", days), ("--runs", runs)].map(|(name, number)| format!("{name}={number}"));
     let directory = kept.path().join("many");
