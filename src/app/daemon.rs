@@ -13,6 +13,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, Stop};
+use super::plan::reckoned::reckoned;
 use super::threads::{ProbeThreads, end_process};
 use super::wiring;
 use crate::config::load::{Loaded, Surroundings, load, missing_secrets};
@@ -20,6 +21,7 @@ use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::time::{Length, earlier};
 use crate::engine::desk::{Desk, Inside};
 use crate::engine::fanout::Fanout;
+use crate::engine::loadings::Loadings;
 use crate::engine::plan::Plan;
 use crate::engine::start::{Engine, Rooms};
 use crate::engine::unrecorded::Unrecorded;
@@ -69,6 +71,8 @@ pub struct Daemon {
     pub limit: Option<Length>,
     /// Is told where the page is, once there is one.
     pub page: watch::Sender<Option<SocketAddr>>,
+    /// What becomes of its configuration.
+    pub loadings: Arc<Loadings>,
 }
 
 impl Daemon {
@@ -79,6 +83,7 @@ impl Daemon {
             plan = self.first_plan() => Arc::new(plan?),
             () = signals.end() => return Ok(Answer::Well),
         };
+        self.loadings.begin(&self.directory, self.surroundings.clock.now());
         let listener = bind(&plan).await?;
         let path = self.keeping.path(&plan);
         if let (Keeping::Nothing, Some(directory)) = (self.keeping, path.parent()) {
@@ -135,6 +140,8 @@ impl Daemon {
             pings: Arc::clone(&self.surroundings.pulses) as _,
             desk: Arc::clone(&desk),
             unrecorded: Arc::clone(&unrecorded),
+            loadings: Arc::clone(&self.loadings),
+            reckon: Arc::new(reckoned),
         };
         tasks.spawn(web::serve(listener, page, stop_page.clone()));
         let rooms = Rooms {
@@ -156,6 +163,9 @@ impl Daemon {
             wake: engine.wake(),
             drills: engine.drills(),
             standings: engine.standings(),
+            vitals: engine.vitals(),
+            permits: engine.permits(),
+            fanout: engine.fanout().clone(),
         });
         ready.send_replace(true);
         self.page.send_replace(Some(address));
@@ -211,7 +221,7 @@ impl Daemon {
                             next = self.next_plan(&before) => next,
                             () = signals.end() => return Ok(Answer::Well),
                         };
-                        Self::reload(&before, next, engine, clock, tasks).await;
+                        self.reload(&before, next, engine, clock, tasks).await;
                     }
                 },
                 () = &mut over => return Ok(Answer::Well),
@@ -224,6 +234,7 @@ impl Daemon {
 
     /// Takes the files as they are now, if they are whole; else says what is wrong and changes nothing.
     async fn reload(
+        &self,
         before: &Plan,
         next: Result<Plan, Vec<String>>,
         engine: &mut Engine,
@@ -237,12 +248,14 @@ impl Daemon {
                 engine.reload(Arc::new(plan)).await;
                 let what = if changes.is_empty() { "nothing changed".to_owned() } else { changes.join(", ") };
                 tracing::info!("the configuration was loaded again: {what}");
+                self.loadings.take(changes, clock.now());
                 1.0
             }
             Err(problems) => {
-                for problem in problems {
+                for problem in &problems {
                     tracing::error!("{problem}");
                 }
+                self.loadings.refuse(problems, clock.now());
                 tracing::error!("the configuration was refused whole; what ran goes on unchanged");
                 0.0
             }

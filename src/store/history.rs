@@ -9,7 +9,7 @@ use super::bundles;
 use super::columns::{from_json, instant, micros, parsed, to_instant, to_length};
 use super::reads::{pair, run as whole};
 use crate::domain::history::{Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch};
-use crate::domain::incident::Version;
+use crate::domain::incident::{Severity, Version};
 use crate::domain::names::ProbeName;
 use crate::domain::outcome::RunId;
 use crate::domain::time::{Timestamp, later};
@@ -75,12 +75,15 @@ pub fn run(connection: &Connection, id: &RunId) -> Result<Option<RunStory>> {
 pub fn incidents(connection: &Connection, asked: &IncidentsAsked) -> Result<IncidentsFound> {
     let mut select = connection.prepare_cached(
         "SELECT body FROM incidents
-         WHERE opened_at < ?1 AND (?2 IS NULL OR probe = ?2) AND json_extract(body, '$.drill') IS NULL
-         ORDER BY opened_at DESC, id DESC LIMIT ?3",
+         WHERE opened_at >= ?1 AND (?2 IS NULL OR probe = ?2) AND (?3 IS NULL OR json_extract(body, '$.severity') = ?3)
+           AND (?4 IS NULL OR (opened_at, id) < (SELECT opened_at, id FROM incidents WHERE id = ?4))
+           AND json_extract(body, '$.drill') IS NULL
+         ORDER BY opened_at DESC, id DESC LIMIT ?5",
     )?;
-    let before = asked.before.map_or(i64::MAX, micros);
+    let from = asked.from.map_or(i64::MIN, micros);
     let limit = i64::try_from(asked.most.saturating_add(1)).unwrap_or(i64::MAX);
-    let of = params![before, asked.probe.as_ref().map(|probe| probe.as_str()), limit];
+    let (probe, severity) = (asked.probe.as_ref().map(|probe| probe.as_str()), asked.severity.map(Severity::as_str));
+    let of = params![from, probe, severity, asked.after.as_ref().map(|id| &*id.0), limit];
     let mut incidents = select.query_map(of, |row| from_json(row, "body"))?.collect::<Result<Vec<_>>>()?;
     let more = incidents.len() > asked.most;
     incidents.truncate(asked.most);
@@ -118,7 +121,6 @@ pub fn size(connection: &Connection) -> Result<StoreSize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::incident::Severity;
     use crate::domain::outcome::{Extra, Verdict};
     use crate::ports::{Commit, HistoryReader as _, Store as _};
     use crate::store::testing::{failure, incident, kept, opening, probe, run, schedule, second};
@@ -186,8 +188,31 @@ mod tests {
         let part = kept.store.incidents(IncidentsAsked { most: 2, ..IncidentsAsked::default() }).await.unwrap();
         let ids: Vec<_> = part.incidents.iter().map(|incident| &*incident.id.0).collect();
         assert_eq!((ids, part.more), (vec!["I3", "I2"], true));
-        let before = Some(part.incidents[1].opened_at);
-        let rest = kept.store.incidents(IncidentsAsked { before, most: 2, probe: None }).await.unwrap();
+        let after = Some(part.incidents[1].id.clone());
+        let rest = kept.store.incidents(IncidentsAsked { after, most: 2, ..IncidentsAsked::default() }).await.unwrap();
         assert_eq!((&*rest.incidents[0].id.0, rest.more), ("I1", false));
+    }
+
+    #[tokio::test]
+    async fn incidents_that_opened_at_once_are_all_found() {
+        let kept = kept();
+        for (id, severity) in [("I1", Severity::P1), ("I2", Severity::P2), ("I3", Severity::P1)] {
+            kept.store.commit(opening(&incident(id, severity, 60), &[], 60).into()).await.unwrap();
+        }
+        let mut asked = IncidentsAsked { most: 1, ..IncidentsAsked::default() };
+        let mut found = Vec::new();
+        loop {
+            let part = kept.store.incidents(asked.clone()).await.unwrap();
+            asked.after = part.incidents.last().map(|incident| incident.id.clone());
+            found.extend(part.incidents.iter().map(|incident| incident.id.0.to_string()));
+            if !part.more {
+                break;
+            }
+        }
+        assert_eq!(found, ["I3", "I2", "I1"]);
+        let grave = IncidentsAsked { severity: Some(Severity::P2), most: 9, ..IncidentsAsked::default() };
+        assert_eq!(&*kept.store.incidents(grave).await.unwrap().incidents[0].id.0, "I2");
+        let late = IncidentsAsked { from: Some(second(61)), most: 9, ..IncidentsAsked::default() };
+        assert_eq!(kept.store.incidents(late).await.unwrap().incidents, []);
     }
 }

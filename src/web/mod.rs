@@ -19,6 +19,7 @@
 //! which browsers treat as a reload: the place in the page is kept. `?still` leaves it out.
 
 pub mod api;
+pub mod reckoning;
 pub mod routes;
 pub mod server;
 

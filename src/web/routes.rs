@@ -338,6 +338,8 @@ mod tests {
             pings: Arc::new(crate::engine::pulses::Pulses::default()),
             desk: Arc::default(),
             unrecorded: Arc::default(),
+            loadings: Arc::default(),
+            reckon: Arc::new(|_, _| Ok(RECK::default())),
         };
         let local = "127.0.0.1:80".parse().unwrap();
         let room = Room::of(web, local);

@@ -59,6 +59,8 @@ async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> 
         pings: Arc::new(Pulses::default()),
         desk: Arc::default(),
         unrecorded: Arc::default(),
+        loadings: Arc::default(),
+        reckon: Arc::new(|_, _| Ok(RECK::default())),
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(listener, web, stop.clone()));
