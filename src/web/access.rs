@@ -4,6 +4,7 @@
 //! bearer never. A form of our own pages takes the password too, where the browser says that it was sent from one of them. Liveness and readiness say nothing of the target and are open to all. So is the door of jobs that ping, which
 //! asks for a token of its own, and the one of PagerDuty, which signs what it says.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::uri::Authority;
@@ -14,35 +15,20 @@ use secrecy::ExposeSecret as _;
 use subtle::ConstantTimeEq as _;
 
 use super::api::answers::Trouble;
+use super::table::{API, Entry, Scope};
 use crate::engine::plan::Plan;
-
-/// What is open to all.
-const OPEN: [&str; 2] = ["/healthz", "/readyz"];
-
-/// Below it jobs ping, whose token stands in the path.
-const PINGS: &str = "/ping/";
-
-/// Below it programs read and change.
-pub const API: &str = "/api/";
-
-/// Where PagerDuty says what people did there; what it says is signed.
-pub const PAGERDUTY: &str = "/api/v1/pagerduty";
 
 /// Why somebody may not read, or change something.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Nothing here is changed from outside.
-    Method,
-    /// Nothing is done to what programs read but this.
-    ApiMethod,
+    /// It is asked in none of the ways in which it may be.
+    Method(Vec<Method>),
     /// There is no token, so nobody may change anything.
     Tokenless,
     /// A token that was not given as a bearer, or another.
     Bearer,
     /// A browser asks for a page that is not ours.
     Foreign,
-    /// A ping is nothing else.
-    PingMethod,
     /// The name by which it was asked is not its own.
     Host,
     /// No token, or another.
@@ -53,11 +39,12 @@ pub enum Refusal {
 
 impl Refusal {
     /// The status, and what is said.
-    pub fn words(&self) -> (StatusCode, &'static str) {
-        match self {
-            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here"),
-            Self::ApiMethod => (StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD, POST and DELETE are answered here"),
-            Self::PingMethod => (StatusCode::METHOD_NOT_ALLOWED, "a ping is a GET, a HEAD or a POST"),
+    pub fn words(&self) -> (StatusCode, Cow<'static, str>) {
+        let (status, sentence) = match self {
+            Self::Method(known) => {
+                let sentence = format!("this is asked otherwise: {}", listed(known));
+                return (StatusCode::METHOD_NOT_ALLOWED, sentence.into());
+            }
             Self::Host => (
                 StatusCode::MISDIRECTED_REQUEST,
                 "this page answers to localhost only: set `web.url` to the name by which you reach it",
@@ -73,15 +60,14 @@ impl Refusal {
             ),
             Self::Foreign => (StatusCode::FORBIDDEN, "a page of another site may not change anything here"),
             Self::Unknown => (StatusCode::SERVICE_UNAVAILABLE, "access cannot be checked: the log says why"),
-        }
+        };
+        (status, sentence.into())
     }
 
     /// The header that says what would be right.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         let (name, value) = match self {
-            Self::Method => (header::ALLOW, "GET, HEAD"),
-            Self::ApiMethod => (header::ALLOW, "GET, HEAD, POST, DELETE"),
-            Self::PingMethod => (header::ALLOW, "GET, HEAD, POST"),
+            Self::Method(known) => return Some((header::ALLOW, HeaderValue::try_from(listed(known)).ok()?)),
             Self::Token => (header::WWW_AUTHENTICATE, r#"Basic realm="Roundsman", charset="UTF-8""#),
             Self::Bearer => (header::WWW_AUTHENTICATE, r#"Bearer realm="Roundsman""#),
             Self::Host | Self::Tokenless | Self::Foreign | Self::Unknown => return None,
@@ -102,48 +88,37 @@ impl Refusal {
     }
 }
 
-/// Whether a path is open to all, or asks for something else than the token of the pages.
-pub fn is_open(path: &str) -> bool {
-    OPEN.contains(&path) || path.starts_with(PINGS) || path == PAGERDUTY
+fn listed(methods: &[Method]) -> String {
+    methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether a request changes something.
-pub fn changes(method: &Method, path: &str) -> bool {
-    is_form(method, path) || path.starts_with(API) && (method == Method::POST || method == Method::DELETE)
+/// What somebody asks.
+pub struct Asked<'a> {
+    /// What the table says of it.
+    pub entry: Entry,
+    /// How.
+    pub method: &'a Method,
+    /// For what.
+    pub uri: &'a Uri,
+    /// And what else they say.
+    pub headers: &'a HeaderMap,
 }
 
-/// Whether a request is a form that a page of ours sends.
-fn is_form(method: &Method, path: &str) -> bool {
-    let mut parts = path.split('/').skip(1);
-    let parts = [parts.next(), parts.next(), parts.next(), parts.next()];
-    method == Method::POST && matches!(parts, [Some("incidents"), Some(_), Some("acknowledge" | "note"), None])
+impl Asked<'_> {
+    /// Whether it changes something. What jobs and receivers say proves itself later.
+    pub fn changes(&self) -> bool {
+        self.entry.scope == Scope::Operate && self.method != Method::GET && self.method != Method::HEAD
+    }
 }
 
 /// Whether a request may be answered. `local` is where the listener really stands: a reload may change the plan's
 /// address, never the listener's.
-pub async fn admit(
-    plan: &Plan,
-    local: SocketAddr,
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-) -> Result<(), Refusal> {
-    let reads = method == Method::GET || method == Method::HEAD;
-    if uri.path().starts_with(PINGS) {
-        return if reads || method == Method::POST { Ok(()) } else { Err(Refusal::PingMethod) };
-    }
-    let is_of_programs = uri.path().starts_with(API);
-    let changes = changes(method, uri.path());
-    if changes && uri.path() == PAGERDUTY {
+pub async fn admit(plan: &Plan, local: SocketAddr, asked: &Asked<'_>) -> Result<(), Refusal> {
+    let Asked { entry, uri, headers, .. } = *asked;
+    if matches!(entry.scope, Scope::Open | Scope::Ping | Scope::Signed) {
         return Ok(());
     }
-    if !reads && !changes {
-        return Err(if is_of_programs { Refusal::ApiMethod } else { Refusal::Method });
-    }
-    if OPEN.contains(&uri.path()) {
-        return Ok(());
-    }
-    let is_form = is_form(method, uri.path());
+    let (changes, is_form) = (asked.changes(), entry.is_form);
     if is_form && !is_of_our_page(plan, local, headers) || changes && !is_form && is_foreign(plan, local, headers) {
         return Err(Refusal::Foreign);
     }

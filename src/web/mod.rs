@@ -4,7 +4,8 @@
 //! | file | says |
 //! |---|---|
 //! | [`server`] | who may hold a connection, how many, how long |
-//! | [`routes`] | which path gives what |
+//! | [`table`] | what may be asked, and who may: one row for each method of each path |
+//! | [`routes`] | which row gives what |
 //! | `access` | who may read, and who may change something: host, token, methods |
 //! | [`api`] | what programs read, and what people do about incidents, silences and messages |
 //! | `ping` | what a job elsewhere says of itself, by its own token |
@@ -22,6 +23,7 @@ pub mod api;
 pub mod reckoning;
 pub mod routes;
 pub mod server;
+pub mod table;
 
 mod access;
 mod acts;

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
+use axum::extract::{MatchedPath, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use maud::Markup;
 use tokio::sync::Mutex;
 
-use super::access::Refusal;
+use super::access::{Asked, Refusal};
 use super::frame::Place;
 use super::limits::{Counted, Limits, Peer};
 use super::ping::Door;
 use super::server::Web;
+use super::table::{API, Row, Scope, Table};
 use super::view::View;
 use super::{access, acts, api, chart, incident, ping, post_mortem, status, war_room};
 use crate::domain::incident::IncidentId;
@@ -69,34 +69,55 @@ pub struct Room {
     pub heard: api::pagerduty::Lately,
     /// How often each peer may do what.
     limits: Limits,
+    /// Who may ask what.
+    table: Table,
+}
+
+/// Every row: those of the pages and of the doors beside them, then those of programs.
+pub fn rows() -> Vec<Row> {
+    use Scope::{Open, Ping, Read};
+    let mut rows = vec![
+        Row::get(Read, "/", status_page),
+        Row::get(Read, "/incidents/{id}", incident_page),
+        Row::get(Read, "/incidents/{id}/acknowledge", acts::acknowledge_form),
+        Row::form("/incidents/{id}/acknowledge", acts::acknowledge),
+        Row::get(Read, "/incidents/{id}/note", acts::note_form),
+        Row::form("/incidents/{id}/note", acts::note),
+        Row::get(Read, "/incidents/{id}/war-room", war_room_text),
+        Row::get(Read, "/incidents/{id}/post-mortem", post_mortem_text),
+        Row::get(Read, "/style.css", style),
+        Row::get(Open, "/healthz", async || "ok\n"),
+        Row::get(Open, "/readyz", readiness),
+        Row::get(Read, "/metrics", metrics),
+        Row::get(Ping, "/ping/{token}", ping::done),
+        Row::post(Ping, "/ping/{token}", ping::done),
+        Row::get(Ping, "/ping/{token}/start", ping::started),
+        Row::post(Ping, "/ping/{token}/start", ping::started),
+        Row::get(Ping, "/ping/{token}/fail", ping::failed),
+        Row::post(Ping, "/ping/{token}/fail", ping::failed),
+    ];
+    rows.extend(api::routes::rows());
+    rows
 }
 
 /// The routes, for a listener at `local`.
 pub fn router(web: Web, local: SocketAddr) -> Router {
-    let room = Arc::new(Room::of(web, local));
-    Router::new()
-        .route("/", get(status_page))
-        .route("/incidents/{id}", get(incident_page))
-        .route("/incidents/{id}/acknowledge", get(acts::acknowledge_form).post(acts::acknowledge))
-        .route("/incidents/{id}/note", get(acts::note_form).post(acts::note))
-        .route("/incidents/{id}/war-room", get(war_room_text))
-        .route("/incidents/{id}/post-mortem", get(post_mortem_text))
-        .route("/style.css", get(style))
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readiness))
-        .route("/metrics", get(metrics))
-        .route("/ping/{token}", get(ping::done).post(ping::done))
-        .route("/ping/{token}/start", get(ping::started).post(ping::started))
-        .route("/ping/{token}/fail", get(ping::failed).post(ping::failed))
-        .nest("/api/v1", api::routes::routes())
-        .fallback(async || (StatusCode::NOT_FOUND, "there is no such page: begin at /\n"))
-        .layer(from_fn_with_state(Arc::clone(&room), guard))
-        .with_state(room)
+    let (table, routes) = Table::of(rows());
+    let room = Arc::new(Room::of(web, local, table));
+    routes.fallback(nothing_there).layer(from_fn_with_state(Arc::clone(&room), guard)).with_state(room)
+}
+
+async fn nothing_there(uri: Uri) -> Response {
+    if uri.path().starts_with(API) {
+        return api::answers::Trouble::unknown("there is nothing of that name").into_response();
+    }
+    (StatusCode::NOT_FOUND, "there is no such page: begin at /\n").into_response()
 }
 
 async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
-    let mut response = match room.admit(request.method(), request.uri(), request.headers(), peer).await {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let mut response = match room.admit(path, request.method(), request.uri(), request.headers(), peer).await {
         Ok(()) => next.run(request).await,
         Err(refused) => refused,
     };
@@ -204,7 +225,7 @@ fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
 
 impl Room {
     /// A room in which nothing has been read yet.
-    fn of(web: Web, local: SocketAddr) -> Self {
+    fn of(web: Web, local: SocketAddr, table: Table) -> Self {
         Self {
             web,
             local,
@@ -212,6 +233,7 @@ impl Room {
             door: Door::default(),
             heard: api::pagerduty::Lately::default(),
             limits: Limits::default(),
+            table,
         }
     }
 
@@ -227,20 +249,27 @@ impl Room {
 
     /// Lets a request in, or answers it. Whoever has the token is never refused for the wrong ones of others: behind a proxy all
     /// have one address, and an incident is when somebody would like nobody to be let in.
-    async fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap, peer: Option<Peer>) -> Result<(), Response> {
+    async fn admit(
+        &self,
+        path: Option<&str>,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        peer: Option<Peer>,
+    ) -> Result<(), Response> {
         let now = self.web.clock.monotonic();
         let bounded =
             |counted| peer.map_or(Ok(()), |peer| self.limits.take(peer, counted, now)).map_err(|many| many.answer());
-        let admitted = access::admit(&self.plan(), self.local, method, uri, headers).await;
+        let entry = self.table.entry(path, method).map_err(|known| Refusal::Method(known).answer(uri.path()))?;
+        let asked = Asked { entry, method, uri, headers };
         let is_guess = headers.contains_key(header::AUTHORIZATION);
-        match admitted {
+        match access::admit(&self.plan(), self.local, &asked).await {
             Err(refusal @ (Refusal::Token | Refusal::Bearer)) if is_guess => {
                 bounded(Counted::WrongToken)?;
                 Err(refusal.answer(uri.path()))
             }
             Err(refusal) => Err(refusal.answer(uri.path())),
-            // What is open to all, as what a receiver says, is nobody's change: it proves itself later.
-            Ok(()) if access::changes(method, uri.path()) && !access::is_open(uri.path()) => bounded(Counted::Change),
+            Ok(()) if asked.changes() => bounded(Counted::Change),
             Ok(()) => Ok(()),
         }
     }
@@ -342,7 +371,7 @@ mod tests {
             reckon: Arc::new(|_, _| Ok(RECK::default())),
         };
         let local = "127.0.0.1:80".parse().unwrap();
-        let room = Room::of(web, local);
+        let room = Room::of(web, local, Table::of(Vec::new()).0);
         let all = futures::future::join_all((0..50).map(|_| room.overview())).await;
         assert!(all.iter().all(Result::is_ok));
         assert_eq!(reader.0.load(Ordering::Relaxed), 1);

@@ -1,34 +1,27 @@
-//! Which path below `/api/v1` gives what.
+//! What may be asked below `/api/v1`.
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::{delete, get, post};
-
-use super::answers::Trouble;
 use super::{deliveries, drill, incidents, objectives, pagerduty, silences};
-use crate::web::routes::Room;
+use crate::web::table::{Row, Scope};
 
-/// The routes.
-pub fn routes() -> Router<Arc<Room>> {
-    Router::new()
-        .route("/incidents", get(incidents::all))
-        .route("/incidents/{id}", get(incidents::one))
-        .route("/incidents/{id}/war-room", get(incidents::war_room))
-        .route("/incidents/{id}/post-mortem", get(incidents::post_mortem))
-        .route("/incidents/{id}/acknowledge", post(incidents::acknowledge))
-        .route("/incidents/{id}/notes", post(incidents::note))
-        .route("/silences", get(silences::all).post(silences::begin))
-        .route("/silences/{id}", delete(silences::end))
-        .route("/deliveries", get(deliveries::all))
-        .route("/deliveries/redrive", post(deliveries::redrive_all))
-        .route("/deliveries/{id}/redrive", post(deliveries::redrive))
-        .route("/drill", get(drill::channels).post(drill::drill))
-        .route("/objectives", get(objectives::all))
-        .route("/pagerduty", post(pagerduty::hear))
-        .method_not_allowed_fallback(async || {
-            Trouble::new(StatusCode::METHOD_NOT_ALLOWED, "this is not asked in that way")
-        })
-        .fallback(async || Trouble::new(StatusCode::NOT_FOUND, "there is nothing of that name"))
+/// The rows.
+pub fn rows() -> Vec<Row> {
+    use Scope::{Operate, Read, Signed};
+    vec![
+        Row::get(Read, "/api/v1/incidents", incidents::all),
+        Row::get(Read, "/api/v1/incidents/{id}", incidents::one),
+        Row::get(Read, "/api/v1/incidents/{id}/war-room", incidents::war_room),
+        Row::get(Read, "/api/v1/incidents/{id}/post-mortem", incidents::post_mortem),
+        Row::post(Operate, "/api/v1/incidents/{id}/acknowledge", incidents::acknowledge),
+        Row::post(Operate, "/api/v1/incidents/{id}/notes", incidents::note),
+        Row::get(Read, "/api/v1/silences", silences::all),
+        Row::post(Operate, "/api/v1/silences", silences::begin),
+        Row::delete(Operate, "/api/v1/silences/{id}", silences::end),
+        Row::get(Read, "/api/v1/deliveries", deliveries::all),
+        Row::post(Operate, "/api/v1/deliveries/redrive", deliveries::redrive_all),
+        Row::post(Operate, "/api/v1/deliveries/{id}/redrive", deliveries::redrive),
+        Row::get(Read, "/api/v1/drill", drill::channels),
+        Row::post(Operate, "/api/v1/drill", drill::drill),
+        Row::get(Read, "/api/v1/objectives", objectives::all),
+        Row::post(Signed, "/api/v1/pagerduty", pagerduty::hear),
+    ]
 }

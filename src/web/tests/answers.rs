@@ -21,7 +21,8 @@ use crate::engine::plan::Plan;
 use crate::engine::pulses::Pulses;
 use crate::engine::testing::{TestClock, plan_of, probe};
 use crate::ports::{Clock, Exposition, IncidentStory, Overview, Prober, StatusReader, StepContext, StoreError, Token};
-use crate::web::access::{Refusal, admit};
+use crate::web::access::{Asked, Refusal, admit};
+use crate::web::table::{Entry, Scope};
 use crate::web::{Web, serve};
 
 /// A page on a port of its own; it ends with the guard.
@@ -214,13 +215,12 @@ async fn without_a_token_only_its_own_names_open_it() {
 #[tokio::test]
 async fn beyond_loopback_nothing_is_shown_without_a_token() {
     let plan = plan();
-    let admitted = |path: &'static str| {
-        let headers = http::HeaderMap::from_iter([(http::header::HOST, "localhost".parse().unwrap())]);
-        let plan = &plan;
-        async move { admit(plan, "0.0.0.0:80".parse().unwrap(), &http::Method::GET, &path.parse().unwrap(), &headers).await }
-    };
-    assert_eq!(admitted("/").await, Err(Refusal::Unknown));
-    assert_eq!(admitted("/healthz").await, Ok(()));
+    let headers = http::HeaderMap::from_iter([(http::header::HOST, "localhost".parse().unwrap())]);
+    for (scope, expected) in [(Scope::Read, Err(Refusal::Unknown)), (Scope::Open, Ok(()))] {
+        let entry = Entry { scope, is_form: false };
+        let asked = Asked { entry, method: &http::Method::GET, uri: &http::Uri::from_static("/"), headers: &headers };
+        assert_eq!(admit(&plan, "0.0.0.0:80".parse().unwrap(), &asked).await, expected);
+    }
 }
 
 #[tokio::test]
