@@ -368,7 +368,7 @@ mod tests {
             desk: Arc::default(),
             unrecorded: Arc::default(),
             loadings: Arc::default(),
-            reckon: Arc::new(|_, _| Ok(RECK::default())),
+            reckon: Arc::new(|_, _| Ok(crate::web::reckoning::Reckoned::default())),
         };
         let local = "127.0.0.1:80".parse().unwrap();
         let room = Room::of(web, local, Table::of(Vec::new()).0);

@@ -43,7 +43,7 @@ pub async fn page_of(plan: &Arc<Plan>, clock: &Arc<SystemClock>, store: &Arc<sto
         desk: Arc::default(),
         unrecorded: Arc::default(),
         loadings: Arc::default(),
-        reckon: Arc::new(|_, _| Ok(RECK::default())),
+        reckon: Arc::new(|_, _| Ok(web::reckoning::Reckoned::default())),
     };
     let stop = CancellationToken::new();
     let asking = async {

@@ -61,7 +61,7 @@ async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> 
         desk: Arc::default(),
         unrecorded: Arc::default(),
         loadings: Arc::default(),
-        reckon: Arc::new(|_, _| Ok(RECK::default())),
+        reckon: Arc::new(|_, _| Ok(crate::web::reckoning::Reckoned::default())),
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(listener, web, stop.clone()));

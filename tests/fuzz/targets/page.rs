@@ -227,7 +227,7 @@ fn pages(incident: &Incident) -> Vec<String> {
         desk: Arc::default(),
         unrecorded: Arc::default(),
         loadings: Arc::default(),
-        reckon: Arc::new(|_, _| Ok(RECK::default())),
+        reckon: Arc::new(|_, _| Ok(roundsman::web::reckoning::Reckoned::default())),
     };
     let service = TowerToHyperService::new(router(web, "127.0.0.1:80".parse().unwrap()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
