@@ -36,7 +36,7 @@ const NAMED_MAX: usize = 5;
 #[derive(Clone, Debug, Default, Args)]
 pub struct DaemonArguments {
     /// Where the daemon is; by default `ROUNDSMAN_URL`, else where the configuration lets it listen. Its token is
-    /// `ROUNDSMAN_TOKEN`, else `web.token` of the configuration.
+    /// `ROUNDSMAN_TOKEN`, else the secret of `web.token` or `web.tokens` in the configuration, unless only its hash is there.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
 }
@@ -73,7 +73,9 @@ impl DaemonClient {
                 })?
             }
         };
-        let token = match (token, plan.and_then(|plan| Some((plan, plan.web.token.as_ref()?)))) {
+        // The one that lets do more comes first.
+        let known = plan.and_then(|plan| Some((plan, plan.web.tokens.secrets().next()?)));
+        let token = match (token, known) {
             (Some(token), _) => Some(SecretString::from(token)),
             (None, Some((plan, name))) => {
                 let secret = plan.secrets.resolve(name).await;
@@ -151,9 +153,9 @@ impl DaemonClient {
         };
         let error = harmless(error);
         Err(match status {
-            StatusCode::UNAUTHORIZED if self.token.is_none() => {
-                Stop::Usage(format!("{error}; neither {TOKEN} nor `web.token` of the configuration gives one"))
-            }
+            StatusCode::UNAUTHORIZED if self.token.is_none() => Stop::Usage(format!(
+                "{error}; neither {TOKEN} nor a secret of `web.token` in the configuration gives one"
+            )),
             StatusCode::CONFLICT => Stop::Unwell(error.into_owned()),
             _ if status.is_server_error() => Stop::Fault(error.into_owned()),
             _ => Stop::Usage(error.into_owned()),

@@ -10,7 +10,7 @@ use super::daemon_client::{DaemonArguments, DaemonClient};
 use crate::config::load::Surroundings;
 use crate::domain::names::glob;
 use crate::domain::objective::{Judgement, Standing};
-use crate::domain::text::{harmless, thousands};
+use crate::domain::text::{harmless, percent, thousands, times};
 use crate::domain::time::clock;
 use crate::web::api::objectives::{ObjectiveBody, Objectives};
 
@@ -114,29 +114,11 @@ fn evidence(objective: &ObjectiveBody) -> String {
     format!("{runs_} of the {} runs that can tell: {bound} may be bad for all that was seen", thousands(*runs_needed))
 }
 
-/// A share in per cent with the digits that tell: of what is nearly the whole, those behind the nines.
-fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    let digits = if (0.1..=99.0).contains(&percent) { 1 } else { 3 };
-    let text = format!("{percent:.digits$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    // What is not all must not look so.
-    match text {
-        "100" if share < 1.0 => ">99.999 %".to_owned(),
-        "0" if share > 0.0 => "<0.001 %".to_owned(),
-        text => format!("{text} %"),
-    }
-}
-
 /// A window as people write it, in one unit.
 fn window(seconds: u64) -> String {
     let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
     let fitting = units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit));
     fitting.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
-}
-
-fn times(rate: f64) -> String {
-    if rate < 99.95 { format!("{rate:.1}") } else { format!("{rate:.0}") }
 }
 
 #[cfg(test)]
@@ -184,21 +166,8 @@ mod tests {
     }
 
     #[test]
-    fn a_share_shows_the_digits_that_tell() {
-        for (share, text) in [
-            (1.0, "100 %"),
-            (0.999_884, "99.988 %"),
-            (0.999_999_9, ">99.999 %"),
-            (0.5, "50 %"),
-            (0.987_6, "98.8 %"),
-            (0.000_45, "0.045 %"),
-            (0.000_001, "<0.001 %"),
-            (0.0, "0 %"),
-        ] {
-            assert_eq!(percent(share), text);
-        }
+    fn a_window_has_one_unit() {
         assert_eq!([2_592_000, 5_400, 7_200, 3_661].map(window), ["30d", "90m", "2h", "3661s"]);
-        assert_eq!([0.0, 14.44, 166.7, 2_000.0].map(times), ["0.0", "14.4", "167", "2000"]);
     }
 
     #[test]

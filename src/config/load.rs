@@ -21,7 +21,7 @@ use super::filled::Filled;
 use super::grouping;
 use super::heartbeat::heartbeat;
 use super::probes::{Made, ProbeMaker, WrittenProbe, check_budget, check_labels};
-use super::raw::{RawRoot, RawSchedule, RawWeb};
+use super::raw::{RawRoot, RawSchedule};
 use super::reach::Reach;
 use super::resolve::{self, Environment, References, identity};
 use super::runbooks::runbooks;
@@ -31,13 +31,14 @@ use super::severities;
 use super::unnoticed;
 use super::uses;
 use super::vault::Vault;
+use super::web::web;
 use super::windows;
 use crate::domain::bill::prices::Thing;
-use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
+use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName};
 use crate::domain::template::{Piece, canonical};
 use crate::domain::time::Length;
 use crate::engine::forecast::Forecast;
-use crate::engine::plan::{Plan, TIMEOUT, WebPlan};
+use crate::engine::plan::{Plan, TIMEOUT};
 use crate::engine::pulses::Pulses;
 use crate::ports::{Building, Clock, Kinds, Pings, Secrets};
 use crate::settings::{Entry, Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
@@ -47,9 +48,6 @@ const RETENTION: Duration = Duration::from_secs(90 * 86_400);
 
 /// The shortest time for which runs can be kept: alerts look back, and the page shows the last hour.
 const RETENTION_MIN: Duration = Duration::from_secs(3_600);
-
-/// Where the page listens.
-const LISTEN: &str = "127.0.0.1:8080";
 
 /// What loading needs besides the files.
 #[derive(Clone)]
@@ -225,7 +223,7 @@ fn plan_of(
 
     let (_, mut secrets_used) = resolve::needs(&root);
     secrets_used.extend(probes.values().flat_map(|probe| probe.secrets.iter().cloned()));
-    secrets_used.extend(web.as_ref().and_then(|web| web.token.clone()));
+    secrets_used.extend(web.iter().flat_map(|web| web.tokens.secrets().cloned()));
     let written = written(&root, &probes, &schedules);
     let listen = web.as_ref().map(|web| web.listen);
     let plan = store.zip(web).map(|(store, web)| Plan {
@@ -449,46 +447,6 @@ fn store(directory: &Path, raw: &RawRoot, problems: &mut Problems) -> Option<Pat
             Some("write it like `sqlite:state/roundsman.db`".to_owned());
     }
     path.map(|path| directory.join(path))
-}
-
-fn web(raw: &RawWeb, problems: &mut Problems) -> Option<WebPlan> {
-    let mut well = true;
-    let text = raw.listen.as_ref().map_or(LISTEN, |listen| listen.value.0.as_str());
-    let listen = text.parse::<SocketAddr>().ok();
-    if let (None, Some(written)) = (listen, &raw.listen) {
-        problems.error(written.span.clone(), format!("`{text}` is not an address to listen at")).help =
-            Some("write it like `127.0.0.1:8080`, `0.0.0.0:8080` or `[::]:8080`".to_owned());
-    }
-    let url = raw.url.as_ref().map(|url| (url, url.value.trim_end_matches('/').to_owned()));
-    if let Some((written, _)) = url.as_ref().filter(|(_, url)| !is_url(url)) {
-        problems.error(written.span.clone(), format!("`{}` is not a URL", written.value)).help =
-            Some("write it like `https://rounds.example.com`".to_owned());
-        well = false;
-    }
-    let mut token = None;
-    if let Some(written) = &raw.token {
-        token = written.value.secrets().next().cloned();
-        if token.as_ref().is_none_or(|name: &SecretName| written.value.to_string() != format!("${{secret:{name}}}")) {
-            let problem = problems.error(written.span.clone(), "a token is a secret, and nothing else");
-            problem.help = Some("declare it under `secrets:` and write `token: \"${secret:name}\"`".to_owned());
-            problem.hidden = true;
-            well = false;
-        }
-    }
-    let listen = listen?;
-    if let (false, None, Some(written)) = (listen.ip().is_loopback(), &raw.token, &raw.listen) {
-        problems
-            .error(written.span.clone(), format!("{listen} can be reached from elsewhere, and there is no `web.token`"))
-            .help = Some("listen at 127.0.0.1, or declare a secret and write `token: \"${secret:name}\"`".to_owned());
-        well = false;
-    }
-    well.then(|| WebPlan { listen, url: url.map(|(_, url)| url), token })
-}
-
-/// What a browser opens.
-fn is_url(text: &str) -> bool {
-    let well = |url: url::Url| ["http", "https"].contains(&url.scheme()) && url.username().is_empty();
-    text.contains("://") && !text.contains(char::is_whitespace) && text.parse().is_ok_and(well)
 }
 
 fn written(root: &Node, probes: &BTreeMap<ProbeName, WrittenProbe>, schedules: &Schedules) -> BTreeMap<String, String> {

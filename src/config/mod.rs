@@ -5,7 +5,7 @@
 //! key that names a kind; `each`, [`probes`], [`steps`], [`schedules`], [`objectives`], [`unnoticed`] and [`destinations`] make the parts of the plan from them, in an order
 //! that `uses` finds. `reach` looks whether alerts reach somebody. [`secrets`] reads secrets when they are used, makes the `codes` of second factors,
 //! and takes both out of every text; those of AWS are in the [`vault`], which alone does other I/O than reading files. [`schema`] tells editors the shapes.
-//! [`prices`] has what AWS bills, and `budget` what it may. `blueprint` has what `roundsman aws` prints.
+//! [`web`] says who may see the page. [`prices`] has what AWS bills, and `budget` what it may. `blueprint` has what `roundsman aws` prints.
 
 pub mod alerts;
 mod blueprint;
@@ -38,6 +38,7 @@ pub mod steps;
 pub mod unnoticed;
 mod uses;
 pub mod vault;
+pub mod web;
 pub mod windows;
 
 #[cfg(test)]

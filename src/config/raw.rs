@@ -115,10 +115,45 @@ pub struct RawWeb {
     /// How people reach it, for links in messages.
     #[schemars(with = "Option<String>")]
     pub url: Option<Spanned<String>>,
-    /// The token that reading asks for; needed beyond loopback, and by whoever acknowledges, notes, silences or sends again.
-    /// Write `"${secret:name}"`.
+    /// One token that lets read and change everything, in the place of `tokens`: `"${secret:name}"`, or the hash of one,
+    /// `"sha256:…"`, as `roundsman token` makes it.
     #[schemars(with = "Option<String>")]
     pub token: Option<Spanned<Template>>,
+    /// A token for those who read and another for those who change something.
+    #[schemars(with = "Option<RawTokens>")]
+    pub tokens: Option<Spanned<RawTokens>>,
+    /// A proxy that knows who asks, and says it in a header.
+    pub proxy: Option<RawProxy>,
+}
+
+/// Who may read, and who may change something; each is written like `web.token`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Tokens")]
+pub struct RawTokens {
+    /// Lets read. Without it, reading on loopback asks for none, and beyond it for the other.
+    #[schemars(with = "Option<String>")]
+    pub read: Option<Spanned<Template>>,
+    /// Lets acknowledge, silence, send again and whatever else changes something, and read. Without it nobody may by a token.
+    #[schemars(with = "Option<String>")]
+    pub operate: Option<Spanned<Template>>,
+}
+
+/// A proxy that knows who asks.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Proxy")]
+pub struct RawProxy {
+    /// The addresses from which it is believed, e.g. `10.0.0.7` or `10.0.0.0/24`. From others its headers are not read.
+    #[schemars(with = "Vec<String>")]
+    pub from: Spanned<OneOrMany<Spanned<String>>>,
+    /// The header in which it says who asks, and which it takes away from what others send. Default: `X-Forwarded-User`.
+    #[schemars(with = "Option<String>")]
+    pub user: Option<Spanned<String>>,
+    /// Who of them may change something: names, or globs with `*`. Default: nobody, all of them read.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub operate: OneOrMany<Spanned<String>>,
 }
 
 /// What holds for every probe that does not say otherwise.

@@ -300,7 +300,7 @@ async fn every_key_may_be_absent_and_so_may_the_root_file() {
         ("schedules/a.yaml", "often: { every: 30s, probes: home }"),
     ]);
     assert_eq!((&*plan.location, plan.retention), ("local", Duration::from_secs(90 * 86_400)));
-    assert_eq!((plan.web.listen, &plan.web.token), ("127.0.0.1:8080".parse().unwrap(), &None));
+    assert_eq!((plan.web.listen, plan.web.tokens.all().count()), ("127.0.0.1:8080".parse().unwrap(), 0));
     assert!(plan.store.ends_with("state/roundsman.db"));
     let often = &plan.schedules[&ScheduleName::parse("often").unwrap()];
     assert_eq!((often.timeout, &often.alert), (Duration::from_secs(10), &None));

@@ -1,5 +1,6 @@
 //! Floor 0: nouns and rules. No async, no I/O, no clock reads, nothing of YAML.
 
+pub mod access;
 pub mod aws_call;
 pub mod bill;
 pub mod blueprint;

@@ -46,6 +46,25 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
+/// A share in per cent with the digits that tell: of what is nearly the whole, those behind the nines.
+pub fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    let digits = if (0.1..=99.0).contains(&percent) { 1 } else { 3 };
+    let text = format!("{percent:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    // What is not all must not look so.
+    match text {
+        "100" if share < 1.0 => ">99.999 %".to_owned(),
+        "0" if share > 0.0 => "<0.001 %".to_owned(),
+        text => format!("{text} %"),
+    }
+}
+
+/// How many times something is another: `14.4`.
+pub fn times(rate: f64) -> String {
+    if rate < 99.95 { format!("{rate:.1}") } else { format!("{rate:.0}") }
+}
+
 fn shown(c: char) -> char {
     match c {
         '\t' => c,
@@ -82,6 +101,23 @@ mod tests {
         ] {
             assert_eq!(harmless(text), shown);
         }
+    }
+
+    #[test]
+    fn a_share_shows_the_digits_that_tell() {
+        for (share, text) in [
+            (1.0, "100 %"),
+            (0.999_884, "99.988 %"),
+            (0.999_999_9, ">99.999 %"),
+            (0.5, "50 %"),
+            (0.987_6, "98.8 %"),
+            (0.000_45, "0.045 %"),
+            (0.000_001, "<0.001 %"),
+            (0.0, "0 %"),
+        ] {
+            assert_eq!(percent(share), text);
+        }
+        assert_eq!([0.0, 14.44, 166.7, 2_000.0].map(times), ["0.0", "14.4", "167", "2000"]);
     }
 
     #[test]

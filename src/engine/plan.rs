@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::access::{Proxy, Role};
 use crate::domain::bill::dollars::Dollars;
 use crate::domain::blueprint::Blueprint;
 use crate::domain::grouping::{Grouping, Rules};
@@ -87,11 +88,48 @@ pub struct WebPlan {
     pub listen: SocketAddr,
     /// How people reach it, for links in messages; without a slash at the end.
     pub url: Option<String>,
-    /// The token that reading asks for beyond loopback, and changing anything everywhere.
-    pub token: Option<SecretName>,
+    /// The tokens of whoever has no proxy.
+    pub tokens: Tokens,
+    /// A proxy that knows who asks.
+    pub proxy: Option<Proxy>,
+}
+
+/// What is asked of whoever reads, and of whoever changes something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Lets read. Without it reading on loopback asks for none.
+    pub read: Option<Token>,
+    /// Lets change something, and read.
+    pub operate: Option<Token>,
+}
+
+impl Tokens {
+    /// One that lets do both.
+    pub fn one(token: Token) -> Self {
+        Self { read: Some(token.clone()), operate: Some(token) }
+    }
+
+    /// Both, where they are, with what they let do.
+    pub fn all(&self) -> impl Iterator<Item = (&Token, Role)> {
+        let operate = self.operate.iter().map(|token| (token, Role::Operate));
+        operate.chain(self.read.iter().map(|token| (token, Role::Read)))
+    }
+
+    /// The secrets that they are.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretName> {
+        self.all().filter_map(|(token, _)| match token {
+            Token::Secret(name) => Some(name),
+            Token::Known(_) => None,
+        })
+    }
 }
 
 impl WebPlan {
+    /// Whether anybody may change something.
+    pub fn can_be_operated(&self) -> bool {
+        self.tokens.operate.is_some() || self.proxy.as_ref().is_some_and(|proxy| !proxy.operate.is_empty())
+    }
+
     /// Where people find the page of an incident.
     pub fn page_of(&self, incident: &IncidentId) -> Option<String> {
         self.url.as_ref().map(|base| format!("{base}/incidents/{incident}"))

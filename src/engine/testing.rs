@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::runtime::Handle;
 
-use super::plan::{Plan, PlannedProbe, WebPlan};
+use super::plan::{Plan, PlannedProbe, Tokens, WebPlan};
 use super::runner::Runner;
 use super::threads::Threads;
 use crate::domain::blueprint::Blueprint;
@@ -284,7 +284,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         store: PathBuf::new(),
         retention: Duration::from_secs(86_400),
         timeout: crate::engine::plan::TIMEOUT,
-        web: WebPlan { listen: "127.0.0.1:0".parse().unwrap(), url: None, token: None },
+        web: WebPlan { listen: "127.0.0.1:0".parse().unwrap(), url: None, tokens: Tokens::default(), proxy: None },
         schedules: schedules.into_iter().map(|schedule| (schedule.name.clone(), Arc::new(schedule))).collect(),
         probes,
         channels: BTreeMap::new(),

@@ -1,11 +1,15 @@
-//! Who may read, and who may change something. Without a token only the machine itself reads, and only under a name that is its
-//! own, so that a foreign page cannot read through a rebound DNS name; with a token whoever has it. Whoever changes something
-//! needs the token in any case, programs as a bearer: a browser sends a password by itself wherever a foreign page makes it ask, a
-//! bearer never. A form of our own pages takes the password too, where the browser says that it was sent from one of them. Liveness and readiness say nothing of the target and are open to all. So is the door of jobs that ping, which
-//! asks for a token of its own, and the one of PagerDuty, which signs what it says.
+//! Who may read, and who may change something. Reading on loopback is free where no token lets read, and only under a name that
+//! is this machine's own, so that a foreign page cannot read through a rebound DNS name; else whoever reads has a token, or a proxy
+//! of ours says who they are. Whoever changes something is known in any case. What a browser sends by itself wherever a foreign page
+//! makes it ask — a password, or the cookie by which a proxy knows somebody — changes something only where the browser says that it
+//! was asked from a page of ours; a bearer it never sends by itself. Liveness and readiness say nothing of the target and are open
+//! to all. So is the door of jobs that ping, which asks for a token of its own, and the one of PagerDuty, which signs what it says.
+//!
+//! Of tokens only hashes are compared: it takes as long whatever was given, and what is kept may be a hash from the beginning.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -16,17 +20,44 @@ use subtle::ConstantTimeEq as _;
 
 use super::api::answers::Trouble;
 use super::table::{API, Entry, Scope};
-use crate::engine::plan::Plan;
+use crate::domain::access::{Proxy, Role};
+use crate::domain::pulse::TokenDigest;
+use crate::engine::plan::{Plan, Tokens};
+use crate::ports::{SecretError, Token};
+
+/// Somebody who was let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Whom a proxy names, where it is not a token that lets them in.
+    pub user: Option<Arc<str>>,
+    /// From where they ask, as far as that is known.
+    pub address: Option<IpAddr>,
+}
+
+impl Caller {
+    /// Who does it: whom the proxy names, else as they say.
+    pub fn by(&self, said: String) -> String {
+        self.user.as_deref().map_or(said, str::to_owned)
+    }
+}
 
 /// Why somebody may not read, or change something.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It is asked in none of the ways in which it may be.
     Method(Vec<Method>),
-    /// There is no token, so nobody may change anything.
+    /// There is no token for it, so nobody may change anything.
     Tokenless,
     /// A token that was not given as a bearer, or another.
     Bearer,
+    /// The token lets read only.
+    Reader,
+    /// The same where a browser gave it as a password, which it asks for anew.
+    ReaderPassword,
+    /// The proxy names somebody who may read only.
+    User,
+    /// The proxy does not say who asks so that it can be known.
+    Unnamed,
     /// A browser asks for a page that is not ours.
     Foreign,
     /// The name by which it was asked is not its own.
@@ -40,6 +71,8 @@ pub enum Refusal {
 impl Refusal {
     /// The status, and what is said.
     pub fn words(&self) -> (StatusCode, Cow<'static, str>) {
+        const READER: &str =
+            "the token that was given only reads: whoever changes something needs the one of `operate`";
         let (status, sentence) = match self {
             Self::Method(known) => {
                 let sentence = format!("this is asked otherwise: {}", listed(known));
@@ -54,6 +87,10 @@ impl Refusal {
                 "a token is needed: `Authorization: Bearer TOKEN`, or the token as the password",
             ),
             Self::Bearer => (StatusCode::UNAUTHORIZED, "whoever changes something needs `Authorization: Bearer TOKEN`"),
+            Self::Reader => (StatusCode::FORBIDDEN, READER),
+            Self::ReaderPassword => (StatusCode::UNAUTHORIZED, READER),
+            Self::User => (StatusCode::FORBIDDEN, "you may read: `web.proxy.operate` names who may change something"),
+            Self::Unnamed => (StatusCode::BAD_REQUEST, "the proxy has to say who asks: once, and by one name"),
             Self::Tokenless => (
                 StatusCode::FORBIDDEN,
                 "whoever changes something needs a token, and none is set: write `web: { token: \"${secret:name}\" }`",
@@ -68,11 +105,24 @@ impl Refusal {
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         let (name, value) = match self {
             Self::Method(known) => return Some((header::ALLOW, HeaderValue::try_from(listed(known)).ok()?)),
-            Self::Token => (header::WWW_AUTHENTICATE, r#"Basic realm="Roundsman", charset="UTF-8""#),
+            Self::Token | Self::ReaderPassword => {
+                (header::WWW_AUTHENTICATE, r#"Basic realm="Roundsman", charset="UTF-8""#)
+            }
             Self::Bearer => (header::WWW_AUTHENTICATE, r#"Bearer realm="Roundsman""#),
-            Self::Host | Self::Tokenless | Self::Foreign | Self::Unknown => return None,
+            Self::Host
+            | Self::Tokenless
+            | Self::Foreign
+            | Self::Unknown
+            | Self::Reader
+            | Self::User
+            | Self::Unnamed => return None,
         };
         Some((name, HeaderValue::from_static(value)))
+    }
+
+    /// Whether somebody was not let in, and not only mistaken.
+    pub fn is_denial(&self) -> bool {
+        !matches!(self, Self::Method(_) | Self::Unknown)
     }
 
     /// The answer, in the form in which that path answers.
@@ -102,6 +152,8 @@ pub struct Asked<'a> {
     pub uri: &'a Uri,
     /// And what else they say.
     pub headers: &'a HeaderMap,
+    /// From where.
+    pub peer: Option<IpAddr>,
 }
 
 impl Asked<'_> {
@@ -109,40 +161,101 @@ impl Asked<'_> {
     pub fn changes(&self) -> bool {
         self.entry.scope == Scope::Operate && self.method != Method::GET && self.method != Method::HEAD
     }
+
+    /// Whether it comes from a proxy that is believed.
+    fn is_from(&self, proxy: &Proxy) -> bool {
+        self.peer.is_some_and(|peer| proxy.is_at(peer))
+    }
+
+    /// Who stands behind the proxy, else the peer itself.
+    pub fn client(&self, proxy: Option<&Proxy>) -> Option<IpAddr> {
+        let peer = self.peer?;
+        let said: Vec<_> = self.headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes).collect();
+        Some(proxy.map_or(peer, |proxy| proxy.client(peer, said.into_iter())))
+    }
+
+    /// Whom the proxy names; what others say in its header is not read.
+    fn user(&self, proxy: Option<&Proxy>) -> Result<Option<Arc<str>>, Refusal> {
+        let Some(proxy) = proxy.filter(|proxy| self.is_from(proxy)) else { return Ok(None) };
+        let said = self.headers.get_all(&*proxy.user).iter().map(HeaderValue::as_bytes);
+        proxy.user(said).map(|user| user.map(Arc::from)).map_err(|_| Refusal::Unnamed)
+    }
 }
 
-/// Whether a request may be answered. `local` is where the listener really stands: a reload may change the plan's
+/// Whether a request may be answered, and to whom. `local` is where the listener really stands: a reload may change the plan's
 /// address, never the listener's.
-pub async fn admit(plan: &Plan, local: SocketAddr, asked: &Asked<'_>) -> Result<(), Refusal> {
-    let Asked { entry, uri, headers, .. } = *asked;
-    if matches!(entry.scope, Scope::Open | Scope::Ping | Scope::Signed) {
-        return Ok(());
-    }
-    let (changes, is_form) = (asked.changes(), entry.is_form);
-    if is_form && !is_of_our_page(plan, local, headers) || changes && !is_form && is_foreign(plan, local, headers) {
+pub async fn admit(plan: &Plan, local: SocketAddr, asked: &Asked<'_>) -> Result<Caller, Refusal> {
+    let (entry, headers, web) = (asked.entry, asked.headers, &plan.web);
+    let address = asked.client(web.proxy.as_ref());
+    let nobody = Caller { user: None, address };
+    let needed = match entry.scope {
+        Scope::Open | Scope::Ping | Scope::Signed => return Ok(nobody),
+        Scope::Read => Role::Read,
+        Scope::Operate => Role::Operate,
+    };
+    let (changes, is_ours) = (asked.changes(), is_of_our_page(plan, local, headers));
+    if entry.is_form && !is_ours || changes && !entry.is_form && is_foreign(plan, local, headers) {
         return Err(Refusal::Foreign);
     }
-    let Some(name) = &plan.web.token else {
-        if changes {
-            return Err(Refusal::Tokenless);
+    let user = asked.user(web.proxy.as_ref())?;
+    if let (Some(user), Some(proxy)) = (&user, &web.proxy)
+        && proxy.role(user) >= needed
+    {
+        // The cookie by which the proxy knows them is sent wherever a foreign page makes a browser ask.
+        if changes && !is_ours {
+            return Err(Refusal::Foreign);
         }
-        if !local.ip().is_loopback() {
+        return Ok(Caller { user: Some(Arc::clone(user)), address });
+    }
+    // Where a proxy stands on loopback, what comes from there without a name is the whole world.
+    let is_behind = web.proxy.as_ref().is_some_and(|proxy| asked.is_from(proxy));
+    let is_free = needed == Role::Read && web.tokens.read.is_none() && local.ip().is_loopback() && !is_behind;
+    let is_own = is_own_host(plan, local, asked.uri, headers);
+    if is_free && is_own {
+        return Ok(nobody);
+    }
+    let given = Given::of(headers).filter(|given| !given.is_password || !changes || entry.is_form);
+    let role = match &given {
+        Some(given) => role(plan, &given.token).await?,
+        None => None,
+    };
+    match role {
+        Some(role) if role >= needed => Ok(Caller { user, address }),
+        Some(_) if given.is_some_and(|given| given.is_password) => Err(Refusal::ReaderPassword),
+        Some(_) => Err(Refusal::Reader),
+        None if user.is_some() => Err(Refusal::User),
+        None if needed == Role::Operate && !web.can_be_operated() => Err(Refusal::Tokenless),
+        None if is_free => Err(Refusal::Host),
+        None if web.tokens == Tokens::default() && web.proxy.is_none() => {
             tracing::error!(%local, "the page can be reached from elsewhere and has no token: nothing is shown");
-            return Err(Refusal::Unknown);
+            Err(Refusal::Unknown)
         }
-        return if is_own_host(plan, local, uri, headers) { Ok(()) } else { Err(Refusal::Host) };
-    };
-    let token = plan.secrets.resolve(name).await.map_err(|error| {
-        tracing::error!(%error, "the page's token is not to be had: nothing is shown");
-        Refusal::Unknown
-    })?;
-    let (given, refusal) = if changes && !is_form {
-        (bearer_token(headers), Refusal::Bearer)
-    } else {
-        (given_token(headers), Refusal::Token)
-    };
-    let is_given = given.is_some_and(|given| is_same(given.as_bytes(), token.expose_secret().as_bytes()));
-    if is_given { Ok(()) } else { Err(refusal) }
+        None if changes && !entry.is_form => Err(Refusal::Bearer),
+        None => Err(Refusal::Token),
+    }
+}
+
+/// What a token lets do. Where one of ours cannot be read, another may still be known.
+async fn role(plan: &Plan, given: &str) -> Result<Option<Role>, Refusal> {
+    let (given, mut known, mut unknown) = (TokenDigest::of(given), None, false);
+    for (token, role) in plan.web.tokens.all() {
+        match digest(plan, token).await {
+            Ok(wanted) if bool::from(wanted.0.ct_eq(&given.0)) => known = known.max(Some(role)),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(%error, "a token of the page is not to be had: nobody is let in by it");
+                unknown = true;
+            }
+        }
+    }
+    if known.is_none() && unknown { Err(Refusal::Unknown) } else { Ok(known) }
+}
+
+async fn digest(plan: &Plan, token: &Token) -> Result<TokenDigest, SecretError> {
+    match token {
+        Token::Known(digest) => Ok(*digest),
+        Token::Secret(name) => plan.secrets.resolve(name).await.map(|secret| TokenDigest::of(secret.expose_secret())),
+    }
 }
 
 /// Whether a host is this machine, or that of `web.url`.
@@ -170,7 +283,11 @@ fn is_foreign(plan: &Plan, local: SocketAddr, headers: &HeaderMap) -> bool {
 /// Whether a browser says that a page of ours sent a form, which it does of every form. A proxy may have given the request another
 /// name of the host; then it is that of `web.url` which was asked.
 fn is_of_our_page(plan: &Plan, local: SocketAddr, headers: &HeaderMap) -> bool {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    // What is said twice says nothing.
+    let text = |name: HeaderName| {
+        let mut said = headers.get_all(name).iter();
+        said.next().map(|value| value.to_str().ok().filter(|_| said.next().is_none()).unwrap_or_default())
+    };
     let site = text(HeaderName::from_static("sec-fetch-site"));
     let origin = text(header::ORIGIN).map(|origin| url::Url::parse(origin).ok());
     match (site, origin) {
@@ -197,35 +314,31 @@ fn is_own_host(plan: &Plan, local: SocketAddr, uri: &Uri, headers: &HeaderMap) -
     authority.is_some_and(|authority| is_own(authority.host())) && uri.host().is_none_or(is_own)
 }
 
-/// The token of `Authorization: Bearer TOKEN`, or the password of `Basic`, whoever the user is.
-fn given_token(headers: &HeaderMap) -> Option<String> {
-    if let Some(token) = bearer_token(headers) {
-        return Some(token);
+/// A token that somebody gave.
+struct Given {
+    token: String,
+    /// As the password of HTTP Basic, whoever the user is.
+    is_password: bool,
+}
+
+impl Given {
+    /// The token of `Authorization`; nothing where that is said twice.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut said = headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(said), None) = (said.next(), said.next()) else { return None };
+        let (scheme, rest) = said.to_str().ok()?.split_once(' ')?;
+        let rest = rest.trim();
+        let (token, is_password) = if scheme.eq_ignore_ascii_case("bearer") {
+            (rest.to_owned(), false)
+        } else if scheme.eq_ignore_ascii_case("basic") {
+            let decoded = base64::engine::general_purpose::STANDARD.decode(rest).ok()?;
+            let decoded = String::from_utf8(decoded).ok()?;
+            (decoded.split_once(':').map(|(_, password)| password.to_owned())?, true)
+        } else {
+            return None;
+        };
+        (!token.is_empty()).then_some(Self { token, is_password })
     }
-    let (scheme, rest) = authorization(headers)?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = base64::engine::general_purpose::STANDARD.decode(rest).ok()?;
-    let decoded = String::from_utf8(decoded).ok()?;
-    decoded.split_once(':').map(|(_, password)| password.to_owned())
-}
-
-/// The token of `Authorization: Bearer TOKEN`.
-fn bearer_token(headers: &HeaderMap) -> Option<String> {
-    authorization(headers).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, rest)| rest.to_owned())
-}
-
-/// The scheme and the rest of `Authorization`.
-fn authorization(headers: &HeaderMap) -> Option<(&str, &str)> {
-    let (scheme, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    Some((scheme, rest.trim()))
-}
-
-/// Compares in a time that depends on the length of the wanted token only, never on what was given.
-fn is_same(given: &[u8], wanted: &[u8]) -> bool {
-    let padded: Vec<u8> = (0..wanted.len()).map(|index| given.get(index).copied().unwrap_or(0)).collect();
-    (padded.ct_eq(wanted) & given.len().ct_eq(&wanted.len())).into()
 }
 
 #[cfg(test)]
@@ -233,24 +346,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_the_same_or_not() {
-        assert!(is_same(b"right", b"right"));
-        for wrong in [&b"wrong"[..], b"", b"righ", b"right\0", b"right and more"] {
-            assert!(!is_same(wrong, b"right"));
-        }
-    }
-
-    #[test]
     fn a_token_comes_as_bearer_or_as_password() {
-        let given = |text: &str| {
-            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, text.parse().unwrap())]);
-            given_token(&headers)
+        let given = |texts: &[&str]| {
+            let headers = texts.iter().map(|text| (header::AUTHORIZATION, text.parse().unwrap()));
+            let mut all = HeaderMap::new();
+            headers.for_each(|(name, value)| drop(all.append(name, value)));
+            Given::of(&all).map(|given| (given.token, given.is_password))
         };
-        assert_eq!(given("Bearer abc").as_deref(), Some("abc"));
-        assert_eq!(given("bearer  abc").as_deref(), Some("abc"));
-        assert_eq!(given("Basic YW55Ym9keTphOmI=").as_deref(), Some("a:b"), "a password may have colons");
-        assert_eq!(given("Basic YW55Ym9keQ=="), None, "no password");
-        assert_eq!(given("Basic !"), None);
-        assert_eq!(given("Digest abc"), None);
+        let token = |token: &str, is_password| Some((token.to_owned(), is_password));
+        assert_eq!(given(&["Bearer abc"]), token("abc", false));
+        assert_eq!(given(&["bearer  abc"]), token("abc", false));
+        assert_eq!(given(&["Basic YW55Ym9keTphOmI="]), token("a:b", true), "a password may have colons");
+        for none in [
+            &["Basic YW55Ym9keQ=="][..],
+            &["Basic YW55Ym9keTo="],
+            &["Basic !"],
+            &["Digest abc"],
+            &["Bearer "],
+            &["Bearer"],
+        ] {
+            assert_eq!(given(none), None, "{none:?}");
+        }
+        assert_eq!(given(&["Bearer abc", "Bearer abc"]), None, "which of them is meant is not known");
     }
 }

@@ -8,7 +8,7 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 
-use super::acts::{Form, answered};
+use super::acts::{answered, tokenless};
 use super::api::answers::Trouble;
 use super::api::deliveries::redriven;
 use super::fold::{cell, table, text};
@@ -54,22 +54,17 @@ async fn found(room: &Room) -> Result<Found, DeskError> {
     })
 }
 
-const REDRIVE: Form = Form {
-    title: "Try again",
-    text: ("", false),
-    button: "Try again",
-    place: Place::Redrive,
-};
+/// What the page says of itself that says why nothing was tried again.
+const TITLE: &str = "Try again";
 
 /// Has one tried again, with what belongs to it.
 pub async fn redrive(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Response {
-    answered(&room, &REDRIVE, again(&room, Redrive::One(id), "../../deliveries").await)
+    answered(&room, TITLE, Place::Redrive, "../../deliveries", again(&room, Redrive::One(id), "../../deliveries").await)
 }
 
 /// Has all tried again.
 pub async fn redrive_all(State(room): State<Arc<Room>>) -> Response {
-    let form = Form { place: Place::RedriveAll, ..REDRIVE };
-    answered(&room, &form, again(&room, Redrive::All, "../deliveries").await)
+    answered(&room, TITLE, Place::RedriveAll, "../deliveries", again(&room, Redrive::All, "../deliveries").await)
 }
 
 async fn again(room: &Room, what: Redrive, back: &'static str) -> Result<Response, Trouble> {
@@ -82,7 +77,7 @@ pub fn deliveries(view: &View<'_>, found: &Found) -> Markup {
     let Found { undelivered, delivered, drills } = found;
     let (waits, given_up): (Vec<_>, Vec<_>) = undelivered.rows.iter().partition(|row| row.given_up_at.is_none());
     let (tone, accent, rest) = headline(undelivered, &waits);
-    let can = view.plan.web.token.is_some();
+    let can = view.plan.web.can_be_operated();
     let main = html! {
         h1 { span .(tone.class()) { (accent) } (rest) }
         p .lede { (lede(view)) }
@@ -90,7 +85,7 @@ pub fn deliveries(view: &View<'_>, found: &Found) -> Markup {
             form .plain method="post" action="deliveries/redrive" { button .btn type="submit" { "Try all again now" } }
         }
         @if !can && !undelivered.rows.is_empty() {
-            p .dim { "Whoever has some tried again needs a token, and none is set: write " code { "web: { token: \"${secret:name}\" }" } "." }
+            p .dim { (tokenless()) }
         }
         (section(view, "Given up", &given_up, undelivered.given_up, can))
         (section(view, "Waiting", &waits, undelivered.waiting, can))

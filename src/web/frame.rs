@@ -18,14 +18,31 @@ pub enum Place {
     Incident,
     /// `/incidents/<id>/<what is done>`.
     Act,
+    /// `/incidents/<id>/silences/<silence>/end`.
+    Ending,
+    /// `/incidents`.
+    Incidents,
+    /// `/schedules`.
+    Schedules,
+    /// `/deliveries`.
+    Deliveries,
+    /// `/deliveries/redrive`.
+    RedriveAll,
+    /// `/deliveries/<id>/redrive`.
+    Redrive,
+    /// `/objectives`.
+    Objectives,
+    /// `/about`.
+    About,
 }
 
 impl Place {
     fn root(self) -> &'static str {
         match self {
-            Self::Status => "./",
-            Self::Incident => "../",
-            Self::Act => "../../",
+            Self::Status | Self::Incidents | Self::Schedules | Self::Deliveries | Self::Objectives | Self::About => "./",
+            Self::Incident | Self::RedriveAll => "../",
+            Self::Act | Self::Redrive => "../../",
+            Self::Ending => "../../../../",
         }
     }
 }

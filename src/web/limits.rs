@@ -73,9 +73,9 @@ pub struct Limits(Mutex<HashMap<(IpAddr, Counted), Bucket>>);
 
 impl Limits {
     /// Takes one out of a peer's bucket; nothing where it is empty.
-    pub fn take(&self, peer: Peer, counted: Counted, now: Monotonic) -> Result<(), TooMany> {
+    pub fn take(&self, peer: IpAddr, counted: Counted, now: Monotonic) -> Result<(), TooMany> {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = (network(peer.0), counted);
+        let of = (network(peer), counted);
         if !buckets.contains_key(&of) {
             make_room(&mut buckets, now);
         }
@@ -102,7 +102,7 @@ fn make_room(buckets: &mut HashMap<(IpAddr, Counted), Bucket>, now: Monotonic) {
 }
 
 /// One household has one address of the old sort and a whole network of the new one.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
         address @ IpAddr::V4(_) => address,
@@ -134,8 +134,8 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
-    fn peer(address: &str) -> Peer {
-        Peer(address.parse().unwrap())
+    fn peer(address: &str) -> IpAddr {
+        address.parse().unwrap()
     }
 
     fn second(second: u64) -> Monotonic {
@@ -161,7 +161,7 @@ mod tests {
     fn there_are_no_more_buckets_than_are_needed() {
         let limits = Limits::default();
         for n in 0..10_000_u32 {
-            let peer = Peer(Ipv4Addr::from_bits(n).into());
+            let peer = Ipv4Addr::from_bits(n).into();
             limits.take(peer, Counted::WrongToken, second(u64::from(n / 5_000))).unwrap();
         }
         let buckets = limits.0.lock().unwrap();

@@ -3,45 +3,62 @@
 //!
 //! | file | says |
 //! |---|---|
-//! | [`server`] | who may hold a connection, how many, how long |
+//! | [`server`] | how connections are served, and how long one lasts |
+//! | [`places`] | who holds a connection, and who makes room for whom |
 //! | [`table`] | what may be asked, and who may: one row for each method of each path |
 //! | [`routes`] | which row gives what |
-//! | `access` | who may read, and who may change something: host, token, methods |
+//! | `access` | who may read, and who may change something: host, token, proxy |
+//! | `limits` | how often |
 //! | [`api`] | what programs read, and what people do about incidents, silences and messages |
 //! | `ping` | what a job elsewhere says of itself, by its own token |
 //! | `board` | what the status page says, before it is drawn |
 //! | `headline` | the one sentence on top |
-//! | `status`, `incident` | the two pages |
+//! | `status`, `incident` | the two pages that people see first |
+//! | `incidents`, `schedules`, `deliveries`, `objectives`, `about` | one page each |
+//! | `around`, `told`, `silence` | what else stands on the page of an incident: its neighbours, its messages, its silences |
+//! | `policy`, [`reckoning`], `process` | who hears of what, what a plan takes, what the process takes |
 //! | `evidence`, `runbook` | what a bad run left, and what to do about it |
 //! | `war_room`, `post_mortem` | the two texts of an incident, made of `paper` and `markdown` |
-//! | `frame`, `marks`, `chart`, `reasons`, `view`, `units` | what pages are made of |
+//! | `frame`, `fold`, `marks`, `chart`, `reasons`, `view`, `units` | what pages are made of |
 //!
 //! Pages work without a script, so that the policy can forbid every script. They stay current by `<meta http-equiv="refresh">`,
 //! which browsers treat as a reload: the place in the page is kept. `?still` leaves it out.
 
 pub mod api;
+pub mod places;
 pub mod reckoning;
 pub mod routes;
 pub mod server;
 pub mod table;
 
+mod about;
 mod access;
 mod acts;
+mod around;
 mod board;
 mod chart;
+mod deliveries;
 mod evidence;
+mod fold;
 mod frame;
 mod headline;
 mod incident;
+mod incidents;
 mod limits;
 mod markdown;
 mod marks;
+mod objectives;
 mod paper;
 mod ping;
+mod policy;
 mod post_mortem;
+mod process;
 mod reasons;
 mod runbook;
+mod schedules;
+mod silence;
 mod status;
+mod told;
 mod units;
 mod view;
 mod war_room;

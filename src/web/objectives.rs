@@ -14,9 +14,10 @@ use super::fold::{cell, table, text};
 use super::frame::{Frame, Place, page};
 use super::marks::{Tone, mark};
 use super::routes::Room;
-use super::units::{count, counted, percent};
+use super::units::{count, counted};
 use super::view::{LINE_MAX, View};
 use crate::domain::objective::{Goal, Judgement, Standing, Standings, upper_bound};
+use crate::domain::text::{percent, times};
 use crate::domain::time::{Length, words};
 
 /// How many are spelled out.
@@ -149,10 +150,6 @@ fn whole_percent(share: f64) -> String {
 fn burn(standing: &Standing) -> Vec<(&'static str, String)> {
     let rates = Standing::STRETCHES.into_iter().zip(standing.burn);
     rates.map(|(stretch, rate)| (stretch.as_str(), rate.map_or_else(|| "–".to_owned(), times))).collect()
-}
-
-fn times(rate: f64) -> String {
-    if rate < 99.95 { format!("{rate:.1}") } else { format!("{rate:.0}") }
 }
 
 /// When the budget is gone if it goes on as over the longest stretch in which it burns too quickly.

@@ -7,23 +7,29 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use maud::Markup;
 use tokio::sync::Mutex;
 
-use super::access::{Asked, Refusal};
+use super::access::{Asked, Caller, Refusal};
 use super::frame::Place;
 use super::limits::{Counted, Limits, Peer};
 use super::ping::Door;
+use super::reckoning::Reckoning;
 use super::server::Web;
 use super::table::{API, Row, Scope, Table};
 use super::view::View;
-use super::{access, acts, api, chart, incident, ping, post_mortem, status, war_room};
+use super::{
+    about, access, acts, api, chart, deliveries, incident, incidents, objectives, ping, post_mortem, schedules, silence,
+    status, war_room,
+};
 use crate::domain::incident::IncidentId;
 use crate::domain::text::harmless;
 use crate::domain::time::{Monotonic, earlier, rfc3339};
+use crate::engine::desk::DeskError;
 use crate::engine::plan::Plan;
 use crate::engine::unrecorded::Trouble;
 use crate::ports::{IncidentStory, Overview, StoreError};
@@ -71,6 +77,8 @@ pub struct Room {
     limits: Limits,
     /// Who may ask what.
     table: Table,
+    /// What the plan takes.
+    pub reckoning: Reckoning,
 }
 
 /// Every row: those of the pages and of the doors beside them, then those of programs.
@@ -78,13 +86,23 @@ pub fn rows() -> Vec<Row> {
     use Scope::{Open, Ping, Read};
     let mut rows = vec![
         Row::get(Read, "/", status_page),
+        Row::get(Read, "/incidents", incidents::incidents_page),
         Row::get(Read, "/incidents/{id}", incident_page),
         Row::get(Read, "/incidents/{id}/acknowledge", acts::acknowledge_form),
         Row::form("/incidents/{id}/acknowledge", acts::acknowledge),
         Row::get(Read, "/incidents/{id}/note", acts::note_form),
         Row::form("/incidents/{id}/note", acts::note),
+        Row::get(Read, "/incidents/{id}/silence", silence::form),
+        Row::form("/incidents/{id}/silence", silence::begin),
+        Row::form("/incidents/{id}/silences/{silence}/end", silence::end),
         Row::get(Read, "/incidents/{id}/war-room", war_room_text),
         Row::get(Read, "/incidents/{id}/post-mortem", post_mortem_text),
+        Row::get(Read, "/schedules", schedules::schedules_page),
+        Row::get(Read, "/deliveries", deliveries::deliveries_page),
+        Row::form("/deliveries/redrive", deliveries::redrive_all),
+        Row::form("/deliveries/{id}/redrive", deliveries::redrive),
+        Row::get(Read, "/objectives", objectives::objectives_page),
+        Row::get(Read, "/about", about::about_page),
         Row::get(Read, "/style.css", style),
         Row::get(Open, "/healthz", async || "ok\n"),
         Row::get(Open, "/readyz", readiness),
@@ -115,10 +133,12 @@ async fn nothing_there(uri: Uri) -> Response {
 }
 
 async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<Peer>().copied();
-    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let mut response = match room.admit(path, request.method(), request.uri(), request.headers(), peer).await {
-        Ok(()) => next.run(request).await,
+    let (mut head, body) = request.into_parts();
+    let mut response = match room.admit(&head).await {
+        Ok(caller) => {
+            head.extensions.insert(caller);
+            next.run(Request::from_parts(head, body)).await
+        }
         Err(refused) => refused,
     };
     for (name, value) in HEADERS {
@@ -162,7 +182,7 @@ async fn status_page(State(room): State<Arc<Room>>, uri: Uri) -> Response {
     let plan = room.plan();
     let view = room.view(&plan, &uri);
     if !room.is_ready() {
-        return html(StatusCode::SERVICE_UNAVAILABLE, status::starting(&view));
+        return html(StatusCode::SERVICE_UNAVAILABLE, status::starting(&view, Place::Status));
     }
     match room.overview().await {
         Ok(overview) => html(StatusCode::OK, status::status(&room.view(&plan, &uri), &overview)),
@@ -177,8 +197,17 @@ async fn incident_page(State(room): State<Arc<Room>>, Path(id): Path<String>, ur
         return html(StatusCode::NOT_FOUND, incident::unknown(&view));
     }
     let id = IncidentId(Arc::from(id));
-    match room.patiently(room.web.reader.incident(&id)).await {
-        Ok(Some(story)) => html(StatusCode::OK, incident::incident(&view, &story)),
+    let read = async {
+        let story = room.patiently(room.web.reader.incident(&id)).await?;
+        // What stands around it now says nothing of one that is over.
+        let overview = match &story {
+            Some(story) if story.incident.is_open() => room.overview().await?,
+            _ => Arc::default(),
+        };
+        Ok(story.map(|story| (story, overview)))
+    };
+    match read.await {
+        Ok(Some((story, overview))) => html(StatusCode::OK, incident::incident(&view, &story, &overview)),
         Ok(None) => html(StatusCode::NOT_FOUND, incident::unknown(&view)),
         Err(error) => unreadable(&view, Place::Incident, &error),
     }
@@ -218,7 +247,7 @@ pub fn html(status: StatusCode, page: Markup) -> Response {
     (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response()
 }
 
-fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
+fn unreadable(view: &View<'_>, place: Place, error: &dyn std::error::Error) -> Response {
     tracing::warn!(%error, "a page could not read the store");
     html(StatusCode::SERVICE_UNAVAILABLE, status::unreadable(view, place, &error.to_string()))
 }
@@ -234,6 +263,7 @@ impl Room {
             heard: api::pagerduty::Lately::default(),
             limits: Limits::default(),
             table,
+            reckoning: Reckoning::default(),
         }
     }
 
@@ -249,28 +279,26 @@ impl Room {
 
     /// Lets a request in, or answers it. Whoever has the token is never refused for the wrong ones of others: behind a proxy all
     /// have one address, and an incident is when somebody would like nobody to be let in.
-    async fn admit(
-        &self,
-        path: Option<&str>,
-        method: &Method,
-        uri: &Uri,
-        headers: &HeaderMap,
-        peer: Option<Peer>,
-    ) -> Result<(), Response> {
-        let now = self.web.clock.monotonic();
-        let bounded =
-            |counted| peer.map_or(Ok(()), |peer| self.limits.take(peer, counted, now)).map_err(|many| many.answer());
-        let entry = self.table.entry(path, method).map_err(|known| Refusal::Method(known).answer(uri.path()))?;
-        let asked = Asked { entry, method, uri, headers };
-        let is_guess = headers.contains_key(header::AUTHORIZATION);
-        match access::admit(&self.plan(), self.local, &asked).await {
-            Err(refusal @ (Refusal::Token | Refusal::Bearer)) if is_guess => {
-                bounded(Counted::WrongToken)?;
-                Err(refusal.answer(uri.path()))
+    async fn admit(&self, head: &Parts) -> Result<Caller, Response> {
+        let (plan, now, uri) = (self.plan(), self.web.clock.monotonic(), &head.uri);
+        let path = head.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+        let entry = self.table.entry(path, &head.method);
+        let entry = entry.map_err(|known| Refusal::Method(known).answer(uri.path()))?;
+        let peer = head.extensions.get::<Peer>().map(|peer| peer.0);
+        let asked = Asked { entry, method: &head.method, uri, headers: &head.headers, peer };
+        let bounded = |counted| {
+            let client = asked.client(plan.web.proxy.as_ref());
+            client.map_or(Ok(()), |client| self.limits.take(client, counted, now)).map_err(|many| many.answer())
+        };
+        match access::admit(&plan, self.local, &asked).await {
+            Err(refusal) => {
+                let is_guess = matches!(refusal, Refusal::Token | Refusal::Bearer)
+                    && head.headers.contains_key(header::AUTHORIZATION);
+                let counted = if is_guess { bounded(Counted::WrongToken) } else { Ok(()) };
+                Err(counted.err().unwrap_or_else(|| refusal.answer(uri.path())))
             }
-            Err(refusal) => Err(refusal.answer(uri.path())),
-            Ok(()) if asked.changes() => bounded(Counted::Change),
-            Ok(()) => Ok(()),
+            Ok(caller) if asked.changes() => bounded(Counted::Change).map(|()| caller),
+            Ok(caller) => Ok(caller),
         }
     }
 
@@ -291,7 +319,26 @@ impl Room {
         self.patiently(self.web.reader.overview(self.web.clock.now())).await
     }
 
-    async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
+    /// A page of what is read for it, or one that says why there is none.
+    pub async fn shown<T>(
+        &self,
+        uri: &Uri,
+        place: Place,
+        read: impl Future<Output = Result<T, DeskError>>,
+        draw: impl FnOnce(&View<'_>, &T) -> Markup,
+    ) -> Response {
+        let plan = self.plan();
+        if !self.is_ready() {
+            return html(StatusCode::SERVICE_UNAVAILABLE, status::starting(&self.view(&plan, uri), place));
+        }
+        match read.await {
+            Ok(read) => html(StatusCode::OK, draw(&self.view(&plan, uri), &read)),
+            Err(error) => unreadable(&self.view(&plan, uri), place, &error),
+        }
+    }
+
+    /// How things stand, as it was read within the last second.
+    pub async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
         let mut kept = self.overview.lock().await;
         if let Some((read_at, overview)) = kept.as_ref()
             && self.web.clock.monotonic().since(*read_at) < OVERVIEW_FRESH

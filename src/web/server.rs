@@ -1,12 +1,20 @@
-//! Who may hold a connection, how many, how long. A peer that sends slowly, or never stops asking, costs itself only.
+//! How connections are served: how long a head may take and how large it may be. A peer that sends slowly, or never stops asking,
+//! costs itself only; who has a place is for [`super::places`] to say.
+//!
+//! An answer that lasts takes the [`super::places::Connection`] from the extensions of its request and asks it for a place of its
+//! own. It holds what it is given as long as it writes, and ends when that says so.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -15,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::Peer;
+use super::places::{Place, Places, Written};
 use super::reckoning::Reckon;
 use super::routes;
 use crate::engine::desk::Desk;
@@ -23,17 +32,11 @@ use crate::engine::plan::Plan;
 use crate::engine::unrecorded::Unrecorded;
 use crate::ports::{Clock, Exposition, HistoryReader, Pings, StatusReader};
 
-/// Connections at a time; more wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 100;
-
 /// How long the head of a request may take. It also ends connections on which nothing is asked.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest head of a request, in bytes.
 const HEAD_MAX: usize = 16 * 1024;
-
-/// How long a connection may live, so that a peer that does not read its answer leaves too.
-const CONNECTION_LIFE: Duration = Duration::from_mins(1);
 
 /// How long answers may still take once their connection is to end.
 const GRACE: Duration = Duration::from_secs(2);
@@ -77,17 +80,23 @@ pub async fn serve(listener: TcpListener, web: Web, stop: CancellationToken) {
             return;
         }
     };
-    let clock = Arc::clone(&web.clock);
+    let (clock, plan) = (Arc::clone(&web.clock), web.plan.clone());
+    let places = Places::new(Arc::clone(&clock), stop.clone());
     let router = routes::router(web, local);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             Some(ended) = connections.join_next() => note(ended),
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+            () = places.changed.notified() => {}
+            accepted = listener.accept(), if places.has_room() => match accepted {
                 Ok((stream, peer)) => {
-                    let router = router.clone().layer(axum::Extension(Peer(peer.ip())));
-                    connections.spawn(converse(stream, router, Arc::clone(&clock), stop.clone()));
+                    let peer = peer.ip();
+                    let is_of_many = plan.borrow().web.proxy.as_ref().is_some_and(|proxy| proxy.is_at(peer));
+                    if let Some(place) = places.take(peer, is_of_many) {
+                        let router = router.clone();
+                        connections.spawn(converse(stream, Peer(peer), place, router, Arc::clone(&clock), stop.clone()));
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the page was not accepted");
@@ -109,18 +118,36 @@ fn note(ended: Result<(), tokio::task::JoinError>) {
 }
 
 /// One connection, from its first request to its last.
-async fn converse(stream: TcpStream, router: Router, clock: Arc<dyn Clock>, stop: CancellationToken) {
+async fn converse(
+    stream: TcpStream,
+    peer: Peer,
+    place: Place,
+    router: Router,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
+    let (router, connection) = (TowerToHyperService::new(router), place.connection.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let answering = connection.answering();
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(connection.clone());
+        let answer = router.call(request);
+        async move { Ok::<_, Infallible>(answer.await?.map(|body| Written { body, answering })) }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     // What goes wrong on a connection is its peer's affair.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = stop.cancelled() => {}
-        () = clock.sleep_until(clock.monotonic() + CONNECTION_LIFE) => {}
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = place.cut.cancelled() => return,
+            () = stop.cancelled() => break,
+            () = clock.sleep_until(place.until()) => if clock.monotonic() >= place.until() { break },
+        }
     }
     connection.as_mut().graceful_shutdown();
     tokio::select! {

@@ -10,14 +10,15 @@ use axum::response::{IntoResponse as _, Response};
 use chrono::NaiveDateTime;
 use maud::{Markup, html};
 
-use super::acts::{NO_TOKEN, answered};
+use super::access::Caller;
+use super::acts::{answered, tokenless};
 use super::api::answers::Trouble;
 use super::api::bodies::About;
 use super::api::incidents::{known_id, unknown};
 use super::api::silences::silence;
 use super::frame::{Frame, Place, page};
 use super::incident::what;
-use super::marks::{Tone, mark};
+use super::marks::Tone;
 use super::routes::{Room, html as shown};
 use super::units::list;
 use super::view::{LINE_MAX, View};
@@ -53,7 +54,7 @@ pub fn drawn(view: &View<'_>, silences: &[&Silence], incident: &Incident) -> Mar
                             (view.text(&silence.reason, LINE_MAX))
                             span .dim .block { (view.text(&silence.matchers.to_string(), LINE_MAX)) }
                         }
-                        @if view.plan.web.token.is_some() {
+                        @if view.plan.web.can_be_operated() {
                             form .plain method="post" action={ (incident.id) "/silences/" (silence.id) "/end" } {
                                 button .btn type="submit" { "End it" }
                             }
@@ -82,7 +83,7 @@ pub fn of_incident(view: &View<'_>, incident: &Incident) -> Markup {
     let labels: Vec<_> = incident.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let main = html! {
         h1 { "Silence: " (incident.severity) " " (view.text(&what(incident), LINE_MAX)) }
-        @if view.plan.web.token.is_none() { p .lede { (NO_TOKEN()) } }
+        @if !view.plan.web.can_be_operated() { p .lede { (tokenless()) } }
         @else {
             p .lede { "Nobody is told of it meanwhile. Probing goes on, and whoever was told it began is told when it is over." }
             form .card .pad method="post" {
@@ -127,10 +128,12 @@ pub async fn begin(State(room): State<Arc<Room>>, id: Path<String>, request: Req
 /// Whoever sees the page of the incident afterwards may read it anew without doing it again.
 async fn begun(room: &Room, Path(id): Path<String>, request: Request) -> Result<Response, Trouble> {
     let id = known_id(id)?;
+    let caller = request.extensions().get::<Caller>().cloned();
     let bytes = room.bytes(request.into_body()).await?;
     let written = Written::of(&bytes)?;
     let until = written.until(room.web.clock.now())?;
     let Written { by, reason, about, .. } = written;
+    let by = caller.map_or_else(|| by.clone(), |caller| caller.by(by.clone()));
     silence(room, Silencing::Begin { matchers: about.into(), by, reason, from: None, until }).await?;
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, format!("../{id}"))]).into_response())
 }
@@ -142,7 +145,7 @@ pub async fn end(State(room): State<Arc<Room>>, Path((id, of)): Path<(String, St
         silence(&room, Silencing::End(SilenceId(Arc::from(of)))).await?;
         Ok((StatusCode::SEE_OTHER, [(header::LOCATION, format!("../../../{id}"))]).into_response())
     };
-    answered(&room, TITLE, Place::ActOnOne, "", done.await)
+    answered(&room, TITLE, Place::Ending, "", done.await)
 }
 
 /// What was written into the form.
@@ -205,11 +208,6 @@ impl Written {
         let parsed = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"].iter().find_map(|form| NaiveDateTime::parse_from_str(&self.until, form).ok());
         parsed.map(|at| at.and_utc()).ok_or_else(|| wrong("`until` is written like 2026-11-24T10:30, in UTC"))
     }
-}
-
-/// Whether an incident is silenced now, for its head.
-pub fn sign(view: &View<'_>, silences: &[&Silence]) -> Option<Markup> {
-    silences.iter().any(|silence| silence.is_active(view.now)).then(|| mark(Tone::Unknown, "silenced"))
 }
 
 #[cfg(test)]

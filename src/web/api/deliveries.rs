@@ -34,10 +34,16 @@ pub async fn redrive_all(State(room): State<Arc<Room>>, request: Request) -> Res
 
 async fn again(room: &Room, what: Redrive, request: Request) -> Result<Response, Trouble> {
     let Nothing {} = room.read(request).await?;
+    let due = redriven(room, what).await?;
+    Ok(answer(&*room.plan().secrets, StatusCode::OK, &RedriveDone { due }))
+}
+
+/// Has it tried again, and says of how many messages.
+pub async fn redriven(room: &Room, what: Redrive) -> Result<u64, Trouble> {
     room.when_ready()?;
     let of = if let Redrive::One(id) = &what { format!("the message {id}") } else { "it".to_owned() };
     match room.done(room.web.desk.redrive(what, room.web.clock.now())).await? {
-        Redriven::Due(due) => Ok(answer(&*room.plan().secrets, StatusCode::OK, &RedriveDone { due })),
+        Redriven::Due(due) => Ok(due),
         Redriven::Unknown => Err(Trouble::unknown("there is no such message")),
         Redriven::Settled => Err(Trouble::conflict(format!("{of} was delivered, or said by another"))),
         Redriven::Overtaken => {

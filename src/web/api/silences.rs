@@ -41,7 +41,8 @@ pub async fn end(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Resul
     silence(&room, Silencing::End(SilenceId(Arc::from(id)))).await
 }
 
-async fn silence(room: &Room, what: Silencing) -> Result<Response, Trouble> {
+/// Begins one or ends one, and answers after the commit.
+pub async fn silence(room: &Room, what: Silencing) -> Result<Response, Trouble> {
     room.when_ready()?;
     let Silenced { silence, recorded } = room.done(room.web.desk.silence(what)).await?;
     room.look_anew().await;

@@ -34,7 +34,7 @@ fn the_page_with_an_open_incident() {
 #[test]
 fn the_page_while_starting() {
     let plan = plan();
-    insta::assert_snapshot!(lines(&status::starting(&view(&plan))));
+    insta::assert_snapshot!(lines(&status::starting(&view(&plan), Place::Status)));
 }
 
 #[test]
