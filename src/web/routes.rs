@@ -204,7 +204,7 @@ async fn incident_page(State(room): State<Arc<Room>>, Path(id): Path<String>, ur
             Some(story) if story.incident.is_open() => room.overview().await?,
             _ => Arc::default(),
         };
-        Ok(story.map(|story| (story, overview)))
+        Ok::<_, StoreError>(story.map(|story| (story, overview)))
     };
     match read.await {
         Ok(Some((story, overview))) => html(StatusCode::OK, incident::incident(&view, &story, &overview)),

@@ -17,7 +17,7 @@ pub mod objectives;
 pub mod pagerduty;
 pub mod routes;
 
-mod deliveries;
+pub mod deliveries;
 mod drill;
 pub mod incidents;
-mod silences;
+pub mod silences;
