@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::Uri;
 use axum::response::Response;
 use maud::{Markup, html};
 
@@ -17,6 +16,7 @@ use super::reckoning::Reckoned;
 use super::routes::Room;
 use super::units::{bytes, count, counted, list};
 use super::view::{LINE_MAX, View};
+use super::visit::Visit;
 use crate::domain::history::StoreSize;
 use crate::domain::time::{between, words};
 use crate::engine::desk::{Condition, DeskError};
@@ -44,8 +44,8 @@ pub struct Found {
 }
 
 /// The page.
-pub async fn about_page(State(room): State<Arc<Room>>, uri: Uri) -> Response {
-    room.shown(&uri, Place::About, found(&room), about).await
+pub async fn about_page(State(room): State<Arc<Room>>, visit: Visit) -> Response {
+    room.shown(&visit, Place::About, found(&room), about).await
 }
 
 async fn found(room: &Room) -> Result<Found, DeskError> {

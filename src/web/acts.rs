@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 
@@ -15,6 +15,7 @@ use super::incident::what;
 use super::marks::Tone;
 use super::routes::{Room, html};
 use super::view::{LINE_MAX, View};
+use super::visit::Visit;
 use crate::domain::incident::Incident;
 use crate::engine::ledger::acts::Act;
 
@@ -33,8 +34,8 @@ const ACKNOWLEDGE: Form =
 const NOTE: Form = Form { title: "Note", text: ("What others should know", true), button: "Write it down" };
 
 /// The form by which it is taken on.
-pub async fn acknowledge_form(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
-    answered(&room, ACKNOWLEDGE.title, Place::Act, "?", shown(&room, &ACKNOWLEDGE, id, &uri).await)
+pub async fn acknowledge_form(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Response {
+    answered(&room, ACKNOWLEDGE.title, Place::Act, "?", shown(&room, &ACKNOWLEDGE, id, &visit).await)
 }
 
 /// Takes it on.
@@ -44,8 +45,8 @@ pub async fn acknowledge(room: State<Arc<Room>>, id: Path<String>, request: Requ
 }
 
 /// The form by which something is said of it.
-pub async fn note_form(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
-    answered(&room, NOTE.title, Place::Act, "?", shown(&room, &NOTE, id, &uri).await)
+pub async fn note_form(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Response {
+    answered(&room, NOTE.title, Place::Act, "?", shown(&room, &NOTE, id, &visit).await)
 }
 
 /// Says something of it.
@@ -53,11 +54,11 @@ pub async fn note(room: State<Arc<Room>>, id: Path<String>, request: Request) ->
     answered(&room, NOTE.title, Place::Act, "?", done(&room, id, request, Act::Note).await)
 }
 
-async fn shown(room: &Room, form: &Form, Path(id): Path<String>, uri: &Uri) -> Result<Response, Trouble> {
+async fn shown(room: &Room, form: &Form, Path(id): Path<String>, visit: &Visit) -> Result<Response, Trouble> {
     room.when_ready()?;
     let (plan, id) = (room.plan(), known_id(id)?);
     let story = room.patiently(room.web.reader.incident(&id)).await?.ok_or_else(|| unknown(&id))?;
-    Ok(html(StatusCode::OK, drawn(&room.view(&plan, uri), form, &story.incident)))
+    Ok(html(StatusCode::OK, drawn(&room.view(&plan, visit), form, &story.incident)))
 }
 
 /// Whoever sees the page of the incident afterwards may read it anew without doing it again.
@@ -91,7 +92,7 @@ pub fn answered(
 ) -> Response {
     answer.unwrap_or_else(|trouble| {
         let plan = room.plan();
-        let view = room.view(&plan, &Uri::default());
+        let view = room.view(&plan, &Visit::default());
         let main = html! {
             h1 { "This was not done." }
             p .lede { (view.text(trouble.sentence(), LINE_MAX)) }

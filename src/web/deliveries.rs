@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 
@@ -17,6 +17,7 @@ use super::marks::{Tone, mark};
 use super::routes::Room;
 use super::units::{count, counted};
 use super::view::{LINE_MAX, View};
+use super::visit::Visit;
 use crate::domain::names::ChannelName;
 use crate::domain::time::{between, words};
 use crate::engine::desk::DeskError;
@@ -40,8 +41,8 @@ pub struct Found {
 }
 
 /// The page.
-pub async fn deliveries_page(State(room): State<Arc<Room>>, uri: Uri) -> Response {
-    room.shown(&uri, Place::Deliveries, found(&room), deliveries).await
+pub async fn deliveries_page(State(room): State<Arc<Room>>, visit: Visit) -> Response {
+    room.shown(&visit, Place::Deliveries, found(&room), deliveries).await
 }
 
 async fn found(room: &Room) -> Result<Found, DeskError> {

@@ -14,14 +14,16 @@ pub const REFRESH_SECONDS: u32 = 10;
 pub enum Place {
     /// `/`.
     Status,
+    /// `/incidents`.
+    Incidents,
     /// `/incidents/<id>`.
     Incident,
     /// `/incidents/<id>/<what is done>`.
     Act,
     /// `/incidents/<id>/silences/<silence>/end`.
     Ending,
-    /// `/incidents`.
-    Incidents,
+    /// `/objectives`.
+    Objectives,
     /// `/schedules`.
     Schedules,
     /// `/deliveries`.
@@ -30,19 +32,48 @@ pub enum Place {
     RedriveAll,
     /// `/deliveries/<id>/redrive`.
     Redrive,
-    /// `/objectives`.
-    Objectives,
     /// `/about`.
     About,
 }
 
+/// What leads everywhere: where to, by which path, and its name.
+const NAVIGATION: [(Place, &str, &str); 6] = [
+    (Place::Status, "", "Status"),
+    (Place::Incidents, "incidents", "Incidents"),
+    (Place::Objectives, "objectives", "Objectives"),
+    (Place::Schedules, "schedules", "Schedules"),
+    (Place::Deliveries, "deliveries", "Deliveries"),
+    (Place::About, "about", "About"),
+];
+
 impl Place {
+    /// How the root is reached from there.
     fn root(self) -> &'static str {
         match self {
-            Self::Status | Self::Incidents | Self::Schedules | Self::Deliveries | Self::Objectives | Self::About => "./",
+            Self::Status | Self::Incidents | Self::Objectives | Self::Schedules | Self::Deliveries | Self::About => {
+                "./"
+            }
             Self::Incident | Self::RedriveAll => "../",
             Self::Act | Self::Redrive => "../../",
             Self::Ending => "../../../../",
+        }
+    }
+
+    /// The page of the navigation to which it belongs.
+    fn part(self) -> Self {
+        match self {
+            Self::Incident | Self::Act | Self::Ending => Self::Incidents,
+            Self::Redrive | Self::RedriveAll => Self::Deliveries,
+            top => top,
+        }
+    }
+
+    /// What the link to another page of the navigation says of this one.
+    fn current(self, other: Self) -> Option<&'static str> {
+        match other {
+            other if other == self => Some("page"),
+            other if other == self.part() => Some("true"),
+            _ => None,
         }
     }
 }
@@ -65,7 +96,7 @@ pub struct Frame<'a> {
 pub fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
     let root = frame.place.root();
     let site = view.text(&view.plan.site, 120);
-    let refresh = frame.refresh.filter(|_| view.live);
+    let refresh = frame.refresh.filter(|_| !view.visit.is_still());
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -81,16 +112,20 @@ pub fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
                 link rel="stylesheet" href={ (root) "style.css" };
             }
             body {
+                a .skip href="#main" { "To the content" }
                 header {
                     b { a href=(root) { (site) } }
-                    @if frame.place == Place::Status {
-                        nav { a href=(root) aria-current="page" { "Status" } }
-                    } @else {
-                        nav .back { a href=(root) { "Status" } }
+                    nav aria-label="pages" {
+                        @for (place, path, name) in NAVIGATION {
+                            a href={ (root) (path) } aria-current=[frame.place.current(place)] { (name) }
+                        }
                     }
-                    span .r { (view.text(&view.plan.location, 60)) " · " (view.now.format("%H:%M:%S UTC")) }
+                    span .r {
+                        (view.text(&view.plan.location, 60)) " · " (view.now.format("%H:%M:%S UTC"))
+                        @if let Some(user) = &view.visit.user { " · " (view.text(user, 60)) }
+                    }
                 }
-                main {
+                main #main {
                     @if let Some(trouble) = &view.trouble { (unrecorded(view, trouble)) }
                     @if let Some(lost) = &view.lost { (damaged(view, lost)) }
                     (frame.main)
@@ -98,9 +133,9 @@ pub fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
                 footer {
                     "Roundsman " (env!("CARGO_PKG_VERSION"))
                     @if let Some(seconds) = refresh {
-                        " · read anew every " (seconds) " s · " a href="?still" { "hold still" }
+                        " · read anew every " (seconds) " s · " a href={ "?" (view.visit.query(true)) } { "hold still" }
                     } @else if frame.refresh.is_some() {
-                        " · as of " (view.instant(view.now)) " · " a href="?" { "keep current" }
+                        " · as of " (view.instant(view.now)) " · " a href={ "?" (view.visit.query(false)) } { "keep current" }
                     }
                 }
             }

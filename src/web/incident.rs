@@ -65,7 +65,7 @@ pub fn incident(view: &View<'_>, story: &IncidentStory, overview: &Overview) -> 
 
 /// Whether what somebody selects on the page stays selected: a page that reads itself anew would take it away.
 fn holds_still(view: &View<'_>, incident: &Incident) -> bool {
-    !incident.is_open() || !view.live
+    !incident.is_open() || view.visit.is_still()
 }
 
 fn buttons(view: &View<'_>, incident: &Incident) -> Markup {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::Uri;
 use axum::response::Response;
 use maud::{Markup, html};
 
@@ -16,6 +15,7 @@ use super::reasons;
 use super::routes::Room;
 use super::units::{count, counted, list};
 use super::view::{LINE_MAX, View};
+use super::visit::Visit;
 use crate::domain::figures::Means;
 use crate::domain::history::{IncidentsAsked, IncidentsFound};
 use crate::domain::incident::{Incident, IncidentId, Severity};
@@ -51,9 +51,9 @@ pub struct Wanted {
 
 impl Wanted {
     /// What a query says; what it says besides, and what says nothing, is passed over.
-    pub fn of(uri: &Uri) -> Self {
+    pub fn of(visit: &Visit) -> Self {
         let mut wanted = Self::default();
-        for (name, value) in url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        for (name, value) in visit.asked() {
             let value = value.trim();
             match &*name {
                 "probe" => wanted.probe = value.chars().take(NAME_MAX).collect(),
@@ -106,8 +106,8 @@ pub struct Found {
 }
 
 /// The page.
-pub async fn incidents_page(State(room): State<Arc<Room>>, uri: Uri) -> Response {
-    room.shown(&uri, Place::Incidents, found(&room, Wanted::of(&uri)), incidents).await
+pub async fn incidents_page(State(room): State<Arc<Room>>, visit: Visit) -> Response {
+    room.shown(&visit, Place::Incidents, found(&room, Wanted::of(&visit)), incidents).await
 }
 
 async fn found(room: &Room, wanted: Wanted) -> Result<Found, DeskError> {

@@ -19,9 +19,9 @@
 //! | `policy`, [`reckoning`], `process` | who hears of what, what a plan takes, what the process takes |
 //! | `evidence`, `runbook` | what a bad run left, and what to do about it |
 //! | `war_room`, `post_mortem` | the two texts of an incident, made of `paper` and `markdown` |
-//! | `frame`, `fold`, `marks`, `chart`, `reasons`, `view`, `units` | what pages are made of |
+//! | `frame`, `fold`, `marks`, `chart`, `reasons`, `view`, `visit`, `units` | what pages are made of |
 //!
-//! Pages work without a script, so that the policy can forbid every script. They stay current by `<meta http-equiv="refresh">`,
+//! Pages work without a script: the policy forbids every one but `/live.js`, which only spares the reader the reload. They stay current by `<meta http-equiv="refresh">`,
 //! which browsers treat as a reload: the place in the page is kept. `?still` leaves it out.
 
 pub mod api;
@@ -61,6 +61,7 @@ mod status;
 mod told;
 mod units;
 mod view;
+mod visit;
 mod war_room;
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::Uri;
 use axum::response::Response;
 use maud::{Markup, html};
 
@@ -16,6 +15,7 @@ use super::marks::{Tone, mark};
 use super::routes::Room;
 use super::units::{count, counted};
 use super::view::{LINE_MAX, View};
+use super::visit::Visit;
 use crate::domain::objective::{Goal, Judgement, Standing, Standings, upper_bound};
 use crate::domain::text::{percent, times};
 use crate::domain::time::{Length, words};
@@ -27,9 +27,9 @@ const ROWS_MAX: usize = 200;
 const REFRESH: u32 = 60;
 
 /// The page.
-pub async fn objectives_page(State(room): State<Arc<Room>>, uri: Uri) -> Response {
+pub async fn objectives_page(State(room): State<Arc<Room>>, visit: Visit) -> Response {
     let found = async { room.web.desk.standings() };
-    room.shown(&uri, Place::Objectives, found, |view, standings| objectives(view, standings)).await
+    room.shown(&visit, Place::Objectives, found, |view, standings| objectives(view, standings)).await
 }
 
 /// The page of how they stand.

@@ -22,6 +22,7 @@ use super::reckoning::Reckoning;
 use super::server::Web;
 use super::table::{API, Row, Scope, Table};
 use super::view::View;
+use super::visit::Visit;
 use super::{
     about, access, acts, api, chart, deliveries, incident, incidents, objectives, ping, post_mortem, schedules, silence,
     status, war_room,
@@ -34,15 +35,15 @@ use crate::engine::plan::Plan;
 use crate::engine::unrecorded::Trouble;
 use crate::ports::{IncidentStory, Overview, StoreError};
 
-/// What goes with every answer. No script, no style but our own sheet, no frame, no form that leads elsewhere; nothing is kept
+/// What goes with every answer. No script and no style but our own file, none within a page, no frame, no form that leads elsewhere; nothing is kept
 /// anywhere. Where a form stands is told to ourselves, since a browser that must not tell it does not say either from where one
 /// was sent.
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
-            "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; \
-             frame-ancestors 'none'",
+            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+             base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
         ),
     ),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -178,21 +179,21 @@ async fn metrics(State(room): State<Arc<Room>>) -> Response {
     }
 }
 
-async fn status_page(State(room): State<Arc<Room>>, uri: Uri) -> Response {
+async fn status_page(State(room): State<Arc<Room>>, visit: Visit) -> Response {
     let plan = room.plan();
-    let view = room.view(&plan, &uri);
+    let view = room.view(&plan, &visit);
     if !room.is_ready() {
         return html(StatusCode::SERVICE_UNAVAILABLE, status::starting(&view, Place::Status));
     }
     match room.overview().await {
-        Ok(overview) => html(StatusCode::OK, status::status(&room.view(&plan, &uri), &overview)),
+        Ok(overview) => html(StatusCode::OK, status::status(&room.view(&plan, &visit), &overview)),
         Err(error) => unreadable(&view, Place::Status, &error),
     }
 }
 
-async fn incident_page(State(room): State<Arc<Room>>, Path(id): Path<String>, uri: Uri) -> Response {
+async fn incident_page(State(room): State<Arc<Room>>, Path(id): Path<String>, visit: Visit) -> Response {
     let plan = room.plan();
-    let view = room.view(&plan, &uri);
+    let view = room.view(&plan, &visit);
     if id.len() > incident::ID_LENGTH_MAX {
         return html(StatusCode::NOT_FOUND, incident::unknown(&view));
     }
@@ -213,23 +214,23 @@ async fn incident_page(State(room): State<Arc<Room>>, Path(id): Path<String>, ur
     }
 }
 
-async fn war_room_text(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
-    page_of_text(room, id, uri, war_room::war_room).await
+async fn war_room_text(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Response {
+    page_of_text(room, id, visit, war_room::war_room).await
 }
 
-async fn post_mortem_text(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
-    page_of_text(room, id, uri, post_mortem::post_mortem).await
+async fn post_mortem_text(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Response {
+    page_of_text(room, id, visit, post_mortem::post_mortem).await
 }
 
 /// A text of an incident, to be pasted elsewhere.
 async fn page_of_text(
     State(room): State<Arc<Room>>,
     Path(id): Path<String>,
-    uri: Uri,
+    visit: Visit,
     write: fn(&View<'_>, &IncidentStory) -> String,
 ) -> Response {
     let plan = room.plan();
-    let (id, view) = (IncidentId(Arc::from(id)), room.view(&plan, &uri));
+    let (id, view) = (IncidentId(Arc::from(id)), room.view(&plan, &visit));
     let answer = |status: StatusCode, text: String| (status, [(header::CONTENT_TYPE, TEXT)], text).into_response();
     let unknown = || answer(StatusCode::NOT_FOUND, "there is no such incident\n".to_owned());
     if id.0.len() > incident::ID_LENGTH_MAX {
@@ -303,9 +304,9 @@ impl Room {
     }
 
     /// What pages and texts are made with.
-    pub fn view<'a>(&self, plan: &'a Plan, uri: &Uri) -> View<'a> {
+    pub fn view<'a>(&self, plan: &'a Plan, visit: &Visit) -> View<'a> {
         let (trouble, lost) = (self.web.unrecorded.trouble(), self.web.unrecorded.lost());
-        View { plan, now: self.web.clock.now(), live: uri.query() != Some("still"), trouble, lost }
+        View { plan, now: self.web.clock.now(), visit: visit.clone(), trouble, lost }
     }
 
     /// Whoever has changed something sees it.
@@ -322,18 +323,18 @@ impl Room {
     /// A page of what is read for it, or one that says why there is none.
     pub async fn shown<T>(
         &self,
-        uri: &Uri,
+        visit: &Visit,
         place: Place,
         read: impl Future<Output = Result<T, DeskError>>,
         draw: impl FnOnce(&View<'_>, &T) -> Markup,
     ) -> Response {
         let plan = self.plan();
         if !self.is_ready() {
-            return html(StatusCode::SERVICE_UNAVAILABLE, status::starting(&self.view(&plan, uri), place));
+            return html(StatusCode::SERVICE_UNAVAILABLE, status::starting(&self.view(&plan, visit), place));
         }
         match read.await {
-            Ok(read) => html(StatusCode::OK, draw(&self.view(&plan, uri), &read)),
-            Err(error) => unreadable(&self.view(&plan, uri), place, &error),
+            Ok(read) => html(StatusCode::OK, draw(&self.view(&plan, visit), &read)),
+            Err(error) => unreadable(&self.view(&plan, visit), place, &error),
         }
     }
 

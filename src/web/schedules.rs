@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::Uri;
 use axum::response::Response;
 use maud::{Markup, html};
 
@@ -17,6 +16,7 @@ use super::policy;
 use super::routes::Room;
 use super::units::{count, counted, latency, list};
 use super::view::{LINE_MAX, View};
+use super::visit::Visit;
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::SlotOutcome;
 use crate::domain::quiet::Mode;
@@ -39,13 +39,13 @@ const PROBES_MAX: usize = 12;
 pub type Found = (Arc<Overview>, BTreeMap<ScheduleName, PermitsSeen>);
 
 /// The page.
-pub async fn schedules_page(State(room): State<Arc<Room>>, uri: Uri) -> Response {
+pub async fn schedules_page(State(room): State<Arc<Room>>, visit: Visit) -> Response {
     let found = async {
         let permits = |name: &ScheduleName| Ok::<_, DeskError>((name.clone(), room.web.desk.permits(name)?));
         let permits = room.plan().schedules.keys().map(permits).collect::<Result<_, _>>()?;
         Ok((room.overview().await?, permits))
     };
-    room.shown(&uri, Place::Schedules, found, schedules).await
+    room.shown(&visit, Place::Schedules, found, schedules).await
 }
 
 /// The page of how things stand.

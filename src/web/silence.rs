@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use chrono::NaiveDateTime;
 use maud::{Markup, html};
@@ -22,6 +22,7 @@ use super::marks::Tone;
 use super::routes::{Room, html as shown};
 use super::units::list;
 use super::view::{LINE_MAX, View};
+use super::visit::Visit;
 use crate::domain::incident::{Incident, Severity};
 use crate::domain::names::ScheduleName;
 use crate::domain::quiet::{Silence, SilenceId, TEXT_MAX};
@@ -67,15 +68,15 @@ pub fn drawn(view: &View<'_>, silences: &[&Silence], incident: &Incident) -> Mar
 }
 
 /// The form.
-pub async fn form(State(room): State<Arc<Room>>, id: Path<String>, uri: Uri) -> Response {
-    answered(&room, TITLE, Place::Act, "", asked(&room, id, &uri).await)
+pub async fn form(State(room): State<Arc<Room>>, id: Path<String>, visit: Visit) -> Response {
+    answered(&room, TITLE, Place::Act, "", asked(&room, id, &visit).await)
 }
 
-async fn asked(room: &Room, Path(id): Path<String>, uri: &Uri) -> Result<Response, Trouble> {
+async fn asked(room: &Room, Path(id): Path<String>, visit: &Visit) -> Result<Response, Trouble> {
     room.when_ready()?;
     let (plan, id) = (room.plan(), known_id(id)?);
     let story = room.patiently(room.web.reader.incident(&id)).await?.ok_or_else(|| unknown(&id))?;
-    Ok(shown(StatusCode::OK, of_incident(&room.view(&plan, uri), &story.incident)))
+    Ok(shown(StatusCode::OK, of_incident(&room.view(&plan, visit), &story.incident)))
 }
 
 /// The form, with what takes this incident filled in.

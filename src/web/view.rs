@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::visit::Visit;
 use crate::domain::text::harmless;
 use crate::domain::time::{Timestamp, between, words};
 use crate::engine::plan::Plan;
@@ -21,8 +22,8 @@ pub struct View<'a> {
     pub plan: &'a Plan,
     /// When the page is drawn.
     pub now: Timestamp,
-    /// Whether the page reads itself anew.
-    pub live: bool,
+    /// Which page is asked for, and by whom.
+    pub visit: Visit,
     /// Why nothing is recorded, while that is so.
     pub trouble: Option<Trouble>,
     /// What became of a store that was damaged when the process started.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -19,6 +19,7 @@ use crate::ports::IncidentStory;
 use crate::web::incident::ID_LENGTH_MAX;
 use crate::web::routes::Room;
 use crate::web::view::View;
+use crate::web::visit::Visit;
 use crate::web::{post_mortem, war_room};
 
 /// Which incidents.
@@ -55,24 +56,24 @@ pub async fn one(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Resul
 }
 
 /// The text of its war room.
-pub async fn war_room(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Result<Response, Trouble> {
-    answer_with_text(room, id, uri, war_room::war_room).await
+pub async fn war_room(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Result<Response, Trouble> {
+    answer_with_text(room, id, visit, war_room::war_room).await
 }
 
 /// The beginning of its post-mortem.
-pub async fn post_mortem(room: State<Arc<Room>>, id: Path<String>, uri: Uri) -> Result<Response, Trouble> {
-    answer_with_text(room, id, uri, post_mortem::post_mortem).await
+pub async fn post_mortem(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Result<Response, Trouble> {
+    answer_with_text(room, id, visit, post_mortem::post_mortem).await
 }
 
 async fn answer_with_text(
     State(room): State<Arc<Room>>,
     Path(id): Path<String>,
-    uri: Uri,
+    visit: Visit,
     write: fn(&View<'_>, &IncidentStory) -> String,
 ) -> Result<Response, Trouble> {
     room.when_ready()?;
     let (plan, id) = (room.plan(), known_id(id)?);
-    let text = room.text_of(&id, &room.view(&plan, &uri), write).await?.ok_or_else(|| unknown(&id))?;
+    let text = room.text_of(&id, &room.view(&plan, &visit), write).await?.ok_or_else(|| unknown(&id))?;
     Ok(answer(&*plan.secrets, StatusCode::OK, &Text { text }))
 }
 

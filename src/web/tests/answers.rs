@@ -121,8 +121,8 @@ async fn every_answer_carries_the_headers() {
     ] {
         assert_eq!(status(&answer), expected, "{answer}");
         for header in [
-            "content-security-policy: default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; \
-             form-action 'self'; frame-ancestors 'none'\r\n",
+            "content-security-policy: default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+             img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n",
             "x-content-type-options: nosniff\r\n",
             "referrer-policy: same-origin\r\n",
             "cache-control: no-store\r\n",

@@ -24,6 +24,7 @@ use crate::ports::{
     Secrets, StatusReader, StoreError, Told,
 };
 use crate::web::view::View;
+use crate::web::visit::Visit;
 
 /// When the fixture is looked at.
 pub const NOW: &str = "2026-11-24T09:17:45Z";
@@ -174,7 +175,7 @@ pub fn plan() -> Plan {
 
 /// The fixture at its instant.
 pub fn view(plan: &Plan) -> View<'_> {
-    View { plan, now: at(NOW), live: true, trouble: None, lost: None }
+    View { plan, now: at(NOW), visit: Visit::default(), trouble: None, lost: None }
 }
 
 fn key(schedule: &str, probe: &str) -> (ScheduleName, ProbeName) {

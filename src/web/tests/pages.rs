@@ -12,6 +12,7 @@ use crate::engine::testing::{at, plan_of, schedule_of};
 use crate::ports::Overview;
 use crate::web::board::Board;
 use crate::web::headline::Headline;
+use crate::web::visit::Visit;
 use crate::web::{incident as incident_page, status};
 
 /// A page with a line for each element, so that a change is seen where it is.
@@ -166,12 +167,12 @@ fn a_page_that_holds_still_says_of_when_it_is() {
     let plan = plan();
     let mut view = view(&plan);
     assert!(status::status(&view, &well()).0.contains(r#"<meta http-equiv="refresh" content="10">"#));
-    view.live = false;
+    view.visit.uri = "/?still".parse().unwrap();
     let page = status::status(&view, &well()).0;
     assert!(!page.contains("http-equiv") && page.contains("as of 09:17:45 UTC"));
     let mut over = incident();
     over.resolved_at = Some(at("2026-11-24T09:16:31Z"));
-    view.live = true;
+    view.visit = Visit::default();
     assert!(!incident_page::incident(&view, &story(over)).0.contains("http-equiv"), "nothing changes any more");
     assert_eq!(Arc::from(INCIDENT), incident().id.0);
 }
