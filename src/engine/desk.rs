@@ -18,7 +18,9 @@ use crate::domain::names::{ChannelName, ScheduleName};
 use crate::domain::objective::Standings;
 use crate::domain::quiet::SilenceError;
 use crate::domain::time::{Monotonic, Timestamp};
-use crate::ports::{Delivered, KnownDrill, KnownReply, Outbox, Redrive, Redriven, Replies, Reply, StoreError, Undelivered};
+use crate::ports::{
+    Delivered, KnownDrill, KnownReply, Outbox, Redrive, Redriven, Replies, Reply, StoreError, Undelivered,
+};
 
 /// How many messages of each sort are shown.
 const UNDELIVERED_MAX: usize = 500;

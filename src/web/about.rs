@@ -67,14 +67,12 @@ pub fn about(view: &View<'_>, found: &Found) -> Markup {
         h1 { span .(tone.class()) { (accent) } (rest) }
         p .lede { "Version " (env!("CARGO_PKG_VERSION")) ", at " (view.text(&view.plan.location, 60)) "." }
         (configuration(view, &found.loading))
+        (publishers(view, &found.condition.publishers))
         div .two {
-            div {
-                (publishers(view, &found.condition.publishers))
-                (bill(view, &found.reckoned))
-            }
+            div { (loops(view, found)) }
             div {
                 (store(view, found.size))
-                (loops(view, found))
+                (bill(view, &found.reckoned))
             }
         }
     };
@@ -92,9 +90,14 @@ fn headline(view: &View<'_>, found: &Found) -> (Tone, String, String) {
         return (Tone::Bad, "The store takes nothing.".to_owned(), String::new());
     }
     if let Some((at, _)) = &found.loading.refused {
-        return (Tone::Warn, "The configuration was refused".to_owned(), format!(" {}; what ran goes on.", view.ago(*at)));
+        return (
+            Tone::Warn,
+            "The configuration was refused".to_owned(),
+            format!(" {}; what ran goes on.", view.ago(*at)),
+        );
     }
-    let silent: Vec<_> = found.condition.publishers.iter().filter(|(_, of)| of.trouble.is_some()).map(|(name, _)| *name).collect();
+    let silent: Vec<_> =
+        found.condition.publishers.iter().filter(|(_, of)| of.trouble.is_some()).map(|(name, _)| *name).collect();
     if !silent.is_empty() {
         return (Tone::Warn, format!("Metrics do not reach {}.", list(silent)), format!(" {since}"));
     }

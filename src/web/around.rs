@@ -50,7 +50,9 @@ pub fn around(view: &View<'_>, incident: &Incident, overview: &Overview) -> Mark
     let board = Board::new(view, overview);
     let others = others(view, incident, &board);
     let (near, far): (Vec<_>, Vec<_>) = others.iter().partition(|other| other.near.is_some());
-    let (well, bad): (Vec<_>, Vec<_>) = near.into_iter().partition(|other| other.standing == Standing::Passed);
+    let (well, rest): (Vec<_>, Vec<_>) = near.into_iter().partition(|other| other.standing == Standing::Passed);
+    let (unseen, bad): (Vec<_>, Vec<_>) =
+        rest.into_iter().partition(|other| matches!(other.standing, Standing::Waiting | Standing::Skipped));
     let mut passing: BTreeMap<&Near, Vec<&ProbeName>> = BTreeMap::new();
     for other in &well {
         passing.entry(other.near.as_ref().unwrap_or(&Near::Host)).or_default().push(other.name);
@@ -84,6 +86,7 @@ pub fn around(view: &View<'_>, incident: &Incident, overview: &Overview) -> Mark
                         }
                     }
                 }
+                @if !unseen.is_empty() { p .dim { "Near it " (counted(unseen.len() as u64, "probe")) " did not look yet." } }
                 @if !far.is_empty() {
                     p .dim {
                         "Elsewhere " (count(far.iter().filter(|other| other.standing == Standing::Passed).count() as u64)) " of "
@@ -110,7 +113,8 @@ fn others<'a>(view: &View<'a>, incident: &Incident, board: &Board<'a>) -> Vec<Ot
             };
             let incident = row.incident.map(|incident| &incident.id);
             let other = others.entry(&row.probe.name);
-            let other = other.or_insert_with(|| Other { name: &row.probe.name, near: None, standing: row.standing, incident });
+            let other =
+                other.or_insert_with(|| Other { name: &row.probe.name, near: None, standing: row.standing, incident });
             other.standing = other.standing.min(row.standing);
             other.near = [other.near.take(), near].into_iter().flatten().min();
         }

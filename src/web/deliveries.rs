@@ -112,7 +112,9 @@ fn headline(undelivered: &Undelivered, waits: &[&UndeliveredRow]) -> (Tone, Stri
     };
     match (waiting, given_up) {
         (0, 0) => (Tone::Well, String::new(), "Every message was taken.".to_owned()),
-        (_, 0) if waits.iter().all(|row| row.error.is_none()) => (Tone::Well, String::new(), format!("{}, none was refused.", wait(waiting))),
+        (_, 0) if waits.iter().all(|row| row.error.is_none()) => {
+            (Tone::Well, String::new(), format!("{}, none was refused.", wait(waiting)))
+        }
         (_, 0) => (Tone::Warn, wait(waiting), " after an attempt that failed.".to_owned()),
         (0, _) => (Tone::Bad, format!("{} given up.", were(given_up)), String::new()),
         _ => (Tone::Bad, format!("{} given up", were(given_up)), format!(", {}.", wait(waiting))),
@@ -126,7 +128,10 @@ fn were(number: u64) -> String {
 fn lede(view: &View<'_>) -> String {
     match view.plan.channels.len() as u64 {
         0 => "There is no channel, so nobody is told of anything: write some under `channels:`.".to_owned(),
-        channels => format!("{} told, each in the order of what happened.", if channels == 1 { "1 channel is".to_owned() } else { format!("{} are", counted(channels, "channel")) }),
+        channels => format!(
+            "{} told, each in the order of what happened.",
+            if channels == 1 { "1 channel is".to_owned() } else { format!("{} are", counted(channels, "channel")) }
+        ),
     }
 }
 
@@ -147,8 +152,20 @@ fn section(view: &View<'_>, title: &str, rows: &[&UndeliveredRow], all: u64, can
 }
 
 fn undelivered_row(view: &View<'_>, row: &UndeliveredRow, can: bool) -> Markup {
-    let tone = if row.given_up_at.is_some() { Tone::Bad } else if row.error.is_some() { Tone::Warn } else { Tone::Unknown };
-    let word = if row.given_up_at.is_some() { "given up" } else if row.attempts > 0 { "rests" } else { "waits" };
+    let tone = if row.given_up_at.is_some() {
+        Tone::Bad
+    } else if row.error.is_some() {
+        Tone::Warn
+    } else {
+        Tone::Unknown
+    };
+    let word = if row.given_up_at.is_some() {
+        "given up"
+    } else if row.attempts > 0 {
+        "rests"
+    } else {
+        "waits"
+    };
     html! {
         (cell("channel", &html! { b { (row.channel) } }))
         (cell("what", &html! { (row.event.as_str()) " " a href={ "incidents/" (row.incident) } { code { (row.incident) } } }))

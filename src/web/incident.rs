@@ -34,12 +34,12 @@ pub fn incident(view: &View<'_>, story: &IncidentStory, overview: &Overview) -> 
         div .two {
             div {
                 (diagnoses(view, story))
-                (runbook::texts(view, story))
+                section .who { h2 { "Told" } (told::told(view, story)) }
                 section .card .pad {
                     h2 { "What happened" }
                     (time_line(view, story))
                 }
-                section .who { h2 { "Told" } (told::told(view, story)) }
+                (runbook::texts(view, story))
                 (evidence(view, story))
             }
             div {

@@ -185,7 +185,11 @@ fn lede(found: &Found) -> String {
     };
     let detected = detect.map(|length| format!(": noticed after {}", words(length))).unwrap_or_default();
     let taken = acknowledge.map(|length| {
-        format!(", and {} taken on, {} after that", if acknowledged == 1 { "one".to_owned() } else { count(acknowledged) }, words(length))
+        format!(
+            ", and {} taken on, {} after that",
+            if acknowledged == 1 { "one".to_owned() } else { count(acknowledged) },
+            words(length)
+        )
     });
     let cut = if found.is_cut { format!(" Only the last {LATELY_MAX} are counted.") } else { String::new() };
     format!(

@@ -102,7 +102,7 @@ fn row(view: &View<'_>, standing: &Standing) -> Markup {
         Judgement::NotEnoughEvidence => Tone::Unknown,
     };
     let measured = objective.goal.told(*counts).map_or_else(|| "–".to_owned(), percent);
-    let within = if matches!(objective.goal, Goal::Within(..)) { " within it" } else { "" };
+    let within = if matches!(objective.goal, Goal::Within(..)) && counts.runs > 0 { " within it" } else { "" };
     html! {
         (cell("objective", &html! {
             span .n { b { (probe) } span { (view.text(&objective.text, LINE_MAX)) " · " (schedule) } }
@@ -124,15 +124,29 @@ fn evidence(standing: &Standing) -> String {
     if !standing.is_whole {
         return "the store is still being read".to_owned();
     }
+    if runs == 0 {
+        return "nothing was seen yet".to_owned();
+    }
     if runs >= needed {
         return "too many are bad for these runs, not for the whole window".to_owned();
     }
-    format!("{} of the {} runs that can tell: {} may be bad", count(runs), count(needed), percent(upper_bound(standing.count)))
+    format!(
+        "{} of the {} runs that can tell: {} may be bad",
+        count(runs),
+        count(needed),
+        percent(upper_bound(standing.count))
+    )
 }
 
 /// What is left, as a bar and as a number.
 fn budget(left: f64) -> Markup {
-    let tone = if left < 0.0 { Tone::Bad } else if left < 0.25 { Tone::Warn } else { Tone::Well };
+    let tone = if left < 0.0 {
+        Tone::Bad
+    } else if left < 0.25 {
+        Tone::Warn
+    } else {
+        Tone::Well
+    };
     let width = format!("{:.1}", left.clamp(0.0, 1.0) * 100.0);
     html! {
         b { (whole_percent(left)) }
@@ -155,11 +169,16 @@ fn burn(standing: &Standing) -> Vec<(&'static str, String)> {
 /// When the budget is gone if it goes on as over the longest stretch in which it burns too quickly.
 fn runs_out(standing: &Standing) -> String {
     let left = left(standing);
+    if standing.burn.iter().all(Option::is_none) {
+        return "–".to_owned();
+    }
     if left <= 0.0 {
         return "it is gone".to_owned();
     }
     let rates = Standing::STRETCHES.into_iter().zip(standing.burn).rev();
-    let Some((stretch, rate)) = rates.filter_map(|(stretch, rate)| Some((stretch, rate?))).find(|(_, rate)| *rate > 1.0) else {
+    let Some((stretch, rate)) =
+        rates.filter_map(|(stretch, rate)| Some((stretch, rate?))).find(|(_, rate)| *rate > 1.0)
+    else {
         return "not at this rate".to_owned();
     };
     let until = standing.objective.over.as_secs_f64() * left / rate;

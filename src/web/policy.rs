@@ -13,7 +13,8 @@ pub fn cadence(cadence: &Cadence) -> String {
         Cadence::Cron { cron, timezone, .. } => {
             let said = cron.describe();
             let mut letters = said.trim_end_matches('.').chars();
-            let said: String = letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default();
+            let said: String =
+                letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default();
             format!("{said} ({timezone})")
         }
     }
@@ -37,20 +38,20 @@ fn asked(probes: &[ProbeName]) -> String {
 }
 
 fn of_rule(policy: &AlertPolicy, aspect: Aspect, rule: &Rule) -> String {
-    let bad = match aspect {
-        Aspect::Degraded => "degraded",
-        Aspect::Blind => "inconclusive",
-        _ => "failed",
+    let (one, many, not, none) = match aspect {
+        Aspect::Degraded => ("is degraded", "are degraded", "is not", "are not"),
+        Aspect::Blind => ("is inconclusive", "are inconclusive", "is not", "are not"),
+        _ => ("fails", "fail", "does not", "do not"),
     };
     let after = match (rule.after.failures, rule.after.among) {
-        (1, 1) => format!("as soon as a run is {bad}"),
-        (failures, among) if failures == among => format!("when {failures} runs in a row are {bad}"),
-        (failures, among) => format!("when {failures} of the last {among} runs are {bad}"),
+        (1, 1) => format!("as soon as a run {one}"),
+        (failures, among) if failures == among => format!("when {failures} runs in a row {many}"),
+        (1, among) => format!("when 1 of the last {among} runs {one}"),
+        (failures, among) => format!("when {failures} of the last {among} runs {many}"),
     };
-    let after = if aspect == Aspect::Failing { after.replace("is failed", "fails").replace("are failed", "fail") } else { after };
     let over = match rule.recover {
-        1 => "over when one is not".to_owned(),
-        runs => format!("over when {runs} in a row are not"),
+        1 => format!("over when one {not}"),
+        runs => format!("over when {runs} in a row {none}"),
     };
     let severity = match policy.grading.as_ref().filter(|_| aspect == Aspect::Failing) {
         Some(grading) => {

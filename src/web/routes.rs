@@ -24,8 +24,8 @@ use super::table::{API, Row, Scope, Table};
 use super::view::View;
 use super::visit::Visit;
 use super::{
-    about, access, acts, api, chart, deliveries, incident, incidents, objectives, ping, post_mortem, schedules, silence,
-    status, war_room,
+    about, access, acts, api, chart, deliveries, incident, incidents, objectives, ping, post_mortem, schedules,
+    silence, status, war_room,
 };
 use crate::domain::incident::IncidentId;
 use crate::domain::text::harmless;

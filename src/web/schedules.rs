@@ -53,7 +53,7 @@ pub fn schedules(view: &View<'_>, (overview, permits): &Found) -> Markup {
     let board = Board::new(view, overview);
     let (tone, sentence) = headline(&board, permits);
     let main = html! {
-        h1 { span .(tone.class()) { (sentence) } }
+        h1 { @if tone == Tone::Warn { span .warn { (sentence) } } @else { (sentence) } }
         p .lede { (lede(view, &board)) }
         @for tier in board.tiers.iter().take(SCHEDULES_MAX) { (drawn(view, overview, tier, permits.get(&tier.schedule.name))) }
         @if board.tiers.len() > SCHEDULES_MAX {
@@ -86,7 +86,7 @@ fn drawn(view: &View<'_>, overview: &Overview, tier: &Tier<'_>, permits: Option<
     let quiet = quiet(view, overview, schedule);
     html! {
         section .card .pad .sched id={ "schedule-" (schedule.name) } {
-            h2 { (schedule.name) small { (policy::cadence(&schedule.cadence)) @if is_cron(schedule) { ", " code { (schedule.cadence) } } } }
+            h2 { (schedule.name) small { (policy::cadence(&schedule.cadence)) @if let Cadence::Cron { line, .. } = &schedule.cadence { ", " code { (line) } } } }
             @for line in quiet { p .dim { (line) } }
             dl .wide {
                 dt { "next slots" } dd { ol .slots { @for slot in next(view, schedule) { li { (slot) } } } }
@@ -103,10 +103,6 @@ fn drawn(view: &View<'_>, overview: &Overview, tier: &Tier<'_>, permits: Option<
             }
         }
     }
-}
-
-fn is_cron(schedule: &Schedule) -> bool {
-    matches!(schedule.cadence, Cadence::Cron { .. })
 }
 
 /// The next slots, in UTC and where the schedule's time zone is.
@@ -155,7 +151,12 @@ fn lateness(tier: &Tier<'_>) -> String {
     match (last.len(), last.last(), last.get(rank.saturating_sub(1))) {
         (1, Some(only), _) => format!("the last run began {} late", of(*only)),
         (runs, Some(most), Some(p99)) => {
-            format!("of the last runs of {} 99 % began within {}, the latest {} late", counted(runs as u64, "probe"), of(*p99), of(*most))
+            format!(
+                "of the last runs of {} 99 % began within {}, the latest {} late",
+                counted(runs as u64, "probe"),
+                of(*p99),
+                of(*most)
+            )
         }
         _ => "nothing has run".to_owned(),
     }
@@ -205,7 +206,11 @@ fn quiet(view: &View<'_>, overview: &Overview, schedule: &Schedule) -> Vec<Strin
     let silences = overview.silences.iter().filter(|silence| silence.is_active(view.now) && takes(&silence.matchers));
     let silenced = silences.map(|silence| {
         let until = view.instant(silence.until);
-        format!("Silenced until {until}, at least in part, by {}: {}", view.text(&silence.by, 60), view.text(&silence.reason, LINE_MAX))
+        format!(
+            "Silenced until {until}, at least in part, by {}: {}",
+            view.text(&silence.by, 60),
+            view.text(&silence.reason, LINE_MAX)
+        )
     });
     let open = view.plan.maintenance.iter().filter_map(|window| Some((window, window.until(view.now)?)));
     let windows = open.filter(|(window, _)| takes(&window.matchers)).map(|(window, until)| {

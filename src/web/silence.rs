@@ -180,13 +180,17 @@ impl Written {
                 }
                 "labels" => {
                     for label in several() {
-                        let (key, value) = label.split_once('=').ok_or_else(|| wrong(format!("`{label}` is not a label: write `key=value`")))?;
+                        let (key, value) = label
+                            .split_once('=')
+                            .ok_or_else(|| wrong(format!("`{label}` is not a label: write `key=value`")))?;
                         written.about.labels.insert(key.trim().to_owned(), value.trim().to_owned());
                     }
                 }
                 "severities" => {
                     for severity in several() {
-                        let parsed: Severity = severity.parse().map_err(|_| wrong(format!("`{severity}` is not a severity: write P1, P2, P3 or P4")))?;
+                        let parsed: Severity = severity
+                            .parse()
+                            .map_err(|_| wrong(format!("`{severity}` is not a severity: write P1, P2, P3 or P4")))?;
                         written.about.severities.insert(parsed);
                     }
                 }
@@ -206,7 +210,9 @@ impl Written {
         if self.until.is_empty() {
             return Err(wrong("a silence ends: say for how long, or until when"));
         }
-        let parsed = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"].iter().find_map(|form| NaiveDateTime::parse_from_str(&self.until, form).ok());
+        let parsed = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+            .iter()
+            .find_map(|form| NaiveDateTime::parse_from_str(&self.until, form).ok());
         parsed.map(|at| at.and_utc()).ok_or_else(|| wrong("`until` is written like 2026-11-24T10:30, in UTC"))
     }
 }
@@ -225,10 +231,15 @@ mod tests {
         let form = "by=ann&reason=deploy&for=4h&until=&probes=api-*%2C+web&schedules=reachability&labels=team%3Dshop&severities=P3%2CP4";
         let of_form = written(form).unwrap();
         assert_eq!(of_form.about.probes, ["api-*", "web"]);
-        assert_eq!(crate::domain::quiet::Matchers::from(of_form.about.clone()).to_string(), "api-*, web, reachability, team=shop, P4, P3");
+        assert_eq!(
+            crate::domain::quiet::Matchers::from(of_form.about.clone()).to_string(),
+            "api-*, web, reachability, team=shop, P4, P3"
+        );
         let now = at("2026-11-24T10:00:00Z");
         assert_eq!(of_form.until(now).unwrap(), at("2026-11-24T14:00:00Z"));
-        let until = |text: &str| written(&format!("for=&until={text}")).unwrap().until(now).map_err(|trouble| trouble.sentence().to_owned());
+        let until = |text: &str| {
+            written(&format!("for=&until={text}")).unwrap().until(now).map_err(|trouble| trouble.sentence().to_owned())
+        };
         assert_eq!(until("2026-11-24T18%3A30"), Ok(at("2026-11-24T18:30:00Z")));
         assert_eq!(until(""), Err("a silence ends: say for how long, or until when".to_owned()));
         assert_eq!(until("tomorrow"), Err("`until` is written like 2026-11-24T10:30, in UTC".to_owned()));

@@ -26,9 +26,9 @@ use crate::web::table::{Entry, Scope};
 use crate::web::{Web, serve};
 
 /// A page on a port of its own; it ends with the guard.
-struct Served {
+pub struct Served {
     address: SocketAddr,
-    clock: Arc<TestClock>,
+    pub clock: Arc<TestClock>,
     ready: watch::Sender<bool>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -43,19 +43,20 @@ impl Exposition for Metrics {
     }
 }
 
-async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> Served {
+/// A page of a plan, of which nothing is known but what the test furnishes it with.
+pub async fn serving(plan: Plan, furnish: impl FnOnce(&mut Web)) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let clock = TestClock::starting(NOW);
     let (plans, plan) = watch::channel(Arc::new(plan));
     let (ready, is_ready) = watch::channel(true);
     let stop = CancellationToken::new();
-    let web = Web {
-        reader,
+    let mut web = Web {
+        reader: Arc::new(Reader::default()),
         history: Arc::new(Past::default()),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         plan,
-        page: Arc::new(move || metrics.then(|| Arc::new(Metrics) as Arc<dyn Exposition>)),
+        page: Arc::new(|| None),
         ready: is_ready,
         pings: Arc::new(Pulses::default()),
         desk: Arc::default(),
@@ -63,9 +64,18 @@ async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> 
         loadings: Arc::default(),
         reckon: Arc::new(|_, _| Ok(crate::web::reckoning::Reckoned::default())),
     };
+    furnish(&mut web);
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(listener, web, stop.clone()));
     Served { address, clock, ready, stop, tasks, _plan: plans }
+}
+
+async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> Served {
+    serving(plan, |web| {
+        web.reader = reader;
+        web.page = Arc::new(move || metrics.then(|| Arc::new(Metrics) as Arc<dyn Exposition>));
+    })
+    .await
 }
 
 async fn served(plan: Plan) -> Served {
@@ -75,7 +85,7 @@ async fn served(plan: Plan) -> Served {
 
 impl Served {
     /// Everything that comes back for a request line and headers, up to the end of the connection.
-    async fn ask(&self, line: &str, headers: &[&str]) -> String {
+    pub async fn ask(&self, line: &str, headers: &[&str]) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let headers = headers.iter().fold(String::new(), |headers, header| headers + header + "\r\n");
         let request = format!("{line} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
@@ -83,7 +93,7 @@ impl Served {
         all(&mut stream).await
     }
 
-    async fn get(&self, path: &str) -> String {
+    pub async fn get(&self, path: &str) -> String {
         self.ask(&format!("GET {path}"), &["Host: localhost"]).await
     }
 }
@@ -95,7 +105,8 @@ async fn all(stream: &mut TcpStream) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-fn status(answer: &str) -> u16 {
+/// The status of an answer.
+pub fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default()
 }
 

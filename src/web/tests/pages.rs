@@ -11,6 +11,7 @@ use crate::engine::plan::Plan;
 use crate::engine::testing::{at, plan_of, schedule_of};
 use crate::ports::Overview;
 use crate::web::board::Board;
+use crate::web::frame::Place;
 use crate::web::headline::Headline;
 use crate::web::visit::Visit;
 use crate::web::{incident as incident_page, status};
@@ -41,7 +42,7 @@ fn the_page_while_starting() {
 #[test]
 fn the_page_of_an_open_incident() {
     let plan = plan();
-    insta::assert_snapshot!(lines(&incident_page::incident(&view(&plan), &story(incident()))));
+    insta::assert_snapshot!(lines(&incident_page::incident(&view(&plan), &story(incident()), &broken())));
 }
 
 #[test]
@@ -57,7 +58,7 @@ fn the_page_of_a_resolved_incident() {
     let mut story = story(over);
     story.told.clear();
     story.diagnoses.clear();
-    insta::assert_snapshot!(lines(&incident_page::incident(&view(&plan), &story)));
+    insta::assert_snapshot!(lines(&incident_page::incident(&view(&plan), &story, &Overview::default())));
 }
 
 fn sentence(plan: &Plan, overview: &Overview) -> String {
@@ -144,7 +145,7 @@ fn long_texts_and_secrets_are_kept_short() {
     let plan = plan();
     let mut said = incident();
     said.first_failures[0].message = format!("the password is hunter2 {}", "x".repeat(9_000));
-    let page = incident_page::incident(&view(&plan), &story(said)).0;
+    let page = incident_page::incident(&view(&plan), &story(said), &broken()).0;
     assert!(!page.contains("hunter2") && page.contains("the password is •••"));
     assert!(page.contains("… (5020 more characters)"), "{page}");
 }
@@ -173,6 +174,9 @@ fn a_page_that_holds_still_says_of_when_it_is() {
     let mut over = incident();
     over.resolved_at = Some(at("2026-11-24T09:16:31Z"));
     view.visit = Visit::default();
-    assert!(!incident_page::incident(&view, &story(over)).0.contains("http-equiv"), "nothing changes any more");
+    assert!(
+        !incident_page::incident(&view, &story(over), &broken()).0.contains("http-equiv"),
+        "nothing changes any more"
+    );
     assert_eq!(Arc::from(INCIDENT), incident().id.0);
 }
