@@ -80,8 +80,11 @@ mod tests {
     fn a_cadence_is_said_as_people_say_it() {
         let cron = |line: &str, zone| cadence(&Cadence::cron(line, zone, at("2026-11-24T10:00:00Z")).unwrap());
         assert_eq!(cadence(&Cadence::Every(Duration::from_secs(90))), "every 1 min 30 s");
-        assert_eq!(cron("0 * * * *", chrono_tz::UTC), "");
-        assert_eq!(cron("30 2 * * 2-4", chrono_tz::Europe::Berlin), "");
+        assert_eq!(cron("0 * * * *", chrono_tz::UTC), "at minute 0 past every hour (UTC)");
+        assert_eq!(
+            cron("30 2 * * 2-4", chrono_tz::Europe::Berlin),
+            "at 02:30, on Tuesday, Wednesday and Thursday (Europe/Berlin)"
+        );
     }
 
     #[test]

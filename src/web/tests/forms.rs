@@ -87,7 +87,9 @@ async fn a_silence_begins_and_ends_by_the_forms_of_our_own_pages_only() {
     let answer = post(&served, &path, &[PASSWORD, OURS], body).await;
     assert!(status(&answer) == 303 && answer.contains(&format!("location: ../{INCIDENT}\r\n")), "{answer}");
     let begun = manned.silences.lock().unwrap()[&SilenceId(Arc::from("S2"))].clone();
-    assert_eq!((begun.by.as_str(), begun.reason.as_str(), begun.until), ("ann", "deploy", at("2026-11-24T09:47:45Z")));
+    assert_eq!((begun.by.as_str(), begun.reason.as_str()), ("ann", "deploy"));
+    // The clock of these tests goes on.
+    assert!((1_800..1_860).contains(&(begun.until - at(NOW)).num_seconds()), "{begun:?}");
     assert!(begun.from == at(NOW) && begun.matchers.probes == ["api-health"], "{begun:?}");
 
     let end = post(&served, &format!("/incidents/{INCIDENT}/silences/S2/end"), &[PASSWORD, OURS], "").await;

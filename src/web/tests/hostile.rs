@@ -117,8 +117,9 @@ fn text_of_a_target_adds_no_element_and_no_attribute() {
             assert_eq!(skeleton(page), skeleton(plain), "{payload:?}");
             assert!(!page.contains("href=\"javascript:"), "{payload:?}");
             let invisible = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || c == '\u{2066}';
-            // An exchange is shown in lines; nothing else breaks any.
-            let lines = page.split("<pre").skip(1).filter_map(|pre| pre.split("</pre>").next());
+            // An exchange is shown in lines, and so is a text to be copied; nothing else breaks any.
+            let within = |begin, end| page.split(begin).skip(1).filter_map(move |rest| rest.split(end).next());
+            let lines = within("<pre", "</pre>").chain(within("<textarea", "</textarea>"));
             let breaks: usize = lines.map(|lines| lines.matches('\n').count()).sum();
             assert_eq!(page.matches('\n').count(), breaks, "{payload:?}");
             assert_eq!(page.replace('\n', "").find(invisible), None, "{payload:?}");
