@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::audit::AuditRecord;
 use crate::domain::aws_call::AwsCall;
 use crate::domain::debt::Debt;
 use crate::domain::exchange::{Bundle, Exchange};
@@ -669,6 +670,8 @@ pub struct Commit {
     pub recents: BTreeMap<(ScheduleName, ProbeName), Recent>,
     /// What receivers said.
     pub replies: Vec<Heeded>,
+    /// What somebody changed.
+    pub audits: Vec<AuditRecord>,
 }
 
 /// What a run left for whoever looks for a cause.
@@ -708,6 +711,7 @@ impl Commit {
             diagnoses,
             recents,
             replies,
+            audits,
         } = later;
         self.runs.extend(runs);
         for account in accounts.into_values() {
@@ -725,6 +729,7 @@ impl Commit {
         self.diagnoses.extend(diagnoses);
         self.recents.extend(recents);
         self.replies.extend(replies);
+        self.audits.extend(audits);
         for (key, flap) in flaps {
             self.put_flap(key, flap);
         }
@@ -1066,6 +1071,11 @@ pub trait StatusReader: Send + Sync {
     fn overview(&self, since: Timestamp) -> BoxFuture<'_, Result<Overview, StoreError>>;
     /// One incident with its time line and what became of its messages.
     fn incident(&self, id: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>>;
+    /// What somebody changed, the latest first, at most `most`; what came before one of them where that is named by its id. A
+    /// reader that knows nothing of it has none.
+    fn audits(&self, _before: Option<String>, _most: usize) -> BoxFuture<'_, Result<Vec<AuditRecord>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 }
 
 /// A probe on a schedule.

@@ -13,7 +13,7 @@ use super::demo::shop::Breakage;
 use super::threads::block_on;
 use super::{
     ack, daemon, deliveries, demo, drill, health, incidents, logs, note, notify, once, plan, routes, schema, silence,
-    slo, validate, wiring,
+    slo, token, validate, wiring,
 };
 use crate::domain::time::{Length, Timestamp};
 
@@ -63,6 +63,8 @@ pub enum Command {
         #[arg(value_enum)]
         file: SchemaFile,
     },
+    /// Make a token for the page and its hash, which is all that the configuration need keep. It is shown this once.
+    Token(token::TokenArguments),
     /// Which messages go where.
     Routes {
         /// What about them.
@@ -234,6 +236,7 @@ impl Cli {
             Command::Validate { format } => validate::validate(&self.config, &surroundings, format),
             Command::Plan(arguments) => plan::command::plan(&self.config, &surroundings, &arguments),
             Command::Schema { file } => schema::print(file),
+            Command::Token(arguments) => token::token(arguments),
             Command::Run(limit) => block_on(
                 daemon::Daemon {
                     directory: self.config,

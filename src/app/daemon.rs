@@ -17,6 +17,7 @@ use super::plan::reckoned::reckoned;
 use super::threads::{ProbeThreads, end_process};
 use super::wiring;
 use crate::config::load::{Loaded, Surroundings, load, missing_secrets};
+use crate::config::web::guessable_tokens;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::time::{Length, earlier};
 use crate::engine::desk::{Desk, Inside};
@@ -268,6 +269,7 @@ impl Daemon {
     async fn first_plan(&self) -> Result<Plan, Stop> {
         let plan = wiring::settled(self.load().await?)?;
         let missing = missing_secrets(&plan).await;
+        warn_of_guessable(&plan).await;
         if missing.is_empty() { Ok(plan) } else { Err(Stop::Usage(missing.join("\nerror: "))) }
     }
 
@@ -287,10 +289,18 @@ impl Daemon {
         if !missing.is_empty() {
             return Err(missing);
         }
+        warn_of_guessable(&plan).await;
         if plan.store != before.store || plan.web.listen != before.web.listen {
             tracing::warn!("another `store` or `web.listen` is used from the next start on");
         }
         Ok(plan)
+    }
+}
+
+/// What a secret holds is seen only now, and a daemon that does not start watches nothing.
+async fn warn_of_guessable(plan: &Plan) {
+    for warning in guessable_tokens(plan).await {
+        tracing::warn!("{warning}");
     }
 }
 

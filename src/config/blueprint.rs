@@ -14,7 +14,7 @@ use crate::domain::blueprint::{
     Alarms, Api, ApiKey, Blueprint, Dashboard, Estate, EstateAlarm, EstateAlarms, UserPool,
 };
 use crate::domain::names::ChannelName;
-use crate::net::aws::is_region;
+use crate::net::aws::{check_region, is_region};
 use crate::ports::Notifier;
 use crate::settings::{Node, OneOrMany, Problem, Problems, Span, Spanned, read, suggest};
 
@@ -243,9 +243,8 @@ pub fn blueprint(
 }
 
 fn estate(written: &RawEstate, problems: &mut Problems) -> Estate {
-    if let Some(region) = written.region.as_ref().filter(|region| !is_region(&region.value)) {
-        problems.error(region.span.clone(), format!("`{}` is not a region", region.value)).help =
-            Some("write it like `us-east-1`".to_owned());
+    if let Some(region) = &written.region {
+        check_region(region, problems);
     }
     if let Some(account) = written.account.as_ref().filter(|account| !is_account(&account.value)) {
         let message = format!("`{}` is not an account of 12 digits", account.value);
@@ -383,7 +382,7 @@ fn widget(node: &Node, problems: &mut Problems) -> Option<Value> {
 fn alarms(written: &RawAlarms, channels: Channels<'_>, problems: &mut Problems) -> Alarms {
     if let Some(topic) = &written.dead_man {
         if is_topic(&topic.value) {
-            check_region(&topic.value, &topic.span, channels.region, problems);
+            check_topic_region(&topic.value, &topic.span, channels.region, problems);
         } else {
             problems.error(topic.span.clone(), "this is not the ARN of a topic").help =
                 Some("write it like `arn:aws:sns:us-east-1:123456789012:dead-man`".to_owned());
@@ -434,7 +433,7 @@ fn estate_alarms(written: &RawEstateAlarms, channels: Channels<'_>, problems: &m
 }
 
 /// CloudWatch tells topics of its own region, and is silent about any other one.
-fn check_region(arn: &str, at: &Span, alarms: Option<&str>, problems: &mut Problems) {
+fn check_topic_region(arn: &str, at: &Span, alarms: Option<&str>, problems: &mut Problems) {
     let mut parts = arn.split(':').skip(2);
     let (Some("sns"), Some(topic), Some(alarms)) = (parts.next(), parts.next(), alarms) else { return };
     if is_region(topic) && topic != alarms {
@@ -456,7 +455,7 @@ fn actions(written: &OneOrMany<Spanned<String>>, channels: Channels<'_>, problem
                 _ => parts.len() >= ARN_PARTS_MIN && parts.last().is_some_and(|last| !last.is_empty()),
             };
             if is_known {
-                check_region(text, &action.span, channels.region, problems);
+                check_topic_region(text, &action.span, channels.region, problems);
                 named.push(text.to_owned());
             } else {
                 problems.error(action.span.clone(), "this is not the ARN of what an alarm can do").help =
@@ -474,7 +473,7 @@ fn actions(written: &OneOrMany<Spanned<String>>, channels: Channels<'_>, problem
         let Some(notifier) = channels.made.get(text) else { continue };
         match notifier.calls().into_iter().find(|call| call.action == "sns:Publish") {
             Some(call) => {
-                check_region(&call.resource, &action.span, channels.region, problems);
+                check_topic_region(&call.resource, &action.span, channels.region, problems);
                 named.push(call.resource);
             }
             None => {

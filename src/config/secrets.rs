@@ -18,7 +18,7 @@ use crate::domain::aws_call::AwsCall;
 use crate::domain::names::SecretName;
 use crate::domain::redaction::Redactor;
 use crate::domain::time::Monotonic;
-use crate::net::aws::is_region;
+use crate::net::aws::{check_region, is_region};
 use crate::ports::{Clock, SecretError, Secrets};
 use crate::settings::{Problems, Span, Spanned};
 
@@ -84,9 +84,7 @@ fn source(name: &SecretName, raw: &Spanned<RawSecret>, problems: &mut Problems) 
             .help = Some("write its name, like `prod/shop/shopper`, or its ARN".to_owned());
         return None;
     }
-    if let Some(region) = region.as_ref().filter(|region| !is_region(&region.value)) {
-        problems.error(region.span.clone(), format!("`{}` is not a region", region.value)).help =
-            Some("write it like `us-east-1`".to_owned());
+    if region.as_ref().is_some_and(|region| !check_region(region, problems)) {
         return None;
     }
     if let Some(key) = key.as_ref().filter(|key| key.value.is_empty()) {

@@ -82,6 +82,8 @@ fn tokens(raw: &RawWeb, problems: &mut Problems) -> Option<Tokens> {
     let read = read.as_ref().map(|written| token(written, problems));
     let operate = operate.as_ref().map(|written| (written, token(written, problems)));
     match (read, operate) {
+        // What is wrong with those that are written was said.
+        (None, None) if both.span.text().contains(char::is_alphanumeric) => None,
         (None, None) => {
             problems.error(both.span.clone(), "no token is named here").help =
                 Some("write `read:`, `operate:` or both".to_owned());

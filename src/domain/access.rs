@@ -159,13 +159,13 @@ pub struct Unnamed;
 /// be a bad one all the same; that is known to whoever made it.
 pub fn is_guessable(token: &str) -> bool {
     let is_hex = |letter: char| letter.is_ascii_digit() || ('a'..='f').contains(&letter);
-    let classes: [(fn(char) -> bool, f64); 4] = [
-        (|letter| letter.is_ascii_digit(), 10.0),
-        (|letter| letter.is_ascii_lowercase(), 26.0),
-        (|letter| letter.is_ascii_uppercase(), 26.0),
-        (|letter| !letter.is_ascii_alphanumeric(), 32.0),
+    let classes = [
+        (token.contains(|letter: char| letter.is_ascii_digit()), 10.0),
+        (token.contains(|letter: char| letter.is_ascii_lowercase()), 26.0),
+        (token.contains(|letter: char| letter.is_ascii_uppercase()), 26.0),
+        (token.contains(|letter: char| !letter.is_ascii_alphanumeric()), 32.0),
     ];
-    let used = classes.iter().filter(|(is_of, _)| token.contains(is_of)).map(|(_, size)| size).sum::<f64>();
+    let used = classes.iter().filter(|(is_used, _)| *is_used).map(|(_, size)| size).sum::<f64>();
     let letters = if token.chars().all(is_hex) { used.min(16.0) } else { used };
     let bits = token.chars().count() as f64 * letters.max(1.0).log2();
     let different: std::collections::BTreeSet<char> = token.chars().collect();

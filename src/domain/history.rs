@@ -134,16 +134,12 @@ impl Durations {
     /// The duration that a share of the runs did not exceed, by the nearest rank, as the middle of its bucket; nothing where there
     /// is no run.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
-        let runs = self.runs();
-        let mut left = ((share.clamp(0.0, 1.0) * runs as f64).ceil() as u64).clamp(1, runs.max(1));
-        for (bucket, held) in &self.buckets {
-            let held = u64::from(*held);
-            if left <= held {
-                return Some(middle(*bucket));
-            }
-            left -= held;
-        }
-        None
+        let rank = (share.clamp(0.0, 1.0) * self.runs() as f64).max(1.0);
+        let mut met = 0_u64;
+        self.buckets.iter().find_map(|(bucket, held)| {
+            met += u64::from(*held);
+            (met as f64 >= rank).then(|| middle(*bucket))
+        })
     }
 }
 

@@ -128,6 +128,8 @@ metrics! {
     Heartbeats = "roundsman_heartbeats", Counter, "Minutes in which every part of Roundsman went on";
     /// Pings to whoever looks after us.
     HeartbeatPings = "roundsman_heartbeat_pings", Counter, "Pings that Roundsman lives, by outcome: delivered or failed";
+    /// What people change.
+    Changes = "roundsman_changes", Counter, "Changes that people and programs made, or were refused, by outcome: done or refused";
     /// Whether what was last loaded is what is written.
     ReloadSuccess = "roundsman_config_last_reload_successful", Gauge, "Whether the last reload of the configuration was taken (1) or refused (0)";
 }

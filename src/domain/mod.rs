@@ -1,6 +1,7 @@
 //! Floor 0: nouns and rules. No async, no I/O, no clock reads, nothing of YAML.
 
 pub mod access;
+pub mod audit;
 pub mod aws_call;
 pub mod bill;
 pub mod blueprint;

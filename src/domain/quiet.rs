@@ -114,8 +114,12 @@ impl Matchers {
     pub fn take_all(&self) -> bool {
         let all_probes =
             self.probes.is_empty() || self.probes.iter().any(|pattern| pattern.chars().all(|letter| letter == '*'));
-        let all_severities = self.severities.is_empty() || self.severities.len() == Severity::ALL.len();
-        all_probes && all_severities && self.schedules.is_empty() && self.labels.is_empty()
+        all_probes && self.takes_every_severity() && self.schedules.is_empty() && self.labels.is_empty()
+    }
+
+    /// Whether they take incidents however much they matter.
+    pub fn takes_every_severity(&self) -> bool {
+        self.severities.is_empty() || self.severities.len() == Severity::ALL.len()
     }
 
     /// Whether they take an incident as it stands.

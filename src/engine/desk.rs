@@ -1,7 +1,8 @@
 //! Where those who serve people bring what they do about incidents, silences and messages. It is there before the engine is,
 //! because the page is, and says so.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -12,6 +13,7 @@ use super::ledger::acts::{Act, ActError};
 use super::ledger::silences::Silencing;
 use super::permits::{Permits, PermitsSeen};
 use super::vitals::{Part, Seen, Vitals};
+use crate::domain::audit::{AuditRecord, Author};
 use crate::domain::drill::Report;
 use crate::domain::incident::IncidentId;
 use crate::domain::names::{ChannelName, ScheduleName};
@@ -27,6 +29,9 @@ const UNDELIVERED_MAX: usize = 500;
 
 /// How many messages of each channel are shown that it took lately.
 const DELIVERED_MAX: usize = 10;
+
+/// How often it is told that changes were refused.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Why nothing came of it.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +55,18 @@ pub enum DeskError {
 
 /// The desk. Whoever holds it may bring something as soon as it is open.
 #[derive(Default)]
-pub struct Desk(OnceLock<Inside>);
+pub struct Desk {
+    inside: OnceLock<Inside>,
+    refused: Mutex<Refused>,
+}
+
+/// Changes that were refused.
+#[derive(Default)]
+struct Refused {
+    /// How many are not told yet.
+    count: u64,
+    told_at: Option<Monotonic>,
+}
 
 /// What stands behind the desk.
 pub struct Inside {
@@ -88,21 +104,43 @@ pub struct Condition {
 impl Desk {
     /// Opens it, once.
     pub fn open(&self, inside: Inside) {
-        if self.0.set(inside).is_err() {
+        if self.inside.set(inside).is_err() {
             tracing::error!("the desk was open already: what is brought goes where it went before");
         }
     }
 
     /// Does something about an open incident; answered after the commit.
-    pub async fn act(&self, incident: IncidentId, by: String, act: Act) -> Result<Acted, DeskError> {
-        let done = self.notify(|answer| Notice::Act { incident, by, act, answer }).await?;
+    pub async fn act(&self, incident: IncidentId, by: String, act: Act, author: Author) -> Result<Acted, DeskError> {
+        let done = self.notify(|answer| Notice::Act { incident, by, act, author, answer }).await?;
         Ok(done?)
     }
 
     /// Begins a silence or ends one; answered after the commit.
-    pub async fn silence(&self, what: Silencing) -> Result<Silenced, DeskError> {
-        let done = self.notify(|answer| Notice::Silence { what, answer }).await?;
+    pub async fn silence(&self, what: Silencing, author: Author) -> Result<Silenced, DeskError> {
+        let done = self.notify(|answer| Notice::Silence { what, author, answer }).await?;
         Ok(done?)
+    }
+
+    /// Puts down what somebody changed, where the desk did not do it by a commit of its own.
+    pub async fn audit(&self, record: AuditRecord) -> Result<(), DeskError> {
+        self.inside()?.notices.send(Notice::Audit(Box::new(record))).await.map_err(|_| DeskError::Closed)
+    }
+
+    /// A change was refused.
+    pub fn refuse(&self) {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).count += 1;
+    }
+
+    /// Tells how many were refused, from time to time: whoever floods us with them is one number.
+    pub fn tell_refused(&self, now: Monotonic) {
+        let Ok(inside) = self.inside() else { return };
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.count == 0 || refused.told_at.is_some_and(|told_at| now.since(told_at) < TELL_EVERY) {
+            return;
+        }
+        if inside.notices.try_send(Notice::Refused(refused.count)).is_ok() {
+            *refused = Refused { count: 0, told_at: Some(now) };
+        }
     }
 
     /// Drills a channel, which may take most of a minute.
@@ -170,7 +208,7 @@ impl Desk {
     }
 
     fn inside(&self) -> Result<&Inside, DeskError> {
-        self.0.get().ok_or(DeskError::Closed)
+        self.inside.get().ok_or(DeskError::Closed)
     }
 
     async fn notify<T>(&self, notice: impl FnOnce(oneshot::Sender<T>) -> Notice) -> Result<T, DeskError> {

@@ -8,6 +8,8 @@ use futures::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::commits::{Outage, answered, is_empty};
+use self::news::changes;
+use super::audits;
 use super::fanout::Fanout;
 use super::ledger::Ledger;
 use super::ledger::acts::{Act, ActError};
@@ -17,6 +19,7 @@ use super::plan::Plan;
 use super::scheduler::{Command, Ended};
 use super::unrecorded::Unrecorded;
 use super::vitals::{Part, Vitals};
+use crate::domain::audit::{AuditRecord, Author};
 use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samples};
 use crate::domain::names::ChannelName;
@@ -55,6 +58,8 @@ pub enum Notice {
         by: String,
         /// What.
         act: Act,
+        /// Who, as it is put down.
+        author: Author,
         /// Is answered after the commit.
         answer: oneshot::Sender<Result<Acted, ActError>>,
     },
@@ -73,9 +78,15 @@ pub enum Notice {
     Silence {
         /// What.
         what: Silencing,
+        /// Who, as it is put down.
+        author: Author,
         /// Is answered after the commit.
         answer: oneshot::Sender<Result<Silenced, SilenceError>>,
     },
+    /// Somebody changed something that is no commit of ours.
+    Audit(Box<AuditRecord>),
+    /// So many changes were refused.
+    Refused(u64),
     /// A run of a drill has ended.
     Drill {
         /// The run.
@@ -253,20 +264,36 @@ impl Dispatcher {
                 self.ledger.take(plan, now, &mut self.unrecorded);
                 None
             }
-            Notice::Act { incident, by, act, answer } => {
+            Notice::Act { incident, by, act, author, answer } => {
                 let done = self.ledger.act(&incident, &by, &act, now, &mut self.unrecorded);
+                let record = done.is_ok().then(|| audits::of_act(author, &incident, &act, now));
+                self.unrecorded.audits.extend(record);
                 // Whoever asked may have gone since.
                 Some(Box::new(move |recorded| drop(answer.send(done.map(|incident| Acted { incident, recorded })))))
             }
             Notice::Reply { channel, reply, incidents, answer } => {
                 let taken = self.ledger.heed(&channel, &reply, &incidents, now, &mut self.unrecorded);
+                let record = (taken > 0).then(|| audits::of_reply(&channel, &reply, &incidents, now));
+                self.unrecorded.audits.extend(record.flatten());
                 Some(Box::new(move |_| {
                     let _ = answer.send(taken);
                 }))
             }
-            Notice::Silence { what, answer } => {
+            Notice::Silence { what, author, answer } => {
+                let ended = self.ledger.silence_ended_by(&what).cloned();
                 let done = self.ledger.silence(what, now, &mut self.unrecorded);
+                if let Ok(silence) = &done {
+                    self.unrecorded.audits.push(audits::of_silence(author, silence, ended.as_ref(), now));
+                }
                 Some(Box::new(move |recorded| drop(answer.send(done.map(|silence| Silenced { silence, recorded })))))
+            }
+            Notice::Audit(record) => {
+                self.unrecorded.audits.push(*record);
+                None
+            }
+            Notice::Refused(count) => {
+                self.fanout.send([changes("refused", count, now)]);
+                None
             }
             Notice::Drill { run, channel, answer } => {
                 let done = self.ledger.drill(*run, &channel, now, &mut self.unrecorded);

@@ -29,12 +29,13 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
-use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sns::config::http::HttpResponse;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use tokio::sync::OnceCell;
 
 use crate::domain::recent::Recent;
+use crate::settings::{Problems, Spanned};
 
 pub use trouble::{Trouble, TroubleKind, trouble};
 
@@ -143,17 +144,8 @@ impl Aws {
     /// Looks whether credentials are to be had, within five seconds.
     pub async fn check(&self) -> Result<(), AwsError> {
         let silence = format!("their source did not answer in {} s", CHECK_MAX.as_secs());
-        let search = tokio::time::timeout(CHECK_MAX, self.find_credentials());
-        search.await.unwrap_or(Err(AwsError::NoCredentials(silence)))
-    }
-
-    async fn find_credentials(&self) -> Result<(), AwsError> {
-        let config = self.config().await?;
-        let Some(provider) = config.credentials_provider() else {
-            return Err(AwsError::NoCredentials("no source of them is configured".to_owned()));
-        };
-        let found = provider.provide_credentials().await;
-        found.map(drop).map_err(|error| AwsError::NoCredentials(trouble::credentials(&error)))
+        let search = async { signature::find(self.config().await?).await.map(drop) };
+        tokio::time::timeout(CHECK_MAX, search).await.unwrap_or(Err(AwsError::NoCredentials(silence)))
     }
 
     async fn load(&self) -> Result<SdkConfig, AwsError> {
@@ -224,6 +216,16 @@ pub fn is_region(text: &str) -> bool {
     let number = |part: &&str| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
     (3..=4).contains(&parts.len())
         && parts.split_last().is_some_and(|(last, before)| number(last) && before.iter().all(word))
+}
+
+/// Looks whether a region that somebody wrote can be one.
+pub fn check_region(region: &Spanned<String>, problems: &mut Problems) -> bool {
+    let is_one = is_region(&region.value);
+    if !is_one {
+        problems.error(region.span.clone(), format!("`{}` is not a region", region.value)).help =
+            Some("write it like `us-east-1`".to_owned());
+    }
+    is_one
 }
 
 #[cfg(test)]

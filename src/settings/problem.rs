@@ -92,9 +92,14 @@ impl Problem {
 
     /// The problem as text for people, ending with a line break.
     pub fn render(&self, colour: bool) -> String {
+        self.render_beside(&[], colour)
+    }
+
+    /// The same where other places may be secret, which may stand on its lines too.
+    fn render_beside(&self, hidden: &[&Span], colour: bool) -> String {
         let mut text = self.headline(colour);
         text.push('\n');
-        let body = self.body(colour);
+        let body = self.without(hidden).body(colour);
         if !body.is_empty() {
             text.push_str(&body);
             text.push('\n');
@@ -123,6 +128,33 @@ impl Problem {
         let bold = Style::new().bold();
         let level = bold.fg_color(Some(shade.into()));
         format!("{bold}{place}{bold:#}{level}{name}{level:#}{bold}: {message}{bold:#}")
+    }
+
+    /// The problem in a source that no longer holds what stood in these places, but for its own.
+    fn without(&self, hidden: &[&Span]) -> Self {
+        let Some(at) = &self.at else { return self.clone() };
+        let is_apart = |other: &Span| other.bytes.end <= at.bytes.start || at.bytes.end <= other.bytes.start;
+        let others = hidden.iter().filter(|other| other.source.path == at.source.path && is_apart(other));
+        let mut others: Vec<Range<usize>> = others.map(|other| at.source.fit(other.bytes.clone())).collect();
+        others.sort_by_key(|range| std::cmp::Reverse(range.start));
+        others.dedup();
+        let mut text = at.source.text.clone();
+        for range in &others {
+            text.replace_range(range.clone(), MASK);
+        }
+        let source = Source::new(at.source.path.clone(), text);
+        let moved = |offset: usize| {
+            others
+                .iter()
+                .filter(|range| range.end <= offset)
+                .fold(offset, |offset, range| offset + MASK.len() - range.len())
+        };
+        let moved = |span: &Span| Span::new(&source, moved(span.bytes.start)..moved(span.bytes.end));
+        let also = self.also.iter().map(|(span, label)| {
+            let is_here = span.source.path == at.source.path;
+            (if is_here { moved(span) } else { span.clone() }, label.clone())
+        });
+        Self { at: Some(moved(at)), also: also.collect(), ..self.clone() }
     }
 
     /// The source lines with their marks, and the help.
@@ -237,7 +269,10 @@ impl Problems {
 
     /// All problems as text for people, with an empty line between them.
     pub fn render(&self, colour: bool) -> String {
-        self.sorted().iter().map(|problem| problem.render(colour)).collect::<Vec<_>>().join("\n")
+        let all = self.sorted();
+        let hidden: Vec<&Span> =
+            all.iter().filter(|problem| problem.hidden).filter_map(|problem| problem.at.as_ref()).collect();
+        all.iter().map(|problem| problem.render_beside(&hidden, colour)).collect::<Vec<_>>().join("\n")
     }
 
     /// All problems for programs: `file`, `line`, `column`, `level`, `message`, `help`, `also`.

@@ -1,7 +1,6 @@
 //! What pages ask about what was: stretches of a probe, its runs, one run, incidents.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
@@ -10,7 +9,7 @@ use super::columns::{from_json, instant, micros, parsed, to_instant, to_length};
 use super::reads::{pair, run as whole};
 use crate::domain::history::{Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch};
 use crate::domain::incident::{Severity, Version};
-use crate::domain::names::ProbeName;
+use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::RunId;
 use crate::domain::time::{Timestamp, later};
 use crate::ports::{Pair, RunStory};
@@ -27,7 +26,8 @@ pub fn history(
         "SELECT started_at, schedule, probe, duration, verdict FROM runs
          WHERE started_at >= ?1 AND started_at < ?2 AND schedule IS NOT NULL AND extra IS NULL ORDER BY started_at",
     )?;
-    let end = later(grain.begin(later(until, grain.length() - Duration::from_micros(1))), Duration::ZERO);
+    let begun = grain.begin(until);
+    let end = if begun < until { later(begun, grain.length()) } else { until };
     let mut rows = select.query(params![micros(grain.begin(from)), micros(end)])?;
     let mut found: BTreeMap<Pair, Vec<Stretch>> = BTreeMap::new();
     while let Some(row) = rows.next()? {
@@ -55,7 +55,7 @@ pub fn runs(connection: &Connection, asked: &RunsAsked) -> Result<RunsFound> {
            AND (NOT ?5 OR verdict <> 'passed')
          ORDER BY started_at DESC LIMIT ?6",
     )?;
-    let schedule = asked.schedule.as_ref().map(|schedule| schedule.as_str());
+    let schedule = asked.schedule.as_ref().map(ScheduleName::as_str);
     let limit = i64::try_from(asked.most.saturating_add(1)).unwrap_or(i64::MAX);
     let of = params![micros(asked.from), micros(asked.until), asked.probe.as_str(), schedule, asked.bad, limit];
     let mut runs = select.query_map(of, whole)?.collect::<Result<Vec<_>>>()?;
@@ -82,7 +82,7 @@ pub fn incidents(connection: &Connection, asked: &IncidentsAsked) -> Result<Inci
     )?;
     let from = asked.from.map_or(i64::MIN, micros);
     let limit = i64::try_from(asked.most.saturating_add(1)).unwrap_or(i64::MAX);
-    let (probe, severity) = (asked.probe.as_ref().map(|probe| probe.as_str()), asked.severity.map(Severity::as_str));
+    let (probe, severity) = (asked.probe.as_ref().map(ProbeName::as_str), asked.severity.map(Severity::as_str));
     let of = params![from, probe, severity, asked.after.as_ref().map(|id| &*id.0), limit];
     let mut incidents = select.query_map(of, |row| from_json(row, "body"))?.collect::<Result<Vec<_>>>()?;
     let more = incidents.len() > asked.most;
@@ -142,7 +142,9 @@ mod tests {
             assert_eq!((found.len(), stretches[0].from), (1, grain.begin(first)));
             assert!(stretches.windows(2).all(|pair| pair[0].from < pair[1].from));
             let mut all = Stretch::empty(first);
-            stretches.iter().for_each(|stretch| all.add(stretch));
+            for stretch in stretches {
+                all.add(stretch);
+            }
             assert_eq!((all.verdicts.failed, all.verdicts.all(), all.durations.runs()), (1, 238, 238), "{grain:?}");
         }
     }

@@ -27,6 +27,7 @@
 //! A caller is answered after the `COMMIT` returned, never before. What was refused is not in the store, so that the
 //! caller may repeat it with all that has come since.
 
+mod audits;
 mod bundles;
 mod columns;
 mod damage;

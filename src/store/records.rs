@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::columns::{count, json, length, micros};
-use super::{bundles, outbox};
+use super::{audits, bundles, outbox};
 use crate::domain::flapping::Flap;
 use crate::domain::grading::Recent;
 use crate::domain::incident::{Incident, Moment, Version};
@@ -34,6 +34,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
         diagnoses,
         recents,
         replies,
+        audits: changes,
     } = commit;
     versions.iter().try_for_each(|version| write_version(connection, version))?;
     runs.iter().try_for_each(|run| write_run(connection, run))?;
@@ -52,6 +53,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     recents.iter().try_for_each(|(of, recent)| write_recent(connection, of, recent))?;
     diagnoses.iter().try_for_each(|diagnosis| super::diagnoses::write(connection, diagnosis))?;
     replies.iter().try_for_each(|reply| super::replies::write(connection, reply))?;
+    changes.iter().try_for_each(|record| audits::write(connection, record))?;
     pulses.iter().try_for_each(|(token, pulse)| write_pulse(connection, *token, pulse))
 }
 
@@ -302,6 +304,7 @@ mod tests {
             ]
             .into(),
             replies: Vec::new(),
+            audits: Vec::new(),
             silences: vec![silence("S1", 900), silence("S2", 900), silence("S2", 60)],
             pulses: vec![(token(1), Pulse::since(second(0))), (token(2), Pulse::since(second(1)))],
         }

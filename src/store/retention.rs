@@ -17,7 +17,7 @@ const PAGES_SLICE: u32 = 1_000;
 
 /// Erases a slice of what is older.
 pub fn purge(connection: &Connection, before: Timestamp) -> Result<Done> {
-    let before = micros(before);
+    let (cutoff, before) = (before, micros(before));
     let mut old_runs = connection.prepare_cached(
         "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE started_at < ?1 ORDER BY started_at LIMIT ?2)",
     )?;
@@ -48,6 +48,7 @@ pub fn purge(connection: &Connection, before: Timestamp) -> Result<Done> {
     // Nobody makes so many that they would need a slice.
     let mut old_silences = connection.prepare_cached("DELETE FROM silences WHERE ends_at < ?1")?;
     rows += old_silences.execute([before])?;
+    rows += super::audits::purge(connection, cutoff)?;
     let more = runs.max(bundles) == RUNS_SLICE as usize || incidents.len() == INCIDENTS_SLICE as usize;
     Ok(Done { rows: rows.try_into().unwrap_or(u64::MAX), more, ..Done::default() })
 }

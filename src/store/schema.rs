@@ -16,6 +16,7 @@
 //! | `pulses` | what is known of a job elsewhere by its pings | the hash of its token | never |
 //! | `diagnoses` | what was looked at because an incident opened | incident, run | with its incident |
 //! | `silences` | what somebody wants nobody to be told of | its id | when it ended long ago |
+//! | `audit` | what somebody changed | its id | when it is old, or ten thousand later ones are there |
 //! | `replies` | what a receiver said of an incident of its own accord | channel, its id there | with its incident |
 //!
 //! Ids are ours; row numbers mean nothing. Instants and lengths are whole microseconds. What rules and pages
@@ -39,6 +40,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009.sql"),
     include_str!("migrations/0010.sql"),
     include_str!("migrations/0011.sql"),
+    include_str!("migrations/0013.sql"),
     include_str!("migrations/0015.sql"),
 ];
 
@@ -83,7 +85,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [11, i64::from(super::APPLICATION_ID), 2, 15];
+        let expected = [12, i64::from(super::APPLICATION_ID), 2, 16];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);

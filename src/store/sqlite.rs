@@ -14,7 +14,8 @@ use super::lock::{self, Lock};
 use super::opening::{self, refused};
 use super::readers::Readers;
 use super::writer::{Done, QUEUE_MAX, Task, Work, Writer};
-use super::{damage, delivered, gathering, history, outbox, past, reads, redrive, replies};
+use super::{audits, damage, delivered, gathering, history, outbox, past, reads, redrive, replies};
+use crate::domain::audit::AuditRecord;
 use crate::domain::debt::Debt;
 use crate::domain::grouping::{Group, Rules};
 use crate::domain::history::{Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch};
@@ -240,6 +241,10 @@ impl StatusReader for Sqlite {
     fn incident(&self, id: &IncidentId) -> BoxFuture<'_, Result<Option<IncidentStory>, StoreError>> {
         let id = id.clone();
         Box::pin(self.readers.read(move |connection| reads::incident(connection, &id)))
+    }
+
+    fn audits(&self, before: Option<String>, most: usize) -> BoxFuture<'_, Result<Vec<AuditRecord>, StoreError>> {
+        Box::pin(self.readers.read(move |connection| audits::read(connection, before.as_deref(), most)))
     }
 }
 

@@ -21,6 +21,7 @@ use subtle::ConstantTimeEq as _;
 use super::api::answers::Trouble;
 use super::table::{API, Entry, Scope};
 use crate::domain::access::{Proxy, Role};
+use crate::domain::audit::{Author, Who};
 use crate::domain::pulse::TokenDigest;
 use crate::engine::plan::{Plan, Tokens};
 use crate::ports::{SecretError, Token};
@@ -38,6 +39,12 @@ impl Caller {
     /// Who does it: whom the proxy names, else as they say.
     pub fn by(&self, said: String) -> String {
         self.user.as_deref().map_or(said, str::to_owned)
+    }
+
+    /// Who does it, as it is put down.
+    pub fn author(&self, by: Option<String>) -> Author {
+        let who = self.user.clone().map_or(Who::Token, Who::User);
+        Author { who, by: self.user.as_deref().map(str::to_owned).or(by), from: self.address }
     }
 }
 
@@ -348,10 +355,11 @@ mod tests {
     #[test]
     fn a_token_comes_as_bearer_or_as_password() {
         let given = |texts: &[&str]| {
-            let headers = texts.iter().map(|text| (header::AUTHORIZATION, text.parse().unwrap()));
-            let mut all = HeaderMap::new();
-            headers.for_each(|(name, value)| drop(all.append(name, value)));
-            Given::of(&all).map(|given| (given.token, given.is_password))
+            let mut headers = HeaderMap::new();
+            for text in texts {
+                headers.append(header::AUTHORIZATION, text.parse().unwrap());
+            }
+            Given::of(&headers).map(|given| (given.token, given.is_password))
         };
         let token = |token: &str, is_password| Some((token.to_owned(), is_password));
         assert_eq!(given(&["Bearer abc"]), token("abc", false));

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 
+use super::access::Caller;
 use super::api::answers::Trouble;
 use super::api::incidents::{act, known_id, unknown};
 use super::frame::{Frame, Place, page};
@@ -39,8 +41,14 @@ pub async fn acknowledge_form(room: State<Arc<Room>>, id: Path<String>, visit: V
 }
 
 /// Takes it on.
-pub async fn acknowledge(room: State<Arc<Room>>, id: Path<String>, request: Request) -> Response {
-    let done = done(&room, id, request, |text| Act::Acknowledge { note: Some(text).filter(|text| !text.is_empty()) });
+pub async fn acknowledge(
+    room: State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    id: Path<String>,
+    request: Request,
+) -> Response {
+    let done =
+        done(&room, &caller, id, request, |text| Act::Acknowledge { note: Some(text).filter(|text| !text.is_empty()) });
     answered(&room, ACKNOWLEDGE.title, Place::Act, "?", done.await)
 }
 
@@ -50,8 +58,13 @@ pub async fn note_form(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -
 }
 
 /// Says something of it.
-pub async fn note(room: State<Arc<Room>>, id: Path<String>, request: Request) -> Response {
-    answered(&room, NOTE.title, Place::Act, "?", done(&room, id, request, Act::Note).await)
+pub async fn note(
+    room: State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    id: Path<String>,
+    request: Request,
+) -> Response {
+    answered(&room, NOTE.title, Place::Act, "?", done(&room, &caller, id, request, Act::Note).await)
 }
 
 async fn shown(room: &Room, form: &Form, Path(id): Path<String>, visit: &Visit) -> Result<Response, Trouble> {
@@ -64,6 +77,7 @@ async fn shown(room: &Room, form: &Form, Path(id): Path<String>, visit: &Visit) 
 /// Whoever sees the page of the incident afterwards may read it anew without doing it again.
 async fn done(
     room: &Room,
+    caller: &Caller,
     Path(id): Path<String>,
     request: Request,
     what: impl FnOnce(String) -> Act,
@@ -77,7 +91,7 @@ async fn done(
             _ => return Err(Trouble::new(StatusCode::BAD_REQUEST, "the form has two fields: `by` and `text`")),
         }
     }
-    let acted = act(room, id, by, what(text)).await?;
+    let acted = act(room, caller, id, by, what(text)).await?;
     let location = format!("../{}", acted.incident.id);
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response())
 }

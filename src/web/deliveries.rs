@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 
+use super::access::Caller;
 use super::acts::{answered, tokenless};
 use super::api::answers::Trouble;
 use super::api::deliveries::redriven;
@@ -59,17 +61,21 @@ async fn found(room: &Room) -> Result<Found, DeskError> {
 const TITLE: &str = "Try again";
 
 /// Has one tried again, with what belongs to it.
-pub async fn redrive(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Response {
-    answered(&room, TITLE, Place::Redrive, "../../deliveries", again(&room, Redrive::One(id), "../../deliveries").await)
+pub async fn redrive(
+    State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Response {
+    answered(&room, TITLE, Place::Redrive, "../../deliveries", again(&room, &caller, Redrive::One(id), "../../deliveries").await)
 }
 
 /// Has all tried again.
-pub async fn redrive_all(State(room): State<Arc<Room>>) -> Response {
-    answered(&room, TITLE, Place::RedriveAll, "../deliveries", again(&room, Redrive::All, "../deliveries").await)
+pub async fn redrive_all(State(room): State<Arc<Room>>, Extension(caller): Extension<Caller>) -> Response {
+    answered(&room, TITLE, Place::RedriveAll, "../deliveries", again(&room, &caller, Redrive::All, "../deliveries").await)
 }
 
-async fn again(room: &Room, what: Redrive, back: &'static str) -> Result<Response, Trouble> {
-    redriven(room, what).await?;
+async fn again(room: &Room, caller: &Caller, what: Redrive, back: &'static str) -> Result<Response, Trouble> {
+    redriven(room, caller, what).await?;
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, back)]).into_response())
 }
 
@@ -174,7 +180,7 @@ fn undelivered_row(view: &View<'_>, row: &UndeliveredRow, can: bool) -> Markup {
         @if can {
             (cell("again", &html! {
                 form .plain method="post" action={ "deliveries/" (row.id) "/redrive" } {
-                    button .btn type="submit" aria-label={ "Try " (row.channel) " " (row.event.as_str()) " again" } { "Try again" }
+                    button .btn type="submit" aria-label={ "Try again: " (row.channel) " " (row.event.as_str()) } { "Try again" }
                 }
             }))
         }

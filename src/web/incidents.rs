@@ -185,15 +185,12 @@ fn lede(found: &Found) -> String {
     };
     let detected = detect.map(|length| format!(": noticed after {}", words(length))).unwrap_or_default();
     let taken = acknowledge.map(|length| {
-        format!(
-            ", and {} taken on, {} after that",
-            if acknowledged == 1 { "one".to_owned() } else { count(acknowledged) },
-            words(length)
-        )
+        let were = if acknowledged == 1 { "1 was".to_owned() } else { format!("{} were", count(acknowledged)) };
+        format!(" Of all {were} taken on, {} after the opening.", words(length))
     });
     let cut = if found.is_cut { format!(" Only the last {LATELY_MAX} are counted.") } else { String::new() };
     format!(
-        "In the last 30 days {} resolved, in {} on the average{detected}{}.{cut}",
+        "In the last 30 days {} resolved, in {} on the average{detected}.{}{cut}",
         if resolved == 1 { "1 was".to_owned() } else { format!("{} were", count(resolved)) },
         words(resolve),
         taken.unwrap_or_default()

@@ -15,6 +15,7 @@ use maud::Markup;
 use tokio::sync::Mutex;
 
 use super::access::{Asked, Caller, Refusal};
+use super::api::answers::Trouble;
 use super::frame::Place;
 use super::limits::{Counted, Limits, Peer};
 use super::ping::Door;
@@ -27,12 +28,14 @@ use super::{
     about, access, acts, api, chart, deliveries, incident, incidents, objectives, ping, post_mortem, schedules,
     silence, status, war_room,
 };
+use crate::domain::audit::{Author, Deed};
 use crate::domain::incident::IncidentId;
 use crate::domain::text::harmless;
 use crate::domain::time::{Monotonic, earlier, rfc3339};
+use crate::engine::audits;
 use crate::engine::desk::DeskError;
 use crate::engine::plan::Plan;
-use crate::engine::unrecorded::Trouble;
+use crate::engine::unrecorded;
 use crate::ports::{IncidentStory, Overview, StoreError};
 
 /// What goes with every answer. No script and no style but our own file, none within a page, no frame, no form that leads elsewhere; nothing is kept
@@ -128,7 +131,7 @@ pub fn router(web: Web, local: SocketAddr) -> Router {
 
 async fn nothing_there(uri: Uri) -> Response {
     if uri.path().starts_with(API) {
-        return api::answers::Trouble::unknown("there is nothing of that name").into_response();
+        return Trouble::unknown("there is nothing of that name").into_response();
     }
     (StatusCode::NOT_FOUND, "there is no such page: begin at /\n").into_response()
 }
@@ -161,7 +164,7 @@ async fn readiness(State(room): State<Arc<Room>>) -> impl IntoResponse {
             (StatusCode::OK, "ready, degraded: the store was damaged at the start\n".to_owned())
         }
         None => (StatusCode::OK, "ready\n".to_owned()),
-        Some(Trouble { since, why }) => {
+        Some(unrecorded::Trouble { since, why }) => {
             let since = rfc3339(since);
             (StatusCode::OK, format!("ready, degraded: nothing is recorded since {since}: {}\n", harmless(&why)))
         }
@@ -291,16 +294,35 @@ impl Room {
             let client = asked.client(plan.web.proxy.as_ref());
             client.map_or(Ok(()), |client| self.limits.take(client, counted, now)).map_err(|many| many.answer())
         };
-        match access::admit(&plan, self.local, &asked).await {
+        let admitted = access::admit(&plan, self.local, &asked).await;
+        self.web.desk.tell_refused(now);
+        match admitted {
             Err(refusal) => {
+                if asked.changes() && refusal.is_denial() {
+                    self.web.desk.refuse();
+                }
                 let is_guess = matches!(refusal, Refusal::Token | Refusal::Bearer)
                     && head.headers.contains_key(header::AUTHORIZATION);
                 let counted = if is_guess { bounded(Counted::WrongToken) } else { Ok(()) };
                 Err(counted.err().unwrap_or_else(|| refusal.answer(uri.path())))
             }
-            Ok(caller) if asked.changes() => bounded(Counted::Change).map(|()| caller),
+            Ok(caller) if asked.changes() => {
+                bounded(Counted::Change).inspect_err(|_| self.web.desk.refuse()).map(|()| caller)
+            }
             Ok(caller) => Ok(caller),
         }
+    }
+
+    /// Puts down what somebody changed that is no commit by itself: what, to what, and how it was before and after.
+    pub async fn audit(
+        &self,
+        author: Author,
+        deed: Deed,
+        of: impl Into<String>,
+        texts: [String; 2],
+    ) -> Result<(), Trouble> {
+        let record = audits::of_deed(author, deed, of.into(), texts, self.web.clock.now());
+        Ok(self.web.desk.audit(record).await?)
     }
 
     /// What pages and texts are made with.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -122,28 +123,37 @@ pub fn of_incident(view: &View<'_>, incident: &Incident) -> Markup {
 }
 
 /// Begins one.
-pub async fn begin(State(room): State<Arc<Room>>, id: Path<String>, request: Request) -> Response {
-    answered(&room, TITLE, Place::Act, "?", begun(&room, id, request).await)
+pub async fn begin(
+    State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    id: Path<String>,
+    request: Request,
+) -> Response {
+    answered(&room, TITLE, Place::Act, "?", begun(&room, &caller, id, request).await)
 }
 
 /// Whoever sees the page of the incident afterwards may read it anew without doing it again.
-async fn begun(room: &Room, Path(id): Path<String>, request: Request) -> Result<Response, Trouble> {
+async fn begun(room: &Room, caller: &Caller, Path(id): Path<String>, request: Request) -> Result<Response, Trouble> {
     let id = known_id(id)?;
-    let caller = request.extensions().get::<Caller>().cloned();
     let bytes = room.bytes(request.into_body()).await?;
     let written = Written::of(&bytes)?;
     let until = written.until(room.web.clock.now())?;
     let Written { by, reason, about, .. } = written;
-    let by = caller.map_or_else(|| by.clone(), |caller| caller.by(by.clone()));
-    silence(room, Silencing::Begin { matchers: about.into(), by, reason, from: None, until }).await?;
+    let by = caller.by(by);
+    let author = caller.author(Some(by.clone()));
+    silence(room, Silencing::Begin { matchers: about.into(), by, reason, from: None, until }, author).await?;
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, format!("../{id}"))]).into_response())
 }
 
 /// Ends one.
-pub async fn end(State(room): State<Arc<Room>>, Path((id, of)): Path<(String, String)>) -> Response {
+pub async fn end(
+    State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    Path((id, of)): Path<(String, String)>,
+) -> Response {
     let done = async {
         let id = known_id(id)?;
-        silence(&room, Silencing::End(SilenceId(Arc::from(of)))).await?;
+        silence(&room, Silencing::End(SilenceId(Arc::from(of))), caller.author(None)).await?;
         Ok((StatusCode::SEE_OTHER, [(header::LOCATION, format!("../../../{id}"))]).into_response())
     };
     answered(&room, TITLE, Place::Ending, "", done.await)

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod access;
 mod as_code;
 mod aws;
 mod backup;

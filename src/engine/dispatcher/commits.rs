@@ -7,6 +7,7 @@ use futures::FutureExt as _;
 
 use super::news::{figures, log};
 use super::{Committing, Dispatcher};
+use crate::domain::audit::AUDITS_MAX;
 use crate::domain::time::Monotonic;
 use crate::engine::unrecorded::{STORE_PATIENCE, no_answer};
 use crate::ports::{Commit, StoreError};
@@ -155,13 +156,14 @@ pub(super) struct Shed {
 
 /// Gives up the oldest of what waits where it is too much.
 pub(super) fn shed(unrecorded: &mut Commit) -> Shed {
-    let Commit { runs, bundles, .. } = unrecorded;
+    let Commit { runs, bundles, audits, .. } = unrecorded;
     let excess = Shed {
         runs: runs.len().saturating_sub(UNRECORDED_RUNS_MAX),
         bundles: bundles.len().saturating_sub(UNRECORDED_BUNDLES_MAX),
     };
     runs.drain(..excess.runs);
     bundles.drain(..excess.bundles);
+    audits.drain(..audits.len().saturating_sub(AUDITS_MAX));
     excess
 }
 
@@ -181,6 +183,7 @@ pub(super) fn is_empty(commit: &Commit) -> bool {
         diagnoses,
         recents,
         replies,
+        audits,
     } = commit;
     runs.is_empty()
         && accounts.is_empty()
@@ -196,4 +199,5 @@ pub(super) fn is_empty(commit: &Commit) -> bool {
         && diagnoses.is_empty()
         && recents.is_empty()
         && replies.is_empty()
+        && audits.is_empty()
 }

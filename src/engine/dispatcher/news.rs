@@ -2,7 +2,7 @@
 
 use crate::domain::figures::{self, Milestone};
 use crate::domain::incident::{Incident, Moment};
-use crate::domain::metric::Sample;
+use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::text::harmless;
 use crate::domain::time::{Timestamp, clock};
 use crate::ports::Commit;
@@ -18,6 +18,13 @@ pub(super) fn log(commit: &Commit, now: Timestamp) {
         } else {
             tracing::info!(silence = %id, "{by} wants quiet about {about} until {until}: {reason}");
         }
+    }
+    for record in &commit.audits {
+        let (who, deed, of) = (&record.author, record.deed.as_str(), harmless(&record.of));
+        let by = harmless(who.by.as_deref().unwrap_or("somebody"));
+        let from = who.from.map_or_else(|| "elsewhere".to_owned(), |from| from.to_string());
+        let known = who.who.to_string();
+        tracing::info!(audit = %record.id, "{by} from {from}, known by {}: {deed} {of}", harmless(&known));
     }
     for moment in &commit.moments {
         let Some(incident) = of_moment(commit, moment) else { continue };
@@ -42,7 +49,15 @@ pub(super) fn figures(commit: &Commit, now: Timestamp) -> Vec<Sample> {
         _ => None,
     };
     let known = commit.moments.iter().filter_map(|moment| Some((milestone(moment)?, of_moment(commit, moment)?)));
-    known.filter_map(|(milestone, incident)| figures::sample(incident, milestone, now)).collect()
+    let figures = known.filter_map(|(milestone, incident)| figures::sample(incident, milestone, now));
+    let done = Some(commit.audits.len() as u64).filter(|done| *done > 0);
+    figures.chain(done.map(|done| changes("done", done, now))).collect()
+}
+
+/// How many changes came to what.
+pub(super) fn changes(outcome: &'static str, count: u64, now: Timestamp) -> Sample {
+    let labels = SampleLabels { also: Some(("outcome", outcome)), ..SampleLabels::default() };
+    Sample { name: MetricName::Changes, at: now, value: count as f64, labels }
 }
 
 fn of_moment<'a>(commit: &'a Commit, moment: &Moment) -> Option<&'a Incident> {

@@ -3,6 +3,7 @@
 use super::commits::{Shed, shed};
 use super::news::log;
 use super::*;
+use crate::domain::audit::Who;
 use crate::domain::incident::{Event, Moment};
 use crate::domain::names::ProbeName;
 use crate::domain::outcome::{Failure, FailureKind, Run, RunId, Verdict};
@@ -72,9 +73,13 @@ async fn what_is_due_comes_without_a_run_and_who_acts_is_answered_after_the_comm
     clock.sleep_until(clock.monotonic() + Duration::from_secs(61)).await;
     assert_eq!(told().len(), 4);
     let id = told()[0].1.clone();
+    let author = Author { who: Who::Token, by: Some("ann".to_owned()), from: None };
     let act = async |act: Act| {
         let (answer, answered) = oneshot::channel();
-        tell.send(Notice::Act { incident: id.clone(), by: "ann".to_owned(), act, answer }).await.ok().unwrap();
+        tell.send(Notice::Act { incident: id.clone(), by: "ann".to_owned(), act, author: author.clone(), answer })
+            .await
+            .ok()
+            .unwrap();
         answered.await.unwrap()
     };
     let done = act(Act::Acknowledge { note: None }).await.unwrap();

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use super::Ledger;
+use crate::domain::names::ScheduleName;
 use crate::domain::quiet::{Matchers, Reason, Silence, SilenceError, SilenceId};
+use crate::domain::text::harmless;
 use crate::domain::time::Timestamp;
+use crate::engine::plan::PlannedProbe;
 use crate::engine::runner::new_id;
 use crate::ports::Commit;
 
@@ -32,6 +35,23 @@ pub enum Silencing {
 }
 
 impl Ledger {
+    /// The silence that would end.
+    pub fn silence_ended_by(&self, what: &Silencing) -> Option<&Silence> {
+        let Silencing::End(id) = what else { return None };
+        self.silences.iter().find(|silence| silence.id == *id)
+    }
+
+    /// Whether it says what it is about, and that is all that is probed: nobody would know of the next outage.
+    fn takes_every_probe(&self, matchers: &Matchers) -> bool {
+        let mut rounds = self.plan.schedules.values().flat_map(|schedule| {
+            schedule.probes.iter().filter_map(|probe| Some((&schedule.name, self.plan.probes.get(probe)?)))
+        });
+        let takes_all = |(schedule, probe): (&ScheduleName, &Arc<PlannedProbe>)| {
+            matchers.take_round(schedule, &probe.name, &probe.labels)
+        };
+        self.plan.probes.len() > 1 && matchers.takes_every_severity() && rounds.all(takes_all)
+    }
+
     /// Begins a silence or ends one, and says how it is then. Open incidents that it takes are quiet from now on; those that
     /// it leaves are told if they still last.
     pub fn silence(&mut self, what: Silencing, now: Timestamp, commit: &mut Commit) -> Result<Silence, SilenceError> {
@@ -43,6 +63,11 @@ impl Ledger {
                 silence.check(now)?;
                 if self.silences.len() >= SILENCES_MAX {
                     return Err(SilenceError::Many(self.silences.len()));
+                }
+                if self.takes_every_probe(&silence.matchers) {
+                    let (by, about, reason) = (&silence.by, silence.matchers.to_string(), &silence.reason);
+                    let (by, about, reason) = (harmless(by), harmless(&about), harmless(reason));
+                    tracing::warn!(silence = %silence.id, "nobody is told of any probe now: {by} wants quiet about {about}: {reason}");
                 }
                 self.silences.push(silence.clone());
                 silence

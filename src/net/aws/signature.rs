@@ -69,7 +69,8 @@ impl Aws {
     }
 }
 
-async fn find(config: &SdkConfig) -> Result<Credentials, AwsError> {
+/// Credentials from where the configuration of the SDK has them.
+pub async fn find(config: &SdkConfig) -> Result<Credentials, AwsError> {
     let none = || AwsError::NoCredentials("no source of them is configured".to_owned());
     let provider = config.credentials_provider().ok_or_else(none)?;
     let found = provider.provide_credentials().await;

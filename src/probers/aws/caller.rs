@@ -10,7 +10,7 @@ use url::Url;
 use crate::domain::outcome::{Failure, FailureKind, Observation, Phases, Refused};
 use crate::net::aws::answer::{self, NoValue, Refusal};
 use crate::net::aws::call::Call;
-use crate::net::aws::{Aws, Site, is_region};
+use crate::net::aws::{Aws, Site, check_region};
 use crate::net::stopwatch::Stopwatch;
 use crate::ports::{Building, StepContext};
 use crate::probers::http::sigv4::in_time;
@@ -99,9 +99,8 @@ impl Caller {
         problems: &mut Problems,
     ) -> Option<Self> {
         let known = problems.len();
-        if let Some(region) = region.filter(|region| !is_region(&region.value)) {
-            let message = format!("`{}` is not a region", region.value);
-            problems.error(region.span.clone(), message).help = Some("write it like `us-east-1`".to_owned());
+        if let Some(region) = region {
+            check_region(region, problems);
         }
         let endpoint = endpoint.filter(|endpoint| !endpoint.value.is_empty());
         if let Some(endpoint) = endpoint.filter(|endpoint| !is_endpoint(&endpoint.value)) {

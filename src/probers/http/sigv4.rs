@@ -12,7 +12,7 @@ use url::Url;
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::time::Timestamp;
 use crate::net::aws::signature::Signer;
-use crate::net::aws::{Aws, AwsError, is_region};
+use crate::net::aws::{Aws, AwsError, check_region};
 use crate::ports::StepContext;
 use crate::settings::{Problems, Spanned};
 
@@ -40,9 +40,8 @@ impl SigV4Settings {
             problems.error(self.service.span.clone(), message).help =
                 Some("write it as AWS does there, like `execute-api`, `s3` or `lambda`".to_owned());
         }
-        if let Some(region) = self.region.as_ref().filter(|region| !is_region(&region.value)) {
-            let message = format!("`{}` is not a region", region.value);
-            problems.error(region.span.clone(), message).help = Some("write it like `us-east-1`".to_owned());
+        if let Some(region) = &self.region {
+            check_region(region, problems);
         }
         let region = self.region.as_ref().map(|region| region.value.clone());
         let aws = Aws::shared(region.as_deref());

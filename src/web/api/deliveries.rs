@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::answers::{Trouble, answer};
 use super::bodies::{Deliveries, Nothing, RedriveDone};
+use crate::domain::audit::Deed;
 use crate::ports::{Redrive, Redriven, Undelivered};
+use crate::web::access::Caller;
 use crate::web::routes::Room;
 
 /// What waits, rests or was given up.
@@ -21,29 +24,40 @@ pub async fn all(State(room): State<Arc<Room>>) -> Result<Response, Trouble> {
 /// One is tried again, with what belongs to it.
 pub async fn redrive(
     State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Trouble> {
-    again(&room, Redrive::One(id), request).await
+    again(&room, &caller, Redrive::One(id), request).await
 }
 
 /// All are tried again.
-pub async fn redrive_all(State(room): State<Arc<Room>>, request: Request) -> Result<Response, Trouble> {
-    again(&room, Redrive::All, request).await
+pub async fn redrive_all(
+    State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Trouble> {
+    again(&room, &caller, Redrive::All, request).await
 }
 
-async fn again(room: &Room, what: Redrive, request: Request) -> Result<Response, Trouble> {
+async fn again(room: &Room, caller: &Caller, what: Redrive, request: Request) -> Result<Response, Trouble> {
     let Nothing {} = room.read(request).await?;
-    let due = redriven(room, what).await?;
+    let due = redriven(room, caller, what).await?;
     Ok(answer(&*room.plan().secrets, StatusCode::OK, &RedriveDone { due }))
 }
 
 /// Has it tried again, and says of how many messages.
-pub async fn redriven(room: &Room, what: Redrive) -> Result<u64, Trouble> {
+pub async fn redriven(room: &Room, caller: &Caller, what: Redrive) -> Result<u64, Trouble> {
     room.when_ready()?;
-    let of = if let Redrive::One(id) = &what { format!("the message {id}") } else { "it".to_owned() };
+    let (of, id) = match &what {
+        Redrive::One(id) => (format!("the message {id}"), id.clone()),
+        Redrive::All => ("it".to_owned(), "all messages".to_owned()),
+    };
     match room.done(room.web.desk.redrive(what, room.web.clock.now())).await? {
-        Redriven::Due(due) => Ok(due),
+        Redriven::Due(due) => {
+            room.audit(caller.author(None), Deed::Redrive, id, ["not taken".to_owned(), format!("{due} due")]).await?;
+            Ok(due)
+        }
         Redriven::Unknown => Err(Trouble::unknown("there is no such message")),
         Redriven::Settled => Err(Trouble::conflict(format!("{of} was delivered, or said by another"))),
         Redriven::Overtaken => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
@@ -16,6 +17,7 @@ use crate::engine::desk::DeskError;
 use crate::engine::dispatcher::Acted;
 use crate::engine::ledger::acts::{Act, ActError};
 use crate::ports::IncidentStory;
+use crate::web::access::Caller;
 use crate::web::incident::ID_LENGTH_MAX;
 use crate::web::routes::Room;
 use crate::web::view::View;
@@ -80,28 +82,31 @@ async fn answer_with_text(
 /// Somebody takes it on.
 pub async fn acknowledge(
     State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Trouble> {
     let Acknowledge { by, note } = room.read(request).await?;
-    Ok(told(&room, &act(&room, id, by, Act::Acknowledge { note }).await?))
+    Ok(told(&room, &act(&room, &caller, id, by, Act::Acknowledge { note }).await?))
 }
 
 /// Somebody says something of it.
 pub async fn note(
     State(room): State<Arc<Room>>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Trouble> {
     let Note { by, text } = room.read(request).await?;
-    Ok(told(&room, &act(&room, id, by, Act::Note(text)).await?))
+    Ok(told(&room, &act(&room, &caller, id, by, Act::Note(text)).await?))
 }
 
 /// Does it, and waits for the commit.
-pub async fn act(room: &Room, id: String, by: String, act: Act) -> Result<Acted, Trouble> {
+pub async fn act(room: &Room, caller: &Caller, id: String, by: String, act: Act) -> Result<Acted, Trouble> {
     room.when_ready()?;
-    let id = known_id(id)?;
-    let acted = match room.done(room.web.desk.act(id.clone(), by, act)).await {
+    let (id, by) = (known_id(id)?, caller.by(by));
+    let author = caller.author(Some(by.clone()));
+    let acted = match room.done(room.web.desk.act(id.clone(), by, act, author)).await {
         // The ledger knows the open ones only: what is over is another answer than what never was.
         Err(error @ DeskError::Act(ActError::NotOpen(_))) => {
             let story = room.patiently(room.web.reader.incident(&id)).await?;

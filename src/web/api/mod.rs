@@ -6,6 +6,7 @@
 //! | [`answers`] | how bodies are read, and how everything is answered: JSON, without secrets |
 //! | [`bodies`] | the shapes of what is read and answered, for whoever asks too |
 //! | `incidents`, `silences`, `deliveries`, `drill` | what is asked of each |
+//! | `audit` | what somebody changed |
 //! | [`objectives`] | how they stand |
 //! | [`pagerduty`] | what PagerDuty says of its own accord |
 //!
@@ -17,6 +18,7 @@ pub mod objectives;
 pub mod pagerduty;
 pub mod routes;
 
+mod audit;
 pub mod deliveries;
 mod drill;
 pub mod incidents;

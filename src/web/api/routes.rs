@@ -1,6 +1,6 @@
 //! What may be asked below `/api/v1`.
 
-use super::{deliveries, drill, incidents, objectives, pagerduty, silences};
+use super::{audit, deliveries, drill, incidents, objectives, pagerduty, silences};
 use crate::web::table::{Row, Scope};
 
 /// The rows.
@@ -21,6 +21,7 @@ pub fn rows() -> Vec<Row> {
         Row::post(Operate, "/api/v1/deliveries/{id}/redrive", deliveries::redrive),
         Row::get(Read, "/api/v1/drill", drill::channels),
         Row::post(Operate, "/api/v1/drill", drill::drill),
+        Row::get(Operate, "/api/v1/audit", audit::all),
         Row::get(Read, "/api/v1/objectives", objectives::all),
         Row::post(Signed, "/api/v1/pagerduty", pagerduty::hear),
     ]

@@ -104,7 +104,7 @@ impl HistoryReader for Past {
                 && (asked.from..asked.until).contains(&run.started_at)
         };
         let mut runs: Vec<_> = self.runs.iter().filter(is_asked).cloned().collect();
-        runs.sort_by(|one, other| other.started_at.cmp(&one.started_at));
+        runs.sort_by_key(|run| std::cmp::Reverse(run.started_at));
         let more = runs.len() > asked.most;
         runs.truncate(asked.most);
         Box::pin(std::future::ready(Ok(RunsFound { runs, more })))

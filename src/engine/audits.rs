@@ -1,0 +1,47 @@
+//! What is put down of what people change.
+
+use super::ledger::acts::Act;
+use super::runner::new_id;
+use crate::domain::audit::{AuditRecord, Author, Deed, Who};
+use crate::domain::incident::IncidentId;
+use crate::domain::names::ChannelName;
+use crate::domain::quiet::Silence;
+use crate::domain::time::{Timestamp, clock};
+use crate::ports::{Reply, Says};
+
+/// Of something that is no commit of ours.
+pub fn of_deed(author: Author, deed: Deed, of: String, before_and_after: [String; 2], now: Timestamp) -> AuditRecord {
+    AuditRecord::new(&new_id(now), now, author, deed, of, before_and_after)
+}
+
+/// Of what was done about an incident.
+pub fn of_act(author: Author, incident: &IncidentId, act: &Act, now: Timestamp) -> AuditRecord {
+    let (deed, before, after) = match act {
+        Act::Acknowledge { note: None } => (Deed::Acknowledge, "nobody had it", "taken on".to_owned()),
+        Act::Acknowledge { note: Some(note) } => (Deed::Acknowledge, "nobody had it", format!("taken on: {note}")),
+        Act::Note(note) => (Deed::Note, "", note.clone()),
+    };
+    of_deed(author, deed, incident.to_string(), [before.to_owned(), after], now)
+}
+
+/// Of what a receiver said of incidents, where that made a difference.
+pub fn of_reply(channel: &ChannelName, reply: &Reply, incidents: &[IncidentId], now: Timestamp) -> Option<AuditRecord> {
+    let (deed, after) = match &reply.says {
+        Says::Acknowledged => (Deed::Acknowledge, "taken on".to_owned()),
+        Says::Note(note) => (Deed::Note, note.clone()),
+        Says::Nothing => return None,
+    };
+    let author = Author { who: Who::Channel(channel.clone()), by: Some(reply.by.clone()), from: None };
+    let of = incidents.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    Some(of_deed(author, deed, of, [String::new(), after], now))
+}
+
+/// Of a silence that began, or that ended and was so before.
+pub fn of_silence(author: Author, silence: &Silence, ended: Option<&Silence>, now: Timestamp) -> AuditRecord {
+    let until = |silence: &Silence| format!("{} until {}: {}", silence.matchers, clock(silence.until), silence.reason);
+    let (deed, before, after) = match ended {
+        Some(before) => (Deed::EndSilence, until(before), "over".to_owned()),
+        None => (Deed::Silence, String::new(), until(silence)),
+    };
+    of_deed(author, deed, silence.id.to_string(), [before, after], now)
+}
