@@ -26,6 +26,9 @@ use crate::engine::loadings::{Lines, Loading};
 /// Within what time a loop turns that goes on, idle or not.
 const TURN_MAX: Duration = Duration::from_secs(60);
 
+/// How long the page waits for what the plan takes.
+const RECKONING_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How many lines of a reload are shown.
 const LINES_MAX: usize = 50;
 
@@ -50,12 +53,18 @@ pub async fn about_page(State(room): State<Arc<Room>>, visit: Visit) -> Response
 
 async fn found(room: &Room) -> Result<Found, DeskError> {
     let size = room.patiently(room.web.history.size()).await?;
-    let (plan, now) = (room.plan(), room.web.clock.now());
+    let (plan, clock) = (room.plan(), &room.web.clock);
+    let reckoned = tokio::select! {
+        reckoned = room.reckoning.of(&plan, &room.web.reckon, clock.now()) => reckoned,
+        () = clock.sleep_until(clock.monotonic() + RECKONING_PATIENCE) => {
+            Arc::new(Err("it is still being reckoned, look again in a moment".to_owned()))
+        }
+    };
     Ok(Found {
         loading: room.web.loadings.known(),
         size,
         condition: room.web.desk.condition()?,
-        reckoned: room.reckoning.of(&plan, &room.web.reckon, now).await,
+        reckoned,
         process: Process::look(),
     })
 }
@@ -69,7 +78,16 @@ pub fn about(view: &View<'_>, found: &Found) -> Markup {
         (configuration(view, &found.loading))
         (publishers(view, &found.condition.publishers))
         div .two {
-            div { (loops(view, found)) }
+            div {
+                (loops(view, found))
+                @if view.plan.web.can_be_operated() {
+                    section .card .pad {
+                        h2 { "Changes" }
+                        p .dim { "What people did, who, and how it was before: for those who may change something themselves." }
+                        p { a .btn href="audit" { "Who changed what" } }
+                    }
+                }
+            }
             div {
                 (store(view, found.size))
                 (bill(view, &found.reckoned))
@@ -215,7 +233,7 @@ fn bill(view: &View<'_>, reckoned: &Result<Reckoned, String>) -> Markup {
         section .card .pad {
             h2 { "Series and bill" small { "foretold, as by " code { "roundsman plan" } } }
             @match reckoned {
-                Err(why) => { p .dim { "It cannot be told: " (view.text(why, LINE_MAX)) "." } }
+                Err(why) => { p .dim { "Not known: " (view.text(why, LINE_MAX)) "." } }
                 Ok(Reckoned { series, bill, services, budgets, prices: (region, as_of) }) => {
                     dl {
                         @for (publisher, series) in series { dt { "series in " (publisher) } dd { (count(*series)) } }

@@ -66,12 +66,24 @@ pub async fn redrive(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Response {
-    answered(&room, TITLE, Place::Redrive, "../../deliveries", again(&room, &caller, Redrive::One(id), "../../deliveries").await)
+    answered(
+        &room,
+        TITLE,
+        Place::Redrive,
+        "../../deliveries",
+        again(&room, &caller, Redrive::One(id), "../../deliveries").await,
+    )
 }
 
 /// Has all tried again.
 pub async fn redrive_all(State(room): State<Arc<Room>>, Extension(caller): Extension<Caller>) -> Response {
-    answered(&room, TITLE, Place::RedriveAll, "../deliveries", again(&room, &caller, Redrive::All, "../deliveries").await)
+    answered(
+        &room,
+        TITLE,
+        Place::RedriveAll,
+        "../deliveries",
+        again(&room, &caller, Redrive::All, "../deliveries").await,
+    )
 }
 
 async fn again(room: &Room, caller: &Caller, what: Redrive, back: &'static str) -> Result<Response, Trouble> {

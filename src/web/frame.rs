@@ -34,6 +34,8 @@ pub enum Place {
     Redrive,
     /// `/about`.
     About,
+    /// `/audit`.
+    Audit,
 }
 
 /// What leads everywhere: where to, by which path, and its name.
@@ -50,9 +52,13 @@ impl Place {
     /// How the root is reached from there.
     fn root(self) -> &'static str {
         match self {
-            Self::Status | Self::Incidents | Self::Objectives | Self::Schedules | Self::Deliveries | Self::About => {
-                "./"
-            }
+            Self::Status
+            | Self::Incidents
+            | Self::Objectives
+            | Self::Schedules
+            | Self::Deliveries
+            | Self::About
+            | Self::Audit => "./",
             Self::Incident | Self::RedriveAll => "../",
             Self::Act | Self::Redrive => "../../",
             Self::Ending => "../../../../",
@@ -64,6 +70,7 @@ impl Place {
         match self {
             Self::Incident | Self::Act | Self::Ending => Self::Incidents,
             Self::Redrive | Self::RedriveAll => Self::Deliveries,
+            Self::Audit => Self::About,
             top => top,
         }
     }

@@ -14,7 +14,7 @@
 //! | `board` | what the status page says, before it is drawn |
 //! | `headline` | the one sentence on top |
 //! | `status`, `incident` | the two pages that people see first |
-//! | `incidents`, `schedules`, `deliveries`, `objectives`, `about` | one page each |
+//! | `incidents`, `schedules`, `deliveries`, `objectives`, `about`, `audit` | one page each |
 //! | `around`, `told`, `silence` | what else stands on the page of an incident: its neighbours, its messages, its silences |
 //! | `policy`, [`reckoning`], `process` | who hears of what, what a plan takes, what the process takes |
 //! | `evidence`, `runbook` | what a bad run left, and what to do about it |
@@ -35,6 +35,7 @@ mod about;
 mod access;
 mod acts;
 mod around;
+mod audit;
 mod board;
 mod chart;
 mod deliveries;

@@ -68,8 +68,10 @@ fn by_trouble(one: &Standing, other: &Standing) -> Ordering {
     rank(one).cmp(&rank(other)).then(left(one).total_cmp(&left(other))).then_with(|| of(one).cmp(&of(other)))
 }
 
+/// The share of the budget that is left; all of it where there is no run that could use it.
 fn left(standing: &Standing) -> f64 {
-    standing.objective.budget(standing.count).left()
+    let left = standing.objective.budget(standing.count).left();
+    if left.is_nan() { 1.0 } else { left }
 }
 
 fn headline(all: &[&Standing], is_looked: bool) -> (Tone, String, String) {

@@ -2,9 +2,9 @@
 //! a while where there are many probes; so it is done when somebody first asks, and once for each plan.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use crate::domain::bill::dollars::Dollars;
@@ -29,27 +29,36 @@ pub struct Reckoned {
     pub prices: (String, String),
 }
 
-/// What was reckoned of the plan that runs.
+type Answer = Arc<Result<Reckoned, String>>;
+
+/// What was reckoned of the plan that runs, or is being reckoned.
 #[derive(Default)]
-pub struct Reckoning(Mutex<Option<(Arc<Plan>, Arc<Result<Reckoned, String>>)>>);
+pub struct Reckoning(Mutex<Option<(Arc<Plan>, watch::Receiver<Option<Answer>>)>>);
 
 impl Reckoning {
-    /// What a plan takes; whoever asks while somebody else does waits for the same answer.
-    pub async fn of(&self, plan: &Arc<Plan>, reckon: &Reckon, now: Timestamp) -> Arc<Result<Reckoned, String>> {
-        let mut kept = self.0.lock().await;
-        if let Some((of, reckoned)) = kept.as_ref()
+    /// What a plan takes. It is reckoned to the end also where nobody waits for it any more, so that whoever asks again and again
+    /// has it done once.
+    pub async fn of(&self, plan: &Arc<Plan>, reckon: &Reckon, now: Timestamp) -> Answer {
+        let mut answer = self.begun(plan, reckon, now);
+        let answer = answer.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
+        answer.unwrap_or_else(|| {
+            tracing::error!("our own fault: what the plan takes was not reckoned");
+            Arc::new(Err("a bug of Roundsman ended the reckoning".to_owned()))
+        })
+    }
+
+    fn begun(&self, plan: &Arc<Plan>, reckon: &Reckon, now: Timestamp) -> watch::Receiver<Option<Answer>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, answer)) = kept.as_ref()
             && Arc::ptr_eq(of, plan)
         {
-            return Arc::clone(reckoned);
+            return answer.clone();
         }
+        let (sender, answer) = watch::channel(None);
         let (asked, reckon) = (Arc::clone(plan), Arc::clone(reckon));
-        let reckoned = spawn_blocking(move || reckon(&asked, now)).await;
-        let reckoned = Arc::new(reckoned.unwrap_or_else(|bug| {
-            tracing::error!(%bug, "our own fault: what the plan takes was not reckoned");
-            Err("a bug of Roundsman ended the reckoning".to_owned())
-        }));
-        *kept = Some((Arc::clone(plan), Arc::clone(&reckoned)));
-        reckoned
+        spawn_blocking(move || sender.send_replace(Some(Arc::new(reckon(&asked, now)))));
+        *kept = Some((Arc::clone(plan), answer.clone()));
+        answer
     }
 }
 

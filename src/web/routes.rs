@@ -25,7 +25,7 @@ use super::table::{API, Row, Scope, Table};
 use super::view::View;
 use super::visit::Visit;
 use super::{
-    about, access, acts, api, chart, deliveries, incident, incidents, objectives, ping, post_mortem, schedules,
+    about, access, acts, api, audit, chart, deliveries, incident, incidents, objectives, ping, post_mortem, schedules,
     silence, status, war_room,
 };
 use crate::domain::audit::{Author, Deed};
@@ -87,7 +87,7 @@ pub struct Room {
 
 /// Every row: those of the pages and of the doors beside them, then those of programs.
 pub fn rows() -> Vec<Row> {
-    use Scope::{Open, Ping, Read};
+    use Scope::{Open, Operate, Ping, Read};
     let mut rows = vec![
         Row::get(Read, "/", status_page),
         Row::get(Read, "/incidents", incidents::incidents_page),
@@ -107,6 +107,7 @@ pub fn rows() -> Vec<Row> {
         Row::form("/deliveries/{id}/redrive", deliveries::redrive),
         Row::get(Read, "/objectives", objectives::objectives_page),
         Row::get(Read, "/about", about::about_page),
+        Row::get(Operate, "/audit", audit::audit_page),
         Row::get(Read, "/style.css", style),
         Row::get(Open, "/healthz", async || "ok\n"),
         Row::get(Open, "/readyz", readiness),

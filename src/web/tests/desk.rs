@@ -8,6 +8,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::fixture::NOW;
+use crate::domain::audit::AuditRecord;
 use crate::domain::names::ChannelName;
 use crate::domain::objective::Standings;
 use crate::domain::quiet::{Silence, SilenceError, SilenceId};
@@ -63,17 +64,23 @@ impl Replies for Silent {
     }
 }
 
+type Silences = Arc<Mutex<BTreeMap<SilenceId, Silence>>>;
+
+type Audits = Arc<Mutex<Vec<AuditRecord>>>;
+
 /// An open desk.
 pub struct Manned {
     pub desk: Arc<Desk>,
     pub outbox: Arc<Held>,
-    pub silences: Arc<Mutex<BTreeMap<SilenceId, Silence>>>,
+    pub silences: Silences,
+    pub audits: Audits,
     _dispatcher: JoinSet<()>,
 }
 
 /// Opens one.
 pub fn manned(outbox: Held, standings: Standings) -> Manned {
-    let (desk, outbox, silences) = (Arc::new(Desk::default()), Arc::new(outbox), Arc::default());
+    let (desk, outbox, silences) = (Arc::new(Desk::default()), Arc::new(outbox), Silences::default());
+    let audits = Audits::default();
     let (notices, heard) = mpsc::channel(16);
     let clock = TestClock::starting(NOW);
     let vitals = Arc::new(Vitals::new(clock));
@@ -92,14 +99,21 @@ pub fn manned(outbox: Held, standings: Standings) -> Manned {
         fanout: Fanout::default(),
     });
     let mut dispatcher = JoinSet::new();
-    dispatcher.spawn(dispatch(heard, Arc::clone(&silences)));
-    Manned { desk, outbox, silences, _dispatcher: dispatcher }
+    dispatcher.spawn(dispatch(heard, Arc::clone(&silences), Arc::clone(&audits)));
+    Manned { desk, outbox, silences, audits, _dispatcher: dispatcher }
 }
 
 /// Answers for silences as the ledger does.
-async fn dispatch(mut heard: mpsc::Receiver<Notice>, silences: Arc<Mutex<BTreeMap<SilenceId, Silence>>>) {
+async fn dispatch(mut heard: mpsc::Receiver<Notice>, silences: Silences, audits: Audits) {
     while let Some(notice) = heard.recv().await {
-        let Notice::Silence { what, answer } = notice else { panic!("only silences are asked for here") };
+        let (what, answer) = match notice {
+            Notice::Silence { what, answer, .. } => (what, answer),
+            Notice::Audit(record) => {
+                audits.lock().unwrap().push(*record);
+                continue;
+            }
+            _ => panic!("nothing else is asked for here"),
+        };
         let mut known = silences.lock().unwrap();
         let done = match what {
             Silencing::Begin { matchers, by, reason, from, until } => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::fixture::{broken, incident, plan, view, well};
+use crate::domain::audit::{AuditRecord, Author, Deed, Who};
 use crate::domain::bill::dollars::Dollars;
 use crate::domain::figures::Means;
 use crate::domain::history::{IncidentsFound, StoreSize};
@@ -28,7 +29,7 @@ use crate::ports::{
 };
 use crate::web::reckoning::Reckoned;
 use crate::web::visit::Visit;
-use crate::web::{about, deliveries, incidents, objectives, schedules};
+use crate::web::{about, audit, deliveries, incidents, objectives, schedules};
 
 /// A page with a line for each element, so that a change is seen where it is.
 fn lines(page: &maud::Markup) -> String {
@@ -307,6 +308,26 @@ fn a_loop_that_stands_still_comes_first() {
     assert!(page.contains(r#"<span class="bad">The deliverer does not go on.</span>"#), "{page}");
 }
 
+fn record(number: usize, text: &str) -> AuditRecord {
+    let author = Author { who: Who::User(Arc::from(text)), by: Some(text.to_owned()), from: "192.0.2.7".parse().ok() };
+    let texts = ["nobody had it".to_owned(), format!("taken on: {text}")];
+    let id = format!("A{number}");
+    AuditRecord::new(&id, at("2026-11-24T09:15:00Z"), author, Deed::Acknowledge, text.to_owned(), texts)
+}
+
+#[test]
+fn changes_are_listed_part_by_part() {
+    let plan = plan();
+    let found =
+        |count: usize, is_first| audit::Found { records: (0..count).map(|n| record(n, "ann")).collect(), is_first };
+    insta::assert_snapshot!(lines(&audit::audit(&view(&plan), &found(1, true))));
+    let page = audit::audit(&view(&plan), &found(101, true)).0;
+    assert!(page.contains(r#"href="audit?before=A99""#) && page.matches("<tr>").count() == 101, "{page}");
+    let page = audit::audit(&view(&plan), &found(0, true)).0;
+    assert!(page.contains("Nobody has changed anything.") && !page.contains("<table"), "{page}");
+    assert!(audit::audit(&view(&plan), &found(3, false)).0.contains(r#"<a class="btn" href="audit">Latest</a>"#));
+}
+
 /// Every page with a text in every place where somebody else may have written it.
 pub fn hostile(text: &str) -> Vec<String> {
     let plan = {
@@ -360,5 +381,6 @@ pub fn hostile(text: &str) -> Vec<String> {
         about::about(&view, &us).0,
         about::about(&view, &unknown).0,
         crate::web::silence::of_incident(&view, &said).0,
+        audit::audit(&view, &audit::Found { records: vec![record(1, text)], is_first: true }).0,
     ]
 }
