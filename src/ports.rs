@@ -28,6 +28,7 @@ use crate::domain::metrics_place::MetricsPlace;
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Observation, Run, RunId, SlotAccount, SlotOutcome};
 use crate::domain::past::{PastRuns, Question};
+use crate::domain::pause::Pause;
 use crate::domain::pulse::{Ping, Pulse, TokenDigest};
 use crate::domain::quiet::Silence;
 use crate::domain::schedule::Schedule;
@@ -662,6 +663,8 @@ pub struct Commit {
     pub bundles: Vec<KeptBundle>,
     /// Silences that somebody began or ended.
     pub silences: Vec<Silence>,
+    /// Pauses that began or ended.
+    pub pauses: Vec<Pause>,
     /// How what comes and goes has done so lately, whole.
     pub flaps: BTreeMap<AlertKey, Flap>,
     /// What was looked at because an incident opened.
@@ -707,6 +710,7 @@ impl Commit {
             pulses,
             bundles,
             silences,
+            pauses,
             flaps,
             diagnoses,
             recents,
@@ -736,6 +740,9 @@ impl Commit {
         for silence in silences {
             self.put_silence(silence);
         }
+        for pause in pauses {
+            self.put_pause(pause);
+        }
         self
     }
 
@@ -764,6 +771,12 @@ impl Commit {
     pub fn put_silence(&mut self, silence: Silence) {
         self.silences.retain(|known| known.id != silence.id);
         self.silences.push(silence);
+    }
+
+    /// The last word on a pause.
+    pub fn put_pause(&mut self, pause: Pause) {
+        self.pauses.retain(|known| known.id != pause.id);
+        self.pauses.push(pause);
     }
 
     /// The last word on how something comes and goes.
@@ -805,6 +818,8 @@ pub struct Loaded {
     pub pulses: Vec<(TokenDigest, Pulse)>,
     /// The silences that are kept, those that are over among them.
     pub silences: Vec<Silence>,
+    /// The pauses that are not over.
+    pub pauses: Vec<Pause>,
     /// What has come and gone lately, and what flaps.
     pub flaps: Vec<(AlertKey, Flap)>,
     /// Which of the last runs failed, where that says how grave it is.
@@ -1135,6 +1150,9 @@ pub struct Overview {
     pub resolved: Vec<Incident>,
     /// The silences that were not over at the instant from which runs are asked for, by their end.
     pub silences: Vec<Silence>,
+    /// The pauses that were not over when they were last recorded, in the order in which they began. Of one that ends by
+    /// itself the end may be past: [`Pause::is_active`].
+    pub pauses: Vec<Pause>,
 }
 
 /// A run as a chart needs it.

@@ -12,8 +12,8 @@ use super::daemon_client::DaemonArguments;
 use super::demo::shop::Breakage;
 use super::threads::block_on;
 use super::{
-    ack, daemon, deliveries, demo, drill, health, incidents, logs, note, notify, once, plan, routes, schema, silence,
-    slo, token, validate, wiring,
+    ack, daemon, deliveries, demo, drill, health, incidents, logs, note, notify, once, pause, plan, reload, routes,
+    schema, silence, slo, token, trigger, validate, wiring,
 };
 use crate::domain::time::{Length, Timestamp};
 
@@ -77,8 +77,17 @@ pub enum Command {
     Ack(ack::AckArguments),
     /// Write something into the time line of an incident.
     Note(note::NoteArguments),
-    /// Let nobody be told of what matches, for a while and for a reason; or show or end such silences.
+    /// Let nobody be told of an incident for a while, or of whatever matches; or show or end such silences.
     Silence(silence::SilenceArguments),
+    /// Let something not be run for a while and for a reason; or show what is paused. What was known of it stands meanwhile.
+    Pause(pause::PauseArguments),
+    /// Let it be run again.
+    Resume(pause::ResumeArguments),
+    /// Run a probe now, and show what it saw. It is judged as any run of its schedule, unless it is paused. Exit 1 where it
+    /// failed.
+    Trigger(trigger::TriggerArguments),
+    /// Have the daemon read its files again. A mistake in them changes nothing.
+    Reload(reload::ReloadArguments),
     /// Show the messages that their channels have not taken, or have them tried again. Exit 1 where one was given up, or waits
     /// after an attempt that failed.
     Deliveries(deliveries::DeliveriesArguments),
@@ -262,6 +271,10 @@ impl Cli {
             Command::Ack(arguments) => block_on(ack::ack(self.config, surroundings, arguments)),
             Command::Note(arguments) => block_on(note::note(self.config, surroundings, arguments)),
             Command::Silence(arguments) => block_on(silence::silence(self.config, surroundings, arguments)),
+            Command::Pause(arguments) => block_on(pause::pause(self.config, surroundings, arguments)),
+            Command::Resume(arguments) => block_on(pause::resume(self.config, surroundings, arguments)),
+            Command::Trigger(arguments) => block_on(trigger::trigger(self.config, surroundings, arguments)),
+            Command::Reload(arguments) => block_on(reload::reload(self.config, surroundings, arguments)),
             Command::Deliveries(arguments) => block_on(deliveries::deliveries(self.config, surroundings, arguments)),
             Command::Slo(arguments) => block_on(slo::slo(self.config, surroundings, arguments)),
             Command::Aws { what } => printed::print(&self.config, &surroundings, what),

@@ -24,11 +24,12 @@ use crate::engine::desk::{Desk, Inside};
 use crate::engine::fanout::Fanout;
 use crate::engine::loadings::Loadings;
 use crate::engine::plan::Plan;
+use crate::engine::reloads::{self, Reloaded, Reloads};
 use crate::engine::start::{Engine, Rooms};
 use crate::engine::unrecorded::Unrecorded;
 use crate::engine::watchdog::{Patience, Watchdog};
 use crate::ports::{Clock, PublisherFactory, Store};
-use crate::settings::Level;
+use crate::settings::{Level, Problem, Problems};
 use crate::store::{self, Sqlite};
 use crate::ticks::CronTicks;
 use crate::web::{self, Web};
@@ -156,6 +157,7 @@ impl Daemon {
             pulses: Arc::clone(&self.surroundings.pulses),
             unrecorded,
         };
+        let (reloads, mut asked) = Reloads::new();
         let mut engine = Engine::start(rooms).await.map_err(|error| fault(&error))?;
         desk.open(Inside {
             notices: engine.notices(),
@@ -163,6 +165,7 @@ impl Daemon {
             replies: Arc::clone(&store) as _,
             wake: engine.wake(),
             drills: engine.drills(),
+            reloads,
             standings: engine.standings(),
             vitals: engine.vitals(),
             permits: engine.permits(),
@@ -181,7 +184,7 @@ impl Daemon {
         check_publishers(&plan, &mut tasks);
         tasks.spawn(purge(Arc::clone(&clock), Arc::clone(&store), engine.plan()));
 
-        let answer = self.until_told(&mut engine, &*clock, &mut signals, &mut tasks).await;
+        let answer = self.until_told(&mut engine, &*clock, (&mut signals, &mut asked), &mut tasks).await;
         tracing::info!("stopping: runs end with their cleanup, then everything is put away");
         stop_page.cancel();
         // Loops that end do not turn, and whoever told us to stop has patience of its own.
@@ -201,7 +204,7 @@ impl Daemon {
         &self,
         engine: &mut Engine,
         clock: &dyn Clock,
-        signals: &mut Signals,
+        (signals, asked): (&mut Signals, &mut reloads::Asked),
         tasks: &mut JoinSet<()>,
     ) -> Result<Answer, Stop> {
         let end = self.limit.map(|limit| clock.monotonic() + limit.0);
@@ -213,22 +216,27 @@ impl Daemon {
         };
         let mut over = std::pin::pin!(over);
         loop {
-            tokio::select! {
+            // Whoever waits for what came of it; a signal waits for nothing.
+            let waiting = tokio::select! {
                 told = signals.next() => match told {
                     Told::End => return Ok(Answer::Well),
-                    Told::Reload => {
-                        let before = Arc::clone(&engine.plan().borrow());
-                        let next = tokio::select! {
-                            next = self.next_plan(&before) => next,
-                            () = signals.end() => return Ok(Answer::Well),
-                        };
-                        self.reload(&before, next, engine, clock, tasks).await;
-                    }
+                    Told::Reload => None,
                 },
+                Some(waiting) = asked.recv() => Some(waiting),
                 () = &mut over => return Ok(Answer::Well),
                 task = engine.failed() => {
                     return Err(Stop::Fault(format!("{task} has ended by itself, which is a bug of Roundsman: nothing it says may be believed")));
                 }
+            };
+            let before = Arc::clone(&engine.plan().borrow());
+            let next = tokio::select! {
+                next = self.next_plan(&before) => next,
+                () = signals.end() => return Ok(Answer::Well),
+            };
+            let reloaded = self.reload(&before, next, engine, clock, tasks).await;
+            if let Some(waiting) = waiting {
+                // Whoever asked may have gone since.
+                drop(waiting.send(reloaded));
             }
         }
     }
@@ -237,32 +245,35 @@ impl Daemon {
     async fn reload(
         &self,
         before: &Plan,
-        next: Result<Plan, Vec<String>>,
+        next: Result<(Plan, Problems), Problems>,
         engine: &mut Engine,
         clock: &dyn Clock,
         tasks: &mut JoinSet<()>,
-    ) {
-        let taken = match next {
-            Ok(plan) => {
+    ) -> Reloaded {
+        let reloaded = match next {
+            Ok((plan, warnings)) => {
                 let changes = before.changes(&plan);
                 check_publishers(&plan, tasks);
                 engine.reload(Arc::new(plan)).await;
                 let what = if changes.is_empty() { "nothing changed".to_owned() } else { changes.join(", ") };
                 tracing::info!("the configuration was loaded again: {what}");
-                self.loadings.take(changes, clock.now());
-                1.0
+                self.loadings.take(changes.clone(), clock.now());
+                Reloaded::Taken { changes, warnings }
             }
             Err(problems) => {
-                for problem in &problems {
-                    tracing::error!("{problem}");
+                for problem in problems.sorted() {
+                    tracing::error!("{}", problem.line());
                 }
-                self.loadings.refuse(problems, clock.now());
+                let lines = problems.sorted().into_iter().map(Problem::line).collect();
+                self.loadings.refuse(lines, clock.now());
                 tracing::error!("the configuration was refused whole; what ran goes on unchanged");
-                0.0
+                Reloaded::Refused(problems)
             }
         };
+        let taken = if matches!(reloaded, Reloaded::Taken { .. }) { 1.0 } else { 0.0 };
         let labels = SampleLabels::default();
         engine.fanout().send([Sample { name: MetricName::ReloadSuccess, at: clock.now(), value: taken, labels }]);
+        reloaded
     }
 
     /// The plan that the daemon starts with.
@@ -280,20 +291,25 @@ impl Daemon {
         loaded.map_err(|bug| Stop::Fault(format!("the configuration was not read, which is a bug of Roundsman: {bug}")))
     }
 
-    async fn next_plan(&self, before: &Plan) -> Result<Plan, Vec<String>> {
-        let loaded = self.load().await.map_err(|stop| vec![stop.to_string()])?;
-        let errors = loaded.problems.sorted().into_iter().filter(|problem| problem.level == Level::Error);
-        let errors: Vec<_> = errors.map(crate::settings::Problem::line).collect();
-        let plan = loaded.plan.ok_or(errors)?;
+    /// The plan of the files as they are now, with what is worth a look in them; or what is wrong.
+    async fn next_plan(&self, before: &Plan) -> Result<(Plan, Problems), Problems> {
+        let placeless = |sentences: Vec<String>| {
+            let mut problems = Problems::new();
+            let of = |sentence| Problem::placeless(Level::Error, sentence);
+            sentences.into_iter().map(of).for_each(|problem| problems.push(problem));
+            problems
+        };
+        let Loaded { plan, problems, .. } = self.load().await.map_err(|stop| placeless(vec![stop.to_string()]))?;
+        let Some(plan) = plan else { return Err(problems.errors()) };
         let missing = missing_secrets(&plan).await;
         if !missing.is_empty() {
-            return Err(missing);
+            return Err(placeless(missing));
         }
         warn_of_guessable(&plan).await;
         if plan.store != before.store || plan.web.listen != before.web.listen {
             tracing::warn!("another `store` or `web.listen` is used from the next start on");
         }
-        Ok(plan)
+        Ok((plan, problems))
     }
 }
 

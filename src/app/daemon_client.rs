@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::answer::Stop;
+use super::cli::Format;
 use super::health::reachable;
 use crate::config::load::{Surroundings, load};
 use crate::domain::incident::IncidentId;
@@ -39,6 +40,17 @@ pub struct DaemonArguments {
     /// `ROUNDSMAN_TOKEN`, else the secret of `web.token` or `web.tokens` in the configuration, unless only its hash is there.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+}
+
+/// How the answer is shown, and which daemon.
+#[derive(Clone, Debug, Args)]
+pub struct Asking {
+    /// How it is shown.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: DaemonArguments,
 }
 
 /// A daemon that can be asked.
@@ -73,12 +85,10 @@ impl DaemonClient {
                 })?
             }
         };
-        // The one that lets do more comes first.
-        let known = plan.and_then(|plan| Some((plan, plan.web.tokens.secrets().next()?)));
-        let token = match (token, known) {
+        let token = match (token, loaded.as_ref().and_then(|loaded| loaded.token.as_ref())) {
             (Some(token), _) => Some(SecretString::from(token)),
-            (None, Some((plan, name))) => {
-                let secret = plan.secrets.resolve(name).await;
+            (None, Some((secrets, name))) => {
+                let secret = secrets.resolve(name).await;
                 Some(secret.map_err(|error| Stop::Usage(format!("{error}; {TOKEN} gives the token as well")))?)
             }
             (None, None) => None,
@@ -104,6 +114,20 @@ impl DaemonClient {
         most: Duration,
     ) -> Result<T, Stop> {
         self.ask(self.request(Method::POST, path).json(body).timeout(most)).await
+    }
+
+    /// The same where a mistake is told by more than a sentence.
+    pub async fn post_explained<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        most: Duration,
+    ) -> Result<T, Stop> {
+        let (status, text) = self.answer(self.request(Method::POST, path).json(body).timeout(most)).await?;
+        match serde_json::from_str(&text) {
+            Ok(told) if status.is_success() || status == StatusCode::UNPROCESSABLE_ENTITY => Ok(told),
+            _ => self.read(status, &text),
+        }
     }
 
     /// Ends something below `/api/v1/`.
@@ -138,16 +162,25 @@ impl DaemonClient {
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Stop> {
+        let (status, text) = self.answer(request).await?;
+        self.read(status, &text)
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<(StatusCode, String), Stop> {
         let answer = request.send().await.map_err(|error| {
             let why = innermost(&error);
             Stop::Fault(format!("no daemon answers at {}: {why}", self.base))
         })?;
         let status = answer.status();
         let text = text_of(answer).await.map_err(|why| Stop::Fault(format!("{} broke off: {why}", self.base)))?;
+        Ok((status, text))
+    }
+
+    fn read<T: DeserializeOwned>(&self, status: StatusCode, text: &str) -> Result<T, Stop> {
         if status.is_success() {
-            return serde_json::from_str(&text).map_err(|_| self.strange(status));
+            return serde_json::from_str(text).map_err(|_| self.strange(status));
         }
-        let said: Option<Value> = serde_json::from_str(&text).ok();
+        let said: Option<Value> = serde_json::from_str(text).ok();
         let Some(error) = said.as_ref().and_then(|said| said["error"].as_str()) else {
             return Err(self.strange(status));
         };
@@ -156,7 +189,7 @@ impl DaemonClient {
             StatusCode::UNAUTHORIZED if self.token.is_none() => Stop::Usage(format!(
                 "{error}; neither {TOKEN} nor a secret of `web.token` in the configuration gives one"
             )),
-            StatusCode::CONFLICT => Stop::Unwell(error.into_owned()),
+            StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS => Stop::Unwell(error.into_owned()),
             _ if status.is_server_error() => Stop::Fault(error.into_owned()),
             _ => Stop::Usage(error.into_owned()),
         })
@@ -176,6 +209,11 @@ async fn text_of(mut answer: Response) -> Result<String, String> {
         }
     }
     String::from_utf8(bytes).map_err(|error| error.to_string())
+}
+
+/// An answer as programs read it.
+pub fn json(body: &impl Serialize) -> Result<String, Stop> {
+    serde_json::to_string(body).map_err(|error| Stop::Fault(error.to_string()))
 }
 
 /// A part of a path, whatever is in it.

@@ -1,7 +1,7 @@
 //! Floor 4: commands and wiring, the only place that knows every room.
 //!
 //! [`cli`] reads the command line and chooses; each command has a file of its own: [`daemon`] (`run`), [`demo`], [`once`],
-//! [`drill`], [`plan`], [`validate`], [`schema`], [`token`], [`aws`], [`health`]; [`incidents`], [`ack`], [`note`], [`silence`], [`deliveries`] and [`slo`] speak to a running
+//! [`drill`], [`plan`], [`validate`], [`schema`], [`token`], [`aws`], [`health`]; [`incidents`], [`ack`], [`note`], [`silence`], [`pause`], [`trigger`], [`reload`], [`deliveries`] and [`slo`] speak to a running
 //! daemon, which [`daemon_client`] finds. [`wiring`] hands the tables of kinds to the configuration, [`answer`] has what
 //! every command ends with, [`report`], [`detail`] and [`junit`] show runs, [`threads`] are what commands and probes run on.
 
@@ -22,7 +22,9 @@ pub mod logs;
 pub mod note;
 pub mod notify;
 pub mod once;
+pub mod pause;
 pub mod plan;
+pub mod reload;
 pub mod report;
 pub mod routes;
 pub mod schema;
@@ -30,6 +32,7 @@ pub mod silence;
 pub mod slo;
 pub mod threads;
 pub mod token;
+pub mod trigger;
 pub mod validate;
 pub mod wiring;
 

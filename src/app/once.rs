@@ -86,7 +86,8 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
     Ok(answer(&ended))
 }
 
-fn answer(runs: &[Run]) -> Answer {
+/// What the verdicts of runs mean for whoever asked for them.
+pub fn answer(runs: &[Run]) -> Answer {
     let any = |is: fn(&Verdict) -> bool| runs.iter().any(|run| is(&run.verdict));
     if any(|verdict| matches!(verdict, Verdict::Failed(_))) {
         Answer::Unwell

@@ -9,7 +9,8 @@ use super::validate::counted;
 use crate::domain::exchange::StepRecord;
 use crate::domain::outcome::{Case, Failure, Phases, Run, StepOutcome, Verdict};
 use crate::domain::text::harmless;
-use crate::domain::time::{milliseconds, rfc3339};
+use crate::domain::time::milliseconds;
+use crate::web::api::runs::RunBody;
 
 /// How many characters the waterfall of a run is wide.
 const WATERFALL_WIDTH: usize = 40;
@@ -180,39 +181,20 @@ pub fn sentence(runs: &[Run]) -> String {
 /// Runs for programs: a list in which times are RFC 3339 and lengths are milliseconds. Where everything is told, a step has
 /// what it exchanged, asserted and captured.
 pub fn json(runs: &[Run], tells_all: bool) -> Value {
-    let case = |case: &Case| {
-        json!({
-            "name": case.name, "verdict": case.verdict.as_ref().map(Verdict::word),
-            "failures": case.verdict.as_ref().map(Verdict::failures).unwrap_or_default(), "took_ms": case.took_ms,
-        })
-    };
-    let step = |run: &Run, step: &StepOutcome| {
-        let mut told = json!({
-            "name": step.name, "kind": step.kind, "cleanup": step.cleanup,
-            "verdict": step.verdict.as_ref().map(Verdict::word),
-            "failures": step.verdict.as_ref().map(Verdict::failures).unwrap_or_default(),
-            "offset_ms": step.offset_ms, "phases": step.phases, "status": step.status,
-            "certificate_expires": step.certificate_expires.map(rfc3339),
-            "cases": step.cases.iter().map(case).collect::<Vec<_>>(),
-        });
-        let records = run.bundle.iter().filter(|_| tells_all).flat_map(|bundle| &bundle.steps);
-        if let Some(record) = records.into_iter().find(|record| record.name == step.name) {
+    let all: Vec<_> = runs.iter().map(RunBody::from).collect();
+    // Texts and numbers under fixed names always have a JSON form, so the fallback is never taken.
+    let mut all = serde_json::to_value(all).unwrap_or_default();
+    for (place, run) in runs.iter().enumerate().filter(|_| tells_all) {
+        for record in run.bundle.iter().flat_map(|bundle| &bundle.steps) {
+            let Some(step) = run.steps.iter().position(|step| step.name == record.name) else { continue };
             let StepRecord { exchanges, assertions, captures, .. } = record;
+            let told = &mut all[place]["steps"][step];
             told["exchanges"] = json!(exchanges);
             told["assertions"] = json!(assertions);
             told["captures"] = json!(captures);
         }
-        told
-    };
-    let run = |run: &Run| {
-        json!({
-            "id": run.id, "probe": run.probe, "schedule": run.schedule, "location": run.location,
-            "started_at": rfc3339(run.started_at), "duration_ms": milliseconds(run.duration),
-            "verdict": run.verdict.word(), "failures": run.verdict.failures(),
-            "steps": run.steps.iter().map(|one| step(run, one)).collect::<Vec<_>>(),
-        })
-    };
-    runs.iter().map(run).collect()
+    }
+    all
 }
 
 #[cfg(test)]

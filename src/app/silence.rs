@@ -2,94 +2,142 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::ack::say_unless;
 use super::answer::{Answer, Output, Stop};
 use super::cli::Format;
-use super::daemon_client::{DaemonArguments, DaemonClient, by, meant, segment};
+use super::daemon_client::{Asking, DaemonClient, by, json, meant, segment};
 use crate::config::load::Surroundings;
 use crate::domain::quiet::Silence;
 use crate::domain::text::harmless;
 use crate::domain::time::{Length, Timestamp, between, clock, words};
-use crate::web::api::bodies::{About, Begin, SilenceDone, Silences};
+use crate::web::api::bodies::{About, Begin, SilenceDone, Silences, Story};
 
 /// What is to be quiet.
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct SilenceArguments {
-    /// What it is about, all of which must fit: probes or globs with `*`, `schedule:NAME`, labels as `key=value`, severities as
-    /// `P3`.
-    #[arg(value_name = "MATCHER", required_unless_present_any = ["list", "end"])]
-    pub matchers: Vec<String>,
-    /// For how long: `2h`, 30 days at most.
-    #[arg(long = "for", value_name = "DURATION", required_unless_present_any = ["list", "end"])]
+    /// What about silences.
+    #[command(subcommand)]
+    pub what: Option<SilenceCommand>,
+    /// Silence the probe of this incident: its id, a beginning of it that no other has, or its probe.
+    #[arg(value_name = "INCIDENT", required = true)]
+    pub incident: Option<String>,
+    /// For how long: `1h`, 30 days at most.
+    #[arg(value_name = "DURATION", required = true)]
     pub length: Option<Length>,
-    /// Why: whoever wonders about the quiet reads it.
-    #[arg(long, value_name = "TEXT", required_unless_present_any = ["list", "end"])]
+    /// Why; by default the incident.
+    #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
     /// Who wants it; by default whom the system says you are.
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,
-    /// Show the silences that are not over.
-    #[arg(long, conflicts_with_all = ["matchers", "length", "reason", "by", "end"])]
-    pub list: bool,
-    /// End one now: its id, or a beginning of it that no other has.
-    #[arg(long, value_name = "ID", conflicts_with_all = ["matchers", "length", "reason", "by"])]
-    pub end: Option<String>,
-    /// How they are shown.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
-    /// Which daemon.
+    /// How it is shown and where the daemon is.
     #[command(flatten)]
-    pub daemon: DaemonArguments,
+    pub asking: Asking,
+}
+
+/// What about silences.
+#[derive(Clone, Debug, Subcommand)]
+pub enum SilenceCommand {
+    /// Begin one, about whatever fits all matchers.
+    Add {
+        /// What it is about, all of which must fit: probes or globs with `*`, `schedule:NAME`, labels as `key=value`, severities
+        /// as `P3`.
+        #[arg(value_name = "MATCHER", required = true)]
+        matchers: Vec<String>,
+        /// For how long: `2h`, 30 days at most.
+        #[arg(long = "for", value_name = "DURATION")]
+        length: Length,
+        /// Why: whoever wonders about the quiet reads it.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Who wants it; by default whom the system says you are.
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+        /// How it is shown and where the daemon is.
+        #[command(flatten)]
+        asking: Asking,
+    },
+    /// Show those that are not over.
+    List {
+        /// How they are shown and where the daemon is.
+        #[command(flatten)]
+        asking: Asking,
+    },
+    /// End one now.
+    End {
+        /// Its id, or a beginning of it that no other has.
+        #[arg(value_name = "ID")]
+        id: String,
+        /// How it is shown and where the daemon is.
+        #[command(flatten)]
+        asking: Asking,
+    },
 }
 
 /// Does it, and shows what came of it.
 pub async fn silence(directory: PathBuf, surroundings: Surroundings, what: SilenceArguments) -> Result<Answer, Stop> {
-    let begin = if what.list || what.end.is_some() { None } else { Some(begin(&what, &surroundings)?) };
-    let daemon = DaemonClient::find(&directory, &surroundings, &what.daemon).await?;
-    let mut out = Output::default();
-    let done: SilenceDone = match (begin, &what.end) {
-        (Some(begin), _) => daemon.post("silences", &begin).await?,
-        (None, Some(end)) => {
-            let known: Silences = daemon.get("silences").await?;
-            let id = meant("silence", end, known.silences.iter().map(|silence| &*silence.id.0))?;
-            daemon.delete(&format!("silences/{}", segment(id))).await?
-        }
-        (None, None) => {
-            let known: Silences = daemon.get("silences").await?;
-            match what.format {
-                Format::Text => out.line(list_lines(&known, surroundings.clock.now()).join("\n"))?,
-                Format::Json => out.line(json(&known)?)?,
+    let SilenceArguments { what, incident, length, reason, by: said, asking } = what;
+    match what {
+        None => {
+            let (Some(incident), Some(length)) = (incident, length) else {
+                return Err(Stop::Usage("an incident is silenced for some time: `roundsman silence ID 1h`".to_owned()));
+            };
+            let by = by(said, &surroundings)?;
+            let daemon = DaemonClient::find(&directory, &surroundings, &asking.daemon).await?;
+            let id = daemon.incident(&incident).await?;
+            let story: Story = daemon.get(&format!("incidents/{}", segment(&id.0))).await?;
+            if !story.incident.is_open {
+                return Err(Stop::Unwell(format!("{id} is over: there is nothing to be silenced of it")));
             }
-            return Ok(Answer::Well);
+            let matchers = About { probes: vec![story.incident.probe.to_string()], ..About::default() };
+            let reason = reason.unwrap_or_else(|| format!("incident {id}"));
+            add(&daemon, &surroundings, asking.format, begin(matchers, by, reason, length)).await
         }
-    };
-    if what.format == Format::Json {
-        out.line(json(&done)?)?;
-    } else if what.end.is_some() {
-        out.line(format_args!("{} is over", done.silence.id))?;
-    } else {
-        // Asked after the answer, so that what began with it has begun.
-        out.line(lines(&done.silence, surroundings.clock.now()).join("\n"))?;
+        Some(SilenceCommand::Add { matchers, length, reason, by: said, asking }) => {
+            let begin = begin(about(&matchers)?, by(said, &surroundings)?, reason, length);
+            let daemon = DaemonClient::find(&directory, &surroundings, &asking.daemon).await?;
+            add(&daemon, &surroundings, asking.format, begin).await
+        }
+        Some(SilenceCommand::List { asking }) => {
+            let daemon = DaemonClient::find(&directory, &surroundings, &asking.daemon).await?;
+            let known: Silences = daemon.get("silences").await?;
+            Output::default().line(match asking.format {
+                Format::Text => list_lines(&known, surroundings.clock.now()).join("\n"),
+                Format::Json => json(&known)?,
+            })?;
+            Ok(Answer::Well)
+        }
+        Some(SilenceCommand::End { id, asking }) => {
+            let daemon = DaemonClient::find(&directory, &surroundings, &asking.daemon).await?;
+            let known: Silences = daemon.get("silences").await?;
+            let id = meant("silence", &id, known.silences.iter().map(|silence| &*silence.id.0))?;
+            let done: SilenceDone = daemon.delete(&format!("silences/{}", segment(id))).await?;
+            Output::default().line(match asking.format {
+                Format::Text => format!("{} is over", done.silence.id),
+                Format::Json => json(&done)?,
+            })?;
+            say_unless(done.recorded);
+            Ok(Answer::Well)
+        }
     }
+}
+
+async fn add(daemon: &DaemonClient, surroundings: &Surroundings, format: Format, begin: Begin) -> Result<Answer, Stop> {
+    let done: SilenceDone = daemon.post("silences", &begin).await?;
+    Output::default().line(match format {
+        // Asked after the answer, so that what began with it has begun.
+        Format::Text => lines(&done.silence, surroundings.clock.now()).join("\n"),
+        Format::Json => json(&done)?,
+    })?;
     say_unless(done.recorded);
     Ok(Answer::Well)
 }
 
-fn json(body: &impl serde::Serialize) -> Result<String, Stop> {
-    serde_json::to_string(body).map_err(|error| Stop::Fault(error.to_string()))
-}
-
-fn begin(what: &SilenceArguments, surroundings: &Surroundings) -> Result<Begin, Stop> {
-    Ok(Begin {
-        matchers: about(&what.matchers)?,
-        by: by(what.by.clone(), surroundings)?,
-        reason: what.reason.clone().unwrap_or_default(),
-        from: None,
-        until: None,
-        length: what.length,
-    })
+fn begin(matchers: About, by: String, reason: String, length: Length) -> Begin {
+    Begin { matchers, by, reason, from: None, until: None, length: Some(length) }
 }
 
 /// What matchers say.
@@ -156,15 +204,22 @@ mod tests {
     #[test]
     fn a_silence_needs_its_length_and_its_reason() {
         for (line, is_well) in [
-            ("silence api --for 2h --reason x", true),
-            ("silence --list", true),
-            ("silence --end 01K", true),
+            ("silence add api --for 2h --reason x", true),
+            ("silence add a* P2 --for 2h --reason x --format json", true),
+            ("silence list", true),
+            ("silence end 01K", true),
+            ("silence 01K 1h", true),
+            ("silence api 1h --reason x", true),
+            ("--config x silence list --url http://127.0.0.1:1", true),
+            ("silence list --config x", true),
             ("silence", false),
             ("silence api", false),
-            ("silence api --for 2h", false),
-            ("silence --for 2h --reason x", false),
-            ("silence api --list", false),
-            ("silence --list --end 01K", false),
+            ("silence api soon", false),
+            ("silence add api", false),
+            ("silence add api --for 2h", false),
+            ("silence add --for 2h --reason x", false),
+            ("silence list api", false),
+            ("silence end", false),
         ] {
             let line = format!("roundsman {line}");
             assert_eq!(crate::app::cli::Cli::try_parse_from(line.split(' ')).is_ok(), is_well, "{line}");

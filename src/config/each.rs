@@ -12,6 +12,8 @@ pub struct Expanded {
     pub name: ProbeName,
     /// Where it is written.
     pub key: Key,
+    /// The whole entry of the file, with the comment above it.
+    pub whole: Span,
     /// Its tree, resolved.
     pub node: Node,
     /// `each.…` for its expressions.
@@ -28,11 +30,12 @@ pub fn expand(entry: &Entry, references: &mut References<'_>, problems: &mut Pro
         }
     };
     let key = &entry.key;
+    let whole = with_comment(key, &entry.value);
     let Some(each) = entry.value.get("each") else {
         references.each = None;
         let Some(name) = name_of(&key.text, &key.span, problems) else { return Vec::new() };
         let node = references.resolve(&entry.value, problems);
-        return vec![Expanded { name, key: key.clone(), node, each: serde_json::Value::Null }];
+        return vec![Expanded { name, key: key.clone(), whole, node, each: serde_json::Value::Null }];
     };
     references.each = None;
     let each = references.resolve(each, problems);
@@ -58,10 +61,26 @@ pub fn expand(entry: &Entry, references: &mut References<'_>, problems: &mut Pro
         let facts = serde_json::Value::Object(facts.collect());
         references.each = Some(fields);
         let node = references.resolve(&shared, problems);
-        made.push(Expanded { name, key: one.key.clone(), node, each: facts });
+        made.push(Expanded { name, key: one.key.clone(), whole: whole.clone(), node, each: facts });
     }
     references.each = None;
     made
+}
+
+/// The lines of an entry, and the lines of comment right above it.
+fn with_comment(key: &Key, value: &Node) -> Span {
+    let source = &key.span.source;
+    let mut start = source.line_at(key.span.bytes.start).start;
+    while let Some(above) = source.text[..start].strip_suffix('\n') {
+        let line = source.line_at(above.strip_suffix('\r').unwrap_or(above).len());
+        if !source.text[line.clone()].trim_start().starts_with('#') {
+            break;
+        }
+        start = line.start;
+    }
+    // What an alias repeats stands above.
+    let end = value.span.bytes.end.max(key.span.bytes.end);
+    Span::new(source, start..source.line_at(end).end)
 }
 
 fn fields(one: &Entry, problems: &mut Problems) -> Option<BTreeMap<String, String>> {
@@ -103,6 +122,26 @@ mod tests {
     use std::cell::Cell;
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    #[test]
+    fn a_definition_is_whole_lines_with_the_comment_above_them() {
+        for (text, expected) in [
+            ("a: { http: x }\n", "a: { http: x }"),
+            (
+                "b: 1\n# one\r\n# two\r\na:\r\n  http: x  # three\r\nc: 1\n",
+                "# one\r\n# two\r\na:\r\n  http: x  # three",
+            ),
+            (
+                "# of the file\n\na:\n  steps:\n    - http: |\n        x\n\nc: 1\n",
+                "a:\n  steps:\n    - http: |\n        x",
+            ),
+            ("d: &d { http: x }\na: *d\n", "a: *d"),
+        ] {
+            let tree = parse(Source::new("probes/p.yaml", text), &mut Problems::new()).unwrap();
+            let entry = tree.entries().iter().find(|entry| entry.key.text == "a").unwrap();
+            assert_eq!(with_comment(&entry.key, &entry.value).text(), expected);
+        }
+    }
 
     #[test]
     fn what_many_entries_cost_grows_with_them_and_not_with_their_square() {

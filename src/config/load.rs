@@ -34,11 +34,11 @@ use super::vault::Vault;
 use super::web::web;
 use super::windows;
 use crate::domain::bill::prices::Thing;
-use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName};
+use crate::domain::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, SecretName};
 use crate::domain::template::{Piece, canonical};
 use crate::domain::time::Length;
 use crate::engine::forecast::Forecast;
-use crate::engine::plan::{Plan, TIMEOUT};
+use crate::engine::plan::{Place, Plan, TIMEOUT};
 use crate::engine::pulses::Pulses;
 use crate::ports::{Building, Clock, Kinds, Pings, Secrets};
 use crate::settings::{Entry, Level, Node, Problem, Problems, Source, Span, Value, parse, read, suggest};
@@ -74,6 +74,8 @@ pub struct Loaded {
     pub problems: Problems,
     /// Where the page listens, also when other things are wrong.
     pub listen: Option<SocketAddr>,
+    /// The secret that lets somebody in there, and where it is kept; also when other things are wrong.
+    pub token: Option<(Arc<dyn Secrets>, SecretName)>,
 }
 
 /// Loads a directory.
@@ -103,7 +105,10 @@ pub fn load_url(url: &str, surroundings: &Surroundings) -> Loaded {
 
 fn plan(directory: &Path, files: &Files, surroundings: &Surroundings, mut problems: Problems) -> Loaded {
     let (plan, listen) = plan_of(directory, files, surroundings, &mut problems);
-    Loaded { plan: plan.filter(|_| !problems.has_errors()), problems, listen }
+    // The one that lets do more comes first.
+    let token =
+        plan.as_ref().and_then(|plan| Some((Arc::clone(&plan.secrets), plan.web.tokens.secrets().next()?.clone())));
+    Loaded { plan: plan.filter(|_| !problems.has_errors()), problems, listen, token }
 }
 
 fn plan_of(
@@ -225,6 +230,8 @@ fn plan_of(
     secrets_used.extend(probes.values().flat_map(|probe| probe.secrets.iter().cloned()));
     secrets_used.extend(web.iter().flat_map(|web| web.tokens.secrets().cloned()));
     let written = written(&root, &probes, &schedules);
+    let place = |probe: &WrittenProbe| Place { name: probe.key.span.clone(), whole: probe.whole.clone() };
+    let places = probes.iter().map(|(name, probe)| (name.clone(), place(probe))).collect();
     let listen = web.as_ref().map(|web| web.listen);
     let plan = store.zip(web).map(|(store, web)| Plan {
         site,
@@ -249,6 +256,7 @@ fn plan_of(
         secrets,
         secrets_used,
         written,
+        places,
     });
     if let Some(plan) = plan.as_ref().filter(|_| !problems.has_errors()) {
         let forecast = || Forecast::of(plan, now).and((surroundings.billed)(plan));

@@ -16,7 +16,7 @@ use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, Se
 use crate::domain::probe::Labels;
 use crate::engine::plan::PlannedProbe;
 use crate::ports::{Building, Kind};
-use crate::settings::{Key, Node, OneOrMany, Problems, Spanned, Value, read};
+use crate::settings::{Key, Node, OneOrMany, Problems, Span, Spanned, Value, read};
 
 /// The budget of the cleanup of a probe that names none.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,6 +46,8 @@ pub struct WrittenProbe {
     pub probe: Arc<PlannedProbe>,
     /// Where its name is written.
     pub key: Key,
+    /// Its whole definition.
+    pub whole: Span,
     /// Its budget, where it names one.
     pub timeout: Option<Spanned<Duration>>,
     /// Where its own alert says how soon it is run again.
@@ -104,7 +106,7 @@ pub struct ProbeMaker<'a> {
 impl ProbeMaker<'_> {
     /// Makes one probe, after those that it uses; what is wrong with it goes to the problems.
     pub fn make(&self, expanded: &Expanded, made: &Made, problems: &mut Problems) -> Option<WrittenProbe> {
-        let Expanded { name, key, node, each } = expanded;
+        let Expanded { name, key, whole: written, node, each } = expanded;
         let journey = node.get("steps").is_some();
         if let Some(used) = node.get("use").filter(|_| !journey) {
             problems.error(used.span.clone(), "`use` stands in the steps of a journey").help =
@@ -201,6 +203,7 @@ impl ProbeMaker<'_> {
         Some(WrittenProbe {
             probe: Arc::new(probe),
             key: key.clone(),
+            whole: written.clone(),
             timeout,
             recheck: raw.alert.as_ref().and_then(recheck),
             needs: raw.needs.0,

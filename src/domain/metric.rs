@@ -83,13 +83,15 @@ metrics! {
     /// Runs by verdict.
     Runs = "roundsman_runs", Counter, "Runs by verdict";
     /// Runs off the slots.
-    ExtraRuns = "roundsman_extra_runs", Counter, "Runs off the slots by why: recheck, parent or diagnosis";
+    ExtraRuns = "roundsman_extra_runs", Counter, "Runs off the slots by why: recheck, parent, diagnosis, drill or trigger";
     /// Failures by kind.
     Failures = "roundsman_failures", Counter, "Failures of runs by kind";
     /// Start minus due.
     Lateness = "roundsman_run_lateness_seconds", Histogram, "Start of a run minus the instant at which it was due";
     /// The accounting of slots.
     Slots = "roundsman_slots", Counter, "Slots by outcome: ran, skipped, saturated, paused or gap";
+    /// What nobody looks at because somebody wants it so.
+    Paused = "roundsman_paused", Gauge, "Probes on schedules that somebody has paused";
     /// Ticks that the engine did not wait for.
     LateTicks = "roundsman_late_ticks", Counter, "Rounds that the engine started because their tick was two seconds late";
     /// Jumps of the wall clock.

@@ -27,6 +27,7 @@ pub mod network;
 pub mod objective;
 pub mod outcome;
 pub mod past;
+pub mod pause;
 pub mod phases;
 pub mod privacy;
 pub mod probe;

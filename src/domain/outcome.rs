@@ -467,11 +467,13 @@ pub enum Extra {
     Diagnosis,
     /// The way from a failure to the people is tried out.
     Drill,
+    /// Somebody wants to know now.
+    Trigger,
 }
 
 impl Extra {
     /// Every reason.
-    pub const ALL: [Self; 4] = [Self::Recheck, Self::Parent, Self::Diagnosis, Self::Drill];
+    pub const ALL: [Self; 5] = [Self::Recheck, Self::Parent, Self::Diagnosis, Self::Drill, Self::Trigger];
 
     /// The word in the store and in metrics.
     pub fn as_str(self) -> &'static str {
@@ -480,6 +482,7 @@ impl Extra {
             Self::Parent => "parent",
             Self::Diagnosis => "diagnosis",
             Self::Drill => "drill",
+            Self::Trigger => "trigger",
         }
     }
 }

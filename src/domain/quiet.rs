@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::hours::Hours;
 use super::incident::{Incident, Severity};
 use super::names::{ProbeName, ScheduleName, WindowName, glob};
+use super::pause::{Pause, PauseId, write_paused};
 use super::probe::Labels;
 use super::schedule::Cadence;
 use super::time::{Length, Timestamp, between, clock, earlier, later};
@@ -37,6 +38,17 @@ pub enum Reason {
     Network {
         /// They are waited for no longer than that.
         until: Timestamp,
+    },
+    /// Nobody looks, since somebody has paused it.
+    Paused {
+        /// The pause.
+        id: PauseId,
+        /// Who.
+        by: String,
+        /// Why, in their words.
+        reason: String,
+        /// Until then, where it is over by itself.
+        until: Option<Timestamp>,
     },
     /// Somebody wants quiet.
     Silenced {
@@ -68,6 +80,7 @@ impl Reason {
     pub fn until(&self) -> Option<Timestamp> {
         match self {
             Self::Needs(_) => None,
+            Self::Paused { until, .. } => *until,
             Self::Looking { until, .. }
             | Self::Network { until }
             | Self::Silenced { until, .. }
@@ -83,6 +96,7 @@ impl fmt::Display for Reason {
             Self::Needs(probe) => write!(f, "needs {probe}, which is failing"),
             Self::Looking { probe, .. } => write!(f, "first {probe}, which it needs, is looked at again"),
             Self::Network { .. } => f.write_str("first it is seen whether it is Roundsman that has no network"),
+            Self::Paused { by, reason, until, .. } => write_paused(f, by, *until, reason),
             Self::Silenced { by, reason, until, .. } => write!(f, "silenced by {by} until {}: {reason}", clock(*until)),
             Self::Held { until } => write!(f, "it can wait until {}", clock(*until)),
             Self::Maintenance { name, until } => write!(f, "maintenance {name} until {}", clock(*until)),
@@ -286,6 +300,8 @@ impl MaintenanceWindow {
 
 /// What may be a reason.
 pub struct Grounds<'a> {
+    /// The pause, where nobody looks at any of it.
+    pub pause: Option<&'a Pause>,
     /// The silences.
     pub silences: &'a [Silence],
     /// The windows.
@@ -296,7 +312,7 @@ pub struct Grounds<'a> {
     pub hold: Option<&'a Hours>,
 }
 
-/// Why there is to be quiet about an incident now: what a person asked for, else what was planned, else the first probe that
+/// Why there is to be quiet about an incident now: that nobody looks, then what a person asked for, else what was planned, else the first probe that
 /// it needs and that is not well, else that it can wait.
 pub fn why_quiet(
     grounds: &Grounds<'_>,
@@ -304,7 +320,13 @@ pub fn why_quiet(
     now: Timestamp,
     is_failing: impl Fn(&ProbeName) -> bool,
 ) -> Option<Reason> {
-    let Grounds { silences, windows, needs, hold } = grounds;
+    let Grounds { pause, silences, windows, needs, hold } = grounds;
+    let paused = pause.map(|pause| Reason::Paused {
+        id: pause.id.clone(),
+        by: pause.by.clone(),
+        reason: pause.reason.clone(),
+        until: pause.until,
+    });
     let silence = silences.iter().filter(|silence| silence.is_active(now) && silence.matchers.take(incident));
     let silenced = silence.max_by_key(|silence| silence.until).map(|silence| Reason::Silenced {
         id: silence.id.clone(),
@@ -317,7 +339,7 @@ pub fn why_quiet(
     let planned = planned.map(|(window, until)| Reason::Maintenance { name: window.name.clone(), until });
     let needed = needs.iter().find(|probe| is_failing(probe)).cloned().map(Reason::Needs);
     let held = hold.and_then(|hours| hours.next_after(now)).map(|until| Reason::Held { until });
-    silenced.or(planned).or(needed).or(held)
+    paused.or(silenced).or(planned).or(needed).or(held)
 }
 
 #[cfg(test)]
@@ -484,7 +506,8 @@ mod tests {
         let longer = Silence { until: at("2026-11-24T13:00:00Z"), ..silence(probes(&["*"])) };
         let silences = [silence(probes(&["pages@*"])), longer, silence(probes(&["other"]))];
         let why = |now: &str| {
-            let grounds = Grounds { silences: &silences, windows: &windows, needs: &needs, hold: Some(&office) };
+            let grounds =
+                Grounds { pause: None, silences: &silences, windows: &windows, needs: &needs, hold: Some(&office) };
             let reason = why_quiet(&grounds, &open(), at(now), |probe| probe.as_str() == "b");
             reason.map(|reason| reason.to_string())
         };
@@ -493,7 +516,7 @@ mod tests {
         assert_eq!(why("2026-11-25T10:30:00Z").as_deref(), Some("maintenance deploy until 2026-11-25 11:00:00 UTC"));
         assert_eq!(why("2026-11-24T13:00:00Z").as_deref(), Some("needs b, which is failing"));
         let held = |now: &str| {
-            let only = Grounds { silences: &[], windows: &[], needs: &[], hold: Some(&office) };
+            let only = Grounds { pause: None, silences: &[], windows: &[], needs: &[], hold: Some(&office) };
             why_quiet(&only, &open(), at(now), |_| true).map(|reason| reason.to_string())
         };
         assert_eq!(held("2026-11-24T13:00:00Z"), None);

@@ -86,20 +86,22 @@ pub fn readings(text: &str) -> Vec<Reading> {
 /// backslash before the first byte takes that with it. So every way is gone at once, from each place on.
 pub fn written(text: &[u8], wanted: &[u8], fold: fn(u8) -> u8) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    if wanted.is_empty() || !text.iter().any(|byte| may_escape(*byte)) {
-        return found;
-    }
+    let Some(first) = wanted.first().filter(|_| text.iter().any(|byte| may_escape(*byte))) else { return found };
     // For each place that lies ahead, how many bytes have been met there, and where the first of them stands.
     let mut ahead: BTreeMap<usize, BTreeMap<usize, usize>> = BTreeMap::new();
     for (at, byte) in text.iter().enumerate() {
-        let mut here = ahead.remove(&at).unwrap_or_default();
+        let here = ahead.remove(&at);
+        // Most of a text is neither on the way nor a beginning, and is passed over quickly.
+        if here.is_none() && fold(*byte) != *first && !may_escape(*byte) {
+            continue;
+        }
+        let mut here = here.unwrap_or_default();
         here.entry(0).or_insert(at);
         let plain = (Said::byte(*byte), 1);
         for (Said(said, count), length) in escape(&text[at..]).into_iter().chain([plain]) {
             for (met, begin) in &here {
-                let is_met =
-                    wanted[*met..].iter().zip(&said[..count]).filter(|(wanted, said)| **wanted == fold(**said));
-                if is_met.count() != count {
+                let rest = wanted[*met..].iter();
+                if rest.zip(&said[..count]).filter(|(wanted, said)| **wanted == fold(**said)).count() != count {
                     continue;
                 }
                 if met + count == wanted.len() {

@@ -1,4 +1,4 @@
-//! Where those who serve people bring what they do about incidents, silences and messages. It is there before the engine is,
+//! Where those who serve people bring what they do about incidents, silences, pauses, probes, messages and the configuration. It is there before the engine is,
 //! because the page is, and says so.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -6,18 +6,22 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use super::dispatcher::{Acted, Notice, Silenced};
+use super::dispatcher::{Acted, Notice, Paused, Silenced};
 use super::driller::{DrillError, Drills};
 use super::fanout::{Fanout, Published};
 use super::ledger::acts::{Act, ActError};
+use super::ledger::pauses::Pausing;
 use super::ledger::silences::Silencing;
 use super::permits::{Permits, PermitsSeen};
+use super::reloads::{Reloaded, Reloads};
+use super::triggers::{Begun, TriggerError};
 use super::vitals::{Part, Seen, Vitals};
 use crate::domain::audit::{AuditRecord, Author};
 use crate::domain::drill::Report;
 use crate::domain::incident::IncidentId;
 use crate::domain::names::{ChannelName, ScheduleName};
 use crate::domain::objective::Standings;
+use crate::domain::pause::PauseError;
 use crate::domain::quiet::SilenceError;
 use crate::domain::time::{Monotonic, Timestamp};
 use crate::ports::{
@@ -45,6 +49,12 @@ pub enum DeskError {
     /// There can be no such silence.
     #[error(transparent)]
     Silence(#[from] SilenceError),
+    /// There can be no such pause.
+    #[error(transparent)]
+    Pause(#[from] PauseError),
+    /// The probe is not triggered.
+    #[error(transparent)]
+    Trigger(#[from] TriggerError),
     /// There can be no drill now.
     #[error(transparent)]
     Drill(#[from] DrillError),
@@ -80,6 +90,8 @@ pub struct Inside {
     pub wake: Arc<Notify>,
     /// The driller.
     pub drills: Drills,
+    /// Who reads the files again.
+    pub reloads: Reloads,
     /// How objectives stand.
     pub standings: watch::Receiver<Arc<Standings>>,
     /// How the loops stand.
@@ -141,6 +153,23 @@ impl Desk {
         if inside.notices.try_send(Notice::Refused(refused.count)).is_ok() {
             *refused = Refused { count: 0, told_at: Some(now) };
         }
+    }
+
+    /// Begins a pause or ends one; answered after the commit.
+    pub async fn pause(&self, what: Pausing) -> Result<Paused, DeskError> {
+        let done = self.notify(|answer| Notice::Pause { what, answer }).await?;
+        Ok(done?)
+    }
+
+    /// Runs a probe now, for a schedule or for all on which it is; answered when that is begun.
+    pub async fn trigger(&self, probe: String, schedule: Option<String>) -> Result<Begun, DeskError> {
+        let begun = self.notify(|answer| Notice::Trigger { probe, schedule, answer }).await?;
+        Ok(begun?)
+    }
+
+    /// Takes the files as they are now, if they are whole; answered when they are in force, or refused.
+    pub async fn reload(&self) -> Result<Reloaded, DeskError> {
+        self.inside()?.reloads.reload().await.ok_or(DeskError::Closed)
     }
 
     /// Drills a channel, which may take most of a minute.

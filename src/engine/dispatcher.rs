@@ -14,9 +14,12 @@ use super::fanout::Fanout;
 use super::ledger::Ledger;
 use super::ledger::acts::{Act, ActError};
 use super::ledger::drills::{Ending, Undrilled};
+use super::ledger::pauses::Pausing;
 use super::ledger::silences::Silencing;
 use super::plan::Plan;
+use super::scheduler::extras::{ExtraRun, Refusal};
 use super::scheduler::{Command, Ended};
+use super::triggers::{Begun, Judged, Next, TriggerError, Triggers};
 use super::unrecorded::Unrecorded;
 use super::vitals::{Part, Vitals};
 use crate::domain::audit::{AuditRecord, Author};
@@ -25,6 +28,7 @@ use crate::domain::metric::{MetricName, Sample, SampleLabels, samples, slot_samp
 use crate::domain::names::ChannelName;
 use crate::domain::outcome::Run;
 use crate::domain::past::PastRuns;
+use crate::domain::pause::{Pause, PauseError};
 use crate::domain::quiet::{Silence, SilenceError};
 use crate::domain::time::{Monotonic, between};
 use crate::ports::{Clock, Commit, Reply, Store, StoreError};
@@ -87,6 +91,22 @@ pub enum Notice {
     Audit(Box<AuditRecord>),
     /// So many changes were refused.
     Refused(u64),
+    /// Somebody wants something not to be run, or wants it run again.
+    Pause {
+        /// What.
+        what: Pausing,
+        /// Is answered after the commit.
+        answer: oneshot::Sender<Result<Paused, PauseError>>,
+    },
+    /// Somebody wants a probe run now.
+    Trigger {
+        /// Which.
+        probe: String,
+        /// For which schedule; for all on which it is where none is named.
+        schedule: Option<String>,
+        /// Hears what is begun.
+        answer: oneshot::Sender<Result<Begun, TriggerError>>,
+    },
     /// A run of a drill has ended.
     Drill {
         /// The run.
@@ -132,6 +152,15 @@ pub struct Acted {
     pub recorded: bool,
 }
 
+/// What came of a pause, or of resuming.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paused {
+    /// The pause as it is now.
+    pub pause: Pause,
+    /// As for [`Acted::recorded`].
+    pub recorded: bool,
+}
+
 /// What came of wanting quiet, or wanting it no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Silenced {
@@ -158,6 +187,8 @@ pub struct Dispatcher {
     pub notices: mpsc::Receiver<Notice>,
     /// Where runs off the slots are wanted. It is never waited for: the scheduler waits for this task.
     pub commands: mpsc::Sender<Command>,
+    /// The runs that somebody waits for.
+    pub triggers: Triggers,
     /// Where samples go after the commit.
     pub fanout: Fanout,
     /// Wakes the deliverer after the commit.
@@ -189,19 +220,22 @@ impl Dispatcher {
                 self.vitals.turned(Part::Commits);
             }
             let wake_at = self.wake_at(outage);
-            let (mut told, mut answer) = (Vec::new(), None);
+            let (mut told, mut judged, mut answer) = (Vec::new(), Vec::new(), None);
             let mut gathers = false;
             tokio::select! {
                 biased;
                 // A store that was slow may have taken it a moment later.
                 (commit, result) = answered(&mut self.committing) => self.finish(commit, result, &mut outage),
-                Some(notice) = self.notices.recv() => answer = self.hear(notice),
+                Some(notice) = self.notices.recv() => {
+                    answer = self.hear(notice);
+                    told = self.gauges();
+                }
                 received = self.ended.recv_many(&mut batch, BATCH_MAX) => {
                     if received == 0 {
                         break;
                     }
                     gathers = received < BATCH_MAX;
-                    told = self.take(&mut batch);
+                    (told, judged) = self.take(&mut batch);
                 }
                 () = self.clock.sleep_until(wake_at) => {}
             }
@@ -212,6 +246,10 @@ impl Dispatcher {
             self.commit(&mut outage).await;
             if let Some(answer) = answer {
                 answer(outage.is_none());
+            }
+            for run in judged {
+                let next = self.triggers.ended(Judged { recorded: outage.is_none(), ..run });
+                self.go_on(next);
             }
             // After the commit, so that no metric says what the store does not know; where the store fails metrics are all
             // that is left, so they go all the same.
@@ -295,6 +333,19 @@ impl Dispatcher {
                 self.fanout.send([changes("refused", count, now)]);
                 None
             }
+            Notice::Pause { what, answer } => {
+                let done = self.ledger.pause(what, now, &mut self.unrecorded);
+                Some(Box::new(move |recorded| drop(answer.send(done.map(|pause| Paused { pause, recorded })))))
+            }
+            Notice::Trigger { probe, schedule, answer } => {
+                let at = (now, self.clock.monotonic());
+                let begun = self.triggers.begin(self.ledger.plan(), &probe, schedule.as_deref(), at);
+                let (begun, wish) = begun.map_or_else(|error| (Err(error), None), |(begun, wish)| (Ok(begun), wish));
+                // Whoever asked may have gone since.
+                drop(answer.send(begun));
+                self.go_on(wish.map(Next::Ask));
+                None
+            }
             Notice::Drill { run, channel, answer } => {
                 let done = self.ledger.drill(*run, &channel, now, &mut self.unrecorded);
                 let judged_at = self.clock.monotonic();
@@ -314,28 +365,67 @@ impl Dispatcher {
         }
     }
 
-    fn take(&mut self, batch: &mut Vec<Ended>) -> Vec<Sample> {
+    /// Goes on with what somebody triggered.
+    fn go_on(&mut self, mut next: Option<Next>) {
+        loop {
+            match next {
+                None => return,
+                Some(Next::Answer(answer, ended)) => return drop(answer.send(ended)),
+                Some(Next::Ask((extra, id))) => match self.commands.try_send(Command::Trigger(extra.clone(), id)) {
+                    Ok(()) => return,
+                    Err(error) => {
+                        tracing::warn!("a run off the slots cannot be asked for: {error}");
+                        next = self.triggers.refused(&extra, Refusal::Saturated);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Takes note of a run off the slots that is not made.
+    fn refused(&mut self, extra: &ExtraRun, refusal: Refusal) {
+        let (probe, why) = (&extra.probe, extra.why.as_str());
+        tracing::debug!(%probe, why, ?refusal, "a run off the slots is not made");
+        self.ledger.refused(extra, refusal, self.clock.now(), &mut self.unrecorded);
+        let next = self.triggers.refused(extra, refusal);
+        self.go_on(next);
+    }
+
+    /// What stands at this moment.
+    fn gauges(&self) -> Vec<Sample> {
+        let (open, paused) = (self.ledger.incidents_open() as f64, self.ledger.paused() as f64);
+        let (at, labels) = (self.clock.now(), SampleLabels::default());
+        let sample = |(name, value)| Sample { name, at, value, labels: labels.clone() };
+        [(MetricName::IncidentsOpen, open), (MetricName::Paused, paused)].map(sample).into()
+    }
+
+    fn take(&mut self, batch: &mut Vec<Ended>) -> (Vec<Sample>, Vec<Judged>) {
         let now = self.clock.now();
-        let mut told = Vec::new();
+        let (mut told, mut judged) = (Vec::new(), Vec::new());
         for ended in batch.drain(..) {
             if let Some(account) = ended.account {
                 told.extend(slot_samples(&account, now));
                 self.unrecorded.add_account(account);
             }
             if let Some((extra, refusal)) = ended.refused {
-                let (probe, why) = (&extra.probe, extra.why.as_str());
-                tracing::debug!(%probe, why, ?refusal, "a run off the slots is not made");
-                self.ledger.refused(&extra, refusal, now, &mut self.unrecorded);
+                self.refused(&extra, refusal);
             }
             if let Some(run) = ended.run {
+                let awaited = self.triggers.awaits(&run);
+                let before = awaited.then(|| (self.ledger.unjudged(&run, now), self.ledger.open_of(&run.probe)));
                 self.ledger.take_run(*run, now, &mut self.unrecorded);
                 // As it was taken: what many runs say of one is known there.
-                told.extend(self.unrecorded.runs.last().map(samples).unwrap_or_default());
+                let Some(run) = self.unrecorded.runs.last() else { continue };
+                told.extend(samples(run));
+                if let Some((unjudged, before)) = before {
+                    let (run, open) = (run.clone(), self.ledger.open_of(&run.probe));
+                    let resolved = before.into_iter().filter(|incident| !open.contains(incident)).collect();
+                    judged.push(Judged { run, unjudged, open, resolved, recorded: false });
+                }
             }
         }
-        let open = self.ledger.incidents_open() as f64;
-        told.push(Sample { name: MetricName::IncidentsOpen, at: now, value: open, labels: SampleLabels::default() });
-        told
+        told.extend(self.gauges());
+        (told, judged)
     }
 }
 

@@ -4,7 +4,7 @@
 //! Here runs move states and states move incidents. [`rechecks`] says what is looked at again before its next slot,
 //! [`telling`] when an incident is told and again, `recipients` to whom, [`quiet`] why nobody is told, [`looks`] which probes that are
 //! needed are looked at first, [`network`] whether it is we who see nothing, [`ourselves`] and [`recording`] what is wrong with us, [`grading`] how grave it is, [`flapping`] what comes and goes too often to be told each time, [`open`] how incidents are
-//! found, [`silences`] what people want to be quiet, [`versions`] and [`changes`] what changed before it, [`diagnosis`] what
+//! found, [`silences`] what people want to be quiet and [`pauses`] what they want not to be run, [`versions`] and [`changes`] what changed before it, [`diagnosis`] what
 //! is looked at because it opened, [`acts`] what people do about it, [`post_mortems`] what is still to be done when it is
 //! over, [`objectives`] what is promised of many runs, and [`drills`] the incidents that are none.
 
@@ -19,6 +19,7 @@ use self::looks::Looks;
 use self::network::Sights;
 use self::objectives::Objectives;
 use self::open::Open;
+use self::pauses::Paused;
 use self::rechecks::Rechecks;
 use super::plan::Plan;
 use super::rounds::Rounds;
@@ -47,6 +48,7 @@ pub mod network;
 pub mod objectives;
 pub mod open;
 pub mod ourselves;
+pub mod pauses;
 pub mod post_mortems;
 pub mod quiet;
 pub mod rechecks;
@@ -74,6 +76,7 @@ pub struct Ledger {
     waiting: Waiting,
     /// Those that were not over when the process started, or when one last began or ended.
     silences: Vec<Silence>,
+    paused: Paused,
     /// Until then nobody is told of what was open already when the process started; nothing once that is past.
     looked: Option<Timestamp>,
     /// Runs off the slots that are to be asked for.
@@ -129,6 +132,7 @@ impl Ledger {
             lately,
             waiting: Waiting::default(),
             silences: loaded.silences.into_iter().filter(|silence| now < silence.until).collect(),
+            paused: Paused::known(loaded.pauses),
             looked: None,
             wanted: Vec::new(),
             rechecks: Rechecks::default(),
@@ -152,6 +156,17 @@ impl Ledger {
     /// How many incidents are open.
     pub fn incidents_open(&self) -> usize {
         self.open.len()
+    }
+
+    /// The plan that is in force.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The incidents of a probe that are open.
+    pub fn open_of(&self, probe: &ProbeName) -> Vec<IncidentId> {
+        let of_aspect = |aspect: Aspect| Some(self.open.get(&(probe.clone(), aspect))?.id.clone());
+        Aspect::ALL.into_iter().filter_map(of_aspect).collect()
     }
 
     /// The runs off the slots that are wanted since this was last asked.
@@ -198,6 +213,7 @@ impl Ledger {
             }
         }
         self.forget_network(now, commit);
+        self.take_pauses(now, commit);
         self.open.stir_quiet(|_| true);
         (self.missed_at, self.unwatched) = (None, None);
         self.reconsider_quiet(now, commit);
@@ -219,8 +235,10 @@ impl Ledger {
         }
         // What only explains an incident of another probe is kept with that.
         let bundle = bundle.filter(|_| run.extra != Some(Extra::Diagnosis));
-        // That nothing is seen is told once, and not of each probe.
-        let watched = run.schedule.as_ref().filter(|_| !is_cut_off).and_then(|name| watched(&rounds, name, &run.probe));
+        // That nothing is seen is told once, and not of each probe; what is paused keeps its state.
+        let is_paused = self.paused.has(run.schedule.as_ref(), &run.probe, now);
+        let is_judged = !is_cut_off && !is_paused;
+        let watched = run.schedule.as_ref().filter(|_| is_judged).and_then(|name| watched(&rounds, name, &run.probe));
         let Some((schedule, policy)) = watched else {
             // A failure that nobody judges tells nobody that it is down, so it is no look; nor is one at nothing at all.
             if !says_nothing && !is_cut_off && !matches!(run.verdict, Verdict::Failed(_)) {
@@ -279,8 +297,8 @@ impl Ledger {
         match extra.why {
             Extra::Parent => self.look_is_refused(&extra.probe, refusal, now),
             Extra::Diagnosis => self.diagnosis_is_refused(&extra.probe, refusal, now, commit),
-            // Who is in doubt asks again, and a drill hears of it itself.
-            Extra::Recheck | Extra::Drill => {}
+            // Who is in doubt asks again, and a drill and whoever triggers hear of it themselves.
+            Extra::Recheck | Extra::Drill | Extra::Trigger => {}
         }
     }
 
@@ -396,6 +414,10 @@ impl Ledger {
             self.resolve(incident, now, None, commit);
         } else {
             self.set_due(&mut incident, now);
+            // What still holds it open may be paused.
+            if self.pause_of(&incident, now).is_some() {
+                self.hush(&mut incident, now, commit);
+            }
             commit.put_incident(incident.clone());
             self.open.insert(of, incident);
         }

@@ -21,6 +21,7 @@ use crate::domain::route::{Route, Subject};
 use crate::domain::schedule::{Cadence, Schedule};
 use crate::domain::time::Timestamp;
 use crate::ports::{Known, Notifier, Pinger, Prober, PublisherFactory, Secrets, Token};
+use crate::settings::Span;
 
 /// A probe with what performs its steps.
 pub type PlannedProbe = Probe<Arc<dyn Prober>>;
@@ -79,6 +80,17 @@ pub struct Plan {
     /// Each declared thing (`probe api-health`, `schedule hourly`, `channel ops`, `routes`, …) with its resolved text, so
     /// that a reload can say what changed.
     pub written: BTreeMap<String, String>,
+    /// Where each probe is written, for people.
+    pub places: BTreeMap<ProbeName, Place>,
+}
+
+/// Where a probe is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its name; of one of several that one definition makes, its key under `each`.
+    pub name: Span,
+    /// The whole definition, with the comment above it. Secrets are references in it.
+    pub whole: Span,
 }
 
 /// The page.

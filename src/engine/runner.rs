@@ -93,8 +93,13 @@ impl Runner {
 
     /// Makes one run. Never fails: what goes wrong is its verdict, and a bug of ours too.
     pub async fn run(&self, order: Order) -> Run {
+        self.run_as(order, None).await
+    }
+
+    /// The same with an id that somebody knows already.
+    pub async fn run_as(&self, order: Order, id: Option<RunId>) -> Run {
         let spare = order.clone();
-        match AssertUnwindSafe(self.make(order)).catch_unwind().await {
+        match AssertUnwindSafe(self.make(order, id)).catch_unwind().await {
             Ok(run) => run,
             Err(panic) => self.blind(&spare, bug(&spare.probe, None, &*panic)),
         }
@@ -120,9 +125,9 @@ impl Runner {
         }
     }
 
-    async fn make(&self, order: Order) -> Run {
+    async fn make(&self, order: Order, id: Option<RunId>) -> Run {
         let started_at = self.clock.now();
-        let id = RunId(Arc::from(new_id(started_at).as_str()));
+        let id = id.unwrap_or_else(|| RunId(Arc::from(new_id(started_at).as_str())));
         let probe = &order.probe;
         let mut entry = match &self.journal {
             Some(journal) if !probe.cleanup.is_empty() => Some(journal.begin(&probe.name, &id).await),
@@ -137,7 +142,7 @@ impl Runner {
         let making = Making { plan: &order.plan, probe, id: &id, session: &session };
         let telling = match order.extra {
             _ if self.tells_all => Telling::Whole,
-            Some(Extra::Diagnosis) => Telling::All,
+            Some(Extra::Diagnosis | Extra::Trigger) => Telling::All,
             _ => Telling::Failed,
         };
         let mut progress = Progress::begin(probe, &*order.plan.secrets, begun, Records::new(telling));

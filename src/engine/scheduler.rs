@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,8 @@ use super::threads::{Thread, Threads};
 use super::vitals::{Part, Vitals};
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::names::{ProbeName, ScheduleName};
-use crate::domain::outcome::{Failure, FailureKind, Run, SlotAccount, SlotOutcome};
+use crate::domain::outcome::{Failure, FailureKind, Run, RunId, SlotAccount, SlotOutcome};
+use crate::domain::pause::Pauses;
 use crate::domain::schedule::LEAD;
 use crate::domain::time::{Monotonic, Timestamp, between, earlier, later};
 use crate::ports::{Clock, TickSource};
@@ -59,6 +60,8 @@ pub enum Command {
     Reload(Arc<Plan>),
     /// Somebody wants a run off the slots.
     Extra(ExtraRun),
+    /// The same, and waits for the run of that id.
+    Trigger(ExtraRun, RunId),
 }
 
 /// What the scheduler needs of others.
@@ -71,6 +74,8 @@ pub struct Wiring {
     pub ended: mpsc::Sender<Ended>,
     /// What it is told.
     pub commands: mpsc::Receiver<Command>,
+    /// What is paused.
+    pub pauses: watch::Receiver<Arc<Pauses>>,
     /// Metrics of its own.
     pub fanout: Fanout,
     /// Told to stop: no new rounds, runs end with their cleanup.
@@ -140,6 +145,7 @@ pub struct Scheduler {
     ticks: Box<dyn TickSource>,
     ended: mpsc::Sender<Ended>,
     commands: mpsc::Receiver<Command>,
+    pauses: watch::Receiver<Arc<Pauses>>,
     fanout: Fanout,
     stop: CancellationToken,
     plan: Arc<Plan>,
@@ -162,7 +168,7 @@ pub struct Scheduler {
 impl Scheduler {
     /// A scheduler that stands where `accounted` says the process before it was.
     pub fn new(plan: &Arc<Plan>, accounted: Vec<(ScheduleName, ProbeName, Timestamp)>, wiring: Wiring) -> Self {
-        let Wiring { clock, ticks, ended, commands, fanout, stop, threads, vitals, permits } = wiring;
+        let Wiring { clock, ticks, ended, commands, pauses, fanout, stop, threads, vitals, permits } = wiring;
         let accounted: HashMap<SlotKey, Timestamp> =
             accounted.into_iter().map(|(schedule, probe, through)| ((schedule, probe), through)).collect();
         let seen = (clock.now(), clock.monotonic());
@@ -171,6 +177,7 @@ impl Scheduler {
             ticks,
             ended,
             commands,
+            pauses,
             fanout,
             stop,
             plan: Arc::clone(plan),
@@ -301,13 +308,21 @@ impl Scheduler {
                 // Nothing is accounted for what is new in this process: its first slot is the next one.
                 self.calendar.take(&self.plan, self.clock.now(), |_, _| None)
             }
-            Command::Extra(extra) => {
-                if let Err(refusal) = self.start_extra(&extra) {
-                    self.tell(Ended { refused: Some((extra, refusal)), ..Ended::default() }).await;
-                }
-                Come::default()
-            }
+            Command::Extra(extra) => self.obey_wish(extra, None).await,
+            Command::Trigger(extra, id) => self.obey_wish(extra, Some(id)).await,
         }
+    }
+
+    async fn obey_wish(&mut self, extra: ExtraRun, id: Option<RunId>) -> Come {
+        if let Err(refusal) = self.start_extra(&extra, id) {
+            self.tell(Ended { refused: Some((extra, refusal)), ..Ended::default() }).await;
+        }
+        Come::default()
+    }
+
+    /// Whether somebody has paused a probe on a schedule, or off all of them.
+    fn is_paused(&self, schedule: Option<&ScheduleName>, probe: &ProbeName, now: Timestamp) -> bool {
+        self.pauses.borrow().find(schedule, probe, now).is_some()
     }
 
     /// Starts every entry whose time has come.
@@ -316,10 +331,12 @@ impl Scheduler {
             let key = (entry.schedule.clone(), entry.probe.clone());
             let planned = self.rounds.get(&key.0, &key.1);
             let overdue = self.clock.monotonic().since(due) > GRACE;
+            let is_paused = self.is_paused(Some(&key.0), &key.1, self.clock.now());
             let outcome = match planned {
                 // What a reload removed has no slots any more; for what the process could not get to in time it is too late.
                 None => Some(SlotOutcome::Gap),
                 Some(_) if overdue => Some(SlotOutcome::Gap),
+                Some(_) if is_paused => Some(SlotOutcome::Paused),
                 Some(_) if self.in_flight.has(&key.1, &key.0) => Some(SlotOutcome::Skipped),
                 Some(_) => None,
             };
@@ -334,7 +351,7 @@ impl Scheduler {
                         due_at: entry.due_at,
                         due,
                     };
-                    self.start(Served::Slot(key, entry.slot), order);
+                    self.start(Served::Slot(key, entry.slot), order, None);
                 }
                 (outcome, _) => {
                     let account = self.book.settle(&key, entry.slot, outcome.unwrap_or(SlotOutcome::Gap), 1);
@@ -349,7 +366,7 @@ impl Scheduler {
         if self.queue.peek()?.0.due <= now { self.queue.pop() } else { None }
     }
 
-    fn start(&mut self, served: Served, order: Order) {
+    fn start(&mut self, served: Served, order: Order, id: Option<RunId>) {
         let schedule = served.schedule().cloned();
         self.in_flight.begin(served.probe(), schedule.clone());
         let permits = self.permits.of(schedule);
@@ -366,7 +383,7 @@ impl Scheduler {
                 biased;
                 () = stop.cancelled() => None,
                 permit = permits.acquire() => {
-                    let run = runner.run(order).await;
+                    let run = runner.run_as(order, id).await;
                     drop(permit);
                     Some((SlotOutcome::Ran, Box::new(run)))
                 }
@@ -420,6 +437,7 @@ impl Scheduler {
 mod tests {
     use super::*;
     use crate::domain::outcome::{Cause, Extra, Observation, Verdict};
+    use crate::domain::pause::{Pause, PauseId, Scope};
     use crate::engine::permits::PERMITS;
     use crate::engine::runner::Runner;
     use crate::engine::testing::{NoTicks, TestClock, at, here, plan_of, probe, schedule_of, step};
@@ -429,6 +447,7 @@ mod tests {
         clock: Arc<TestClock>,
         ended: mpsc::Receiver<Ended>,
         commands: mpsc::Sender<Command>,
+        paused: watch::Sender<Arc<Pauses>>,
         stop: CancellationToken,
         task: JoinSet<()>,
     }
@@ -437,12 +456,14 @@ mod tests {
         let clock = TestClock::starting(wall);
         let (ended_sender, ended) = mpsc::channel(1_000_000);
         let (commands, commands_receiver) = mpsc::channel(4);
+        let paused = watch::Sender::default();
         let stop = CancellationToken::new();
         let wiring = Wiring {
             clock: clock.clone(),
             ticks: Box::new(NoTicks),
             ended: ended_sender,
             commands: commands_receiver,
+            pauses: paused.subscribe(),
             fanout: Fanout::default(),
             stop: stop.clone(),
             threads: here(&Runner::new(clock.clone(), stop.clone())),
@@ -451,7 +472,7 @@ mod tests {
         };
         let mut task = JoinSet::new();
         task.spawn(Scheduler::new(&Arc::new(plan), accounted, wiring).run());
-        World { clock, ended, commands, stop, task }
+        World { clock, ended, commands, paused, stop, task }
     }
 
     impl World {
@@ -685,6 +706,48 @@ mod tests {
         assert!(skipped > 0, "{slots:?}");
         assert!(slots.values().all(|outcomes| outcomes.values().sum::<u64>() == 1), "{slots:?}");
         assert!(runs.iter().filter(|run| run.extra.is_some()).count() == PERMITS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_paused_is_run_for_nobody_but_who_triggers_it() {
+        let mut plan = plan_of(vec![schedule_of("tier", "30s", 2)]);
+        plan.probes.insert(name("asked-for"), Arc::new(probe("asked-for")));
+        let mut world = start(plan, "2026-11-24T10:00:00Z", vec![]);
+        let pause = |what: &str, until: Option<&str>| Pause {
+            id: PauseId(Arc::from(what)),
+            what: Scope::parse(what).unwrap(),
+            by: "ann".to_owned(),
+            reason: "a new disk".to_owned(),
+            from: at("2026-11-24T10:00:00Z"),
+            until: until.map(at),
+            ended: None,
+        };
+        let pauses = [pause("probe-0", Some("2026-11-24T10:05:00Z")), pause("asked-*", None)];
+        world.paused.send_replace(Arc::new(Pauses::of(pauses)));
+        let wishes = [
+            (extra(Some("tier"), "probe-0", Extra::Recheck), Some(Refusal::Paused)),
+            (extra(Some("tier"), "probe-0", Extra::Parent), Some(Refusal::Paused)),
+            (extra(None, "asked-for", Extra::Diagnosis), Some(Refusal::Paused)),
+            (extra(Some("tier"), "probe-1", Extra::Parent), None),
+        ];
+        for (wish, refusal) in wishes {
+            world.commands.send(Command::Extra(wish.clone())).await.ok().unwrap();
+            world.advance(1).await;
+            let refused = std::iter::from_fn(|| world.ended.try_recv().ok()).find_map(|ended| ended.refused);
+            assert_eq!(refused, refusal.map(|why| (wish, why)));
+        }
+        let id = RunId(Arc::from("01KB2H8Q4V000000000000RUN0"));
+        let trigger = extra(Some("tier"), "probe-0", Extra::Trigger);
+        world.commands.send(Command::Trigger(trigger, id.clone())).await.ok().unwrap();
+        world.advance(596).await;
+        let (slots, runs) = world.finish().await;
+        let triggered: Vec<_> = runs.iter().filter(|run| run.extra == Some(Extra::Trigger)).collect();
+        assert_eq!(triggered.iter().map(|run| &run.id).collect::<Vec<_>>(), [&id]);
+        let paused = &slots[&name("probe-0")];
+        assert_eq!(paused.values().sum::<u64>(), slots[&name("probe-1")][&SlotOutcome::Ran], "{slots:?}");
+        assert!((9..=10).contains(&paused[&SlotOutcome::Paused]), "half of the time: {paused:?}");
+        let first = runs.iter().find(|run| run.probe == name("probe-0") && run.extra.is_none()).unwrap();
+        assert!(first.due_at >= at("2026-11-24T10:05:00Z"), "{first:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,6 +23,7 @@ use super::recall::Recall;
 use super::runner::Runner;
 use super::scheduler::{Command, Ended, Scheduler, Wiring};
 use super::threads::Threads;
+use super::triggers::Triggers;
 use super::unrecorded::Unrecorded;
 use super::vitals::Vitals;
 use crate::domain::objective::Standings;
@@ -132,6 +133,7 @@ impl Engine {
             ticks,
             ended: ended_sender,
             commands: commands_receiver,
+            pauses: ledger.pauses(),
             fanout: fanout.clone(),
             stop: stop_runs.clone(),
             threads: Arc::clone(&threads),
@@ -168,6 +170,7 @@ impl Engine {
             ended,
             notices: notices_receiver,
             commands: commands.clone(),
+            triggers: Triggers::default(),
             fanout: fanout.clone(),
             wake: Arc::clone(&wake),
             held: Arc::clone(&held),
@@ -358,6 +361,8 @@ mod tests {
     use crate::domain::outcome::{Extra, Failure, FailureKind, Run};
     use crate::domain::schedule::Cadence;
     use crate::engine::testing::{Debts, NoTicks, TestClock, at, plan_of, probe, schedule_of, step};
+
+    mod operating;
 
     fn name(text: &str) -> ProbeName {
         ProbeName::parse(text).unwrap()

@@ -97,6 +97,8 @@ impl TickSource for NoTicks {
 pub struct Debts {
     pub kept: Mutex<BTreeMap<RunId, Debt>>,
     pub commits: Mutex<Vec<Arc<Commit>>>,
+    /// What the process that starts is told, besides what runs owe.
+    pub loaded: Mutex<Loaded>,
     /// It takes nothing, as when its disk is full.
     pub full: AtomicBool,
     /// It does not even answer, as when its disk hangs.
@@ -129,7 +131,7 @@ impl Store for Debts {
     }
     fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {
         let debts = self.kept.lock().unwrap().values().cloned().collect();
-        Box::pin(std::future::ready(Ok(Loaded { debts, ..Loaded::default() })))
+        Box::pin(std::future::ready(Ok(Loaded { debts, ..self.loaded.lock().unwrap().clone() })))
     }
     fn due_deliveries(&self, _: Timestamp, _: usize) -> BoxFuture<'_, Result<Due, StoreError>> {
         Box::pin(std::future::ready(Ok(Due::default())))
@@ -301,6 +303,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         secrets: Arc::new(NoSecrets),
         secrets_used: std::collections::BTreeSet::new(),
         written: BTreeMap::new(),
+        places: BTreeMap::new(),
     }
 }
 

@@ -259,6 +259,13 @@ impl Problems {
         self.0.iter().any(|problem| problem.level == Level::Error)
     }
 
+    /// Without what is only worth a look.
+    #[must_use]
+    pub fn errors(mut self) -> Self {
+        self.0.retain(|problem| problem.level == Level::Error);
+        self
+    }
+
     /// The problems by file, line and column, each once: an alias can bring one mistake into several places.
     pub fn sorted(&self) -> Vec<&Problem> {
         let mut all: Vec<&Problem> = self.0.iter().collect();

@@ -14,6 +14,7 @@ use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::AlertKey;
 use crate::domain::names::{ChannelName, ScheduleName};
 use crate::domain::outcome::{Extra, Run, RunId, SlotOutcome};
+use crate::domain::pause::Pause;
 use crate::domain::quiet::Silence;
 use crate::domain::time::{Timestamp, clock, earlier, later};
 use crate::ports::{Fate, IncidentStory, Loaded, Overview, Pair, RunSummary, Told};
@@ -57,6 +58,7 @@ pub fn load(connection: &Connection) -> Result<Loaded> {
         versions: versions(connection)?,
         pulses: pulses.collect::<Result<_>>()?,
         silences: silences(connection, i64::MIN)?,
+        pauses: pauses(connection)?,
         drilled: drilled(connection)?,
     })
 }
@@ -75,6 +77,12 @@ fn drilled(connection: &Connection) -> Result<BTreeMap<ChannelName, Timestamp>> 
 fn silences(connection: &Connection, after: i64) -> Result<Vec<Silence>> {
     let mut select = connection.prepare_cached("SELECT body FROM silences WHERE ends_at > ?1 ORDER BY ends_at, id")?;
     select.query_map([after], |row| from_json(row, "body"))?.collect()
+}
+
+/// The pauses that are not over, in the order in which they began.
+fn pauses(connection: &Connection) -> Result<Vec<Pause>> {
+    let mut select = connection.prepare_cached("SELECT body FROM pauses WHERE ended_at IS NULL ORDER BY id")?;
+    select.query_map([], |row| from_json(row, "body"))?.collect()
 }
 
 fn versions(connection: &Connection) -> Result<Vec<Version>> {
@@ -108,6 +116,7 @@ pub fn overview(connection: &Connection, since: Timestamp) -> Result<Overview> {
         debts: journal::counts(connection)?,
         open,
         silences: silences(connection, micros(since))?,
+        pauses: pauses(connection)?,
         resolved: resolved.collect::<Result<_>>()?,
     })
 }

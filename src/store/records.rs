@@ -13,6 +13,7 @@ use crate::domain::incident::{Incident, Moment, Version};
 use crate::domain::judge::{AlertKey, AlertState};
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::{Extra, Run, SlotAccount, SlotOutcome};
+use crate::domain::pause::Pause;
 use crate::domain::pulse::{Pulse, TokenDigest};
 use crate::domain::quiet::Silence;
 use crate::ports::Commit;
@@ -30,6 +31,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
         bundles,
         pulses,
         silences,
+        pauses,
         flaps,
         diagnoses,
         recents,
@@ -49,6 +51,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> Result<()> {
     deliveries.iter().try_for_each(|delivery| outbox::write(connection, delivery))?;
     bundles.iter().try_for_each(|bundle| bundles::write(connection, bundle))?;
     silences.iter().try_for_each(|silence| write_silence(connection, silence))?;
+    pauses.iter().try_for_each(|pause| write_pause(connection, pause))?;
     flaps.iter().try_for_each(|(key, flap)| write_flap(connection, key, flap))?;
     recents.iter().try_for_each(|(of, recent)| write_recent(connection, of, recent))?;
     diagnoses.iter().try_for_each(|diagnosis| super::diagnoses::write(connection, diagnosis))?;
@@ -229,6 +232,16 @@ fn write_silence(connection: &Connection, silence: &Silence) -> Result<()> {
     Ok(())
 }
 
+fn write_pause(connection: &Connection, pause: &Pause) -> Result<()> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO pauses (id, ended_at, body) VALUES (?1, ?2, ?3)
+         ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, body = excluded.body",
+    )?;
+    let ended_at = pause.ended.as_ref().map(|ended| micros(ended.at));
+    upsert.execute(params![&*pause.id.0, ended_at, json(pause)?])?;
+    Ok(())
+}
+
 fn write_pulse(connection: &Connection, token: TokenDigest, pulse: &Pulse) -> Result<()> {
     let mut upsert = connection.prepare_cached(
         "INSERT INTO pulses (token, pulse) VALUES (?1, ?2) ON CONFLICT (token) DO UPDATE SET pulse = excluded.pulse",
@@ -245,6 +258,7 @@ mod tests {
     use crate::domain::judge::AlertState;
     use crate::domain::names::StepName;
     use crate::domain::outcome::{Extra, Run, RunId, SlotAccount, SlotOutcome};
+    use crate::domain::pause::{Because, Ended, Pause, PauseId, Scope};
     use crate::domain::pulse::{Pulse, TokenDigest};
     use crate::domain::quiet::{Matchers, Silence, SilenceId};
     use crate::ports::{Commit, StatusReader as _, Store as _};
@@ -306,6 +320,7 @@ mod tests {
             replies: Vec::new(),
             audits: Vec::new(),
             silences: vec![silence("S1", 900), silence("S2", 900), silence("S2", 60)],
+            pauses: vec![pause("P2", false), pause("P1", false), pause("P2", true), pause("P3", false)],
             pulses: vec![(token(1), Pulse::since(second(0))), (token(2), Pulse::since(second(1)))],
         }
     }
@@ -320,6 +335,18 @@ mod tests {
 
     fn flap() -> Flap {
         Flap { openings: [second(1), second(2)].into(), since: Some(second(2)), ..Flap::default() }
+    }
+
+    fn pause(id: &str, is_over: bool) -> Pause {
+        Pause {
+            id: PauseId(id.into()),
+            what: Scope::parse("api*").unwrap(),
+            by: "ann".to_owned(),
+            reason: "a new disk".to_owned(),
+            from: second(0),
+            until: None,
+            ended: is_over.then(|| Ended { at: second(60), because: Because::Resumed }),
+        }
     }
 
     fn silence(id: &str, until: i64) -> Silence {
@@ -363,6 +390,7 @@ mod tests {
         assert_eq!(loaded.incidents, [incident("I1", Severity::P1, 60)]);
         assert_eq!(loaded.versions, [version("1.1.0", Some("1.0.0"))], "the last that was seen");
         assert_eq!(loaded.silences, [silence("S2", 60), silence("S1", 900)], "S2 was ended sooner");
+        assert_eq!(loaded.pauses, [pause("P1", false), pause("P3", false)], "P2 is over");
         assert_eq!(loaded.flaps, [(key("api"), flap())]);
         assert_eq!(loaded.recents, [((schedule("tier"), probe("api")), recent())]);
         assert_eq!(loaded.accounted, [(schedule("tier"), probe("api"), second(60))]);

@@ -49,6 +49,8 @@ pub fn purge(connection: &Connection, before: Timestamp) -> Result<Done> {
     let mut old_silences = connection.prepare_cached("DELETE FROM silences WHERE ends_at < ?1")?;
     rows += old_silences.execute([before])?;
     rows += super::audits::purge(connection, cutoff)?;
+    let mut old_pauses = connection.prepare_cached("DELETE FROM pauses WHERE ended_at < ?1")?;
+    rows += old_pauses.execute([before])?;
     let more = runs.max(bundles) == RUNS_SLICE as usize || incidents.len() == INCIDENTS_SLICE as usize;
     Ok(Done { rows: rows.try_into().unwrap_or(u64::MAX), more, ..Done::default() })
 }

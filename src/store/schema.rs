@@ -17,6 +17,7 @@
 //! | `diagnoses` | what was looked at because an incident opened | incident, run | with its incident |
 //! | `silences` | what somebody wants nobody to be told of | its id | when it ended long ago |
 //! | `audit` | what somebody changed | its id | when it is old, or ten thousand later ones are there |
+//! | `pauses` | what somebody wants not to be run | its id | when it ended long ago |
 //! | `replies` | what a receiver said of an incident of its own accord | channel, its id there | with its incident |
 //!
 //! Ids are ours; row numbers mean nothing. Instants and lengths are whole microseconds. What rules and pages
@@ -41,6 +42,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0010.sql"),
     include_str!("migrations/0011.sql"),
     include_str!("migrations/0013.sql"),
+    include_str!("migrations/0014.sql"),
     include_str!("migrations/0015.sql"),
 ];
 

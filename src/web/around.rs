@@ -52,7 +52,7 @@ pub fn around(view: &View<'_>, incident: &Incident, overview: &Overview) -> Mark
     let (near, far): (Vec<_>, Vec<_>) = others.iter().partition(|other| other.near.is_some());
     let (well, rest): (Vec<_>, Vec<_>) = near.into_iter().partition(|other| other.standing == Standing::Passed);
     let (unseen, bad): (Vec<_>, Vec<_>) =
-        rest.into_iter().partition(|other| matches!(other.standing, Standing::Waiting | Standing::Skipped));
+        rest.into_iter().partition(|other| matches!(other.standing, Standing::Waiting | Standing::Skipped | Standing::Paused));
     let mut passing: BTreeMap<&Near, Vec<&ProbeName>> = BTreeMap::new();
     for other in &well {
         passing.entry(other.near.as_ref().unwrap_or(&Near::Host)).or_default().push(other.name);
@@ -67,7 +67,8 @@ pub fn around(view: &View<'_>, incident: &Incident, overview: &Overview) -> Mark
                         @for other in bad.iter().take(BAD_MAX) {
                             li {
                                 (mark(other.standing.tone(), other.standing.word())) " "
-                                @if let Some(id) = other.incident { a href=(id) { b { (other.name) } } } @else { b { (other.name) } }
+                                @let to = other.incident.map_or_else(|| format!("../probes/{}", other.name), ToString::to_string);
+                                a href=(to) { b { (other.name) } }
                                 @if let Some(near) = &other.near { " " span .dim { (near.words(view)) } }
                             }
                         }
@@ -80,13 +81,13 @@ pub fn around(view: &View<'_>, incident: &Incident, overview: &Overview) -> Mark
                         @for (near, names) in &passing {
                             dt { (near.words(view)) }
                             dd {
-                                @for (index, name) in names.iter().take(NAMED_MAX).enumerate() { @if index > 0 { ", " } (name) }
+                                @for (index, name) in names.iter().take(NAMED_MAX).enumerate() { @if index > 0 { ", " } a href={ "../probes/" (name) } { (name) } }
                                 @if names.len() > NAMED_MAX { " and " (count((names.len() - NAMED_MAX) as u64)) " more" }
                             }
                         }
                     }
                 }
-                @if !unseen.is_empty() { p .dim { "Near it " (counted(unseen.len() as u64, "probe")) " did not look yet." } }
+                @if !unseen.is_empty() { p .dim { "Near it " (counted(unseen.len() as u64, "probe")) " not looked at." } }
                 @if !far.is_empty() {
                     p .dim {
                         "Elsewhere " (count(far.iter().filter(|other| other.standing == Standing::Passed).count() as u64)) " of "

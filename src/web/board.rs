@@ -8,6 +8,7 @@ use super::view::View;
 use crate::domain::incident::Incident;
 use crate::domain::names::ProbeName;
 use crate::domain::outcome::{Cause, Run, SlotOutcome, Verdict};
+use crate::domain::pause::Pause;
 use crate::domain::schedule::{LEAD, Schedule, spread};
 use crate::domain::time::{Timestamp, later};
 use crate::engine::plan::PlannedProbe;
@@ -30,6 +31,8 @@ pub enum Standing {
     Overdue,
     /// A warning did not hold.
     Degraded,
+    /// Somebody has paused it, so nobody looks.
+    Paused,
     /// There was no run yet.
     Waiting,
     /// The conditions of its steps leave nothing to look at.
@@ -46,6 +49,7 @@ impl Standing {
             Self::Inconclusive => "inconclusive",
             Self::Overdue => "overdue",
             Self::Degraded => "degraded",
+            Self::Paused => "paused",
             Self::Waiting => "not run yet",
             Self::Skipped => "skipped",
             Self::Passed => "passed",
@@ -57,7 +61,7 @@ impl Standing {
         match self {
             Self::Failed => Tone::Bad,
             Self::Degraded => Tone::Warn,
-            Self::Inconclusive | Self::Overdue | Self::Waiting | Self::Skipped => Tone::Unknown,
+            Self::Inconclusive | Self::Overdue | Self::Paused | Self::Waiting | Self::Skipped => Tone::Unknown,
             Self::Passed => Tone::Well,
         }
     }
@@ -150,11 +154,10 @@ fn tier<'a>(
         for (outcome, count) in overview.slots.get(&key).into_iter().flatten() {
             *slots.entry(*outcome).or_insert(0) += count;
         }
-        let last = overview.last.get(&key);
         rows.push(Row {
             probe,
-            standing: standing(view.now, &mut expected, probe, last),
-            last,
+            standing: standing(view.now, overview, &mut expected, probe),
+            last: overview.last.get(&key),
             hour: overview.runs.get(&key).map_or(&[], Vec::as_slice),
             incident: incidents.get(&probe.name).copied(),
         });
@@ -165,8 +168,18 @@ fn tier<'a>(
     Tier { schedule, next, period, slots, lateness, rows }
 }
 
-fn standing(now: Timestamp, expected: &mut Expected<'_>, probe: &PlannedProbe, last: Option<&Run>) -> Standing {
-    let Some(run) = last else { return Standing::Waiting };
+/// How a probe stands on a schedule.
+pub fn standing_on(now: Timestamp, overview: &Overview, schedule: &Schedule, probe: &PlannedProbe) -> Standing {
+    standing(now, overview, &mut Expected { schedule, after: BTreeMap::new() }, probe)
+}
+
+fn standing(now: Timestamp, overview: &Overview, expected: &mut Expected<'_>, probe: &PlannedProbe) -> Standing {
+    let schedule = &expected.schedule.name;
+    let is_paused = |pause: &Pause| pause.is_active(now) && pause.what.takes(Some(schedule), &probe.name);
+    if overview.pauses.iter().any(is_paused) {
+        return Standing::Paused;
+    }
+    let Some(run) = overview.last.get(&(schedule.clone(), probe.name.clone())) else { return Standing::Waiting };
     match run.verdict {
         Verdict::Failed(_) => Standing::Failed,
         Verdict::Inconclusive(Cause::Skipped) => Standing::Skipped,

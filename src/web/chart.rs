@@ -9,6 +9,7 @@ use maud::{Markup, html};
 
 use super::marks::Tone;
 use super::units::{count, counted, latency};
+use crate::domain::history::Verdicts;
 use crate::domain::outcome::Phases;
 use crate::domain::time::{Timestamp, between, earlier};
 use crate::ports::RunSummary;
@@ -44,14 +45,19 @@ fn gravity(verdict: &str) -> usize {
 
 /// How many runs had which verdict: `120 runs, all passed`, `2 failed, 1 degraded of 120 runs`.
 pub fn tally(hour: &[RunSummary]) -> String {
-    let of = |verdict: &str| hour.iter().filter(|run| run.verdict == verdict).count() as u64;
-    let parts: Vec<_> = VERDICTS
-        .iter()
-        .filter(|(word, _)| *word != "passed" && of(word) > 0)
-        .map(|(word, _)| format!("{} {word}", count(of(word))))
-        .collect();
-    let runs = counted(hour.len() as u64, "run");
-    match (hour.len(), parts.as_slice()) {
+    let mut verdicts = Verdicts::default();
+    hour.iter().for_each(|run| verdicts.count(run.verdict));
+    tally_of(verdicts)
+}
+
+/// The same of so many that ended how.
+pub fn tally_of(verdicts: Verdicts) -> String {
+    let Verdicts { failed, degraded, inconclusive, .. } = verdicts;
+    let parts = [(failed, "failed"), (degraded, "degraded"), (inconclusive, "inconclusive")].into_iter();
+    let parts: Vec<_> = parts.filter(|(n, _)| *n > 0).map(|(n, word)| format!("{} {word}", count(n))).collect();
+    let all = verdicts.all();
+    let runs = counted(all, "run");
+    match (all, parts.as_slice()) {
         (0, _) => "no run".to_owned(),
         (1, []) => "1 run, passed".to_owned(),
         (_, []) => format!("{runs}, all passed"),

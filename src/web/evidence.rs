@@ -37,21 +37,28 @@ pub fn bundle(view: &View<'_>, bundle: &Bundle) -> Markup {
         @if *left_out > 0 { p .dim { (left_out) " earlier exchanges had no room" } }
         @for (index, one) in steps.iter().enumerate() {
             // The last step is the one that failed; what came before it is there for who asks.
-            details open[index + 1 == steps.len()] { (step(view, one)) }
+            details open[index + 1 == steps.len()] {
+                summary { b { (one.name) } @let took = took_ms(one); @if took > 0.0 { " " span .dim { (latency(took)) } } }
+                (record(view, one))
+            }
         }
     }
 }
 
-fn step(view: &View<'_>, step: &StepRecord) -> Markup {
-    let StepRecord { name, exchanges, assertions, captures } = step;
-    let end_ms = exchanges.iter().map(|exchange| exchange.phases.total_ms).sum();
+fn took_ms(step: &StepRecord) -> f64 {
+    step.exchanges.iter().map(|exchange| exchange.phases.total_ms).sum()
+}
+
+/// What one step said: its assertions, what it exchanged, what it captured.
+pub fn record(view: &View<'_>, step: &StepRecord) -> Markup {
+    let StepRecord { exchanges, assertions, captures, .. } = step;
+    let end_ms = took_ms(step);
     let begins = exchanges.iter().scan(0.0, |sum, exchange| {
         let begin = *sum;
         *sum += exchange.phases.total_ms;
         Some(begin)
     });
     html! {
-        summary { b { (name) } @if end_ms > 0.0 { " " span .dim { (latency(end_ms)) } } }
         @if !assertions.is_empty() { ul .said { @for assertion in assertions { li { (asserted(view, assertion)) } } } }
         @if exchanges.is_empty() { p .dim { "nothing was exchanged" } }
         @for (one, begin) in exchanges.iter().zip(begins) { (exchange(view, one, begin, end_ms)) }

@@ -22,6 +22,10 @@ pub enum Place {
     Act,
     /// `/incidents/<id>/silences/<silence>/end`.
     Ending,
+    /// `/probes/<name>`.
+    Probe,
+    /// `/runs/<id>`.
+    Run,
     /// `/objectives`.
     Objectives,
     /// `/schedules`.
@@ -59,7 +63,7 @@ impl Place {
             | Self::Deliveries
             | Self::About
             | Self::Audit => "./",
-            Self::Incident | Self::RedriveAll => "../",
+            Self::Incident | Self::Probe | Self::Run | Self::RedriveAll => "../",
             Self::Act | Self::Redrive => "../../",
             Self::Ending => "../../../../",
         }
@@ -71,6 +75,7 @@ impl Place {
             Self::Incident | Self::Act | Self::Ending => Self::Incidents,
             Self::Redrive | Self::RedriveAll => Self::Deliveries,
             Self::Audit => Self::About,
+            Self::Probe | Self::Run => Self::Status,
             top => top,
         }
     }

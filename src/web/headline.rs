@@ -47,10 +47,10 @@ impl Headline {
             let accent = accent.to_owned();
             return Self { tone: Tone::Unknown, title: accent.clone(), accent, rest: String::new(), lede };
         }
-        let skipped = board.count(Standing::Skipped);
-        if waiting + skipped == total {
-            let accent = "No probe has looked.".to_owned();
-            let lede = calm(view, overview, waiting, skipped);
+        let idle = [waiting, board.count(Standing::Skipped), board.count(Standing::Paused)];
+        if idle.iter().sum::<u64>() == total {
+            let accent = if idle[2] == total { "Every probe is paused." } else { "No probe has looked." }.to_owned();
+            let lede = calm(view, overview, idle);
             return Self { tone: Tone::Unknown, title: accent.clone(), accent, rest: String::new(), lede };
         }
         let age = board.latest.map(|at| format!(", last run {}", view.ago(at))).unwrap_or_default();
@@ -58,7 +58,7 @@ impl Headline {
             tone: Tone::Well,
             accent: String::new(),
             rest: format!("All is well: {}{age}.", counted(total, "probe")),
-            lede: calm(view, overview, waiting, skipped),
+            lede: calm(view, overview, idle),
             title: "All is well".to_owned(),
         }
     }
@@ -105,7 +105,8 @@ fn last_run(view: &View<'_>, board: &Board<'_>) -> String {
     board.latest.map(|at| format!("The last run was {}.", view.ago(at))).unwrap_or_default()
 }
 
-fn calm(view: &View<'_>, overview: &Overview, waiting: u64, skipped: u64) -> String {
+/// What was last, and how many probes look at nothing: because they wait, are skipped, or are paused.
+fn calm(view: &View<'_>, overview: &Overview, [waiting, skipped, paused]: [u64; 3]) -> String {
     let past = overview.resolved.first().and_then(|incident| Some((incident, incident.resolved_at?)));
     let past = match past {
         Some((incident, at)) => {
@@ -123,5 +124,10 @@ fn calm(view: &View<'_>, overview: &Overview, waiting: u64, skipped: u64) -> Str
         1 => " 1 was skipped.".to_owned(),
         more => format!(" {} were skipped.", count(more)),
     };
-    past + &waiting + &skipped
+    let paused = match paused {
+        0 => String::new(),
+        1 => " 1 is paused.".to_owned(),
+        more => format!(" {} are paused.", count(more)),
+    };
+    past + &waiting + &skipped + &paused
 }

@@ -13,7 +13,7 @@
 //! | `ping` | what a job elsewhere says of itself, by its own token |
 //! | `board` | what the status page says, before it is drawn |
 //! | `headline` | the one sentence on top |
-//! | `status`, `incident` | the two pages that people see first |
+//! | `status`, `incident`, `probe` | the pages that people see first |
 //! | `incidents`, `schedules`, `deliveries`, `objectives`, `about`, `audit` | one page each |
 //! | `around`, `told`, `silence` | what else stands on the page of an incident: its neighbours, its messages, its silences |
 //! | `policy`, [`reckoning`], `process` | who hears of what, what a plan takes, what the process takes |
@@ -53,6 +53,7 @@ mod paper;
 mod ping;
 mod policy;
 mod post_mortem;
+mod probe;
 mod process;
 mod reasons;
 mod runbook;

@@ -107,7 +107,7 @@ fn row(view: &View<'_>, standing: &Standing) -> Markup {
     let within = if matches!(objective.goal, Goal::Within(..)) && counts.runs > 0 { " within it" } else { "" };
     html! {
         (cell("objective", &html! {
-            span .n { b { (probe) } span { (view.text(&objective.text, LINE_MAX)) " · " (schedule) } }
+            span .n { a .n href={ "probes/" (probe) } { b { (probe) } } span { (view.text(&objective.text, LINE_MAX)) " · " (schedule) } }
         }))
         (cell("verdict", &html! {
             (mark(tone, judgement.as_str()))

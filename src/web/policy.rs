@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(cron("0 * * * *", chrono_tz::UTC), "at minute 0 past every hour (UTC)");
         assert_eq!(
             cron("30 2 * * 2-4", chrono_tz::Europe::Berlin),
-            "at 02:30, on Tuesday, Wednesday and Thursday (Europe/Berlin)"
+            "at 02:30, on Tuesday, Wednesday, and Thursday (Europe/Berlin)"
         );
     }
 

@@ -25,8 +25,8 @@ use super::table::{API, Row, Scope, Table};
 use super::view::View;
 use super::visit::Visit;
 use super::{
-    about, access, acts, api, audit, chart, deliveries, incident, incidents, objectives, ping, post_mortem, schedules,
-    silence, status, war_room,
+    about, access, acts, api, audit, chart, deliveries, incident, incidents, objectives, ping, post_mortem, probe,
+    schedules, silence, status, war_room,
 };
 use crate::domain::audit::{Author, Deed};
 use crate::domain::incident::IncidentId;
@@ -101,6 +101,8 @@ pub fn rows() -> Vec<Row> {
         Row::form("/incidents/{id}/silences/{silence}/end", silence::end),
         Row::get(Read, "/incidents/{id}/war-room", war_room_text),
         Row::get(Read, "/incidents/{id}/post-mortem", post_mortem_text),
+        Row::get(Read, "/probes/{name}", probe::asked::probe),
+        Row::get(Read, "/runs/{id}", probe::asked::run),
         Row::get(Read, "/schedules", schedules::schedules_page),
         Row::get(Read, "/deliveries", deliveries::deliveries_page),
         Row::form("/deliveries/redrive", deliveries::redrive_all),
@@ -252,7 +254,8 @@ pub fn html(status: StatusCode, page: Markup) -> Response {
     (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response()
 }
 
-fn unreadable(view: &View<'_>, place: Place, error: &dyn std::error::Error) -> Response {
+/// The page of a store that cannot be read.
+pub fn unreadable(view: &View<'_>, place: Place, error: &dyn std::error::Error) -> Response {
     tracing::warn!(%error, "a page could not read the store");
     html(StatusCode::SERVICE_UNAVAILABLE, status::unreadable(view, place, &error.to_string()))
 }
@@ -361,7 +364,7 @@ impl Room {
         }
     }
 
-    /// How things stand, as it was read within the last second.
+    /// How things stand, with the runs of the last hour; as it was a second ago at most.
     pub async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
         let mut kept = self.overview.lock().await;
         if let Some((read_at, overview)) = kept.as_ref()

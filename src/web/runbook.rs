@@ -31,6 +31,17 @@ pub fn link(view: &View<'_>, incident: &Incident) -> Option<Markup> {
     Some(html! { a href=(view.text(url, VALUE_MAX)) rel="noreferrer" { "runbook" } })
 }
 
+/// The runbook of a probe, as it is said in its definition: a link, or its text behind a click, or only where it is.
+pub fn of_probe(view: &View<'_>, runbook: &str) -> Markup {
+    html! {
+        @if is_url(runbook) { a href=(view.text(runbook, VALUE_MAX)) rel="noreferrer" { (view.text(runbook, LINE_MAX)) } }
+        @else { (view.text(runbook, LINE_MAX)) }
+        @if let Some(text) = view.plan.runbooks.get(runbook) {
+            details { summary { "Runbook" } div .book { (drawn(&view.plan.secrets.redact(text))) } }
+        }
+    }
+}
+
 /// The texts of the runbooks that are files: that of the probe, then those of the probes whose diagnosis was bad.
 pub fn texts(view: &View<'_>, story: &IncidentStory) -> Markup {
     let of_finding = |finding: &Finding| view.plan.probes.get(&finding.probe)?.runbook.as_deref();
@@ -53,8 +64,11 @@ pub fn texts(view: &View<'_>, story: &IncidentStory) -> Markup {
 }
 
 fn web_url(incident: &Incident) -> Option<&str> {
-    let url = incident.runbook.as_deref()?;
-    (url.starts_with("https://") || url.starts_with("http://")).then_some(url)
+    incident.runbook.as_deref().filter(|runbook| is_url(runbook))
+}
+
+fn is_url(runbook: &str) -> bool {
+    runbook.starts_with("https://") || runbook.starts_with("http://")
 }
 
 fn drawn(text: &str) -> Markup {

@@ -176,7 +176,7 @@ fn probes(schedule: &Schedule) -> Markup {
     let (shown, more) = schedule.probes.split_at(schedule.probes.len().min(PROBES_MAX));
     html! {
         (count(schedule.probes.len() as u64)) ": "
-        @for (index, probe) in shown.iter().enumerate() { @if index > 0 { ", " } (probe) }
+        @for (index, probe) in shown.iter().enumerate() { @if index > 0 { ", " } a href={ "probes/" (probe) } { (probe) } }
         @if !more.is_empty() { " and " (count(more.len() as u64)) " more" }
     }
 }
@@ -203,6 +203,16 @@ fn quiet(view: &View<'_>, overview: &Overview, schedule: &Schedule) -> Vec<Strin
             probe.is_some_and(|probe| matchers.take_round(&schedule.name, name, &probe.labels))
         })
     };
+    let paused = overview.pauses.iter().filter(|pause| {
+        pause.is_active(view.now) && schedule.probes.iter().any(|probe| pause.what.takes(Some(&schedule.name), probe))
+    });
+    let paused = paused.map(|pause| {
+        let until = pause
+            .until
+            .map_or_else(|| "until somebody resumes it".to_owned(), |at| format!("until {}", view.instant(at)));
+        let (by, reason) = (view.text(&pause.by, 60), view.text(&pause.reason, LINE_MAX));
+        format!("Paused {until}, at least in part ({}), by {by}: {reason}", view.text(&pause.what.to_string(), 60))
+    });
     let silences = overview.silences.iter().filter(|silence| silence.is_active(view.now) && takes(&silence.matchers));
     let silenced = silences.map(|silence| {
         let until = view.instant(silence.until);
@@ -220,5 +230,5 @@ fn quiet(view: &View<'_>, overview: &Overview, schedule: &Schedule) -> Vec<Strin
         };
         format!("Maintenance {} {does} it until {}, at least in part.", window.name, view.instant(until))
     });
-    silenced.chain(windows).collect()
+    paused.chain(silenced).chain(windows).collect()
 }

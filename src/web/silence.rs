@@ -49,7 +49,7 @@ pub fn drawn(view: &View<'_>, silences: &[&Silence], incident: &Incident) -> Mar
             section .card .pad {
                 h2 { "Silences" }
                 @for silence in silences {
-                    div .quiet {
+                    div .muted {
                         p {
                             @if silence.is_active(view.now) { "Until " } @else { "From " (view.instant(silence.from)) " until " }
                             b { (view.instant(silence.until)) } ", by " (view.text(&silence.by, 60)) ": "

@@ -45,6 +45,17 @@ pub fn status(view: &View<'_>, overview: &Overview) -> Markup {
                 (view.text(&silence.matchers.to_string(), LINE_MAX)) " – " (view.text(&silence.reason, LINE_MAX))
             }
         }
+        @for pause in overview.pauses.iter().filter(|pause| pause.is_active(view.now)) {
+            p .dim {
+                "Paused "
+                @match pause.until {
+                    Some(until) => { "until " (view.instant(until)) }
+                    None => { "until somebody resumes" }
+                }
+                " by " (view.text(&pause.by, 60)) ": "
+                (view.text(&pause.what.to_string(), LINE_MAX)) " – " (view.text(&pause.reason, LINE_MAX))
+            }
+        }
         @if !overview.resolved.is_empty() {
             section {
                 div .tier { h2 { "Resolved lately" } }

@@ -1,6 +1,6 @@
 //! Numbers with their units, as pages write them.
 
-pub use crate::domain::text::thousands as count;
+pub use crate::domain::text::{percent, thousands as count};
 
 /// Milliseconds with at most three digits that mean something: `4.1 ms`, `391 ms`, `2.6 s`, `2 min 5 s`.
 pub fn latency(milliseconds: f64) -> String {

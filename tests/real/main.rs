@@ -55,6 +55,7 @@ mod servers;
 mod settings;
 mod shown;
 mod sns;
+mod steering;
 mod stopped;
 mod storage;
 mod storm;

@@ -217,9 +217,9 @@ fn a_silence_keeps_a_page_back_is_recorded_and_can_be_ended() {
     let directory = with_token(&target.url, &webhook(&receiver));
     let daemon = Daemon::run(directory.path(), &[]);
     let run = |arguments: &[&str]| command(&directory, &daemon, arguments);
-    let (code, said, complaint) = run(&["silence", "a*", "P1", "--for", "1h", "--reason", "a new disk"]);
+    let (code, said, complaint) = run(&["silence", "add", "a*", "P1", "--for", "1h", "--reason", "a new disk"]);
     assert!(code == 0 && said.starts_with("a*, P1  until 20"), "{said}{complaint}");
-    let (_, listed, _) = run(&["silence", "--list"]);
+    let (_, listed, _) = run(&["silence", "list"]);
     let id = listed.lines().nth(2).expect("three lines").trim().to_owned();
     assert!(listed.contains("    ann: a new disk\n"), "{listed}");
 
@@ -230,12 +230,12 @@ fn a_silence_keeps_a_page_back_is_recorded_and_can_be_ended() {
     assert!(said.contains("muted         silenced by ann until") && said.ends_with("told:\n  nobody\n"), "{said}");
     assert!(receiver.taken().is_empty());
 
-    let (code, said, _) = run(&["silence", "--end", &id]);
+    let (code, said, _) = run(&["silence", "end", &id]);
     assert_eq!((code, said), (0, format!("{id} is over\n")));
     assert_eq!(events(&receiver.wait_until(|taken| !taken.is_empty())), ["opened"]);
-    let (_, listed, _) = run(&["silence", "--list"]);
+    let (_, listed, _) = run(&["silence", "list"]);
     assert_eq!(listed, "nothing is silenced\n");
-    let (code, _, complaint) = run(&["silence", "*", "--for", "1h", "--reason", "x"]);
+    let (code, _, complaint) = run(&["silence", "add", "*", "--for", "1h", "--reason", "x"]);
     assert!(code == 2 && complaint.contains("a silence says what it is about, and not everything"), "{complaint}");
     daemon.kill();
 }

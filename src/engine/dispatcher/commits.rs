@@ -179,6 +179,7 @@ pub(super) fn is_empty(commit: &Commit) -> bool {
         bundles,
         pulses,
         silences,
+        pauses,
         flaps,
         diagnoses,
         recents,
@@ -195,6 +196,7 @@ pub(super) fn is_empty(commit: &Commit) -> bool {
         && bundles.is_empty()
         && pulses.is_empty()
         && silences.is_empty()
+        && pauses.is_empty()
         && flaps.is_empty()
         && diagnoses.is_empty()
         && recents.is_empty()

@@ -26,6 +26,13 @@ pub(super) fn log(commit: &Commit, now: Timestamp) {
         let known = who.who.to_string();
         tracing::info!(audit = %record.id, "{by} from {from}, known by {}: {deed} {of}", harmless(&known));
     }
+    for pause in &commit.pauses {
+        let (id, what) = (&pause.id, &pause.what);
+        match &pause.ended {
+            Some(ended) => tracing::info!(pause = %id, "{what} is paused no more: {}", ended.because),
+            None => tracing::info!(pause = %id, "{what} is {}", harmless(&pause.to_string())),
+        }
+    }
     for moment in &commit.moments {
         let Some(incident) = of_moment(commit, moment) else { continue };
         let (id, severity, probe) = (&incident.id, incident.severity, &incident.probe);

@@ -7,6 +7,7 @@ use crate::domain::audit::Who;
 use crate::domain::incident::{Event, Moment};
 use crate::domain::names::ProbeName;
 use crate::domain::outcome::{Failure, FailureKind, Run, RunId, Verdict};
+use crate::domain::pause::{self, Because, Pause, PauseId, Scope};
 use crate::domain::quiet::{Matchers, SilenceId};
 use crate::engine::testing::{Debts, TestClock, at, plan_of, schedule_of};
 use crate::ports::{KeptBundle, Loaded};
@@ -47,6 +48,7 @@ async fn what_is_due_comes_without_a_run_and_who_acts_is_answered_after_the_comm
         ended,
         notices,
         commands: mpsc::channel(8).0,
+        triggers: Triggers::default(),
         fanout: Fanout::default(),
         wake: Arc::default(),
         held: Arc::default(),
@@ -107,6 +109,7 @@ async fn an_answer_that_comes_late_is_heard_when_it_comes() {
         ended,
         notices,
         commands: mpsc::channel(8).0,
+        triggers: Triggers::default(),
         fanout: Fanout::default(),
         wake: Arc::default(),
         held: Arc::clone(&held),
@@ -158,18 +161,31 @@ fn what_people_wrote_is_logged_without_harm_and_an_ended_silence_as_that() {
         text: "silenced by ann\nopened".to_owned(),
     };
     let silences = vec![silence("2026-11-24T11:00:00Z"), silence("2026-11-24T10:00:00Z")];
-    let commit = Commit { silences, moments: vec![muted], incidents: vec![incident].into(), ..Commit::default() };
+    let pause = |ended: Option<Because>| Pause {
+        id: PauseId(Arc::from("P1")),
+        what: Scope::parse("api*").unwrap(),
+        by: "ann\n".to_owned(),
+        reason: "a new\ndisk".to_owned(),
+        from: at("2026-11-24T09:00:00Z"),
+        until: None,
+        ended: ended.map(|because| pause::Ended { at: now, because }),
+    };
+    let pauses = vec![pause(None), pause(Some(Because::Resumed))];
+    let commit =
+        Commit { silences, pauses, moments: vec![muted], incidents: vec![incident].into(), ..Commit::default() };
     let writer = sink.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     tracing::subscriber::with_default(subscriber, || log(&commit, now));
     let logged = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<_> = logged.lines().collect();
-    assert_eq!(lines.len(), 3, "{logged}");
+    assert_eq!(lines.len(), 5, "{logged}");
     assert!(
         lines[0].contains("ann wants quiet about api") && lines[0].contains("until 2026-11-24 11:00:00 UTC: a new")
     );
     assert!(lines[1].contains("quiet about api") && lines[1].contains("is over: a new"), "{logged}");
-    assert!(lines[2].contains("is told of") && lines[2].contains("opened"), "{logged}");
+    assert!(lines[2].contains("api* is paused by ann␊: a new␊disk") && lines[2].contains("pause=P1"), "{logged}");
+    assert!(lines[3].contains("api* is paused no more: somebody resumed"), "{logged}");
+    assert!(lines[4].contains("is told of") && lines[4].contains("opened"), "{logged}");
 }
 
 #[test]

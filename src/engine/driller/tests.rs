@@ -8,6 +8,7 @@ use crate::engine::ledger::Ledger;
 use crate::engine::plan::DrillPlan;
 use crate::engine::runner::Runner;
 use crate::engine::testing::{Debts, TestClock, at, here, plan_of};
+use crate::engine::triggers::Triggers;
 use crate::engine::vitals::Vitals;
 use crate::ports::{
     Commit, IncidentStory, Loaded, Notification, Notifier, NotifyError, Overview, Receipt, StoreError, Told,
@@ -121,6 +122,7 @@ impl Stage {
             ended,
             notices: heard,
             commands: mpsc::channel(8).0,
+            triggers: Triggers::default(),
             fanout: fanout.clone(),
             wake: Arc::default(),
             held: Arc::clone(&held),

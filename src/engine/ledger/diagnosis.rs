@@ -133,6 +133,7 @@ impl Ledger {
         let why = match refusal {
             Refusal::Busy => return,
             Refusal::Gone => "there is no such probe any more",
+            Refusal::Paused => "it is paused",
             Refusal::Slot | Refusal::Saturated => "no permit came free in time",
         };
         for id in self.waiting.take(probe) {

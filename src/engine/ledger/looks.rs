@@ -2,6 +2,7 @@
 //! looked at again, so that the one message is about the cause. It waits for as long as such a look may take, and no longer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Ledger, watched};
@@ -10,6 +11,7 @@ use crate::domain::judge::{AlertKey, AlertState, Aspect};
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::{Extra, Run};
 use crate::domain::quiet::Reason;
+use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, between, later};
 use crate::engine::calendar::timeout;
 use crate::engine::plan::Plan;
@@ -81,7 +83,7 @@ impl Ledger {
         if waited {
             return None;
         }
-        let (schedule, longest) = self.judged_on(needed, dependant)?;
+        let (schedule, longest) = self.judged_on(needed, dependant, now)?;
         let seen = self.looks.seen.get(needed).filter(|at| between(**at, now).max(between(now, **at)) < FRESH);
         if seen.is_some() && !self.is_suspect(&schedule, needed) {
             return None;
@@ -94,11 +96,13 @@ impl Ledger {
     }
 
     /// The schedule on which a probe is judged, at best one that holds the dependant's incident open: there a first failure
-    /// counts. And how long a run of it may take.
-    fn judged_on(&self, probe: &ProbeName, dependant: &Incident) -> Option<(ScheduleName, Duration)> {
+    /// counts. And how long a run of it may take. Where it is paused it is not judged.
+    fn judged_on(&self, probe: &ProbeName, dependant: &Incident, now: Timestamp) -> Option<(ScheduleName, Duration)> {
         let planned = self.plan.probes.get(probe)?;
-        let judged =
-            self.plan.schedules.values().filter(|schedule| watched(&self.rounds, &schedule.name, probe).is_some());
+        let is_judged = |schedule: &&Arc<Schedule>| {
+            watched(&self.rounds, &schedule.name, probe).is_some() && !self.paused.has(Some(&schedule.name), probe, now)
+        };
+        let judged = self.plan.schedules.values().filter(is_judged);
         let schedule = judged.max_by_key(|schedule| dependant.firing.contains_key(&schedule.name))?;
         Some((schedule.name.clone(), planned.longest(timeout(schedule, planned))))
     }
@@ -130,7 +134,7 @@ impl Ledger {
     pub(super) fn look_is_refused(&mut self, probe: &ProbeName, refusal: Refusal, now: Timestamp) {
         match refusal {
             Refusal::Busy => self.ask_again(probe, now),
-            Refusal::Gone | Refusal::Slot | Refusal::Saturated => {
+            Refusal::Gone | Refusal::Slot | Refusal::Paused | Refusal::Saturated => {
                 if let Some(look) = self.looks.going.get_mut(probe) {
                     (look.until, look.ask_at) = (now, None);
                     self.open.stir(probe);

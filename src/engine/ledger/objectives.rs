@@ -335,8 +335,8 @@ impl Ledger {
                     standings.push(standing);
                 }
                 let key = AlertKey { schedule: schedule.clone(), probe: probe.clone(), aspect: Aspect::Burning };
-                // Nobody is told of what may look otherwise in a moment.
-                if round.is_whole() {
+                // Nobody is told of what may look otherwise in a moment, and what is paused keeps its state.
+                if round.is_whole() && !self.paused.has(Some(schedule), probe, now) {
                     let burning = round.burning(&counts);
                     self.take_burning(&key, burning, &mut round.said, now, commit);
                 }

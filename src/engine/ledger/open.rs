@@ -144,7 +144,11 @@ impl Open {
 fn awaited(incident: &Incident) -> Option<&ProbeName> {
     match incident.quiet.as_ref()? {
         Reason::Needs(probe) | Reason::Looking { probe, .. } => Some(probe),
-        Reason::Network { .. } | Reason::Silenced { .. } | Reason::Maintenance { .. } | Reason::Held { .. } => None,
+        Reason::Network { .. }
+        | Reason::Paused { .. }
+        | Reason::Silenced { .. }
+        | Reason::Maintenance { .. }
+        | Reason::Held { .. } => None,
     }
 }
 

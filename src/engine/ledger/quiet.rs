@@ -19,8 +19,10 @@ impl Ledger {
         let plan = Arc::clone(&self.plan);
         let needs = plan.probes.get(&incident.probe).map(|probe| probe.needs.as_slice()).unwrap_or_default();
         let hold = plan.severities.get(&incident.severity).and_then(|severity| severity.hold.as_ref());
-        let grounds = Grounds { silences: &self.silences, windows: &plan.maintenance, needs, hold };
-        let reason = why_quiet(&grounds, incident, now, |needed| self.is_unwell(needed, incident));
+        let pause = self.pause_of(incident, now);
+        let grounds =
+            Grounds { pause: pause.as_ref(), silences: &self.silences, windows: &plan.maintenance, needs, hold };
+        let reason = why_quiet(&grounds, incident, now, |needed| self.is_unwell(needed, incident, now));
         let reason = reason.or_else(|| self.look_first(needs, incident, now));
         let reason = reason.or_else(|| self.doubt_network(incident, now));
         match (&incident.quiet, &reason) {
@@ -69,8 +71,10 @@ impl Ledger {
     /// Whether a probe is failing, so that what needs it may be quiet. Where both are on one schedule a first failure
     /// counts too, since both are seen to fail in one round and the one that is needed may be judged later; elsewhere it
     /// would keep a page back until a slower schedule has made up its mind. What nobody was told of, and what only waits for
-    /// office hours, is no reason: it would keep a graver page back, and nobody would know.
-    fn is_unwell(&self, probe: &ProbeName, dependant: &Incident) -> bool {
+    /// office hours, is no reason: it would keep a graver page back, and nobody would know. Nor is what is paused, since nobody
+    /// looks whether it is still so.
+    fn is_unwell(&self, probe: &ProbeName, dependant: &Incident, now: Timestamp) -> bool {
+        let is_looked_at = |schedule: &&ScheduleName| !self.paused.has(Some(schedule), probe, now);
         let is_known =
             |needed: &Incident| !needed.told.is_empty() || needed.quiet.as_ref().is_some_and(speaks_for_others);
         let is_suspect = |schedule: &ScheduleName| {
@@ -79,13 +83,13 @@ impl Ledger {
         };
         // What flaps has an open incident while it is well, too.
         let is_down = |needed: &Incident| {
-            needed.firing.keys().any(|schedule| {
+            needed.firing.keys().filter(is_looked_at).any(|schedule| {
                 let key = AlertKey { schedule: schedule.clone(), probe: probe.clone(), aspect: Aspect::Failing };
                 matches!(self.states.get(&key), Some(AlertState::Firing { .. }))
             })
         };
         self.open.get(&(probe.clone(), Aspect::Failing)).is_some_and(|needed| is_known(needed) && is_down(needed))
-            || dependant.firing.keys().any(is_suspect)
+            || dependant.firing.keys().filter(is_looked_at).any(is_suspect)
     }
 }
 
@@ -96,7 +100,11 @@ pub(super) fn may_end(reason: &Reason, looked: Option<Timestamp>) -> bool {
     looked.is_none_or(|looked| match reason {
         Reason::Looking { .. } => true,
         Reason::Network { until } => *until < looked,
-        Reason::Needs(_) | Reason::Silenced { .. } | Reason::Held { .. } | Reason::Maintenance { .. } => false,
+        Reason::Needs(_)
+        | Reason::Paused { .. }
+        | Reason::Silenced { .. }
+        | Reason::Held { .. }
+        | Reason::Maintenance { .. } => false,
     })
 }
 
@@ -109,6 +117,6 @@ fn speaks_for_others(reason: &Reason) -> bool {
         | Reason::Needs(_)
         | Reason::Looking { .. }
         | Reason::Network { .. } => true,
-        Reason::Held { .. } => false,
+        Reason::Paused { .. } | Reason::Held { .. } => false,
     }
 }

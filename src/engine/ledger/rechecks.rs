@@ -41,7 +41,7 @@ impl Rechecks {
 impl Ledger {
     /// Sets when a probe is looked at again after a run on a schedule; never where nothing is in doubt.
     pub(super) fn set_recheck(&mut self, schedule: &ScheduleName, probe: &ProbeName, now: Timestamp) {
-        let recheck = self.recheck_of(schedule, probe);
+        let recheck = self.recheck_of(schedule, probe, now);
         self.rechecks.set(&(schedule.clone(), probe.clone()), recheck.map(|recheck| later(now, recheck)));
     }
 
@@ -50,7 +50,7 @@ impl Ledger {
         let mut waits = std::mem::take(&mut self.rechecks).at;
         let pairs: BTreeSet<Pair> = self.states.keys().map(|key| (key.schedule.clone(), key.probe.clone())).collect();
         for of in pairs {
-            let Some(recheck) = self.recheck_of(&of.0, &of.1) else { continue };
+            let Some(recheck) = self.recheck_of(&of.0, &of.1, now) else { continue };
             let next = later(now, recheck);
             let at = waits.remove(&of).map_or(next, |at| at.min(next));
             self.rechecks.set(&of, Some(at));
@@ -68,9 +68,12 @@ impl Ledger {
         }
     }
 
-    /// How soon a probe is looked at again; nothing where the alert asks for none, or nothing is in doubt.
-    fn recheck_of(&self, schedule: &ScheduleName, probe: &ProbeName) -> Option<Duration> {
+    /// How soon a probe is looked at again; nothing where the alert asks for none, nothing is in doubt, or it is paused.
+    fn recheck_of(&self, schedule: &ScheduleName, probe: &ProbeName, now: Timestamp) -> Option<Duration> {
         let recheck = watched(&self.rounds, schedule, probe)?.1.recheck?;
+        if self.paused.has(Some(schedule), probe, now) {
+            return None;
+        }
         let is_in_doubt = |aspect| {
             let key = AlertKey { schedule: schedule.clone(), probe: probe.clone(), aspect };
             self.states.get(&key).is_some_and(AlertState::is_in_doubt)

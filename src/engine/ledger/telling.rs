@@ -30,7 +30,8 @@ impl Ledger {
             Some(looked) => Some(self.open.next_doubt_over().map_or(looked, |at| at.min(looked))),
             None => self.open.next_due().into_iter().chain(of_post_mortems()).min(),
         };
-        told_at.into_iter().chain(self.rechecks.next_at()).chain(self.looks.next_at()).min()
+        let looked_at = self.rechecks.next_at().into_iter().chain(self.looks.next_at());
+        told_at.into_iter().chain(looked_at).chain(self.paused.next_at()).min()
     }
 
     /// Does what is due by now: what was kept quiet without a reason any more is told, and who waits for a word gets it.
@@ -38,6 +39,7 @@ impl Ledger {
         // A wall clock that is set back does not make the first look longer.
         let was_looking = self.looked.is_some();
         self.looked = self.looked.map(|at| at.min(later(now, FIRST_LOOK))).filter(|at| *at > now);
+        self.end_pauses(now, commit);
         self.ask_rechecks(now);
         if was_looking && self.looked.is_none() {
             self.open.stir_quiet(|_| true);

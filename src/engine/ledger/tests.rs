@@ -18,6 +18,7 @@ mod explaining;
 mod grading;
 mod network;
 mod objectives;
+mod pauses;
 mod recipients;
 mod recording;
 
@@ -175,6 +176,7 @@ impl Story {
                 .map(|incident| serde_json::from_str(&text(incident)).unwrap())
                 .collect(),
             silences: self.ledger.silences.clone(),
+            pauses: self.ledger.pauses().borrow().all().to_vec(),
             flaps: self.ledger.flaps.clone().into_iter().collect(),
             recents: self.ledger.recents.clone().into_iter().collect(),
             ..Loaded::default()

@@ -1,5 +1,6 @@
 //! Runs off the slots: somebody wants to know of a probe before its next slot. Such a run is made, judged and recorded as
-//! any other, marked with why; it has no slot, so the account of slots does not know it.
+//! any other, marked with why; it has no slot, so the account of slots does not know it. What is paused is not run for that,
+//! unless somebody triggers it: that is what one does before resuming.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use super::{Scheduler, Served};
 use crate::domain::names::{ProbeName, ScheduleName};
-use crate::domain::outcome::Extra;
+use crate::domain::outcome::{Extra, RunId};
 use crate::domain::time::later;
 use crate::engine::calendar::timeout;
 use crate::engine::runner::{OVERTIME, Order};
@@ -36,20 +37,25 @@ pub enum Refusal {
     Busy,
     /// The next slot is so near that its own run would be skipped for this one.
     Slot,
+    /// Somebody has paused it; only who wants to know now runs it all the same.
+    Paused,
     /// No permit came free in time.
     Saturated,
 }
 
 impl Scheduler {
-    /// Starts a run off the slots, or says why not.
-    pub(super) fn start_extra(&mut self, extra: &ExtraRun) -> Result<(), Refusal> {
+    /// Starts a run off the slots, with that id where somebody waits for it by its id; or says why not.
+    pub(super) fn start_extra(&mut self, extra: &ExtraRun, id: Option<RunId>) -> Result<(), Refusal> {
         let probe = self.plan.probes.get(&extra.probe).ok_or(Refusal::Gone)?;
         let of_name = |name| self.rounds.get(name, &extra.probe).map(|(schedule, _)| schedule).ok_or(Refusal::Gone);
         let schedule = extra.schedule.as_ref().map(of_name).transpose()?;
+        let (now, due) = (self.clock.now(), self.clock.monotonic());
+        if extra.why != Extra::Trigger && self.is_paused(extra.schedule.as_ref(), &extra.probe, now) {
+            return Err(Refusal::Paused);
+        }
         if self.in_flight.is_busy(&extra.probe) {
             return Err(Refusal::Busy);
         }
-        let (now, due) = (self.clock.now(), self.clock.monotonic());
         // What is only in doubt is judged by the next slot as well; who asks for another reason cannot wait for that.
         if extra.why == Extra::Recheck
             && let Some(schedule) = schedule
@@ -68,7 +74,7 @@ impl Scheduler {
             due_at: now,
             due,
         };
-        self.start(Served::Extra(extra.clone()), order);
+        self.start(Served::Extra(extra.clone()), order, id);
         Ok(())
     }
 }

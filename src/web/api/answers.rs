@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::domain::pause::PauseError;
 use crate::domain::quiet::SilenceError;
 use crate::domain::text::harmless;
 use crate::domain::time::words;
 use crate::engine::desk::DeskError;
 use crate::engine::driller::DrillError;
 use crate::engine::ledger::acts::ActError;
+use crate::engine::triggers::{TRIGGER_EVERY, TriggerError};
 use crate::ports::{Secrets, StoreError};
 use crate::web::routes::Room;
 
@@ -33,12 +35,14 @@ const COMMIT_PATIENCE: Duration = Duration::from_secs(8);
 pub struct Trouble {
     status: StatusCode,
     error: String,
+    /// When to come again.
+    wait: Option<Duration>,
 }
 
 impl Trouble {
     /// A status and the sentence with it.
     pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, error: error.into() }
+        Self { status, error: error.into(), wait: None }
     }
 
     /// The status.
@@ -64,7 +68,12 @@ impl Trouble {
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
-        json_answer(self.status, &json!({ "error": self.error }))
+        let mut response = json_answer(self.status, &json!({ "error": self.error }));
+        if let Some(wait) = self.wait {
+            // The second that has begun counts as one.
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+        }
+        response
     }
 }
 
@@ -79,19 +88,30 @@ impl From<DeskError> for Trouble {
     fn from(error: DeskError) -> Self {
         let status = match &error {
             DeskError::Closed | DeskError::Drill(DrillError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
-            DeskError::Act(ActError::NotOpen(_)) | DeskError::Silence(SilenceError::Unknown(_)) => {
-                StatusCode::NOT_FOUND
-            }
+            DeskError::Act(ActError::NotOpen(_))
+            | DeskError::Silence(SilenceError::Unknown(_))
+            | DeskError::Pause(PauseError::Unknown(_))
+            | DeskError::Trigger(TriggerError::Unknown(_)) => StatusCode::NOT_FOUND,
             DeskError::Act(ActError::Taken(_))
             | DeskError::Silence(SilenceError::Many(_))
+            | DeskError::Pause(PauseError::Many(_) | PauseError::Already(_))
             | DeskError::Drill(DrillError::Busy) => StatusCode::CONFLICT,
-            DeskError::Act(ActError::By | ActError::Note) | DeskError::Silence(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            DeskError::Trigger(TriggerError::Soon { .. } | TriggerError::Many(_)) => StatusCode::TOO_MANY_REQUESTS,
+            DeskError::Act(ActError::By | ActError::Note)
+            | DeskError::Silence(_)
+            | DeskError::Pause(_)
+            | DeskError::Trigger(TriggerError::NotOn { .. }) => StatusCode::UNPROCESSABLE_ENTITY,
             DeskError::Store(_) => {
                 tracing::warn!(%error, "what somebody did was not done");
                 StatusCode::SERVICE_UNAVAILABLE
             }
         };
-        Self::new(status, error.to_string())
+        let wait = match &error {
+            DeskError::Trigger(TriggerError::Soon { wait, .. }) => Some(*wait),
+            DeskError::Trigger(TriggerError::Many(_)) => Some(TRIGGER_EVERY),
+            _ => None,
+        };
+        Self { wait, ..Self::new(status, error.to_string()) }
     }
 }
 
@@ -163,11 +183,20 @@ impl Room {
 
     /// Waits for what was brought to the desk, though not for ever.
     pub async fn done<T>(&self, doing: impl Future<Output = Result<T, DeskError>>) -> Result<T, DeskError> {
+        self.done_within(COMMIT_PATIENCE, doing).await
+    }
+
+    /// The same for what takes longer than a commit.
+    pub async fn done_within<T>(
+        &self,
+        most: Duration,
+        doing: impl Future<Output = Result<T, DeskError>>,
+    ) -> Result<T, DeskError> {
         let clock = &self.web.clock;
         tokio::select! {
             done = doing => done,
-            () = clock.sleep_until(clock.monotonic() + COMMIT_PATIENCE) => {
-                let long = words(COMMIT_PATIENCE);
+            () = clock.sleep_until(clock.monotonic() + most) => {
+                let long = words(most);
                 Err(StoreError::Failed(format!("no answer within {long}: look whether it was done")).into())
             }
         }

@@ -8,12 +8,14 @@ use crate::domain::figures::Figures;
 use crate::domain::incident::{Acknowledgement, Event, Finding, Incident, IncidentId, Severity};
 use crate::domain::judge::Aspect;
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName, WindowName};
-use crate::domain::outcome::Failure;
+use crate::domain::outcome::{Failure, RunId};
+use crate::domain::pause::Pause;
 use crate::domain::probe::Labels;
 use crate::domain::quiet::{Matchers, Silence};
 use crate::domain::time::{Length, Timestamp};
 use crate::engine::plan::WebPlan;
 use crate::ports::{IncidentStory, Told, UndeliveredRow};
+use crate::web::api::runs::RunBody;
 
 /// Somebody takes an incident on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -304,6 +306,115 @@ pub struct SilenceDone {
     pub silence: Silence,
     /// As for [`Done::recorded`].
     pub recorded: bool,
+}
+
+/// Somebody wants something not to be run: until an instant, for a length of time, or until somebody resumes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PauseBegin {
+    /// A probe, or `schedule:` and a schedule; `*` stands for any text.
+    pub what: String,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// For how long.
+    #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<Length>,
+}
+
+/// The pauses that are not over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PausesBody {
+    /// In the order in which they began.
+    pub pauses: Vec<Pause>,
+}
+
+/// A pause that began or ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseDone {
+    /// As it is now.
+    pub pause: Pause,
+    /// As for [`Done::recorded`].
+    pub recorded: bool,
+}
+
+/// Somebody wants a probe run now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TriggerAsk {
+    /// For this schedule; for all on which it is where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+}
+
+/// The runs that somebody wanted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TriggerAnswer {
+    /// One for each schedule.
+    pub runs: Vec<TriggeredRun>,
+}
+
+/// A run that somebody wanted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TriggeredRun {
+    /// Its id.
+    pub id: RunId,
+    /// Its schedule; absent where none has the probe.
+    pub schedule: Option<ScheduleName>,
+    /// The run; absent while it goes on, and where there is none.
+    pub run: Option<RunBody>,
+    /// Why there is none.
+    pub refused: Option<String>,
+    /// Why it moves no alert; absent where it is judged as any run of its schedule.
+    pub unjudged: Option<String>,
+    /// The incidents of the probe that are open after it.
+    pub open: Vec<IncidentId>,
+    /// Those that it ended.
+    pub resolved: Vec<IncidentId>,
+    /// As for [`Done::recorded`].
+    pub recorded: bool,
+}
+
+impl TriggeredRun {
+    /// One of which nothing is known yet.
+    pub fn going_on(id: RunId, schedule: Option<ScheduleName>) -> Self {
+        let (open, resolved) = (Vec::new(), Vec::new());
+        Self { id, schedule, run: None, refused: None, unjudged: None, open, resolved, recorded: false }
+    }
+}
+
+/// What came of reading the files again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reload {
+    /// What is otherwise than before, in words; absent where the files were refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Vec<String>>,
+    /// Why they were refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Every problem; in files that were taken only what is worth a look.
+    pub problems: Vec<ProblemBody>,
+}
+
+/// One mistake in the files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemBody {
+    /// The file; absent for what concerns none.
+    pub file: Option<String>,
+    /// The line, from 1.
+    pub line: Option<usize>,
+    /// The column, from 1.
+    pub column: Option<usize>,
+    /// `error` or `warning`.
+    pub level: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
 }
 
 /// What channels have not taken.

@@ -1,6 +1,6 @@
 //! What may be asked below `/api/v1`.
 
-use super::{audit, deliveries, drill, incidents, objectives, pagerduty, silences};
+use super::{audit, deliveries, drill, incidents, objectives, pagerduty, pauses, reload, silences, trigger};
 use crate::web::table::{Row, Scope};
 
 /// The rows.
@@ -16,6 +16,11 @@ pub fn rows() -> Vec<Row> {
         Row::get(Read, "/api/v1/silences", silences::all),
         Row::post(Operate, "/api/v1/silences", silences::begin),
         Row::delete(Operate, "/api/v1/silences/{id}", silences::end),
+        Row::get(Read, "/api/v1/pauses", pauses::all),
+        Row::post(Operate, "/api/v1/pauses", pauses::begin),
+        Row::delete(Operate, "/api/v1/pauses/{id}", pauses::end),
+        Row::post(Operate, "/api/v1/probes/{name}/trigger", trigger::trigger),
+        Row::post(Operate, "/api/v1/reload", reload::reload),
         Row::get(Read, "/api/v1/deliveries", deliveries::all),
         Row::post(Operate, "/api/v1/deliveries/redrive", deliveries::redrive_all),
         Row::post(Operate, "/api/v1/deliveries/{id}/redrive", deliveries::redrive),

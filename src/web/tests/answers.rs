@@ -71,8 +71,13 @@ pub async fn serving(plan: Plan, furnish: impl FnOnce(&mut Web)) -> Served {
 }
 
 async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> Served {
+    served_with(plan, reader, Past::default(), metrics).await
+}
+
+/// Pages of a plan, of how it stands and of what was.
+pub async fn served_with(plan: Plan, reader: Arc<dyn StatusReader>, past: Past, metrics: bool) -> Served {
     serving(plan, |web| {
-        web.reader = reader;
+        (web.reader, web.history) = (reader, Arc::new(past));
         web.page = Arc::new(move || metrics.then(|| Arc::new(Metrics) as Arc<dyn Exposition>));
     })
     .await

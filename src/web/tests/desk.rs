@@ -18,6 +18,7 @@ use crate::engine::dispatcher::{Notice, Silenced};
 use crate::engine::driller::Drills;
 use crate::engine::fanout::Fanout;
 use crate::engine::ledger::silences::Silencing;
+use crate::engine::reloads::Reloads;
 use crate::engine::testing::{TestClock, at};
 use crate::engine::vitals::{Part, Vitals};
 use crate::ports::{
@@ -93,6 +94,7 @@ pub fn manned(outbox: Held, standings: Standings) -> Manned {
         replies: Arc::new(Silent),
         wake: Arc::new(Notify::new()),
         drills: Drills::new().0,
+        reloads: Reloads::new().0,
         standings: watch::channel(Arc::new(standings)).1,
         vitals,
         permits: Arc::default(),
@@ -112,6 +114,7 @@ async fn dispatch(mut heard: mpsc::Receiver<Notice>, silences: Silences, audits:
                 audits.lock().unwrap().push(*record);
                 continue;
             }
+            Notice::Refused(_) => continue,
             _ => panic!("nothing else is asked for here"),
         };
         let mut known = silences.lock().unwrap();

@@ -11,7 +11,7 @@ use crate::web::frame::Place;
 use crate::web::{incident as incident_page, status};
 
 /// Ways out of a text, an attribute, a title, a style, a terminal, a template.
-const PAYLOADS: [&str; 24] = [
+pub const PAYLOADS: [&str; 24] = [
     "<script>alert(1)</script>",
     "</script><script>alert(1)</script>",
     "</title><script>alert(1)</script>",
@@ -39,7 +39,7 @@ const PAYLOADS: [&str; 24] = [
 ];
 
 /// The elements of a page and the names of their attributes, in their order, without any text.
-fn skeleton(page: &str) -> Vec<String> {
+pub fn skeleton(page: &str) -> Vec<String> {
     let mut skeleton = Vec::new();
     let mut rest = page;
     while let Some(start) = rest.find('<') {
@@ -55,6 +55,18 @@ fn skeleton(page: &str) -> Vec<String> {
         rest = &rest[start + tag.len()..];
     }
     skeleton
+}
+
+/// Characters that nobody sees, or that turn others around.
+pub fn invisible(c: char) -> bool {
+    c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || c == '\u{2066}'
+}
+
+/// How many lines the texts of a page break that may: an exchange is shown in lines, and nothing else.
+pub fn breaks(page: &str) -> usize {
+    let within = |begin, end| page.split(begin).skip(1).filter_map(move |rest| rest.split(end).next());
+    let lines = within("<pre", "</pre>").chain(within("<textarea", "</textarea>"));
+    lines.map(|lines| lines.matches('\n').count()).sum()
 }
 
 fn pages(text: &str) -> Vec<String> {
@@ -116,12 +128,7 @@ fn text_of_a_target_adds_no_element_and_no_attribute() {
         for (page, plain) in pages(payload).iter().zip(&plain) {
             assert_eq!(skeleton(page), skeleton(plain), "{payload:?}");
             assert!(!page.contains("href=\"javascript:"), "{payload:?}");
-            let invisible = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || c == '\u{2066}';
-            // An exchange is shown in lines, and so is a text to be copied; nothing else breaks any.
-            let within = |begin, end| page.split(begin).skip(1).filter_map(move |rest| rest.split(end).next());
-            let lines = within("<pre", "</pre>").chain(within("<textarea", "</textarea>"));
-            let breaks: usize = lines.map(|lines| lines.matches('\n').count()).sum();
-            assert_eq!(page.matches('\n').count(), breaks, "{payload:?}");
+            assert_eq!(page.matches('\n').count(), breaks(page), "{payload:?}");
             assert_eq!(page.replace('\n', "").find(invisible), None, "{payload:?}");
         }
     }

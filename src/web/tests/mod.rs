@@ -8,3 +8,5 @@ mod hostile;
 mod lists;
 mod pages;
 mod papers;
+mod past;
+mod probes;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::fixture::{INCIDENT, broken, incident, plan, run, story, view, well};
 use crate::domain::names::ProbeName;
 use crate::domain::outcome::Verdict;
+use crate::domain::pause::{Pause, PauseId, Scope};
 use crate::domain::quiet::Reason;
 use crate::engine::plan::Plan;
 use crate::engine::testing::{at, plan_of, schedule_of};
@@ -31,6 +32,39 @@ fn the_page_when_all_is_well() {
 fn the_page_with_an_open_incident() {
     let plan = plan();
     insta::assert_snapshot!(lines(&status::status(&view(&plan), &broken())));
+}
+
+#[test]
+fn what_is_paused_is_said_with_who_and_why_and_is_not_overdue() {
+    let (plan, mut overview) = (plan(), well());
+    let pause = |what: &str, until: Option<&str>| Pause {
+        id: PauseId(Arc::from(what)),
+        what: Scope::parse(what).unwrap(),
+        by: "ann <b>".to_owned(),
+        reason: "a new disk".to_owned(),
+        from: at("2026-11-24T08:00:00Z"),
+        until: until.map(at),
+        ended: None,
+    };
+    overview.pauses = vec![
+        pause("api-health", None),
+        pause("schedule:journeys", Some("2026-11-24T12:00:00Z")),
+        pause("cache", Some("2026-11-24T09:00:00Z")),
+    ];
+    let last = overview.last.values_mut().find(|run| run.probe.as_str() == "api-health").unwrap();
+    last.slot = at("2026-11-24T08:00:00Z");
+    let page = lines(&status::status(&view(&plan), &overview));
+    assert!(page.contains("Paused until somebody resumes by ann &lt;b&gt;: api-health – a new disk"), "{page}");
+    assert!(
+        page.contains(" by ann &lt;b&gt;: schedule:journeys – a new disk") && !page.contains("cache – a new disk"),
+        "{page}"
+    );
+    assert!(page.contains("All is well: ") && page.contains(" 3 are paused.") && !page.contains("overdue"), "{page}");
+    overview.pauses =
+        vec![pause("a*", None), pause("schedule:*s", None), pause("schedule:r*", None), pause("*o*", None)];
+    overview.pauses.push(pause("*s*", None));
+    let board = Board::new(&view(&plan), &overview);
+    assert_eq!(Headline::new(&view(&plan), &overview, &board).accent, "Every probe is paused.");
 }
 
 #[test]

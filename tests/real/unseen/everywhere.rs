@@ -131,6 +131,7 @@ fn pages(daemon: &Daemon, page: &str, incidents: &[String], seen: &mut Seen) {
         "/api/v1/incidents",
         "/api/v1/deliveries",
         "/api/v1/silences",
+        "/api/v1/pauses",
         "/api/v1/nothing",
     ]
     .map(str::to_owned)
@@ -174,7 +175,11 @@ fn commands(house: &House, daemon: &Daemon, incident: &str) -> Seen {
         vec!["incidents", incident, "--post-mortem", "--url", &url],
         vec!["deliveries", "--url", &url],
         vec!["deliveries", "--format", "json", "--url", &url],
-        vec!["silence", "--url", &url],
+        vec!["silence", "list", "--url", &url],
+        vec!["pause", "list", "--url", &url],
+        vec!["trigger", "planted", "--url", &url],
+        vec!["trigger", "street", "--format", "json", "--url", &url],
+        vec!["reload", "--url", &url],
         vec!["routes", "explain", "planted"],
         vec!["drill", "--probes", "planted", "street", "word"],
     ];

@@ -23,7 +23,7 @@ fn tier(every: &str, objectives: Vec<Arc<Objective>>) -> Plan {
 }
 
 /// A month of five minutes is 8,640 runs, of which 4.3 may fail.
-fn promised() -> Story {
+pub(super) fn promised() -> Story {
     let mut story = Story::of(tier("5m", vec![success("99.95%", 8_640, Some(alert()))]));
     story.remember(Vec::new());
     story
@@ -31,7 +31,7 @@ fn promised() -> Story {
 
 impl Story {
     /// Runs that are so many minutes apart, each looked at.
-    fn every(&mut self, minutes: i64, letters: &str) -> &mut Self {
+    pub(super) fn every(&mut self, minutes: i64, letters: &str) -> &mut Self {
         for letter in letters.chars() {
             self.minutes(minutes - 1);
             self.second += 60;

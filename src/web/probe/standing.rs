@@ -1,0 +1,174 @@
+//! How a probe stands on each of its schedules and since when, in one sentence and in a line for each; and why nobody may hear of
+//! it.
+
+use maud::{Markup, html};
+
+use super::window::Asked;
+use crate::domain::incident::Incident;
+use crate::domain::names::ScheduleName;
+use crate::domain::outcome::Run;
+use crate::domain::quiet::Mode;
+use crate::domain::schedule::Schedule;
+use crate::domain::time::{Timestamp, between, words};
+use crate::engine::plan::PlannedProbe;
+use crate::ports::{Overview, RunSummary};
+use crate::web::board::{Standing, standing_on};
+use crate::web::marks::{Tone, mark};
+use crate::web::units::list;
+use crate::web::view::{LINE_MAX, View};
+
+/// How it stands on one schedule.
+pub struct Stand<'a> {
+    /// The schedule.
+    pub schedule: &'a Schedule,
+    /// How.
+    pub standing: Standing,
+    /// Since when, as far as that is known.
+    pub since: Option<Since>,
+    /// The last run, however old.
+    pub last: Option<&'a Run>,
+}
+
+/// Since when something is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// Since a run that is known.
+    At(Timestamp),
+    /// At least since then: what was before is not looked at.
+    Before(Timestamp),
+}
+
+/// How it stands on each of its schedules, the gravest first.
+pub fn stands<'a>(
+    view: &View<'_>,
+    overview: &'a Overview,
+    probe: &PlannedProbe,
+    schedules: &[&'a Schedule],
+) -> Vec<Stand<'a>> {
+    let stand = |schedule: &&'a Schedule| {
+        let key = (schedule.name.clone(), probe.name.clone());
+        let last = overview.last.get(&key);
+        let standing = standing_on(view.now, overview, schedule, probe);
+        let hour = overview.runs.get(&key).map_or(&[][..], Vec::as_slice);
+        let is_of_run = !matches!(standing, Standing::Waiting | Standing::Overdue);
+        let since = if is_of_run { since(hour) } else { last.map(|run| Since::At(run.started_at)) };
+        // What fails for longer than the hour has an incident that knows since when.
+        let of_it = |incident: &&Incident| incident.probe == probe.name && incident.firing.contains_key(&schedule.name);
+        let since = match (since, overview.open.iter().find(of_it)) {
+            (Some(Since::Before(at)), Some(incident)) if standing == Standing::Failed && incident.since < at => {
+                Some(Since::At(incident.since))
+            }
+            (since, _) => since,
+        };
+        Stand { schedule, standing, since, last }
+    };
+    let mut stands: Vec<_> = schedules.iter().map(stand).collect();
+    stands.sort_by_key(|stand| stand.standing);
+    stands
+}
+
+/// Since when the runs of the last hour end as the last of them does.
+fn since(hour: &[RunSummary]) -> Option<Since> {
+    let last = hour.last()?;
+    let same = hour.iter().rev().take_while(|run| run.verdict == last.verdict).count();
+    let first = hour.get(hour.len() - same)?.started_at;
+    Some(if same == hour.len() { Since::Before(first) } else { Since::At(first) })
+}
+
+/// The sentence: what carries the accent, and the rest.
+pub fn sentence(view: &View<'_>, probe: &PlannedProbe, stands: &[Stand<'_>]) -> (Tone, String, String) {
+    let Some(worst) = stands.first() else {
+        let rest = if probe.on_request { " runs when somebody asks for it." } else { " is on no schedule." };
+        return (Tone::Unknown, probe.name.to_string(), rest.to_owned());
+    };
+    let on = |standing: Standing| {
+        let on = stands.iter().filter(|stand| stand.standing == standing);
+        list(on.map(|stand| stand.schedule.name.as_str()))
+    };
+    let accent = format!("{} {}", probe.name, verb(worst.standing));
+    let rest = match stands.iter().find(|stand| stand.standing != worst.standing) {
+        None => worst.since.map(|since| format!(" {}.", since_when(view, since))).unwrap_or_else(|| ".".to_owned()),
+        Some(best) => format!(" on {}, and {} on {}.", on(worst.standing), verb(best.standing), on(best.standing)),
+    };
+    (worst.standing.tone(), accent, rest)
+}
+
+fn verb(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Failed => "is failing",
+        Standing::Inconclusive => "cannot be seen",
+        Standing::Overdue => "is overdue",
+        Standing::Degraded => "is degraded",
+        Standing::Paused => "is paused",
+        Standing::Waiting => "has not run yet",
+        Standing::Skipped => "is skipped",
+        Standing::Passed => "passes",
+    }
+}
+
+/// `since 09:14:02 UTC (3 min)`, `since 08:20:00 UTC or longer`.
+fn since_when(view: &View<'_>, since: Since) -> String {
+    match since {
+        Since::At(at) => format!("since {} ({})", view.instant(at), words(between(at, view.now))),
+        Since::Before(at) => format!("since {} or longer", view.instant(at)),
+    }
+}
+
+/// A line for each schedule, by which one chooses what the page shows.
+pub fn lines(view: &View<'_>, asked: &Asked, shown: Option<&ScheduleName>, stands: &[Stand<'_>]) -> Markup {
+    html! {
+        ul .stands .card {
+            @for Stand { schedule, standing, since, last } in stands {
+                @let chosen = Asked { schedule: Some(schedule.name.clone()), before: None, ..asked.clone() };
+                li {
+                    (mark(standing.tone(), standing.word()))
+                    span .n {
+                        @if stands.len() > 1 {
+                            a href=(chosen.href()) aria-current=[(shown == Some(&schedule.name)).then_some("true")] { b { (schedule.name) } }
+                        } @else { b { (schedule.name) } }
+                        span { (schedule.cadence) }
+                    }
+                    span .n {
+                        @if let Some(since) = since { span { (since_when(view, *since)) } }
+                        @if let Some(run) = last { span { "last run " a href={ "../runs/" (run.id) } { (view.ago(run.started_at)) } } }
+                        @if let Some(next) = schedule.cadence.next_after(view.now) { span { "next slot " (view.ahead(next)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Why nobody may hear of it now: silences, maintenance, what it needs. Whether it is, only an incident knows.
+pub fn quiet(view: &View<'_>, overview: &Overview, probe: &PlannedProbe, schedules: &[&Schedule]) -> Markup {
+    let takes = |matchers: &crate::domain::quiet::Matchers| {
+        schedules.iter().any(|schedule| matchers.take_round(&schedule.name, &probe.name, &probe.labels))
+    };
+    let silences = overview.silences.iter().filter(|one| one.is_active(view.now) && takes(&one.matchers));
+    let windows = view.plan.maintenance.iter().filter(|window| takes(&window.matchers));
+    let windows = windows.filter_map(|window| Some((window, window.until(view.now)?)));
+    let failing: Vec<_> = overview.open.iter().filter(|incident| probe.needs.contains(&incident.probe)).collect();
+    html! {
+        @for silence in silences {
+            p .quiet {
+                b { "Silenced" } " until " (view.instant(silence.until)) " by " (view.text(&silence.by, 60)) ": "
+                (view.text(&silence.matchers.to_string(), LINE_MAX)) " – " (view.text(&silence.reason, LINE_MAX))
+            }
+        }
+        @for (window, until) in windows {
+            p .quiet {
+                b { "In maintenance" } " " (window.name) " until " (view.instant(until))
+                @if window.mode == Mode::Mark { ": it is told, and marked." } @else { ": nobody is told until then." }
+            }
+        }
+        @for incident in failing {
+            p .quiet {
+                "It " b { "needs " a href=(incident.probe) { (incident.probe) } } ", of which "
+                a href={ "../incidents/" (incident.id) } { "an incident is open" } ": until that is over nobody is told."
+            }
+        }
+        @if let Some(runs) = overview.debts.get(&probe.name) {
+            p .quiet { b { "Still to be cleaned up:" } " " (crate::web::units::counted(*runs, "run")) "." }
+        }
+    }
+}
