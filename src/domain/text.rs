@@ -133,20 +133,4 @@ mod tests {
             assert_eq!(shell_word(text), word);
         }
     }
-
-    #[test]
-    fn a_share_shows_the_digits_that_tell() {
-        for (share, text) in [
-            (1.0, "100 %"),
-            (0.999_884, "99.988 %"),
-            (0.999_999_9, ">99.999 %"),
-            (0.5, "50 %"),
-            (0.987_6, "98.8 %"),
-            (0.000_45, "0.045 %"),
-            (0.000_001, "<0.001 %"),
-            (0.0, "0 %"),
-        ] {
-            assert_eq!(percent(share), text);
-        }
-    }
 }

@@ -51,8 +51,9 @@ pub fn around(view: &View<'_>, incident: &Incident, overview: &Overview) -> Mark
     let others = others(view, incident, &board);
     let (near, far): (Vec<_>, Vec<_>) = others.iter().partition(|other| other.near.is_some());
     let (well, rest): (Vec<_>, Vec<_>) = near.into_iter().partition(|other| other.standing == Standing::Passed);
-    let (unseen, bad): (Vec<_>, Vec<_>) =
-        rest.into_iter().partition(|other| matches!(other.standing, Standing::Waiting | Standing::Skipped | Standing::Paused));
+    let (unseen, bad): (Vec<_>, Vec<_>) = rest
+        .into_iter()
+        .partition(|other| matches!(other.standing, Standing::Waiting | Standing::Skipped | Standing::Paused));
     let mut passing: BTreeMap<&Near, Vec<&ProbeName>> = BTreeMap::new();
     for other in &well {
         passing.entry(other.near.as_ref().unwrap_or(&Near::Host)).or_default().push(other.name);
