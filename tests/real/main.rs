@@ -25,6 +25,7 @@ mod email;
 mod explaining;
 mod faults;
 #[cfg(feature = "grpc")]
+mod generated;
 mod grpc;
 mod heartbeat;
 mod hourly;
