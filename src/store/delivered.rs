@@ -84,11 +84,11 @@ mod tests {
     #[tokio::test]
     async fn a_channel_shows_what_it_took_last_first() {
         let kept = kept();
-        for (number, name) in ["I1", "I2", "I3"].into_iter().enumerate() {
+        for (number, name) in (0..).zip(["I1", "I2", "I3"]) {
             let open = incident(name, Severity::P2, 0);
             kept.store.commit(opening(&open, &["ops", "team"], 0).into()).await.unwrap();
             let receipt = Receipt { id: Some(format!("r{number}")) };
-            let taken = Settlement::Delivered { at: second(10 + number as i64), receipt };
+            let taken = Settlement::Delivered { at: second(10 + number), receipt };
             kept.store.settle(&delivery(&open, 1, Event::Opened, "ops", 0), taken).await.unwrap();
         }
         let found = kept.store.delivered(vec![channel("ops"), channel("team")], 2).await.unwrap();

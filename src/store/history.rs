@@ -62,7 +62,9 @@ pub fn history(
         });
         stretches[at].count(row.get_ref("verdict")?.as_str()?, to_length(row, "duration")?);
     }
-    found.iter_mut().for_each(|stretches| stretches.retain(|stretch| stretch.verdicts.all() > 0));
+    for stretches in &mut found {
+        stretches.retain(|stretch| stretch.verdicts.all() > 0);
+    }
     let some = |stretches: &Vec<_>| !stretches.is_empty();
     Ok(pairs.into_iter().cloned().zip(found).filter(|(_, stretches)| some(stretches)).collect())
 }

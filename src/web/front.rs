@@ -33,9 +33,12 @@ const DAYS_MAX: usize = 1_024;
 /// A page that was drawn.
 pub type Drawn = (StatusCode, Bytes);
 
-/// The days of rows, with when they were read.
+/// Days, with when they were read.
+type Read = (Monotonic, Arc<[Day]>);
+
+/// The days of rows.
 #[derive(Default)]
-pub struct Days(Mutex<BTreeMap<Pair, (Monotonic, Arc<[Day]>)>>);
+pub struct Days(Mutex<BTreeMap<Pair, Read>>);
 
 /// The page.
 pub async fn status_page(State(room): State<Arc<Room>>, visit: Visit) -> Response {

@@ -31,9 +31,12 @@ pub struct Reckoned {
 
 type Answer = Arc<Result<Reckoned, String>>;
 
+/// A plan, and what is reckoned of it as soon as it is.
+type Asked = (Arc<Plan>, watch::Receiver<Option<Answer>>);
+
 /// What was reckoned of the plan that runs, or is being reckoned.
 #[derive(Default)]
-pub struct Reckoning(Mutex<Option<(Arc<Plan>, watch::Receiver<Option<Answer>>)>>);
+pub struct Reckoning(Mutex<Option<Asked>>);
 
 impl Reckoning {
     /// What a plan takes. It is reckoned to the end also where nobody waits for it any more, so that whoever asks again and again

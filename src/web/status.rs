@@ -267,7 +267,7 @@ fn tiers(view: &View<'_>, overview: &Overview, chosen: &Chosen<'_>, past: &Past)
             }
         };
         if left_out.is_empty() && room.takes(&heading) {
-            drawn.push(drawn_tier(view, overview, chosen, part, past, heading, (&mut room, &mut links)));
+            drawn.push(drawn_tier(view, overview, chosen, part, past, &heading, (&mut room, &mut links)));
         } else {
             left_out.push(tier);
         }
@@ -292,7 +292,7 @@ fn drawn_tier(
     chosen: &Chosen<'_>,
     part: &Part,
     past: &Past,
-    heading: Markup,
+    heading: &Markup,
     (room, links): (&mut Budget, &mut Budget),
 ) -> Markup {
     let (tier, filter) = (&chosen.board.tiers[part.tier], &chosen.filter);
