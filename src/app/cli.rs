@@ -267,6 +267,7 @@ impl Cli {
                     keeping: daemon::Keeping::Everything,
                     limit: limit.length,
                     page: watch::Sender::default(),
+                    loadings: std::sync::Arc::default(),
                 }
                 .run(),
             ),

@@ -47,6 +47,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0012.sql"),
     include_str!("migrations/0013.sql"),
     include_str!("migrations/0014.sql"),
+    include_str!("migrations/0015.sql"),
 ];
 
 /// The version that this program works with.
@@ -91,7 +92,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [14, i64::from(super::APPLICATION_ID), 2, 20];
+        let expected = [15, i64::from(super::APPLICATION_ID), 2, 20];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);

@@ -32,7 +32,10 @@ def sort_of(url):
     """What a page shows, without of what: `/runs/*`, `/?q`."""
     parts = urlsplit(url)
     path = re.sub(r"/(probes|runs|incidents|badge)/[^/]+", r"/\1/*", parts.path)
-    return path + ("?" + "&".join(sorted(p.split("=")[0] for p in parts.query.split("&"))) if parts.query else "")
+    keys = {part.split("=")[0] for part in parts.query.split("&")} - {""}
+    # A page that holds still is the same page.
+    keys = sorted(keys - {"still"} or keys)
+    return path + ("?" + "&".join(keys) if keys else "")
 
 
 def name_of(url):

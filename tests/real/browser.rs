@@ -11,7 +11,7 @@ fn browse(script: &str, arguments: &[&str]) -> String {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
     let output = Command::new(interpreter())
         .arg(directory.join(script))
-        .arg("chromium")
+        .arg("/usr/bin/chromium")
         .args(arguments)
         .output()
         .expect("python starts");

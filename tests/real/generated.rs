@@ -36,7 +36,8 @@ fn a_generated_past_fits_together_and_a_daemon_goes_on_from_it() {
     generate(&same, "7");
     generate(&other, "8");
     let past = looked_at(&one);
-    assert!((15_000..25_000).contains(&past[0]) && past[2] > 0 && past[3] > 0, "{past:?}");
+    // A probe more or less on a schedule of seconds is many runs.
+    assert!((16_000..24_000).contains(&past[0]) && past[2] > 0 && past[3] > 0, "{past:?}");
     assert_eq!(past[4..], [0, 0], "every run has its slot and is counted");
     assert_eq!(past, looked_at(&same));
     assert_ne!(past, looked_at(&other));

@@ -33,10 +33,10 @@ pub mod settled;
 pub mod status;
 
 mod audit;
-mod deliveries;
+pub mod deliveries;
 mod drill;
 pub mod incidents;
 mod pauses;
 mod reload;
-mod silences;
+pub mod silences;
 pub mod trigger;

@@ -28,7 +28,7 @@ use crate::web::{Web, serve};
 /// A page on a port of its own; it ends with the guard.
 pub struct Served {
     address: SocketAddr,
-    clock: Arc<TestClock>,
+    pub clock: Arc<TestClock>,
     ready: watch::Sender<bool>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -43,32 +43,44 @@ impl Exposition for Metrics {
     }
 }
 
-async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> Served {
-    served_with(plan, reader, Past::default(), metrics).await
-}
-
-/// Pages of a plan, of how it stands and of what was.
-pub async fn served_with(plan: Plan, reader: Arc<dyn StatusReader>, past: Past, metrics: bool) -> Served {
+/// A page of a plan, of which nothing is known but what the test furnishes it with.
+pub async fn serving(plan: Plan, furnish: impl FnOnce(&mut Web)) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let clock = TestClock::starting(NOW);
     let (plans, plan) = watch::channel(Arc::new(plan));
     let (ready, is_ready) = watch::channel(true);
     let stop = CancellationToken::new();
-    let web = Web {
-        reader,
-        history: Arc::new(past),
+    let mut web = Web {
+        reader: Arc::new(Reader::default()),
+        history: Arc::new(Past::default()),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         plan,
-        page: Arc::new(move || metrics.then(|| Arc::new(Metrics) as Arc<dyn Exposition>)),
+        page: Arc::new(|| None),
         ready: is_ready,
         pings: Arc::new(Pulses::default()),
         desk: Arc::default(),
         unrecorded: Arc::default(),
+        loadings: Arc::default(),
+        reckon: Arc::new(|_, _| Ok(crate::web::reckoning::Reckoned::default())),
     };
+    furnish(&mut web);
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(listener, web, stop.clone()));
     Served { address, clock, ready, stop, tasks, _plan: plans }
+}
+
+async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> Served {
+    served_with(plan, reader, Past::default(), metrics).await
+}
+
+/// Pages of a plan, of how it stands and of what was.
+pub async fn served_with(plan: Plan, reader: Arc<dyn StatusReader>, past: Past, metrics: bool) -> Served {
+    serving(plan, |web| {
+        (web.reader, web.history) = (reader, Arc::new(past));
+        web.page = Arc::new(move || metrics.then(|| Arc::new(Metrics) as Arc<dyn Exposition>));
+    })
+    .await
 }
 
 async fn served(plan: Plan) -> Served {
@@ -129,10 +141,13 @@ async fn every_answer_carries_the_headers() {
              img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n",
             "x-content-type-options: nosniff\r\n",
             "referrer-policy: same-origin\r\n",
-            "cache-control: no-store\r\n",
         ] {
             assert!(answer.contains(header), "{header} is missing: {answer}");
         }
+        // Only what is the same for everybody is kept, and asked for again.
+        let kept =
+            if answer.contains("text/css") { "cache-control: no-cache\r\n" } else { "cache-control: no-store\r\n" };
+        assert!(answer.contains(kept), "{answer}");
     }
 }
 
@@ -164,6 +179,8 @@ async fn a_token_opens_everything_and_nothing_else_does() {
             let expected = match (opens, path) {
                 (false, _) => 401,
                 (true, "/nothing") => 404,
+                // Nobody tells what changes before the engine is there.
+                (true, "/events") => 503,
                 (true, _) => 200,
             };
             assert_eq!(status(&answer), expected, "{path} with {credential:?}: {answer}");
