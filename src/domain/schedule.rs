@@ -224,6 +224,11 @@ impl Cadence {
         }
     }
 
+    /// The length between the next two slots; a day where there are not two.
+    pub fn next_period(&self, now: Timestamp) -> Duration {
+        self.periods(now).next().unwrap_or(Duration::from_secs(DAY))
+    }
+
     /// The lengths between the next slots, one after the other; each is looked for when it is asked for.
     pub fn periods(&self, now: Timestamp) -> impl Iterator<Item = Duration> + '_ {
         let pair = move |slot: Timestamp| Some((slot, self.next_after(slot)?));

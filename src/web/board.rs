@@ -114,7 +114,7 @@ impl<'a> Board<'a> {
         let incidents: BTreeMap<&ProbeName, &Incident> =
             overview.open.iter().rev().map(|incident| (&incident.probe, incident)).collect();
         let mut schedules: Vec<_> = view.plan.schedules.values().map(AsRef::as_ref).collect();
-        schedules.sort_by_key(|schedule: &&Schedule| schedule.cadence.period_at(view.now));
+        schedules.sort_by_cached_key(|schedule: &&Schedule| schedule.cadence.next_period(view.now));
         let tiers: Vec<_> = schedules.into_iter().map(|schedule| tier(view, overview, &incidents, schedule)).collect();
         let mut worst: BTreeMap<&ProbeName, Standing> = BTreeMap::new();
         for row in tiers.iter().flat_map(|tier| &tier.rows) {
@@ -166,7 +166,7 @@ fn tier<'a>(
     }
     rows.sort_by(|a, b| (a.standing, &a.probe.name).cmp(&(b.standing, &b.probe.name)));
     let lateness = rows.iter().filter_map(|row| row.last).map(|run| run.lateness).max();
-    let (next, period) = (schedule.cadence.next_after(view.now), schedule.cadence.period_at(view.now));
+    let (next, period) = (schedule.cadence.next_after(view.now), schedule.cadence.next_period(view.now));
     Tier { schedule, next, period, slots, lateness, rows }
 }
 

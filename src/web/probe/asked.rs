@@ -92,7 +92,7 @@ pub async fn probe(State(room): State<Arc<Room>>, Path(name): Path<String>, visi
     let planned = plan.probes.get(&name);
     let mut schedules: Vec<&Schedule> =
         plan.schedules.values().map(AsRef::as_ref).filter(|one| one.has(&name)).collect();
-    schedules.sort_by_key(|schedule| schedule.cadence.period_at(view.now));
+    schedules.sort_by_cached_key(|schedule| schedule.cadence.next_period(view.now));
     // Runs of a schedule that it was on before are asked for by that name.
     let chosen = match &asked.schedule {
         Some(wanted) => schedules.iter().copied().find(|schedule| schedule.name == *wanted),
@@ -122,7 +122,7 @@ async fn told(
     now: Timestamp,
 ) -> Result<Told, StoreError> {
     let history = &*room.web.history;
-    let period = schedule.map_or(Duration::ZERO, |schedule| schedule.cadence.period_at(now));
+    let period = schedule.map_or(Duration::ZERO, |schedule| schedule.cadence.next_period(now));
     let shown = asked.shown.unwrap_or_else(|| Shown::Over(Over::fitting(period)));
     let window = Window::of(shown, now);
     let pair = schedule.map(|schedule| (schedule.name.clone(), name.clone()));

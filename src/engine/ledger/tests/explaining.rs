@@ -1,7 +1,7 @@
 //! What an incident tells of itself: what changed before it, what was looked at because of it, what is due after it.
 
 use super::*;
-use crate::domain::exchange::{Assertion, StepRecord};
+use crate::domain::exchange::{Assertion, Bundle, StepRecord};
 use crate::domain::expression::{Explanation, Part};
 use crate::domain::outcome::{Cause, Extra};
 use crate::engine::plan::Plan;
