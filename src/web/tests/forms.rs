@@ -43,7 +43,7 @@ async fn operated() -> (Served, Manned) {
     let runs = overview.last.into_values().collect();
     let served = serving(plan, |web| {
         web.reader = Arc::new(reader);
-        web.history = Arc::new(Past { incidents, runs, ..Past::default() });
+        web.history = Arc::new(Past { runs, incidents, ..Past::default() });
         web.desk = desk;
         web.loadings.begin(std::path::Path::new("/etc/shop"), at("2026-11-24T08:00:00Z"));
     });
