@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::bundles;
-use super::columns::{from_json, instant, micros, parsed, to_instant, to_length};
-use super::reads::run as whole;
+use super::columns::{from_json, instant, micros, to_instant, to_length};
+use super::reads::{run as whole, version};
 use super::rollup::{self, Mark};
 use super::stretches;
 use crate::domain::history::{Grain, IncidentsAsked, IncidentsFound, StoreSize, Stretch};
@@ -105,16 +105,7 @@ pub fn incidents(connection: &Connection, asked: &IncidentsAsked) -> Result<Inci
 pub fn changes(connection: &Connection, probe: &ProbeName, from: Timestamp, until: Timestamp) -> Result<Vec<Version>> {
     let mut select = connection
         .prepare_cached("SELECT * FROM changes WHERE probe = ?1 AND since >= ?2 AND since < ?3 ORDER BY since, step")?;
-    let changes = select.query_map(params![probe.as_str(), micros(from), micros(until)], |row| {
-        Ok(Version {
-            probe: parsed(row, "probe")?,
-            step: parsed(row, "step")?,
-            version: row.get("version")?,
-            since: instant(row, "since")?,
-            before: row.get("before")?,
-        })
-    })?;
-    changes.collect()
+    select.query_map(params![probe.as_str(), micros(from), micros(until)], version)?.collect()
 }
 
 /// How much there is.

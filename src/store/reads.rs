@@ -88,16 +88,18 @@ fn pauses(connection: &Connection) -> Result<Vec<Pause>> {
 
 fn versions(connection: &Connection) -> Result<Vec<Version>> {
     let mut select = connection.prepare_cached("SELECT * FROM versions")?;
-    let versions = select.query_map([], |row| {
-        Ok(Version {
-            probe: parsed(row, "probe")?,
-            step: parsed(row, "step")?,
-            version: row.get("version")?,
-            since: instant(row, "since")?,
-            before: row.get("before")?,
-        })
-    })?;
-    versions.collect()
+    select.query_map([], version)?.collect()
+}
+
+/// A version that a step saw.
+pub fn version(row: &Row<'_>) -> Result<Version> {
+    Ok(Version {
+        probe: parsed(row, "probe")?,
+        step: parsed(row, "step")?,
+        version: row.get("version")?,
+        since: instant(row, "since")?,
+        before: row.get("before")?,
+    })
 }
 
 /// How things stand; drills, in which nothing is wrong, are left out.
