@@ -304,7 +304,7 @@ fn a_row_says_who_wants_it_quiet() {
     }];
     let page = drawn(&view(&plan), &overview).0;
     assert!(page.contains("paused by ann: a new disk") && page.contains("</svg>paused</span>"), "{page}");
-    assert!(page.contains("silenced by bob until 10:00"), "{page}");
+    assert!(page.contains("silenced by bob until 2026-11-24 10:00:00 UTC: a deployment"), "{page}");
     assert_eq!(page.matches("silenced by bob").count(), 1);
     assert!(sentence(&plan, &overview).ends_with("1 is paused."));
 }
