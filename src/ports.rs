@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -900,6 +901,10 @@ pub struct Due {
 pub trait Outbox: Send + Sync {
     /// What waits, oldest first, then what was given up, latest first; of each at most `most`.
     fn undelivered(&self, most: usize) -> BoxFuture<'_, Result<Undelivered, StoreError>>;
+    /// What these channels took lately: of each at most `most`, the latest first.
+    fn delivered(&self, channels: Vec<ChannelName>, most: usize) -> BoxFuture<'_, Result<Vec<Delivered>, StoreError>>;
+    /// The last drill of each channel of which one is kept, by the channels.
+    fn drills(&self) -> BoxFuture<'_, Result<Vec<KnownDrill>, StoreError>>;
     /// Makes due now what waits or was given up. A channel is told of an incident in order, so with a delivery goes all that
     /// its channel has not taken of the incident.
     fn redrive(&self, what: Redrive, now: Timestamp) -> BoxFuture<'_, Result<Redriven, StoreError>>;
@@ -917,7 +922,7 @@ pub struct Undelivered {
 }
 
 /// A row of the outbox that its channel has not taken, as programs read it too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UndeliveredRow {
     /// Its id.
     pub id: String,
@@ -939,6 +944,42 @@ pub struct UndeliveredRow {
     pub given_up_at: Option<Timestamp>,
     /// What went wrong last.
     pub error: Option<String>,
+}
+
+/// A row of the outbox that its channel took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// Where to.
+    pub channel: ChannelName,
+    /// Of what.
+    pub incident: IncidentId,
+    /// Whether that is a drill.
+    pub drill: bool,
+    /// What happened.
+    pub event: Event,
+    /// When it was committed.
+    pub created_at: Timestamp,
+    /// When the channel took it.
+    pub settled_at: Timestamp,
+    /// How many attempts it took.
+    pub attempts: u32,
+    /// How the receiver calls it.
+    pub receipt: Option<String>,
+}
+
+/// A drill that is over, or goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownDrill {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Its incident.
+    pub incident: IncidentId,
+    /// When it began.
+    pub at: Timestamp,
+    /// Whether every hop was well; nothing while it goes on.
+    pub passed: Option<bool>,
+    /// How it came out, in words; may be empty.
+    pub said: String,
 }
 
 /// What is to be tried again.
@@ -1180,6 +1221,10 @@ pub struct Told {
     pub fate: Fate,
     /// The same in words.
     pub became: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// How the receiver calls it that took it, else what went wrong last.
+    pub said: Option<String>,
 }
 
 /// What became of a message.

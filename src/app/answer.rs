@@ -69,6 +69,23 @@ impl Output {
         self.bytes(format!("{text}\n").as_bytes())
     }
 
+    /// Writes over what was written before, from the top of the terminal on. Only for a terminal.
+    pub fn over(&mut self, lines: &[String]) -> io::Result<()> {
+        // These say where to write and colour nothing, so they go out also where nobody wants colours.
+        let mut out = io::stdout();
+        out.write_all(b"\x1b[H")?;
+        for line in lines {
+            self.bytes(line.as_bytes())?;
+            out.write_all(b"\x1b[K\n")?;
+        }
+        out.write_all(b"\x1b[J").and_then(|()| out.flush())
+    }
+
+    /// Whether whoever reads is still there.
+    pub fn is_read(&self) -> bool {
+        !self.has_left
+    }
+
     /// Writes a document as it is.
     pub fn bytes(&mut self, document: &[u8]) -> io::Result<()> {
         if self.has_left {

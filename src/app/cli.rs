@@ -12,8 +12,8 @@ use super::daemon_client::DaemonArguments;
 use super::demo::shop::Breakage;
 use super::threads::block_on;
 use super::{
-    ack, daemon, deliveries, demo, drill, generate, health, incidents, logs, note, notify, once, pause, plan, reload,
-    routes, schema, silence, slo, token, trigger, validate, wiring,
+    ack, completions, daemon, deliveries, demo, drill, generate, health, incidents, init, logs, note, notify, once,
+    pause, plan, reload, routes, schema, silence, slo, status, token, trigger, validate, wiring,
 };
 use crate::domain::time::{Length, Timestamp};
 
@@ -71,6 +71,9 @@ pub enum Command {
         #[command(subcommand)]
         what: RoutesCommand,
     },
+    /// Show how things stand: one sentence, then each probe on each schedule, the worst first. Exit 1 where one of them fails or
+    /// an incident is open.
+    Status(status::StatusArguments),
     /// Show the incidents of the running daemon, or all that happened to one. Exit 1 where one of them is open.
     Incidents(incidents::IncidentsArguments),
     /// Take an incident on: nobody is reminded of it from then on, and whoever was told of it hears who has it.
@@ -103,6 +106,14 @@ pub enum Command {
     /// Make a configuration of many probes and a store with their past, to see how pages bear it.
     #[command(hide = true)]
     Generate(generate::command::GenerateArguments),
+    /// Write a first configuration that validates: a probe of URL every 30 seconds, or an example. What is there already stays.
+    Init(init::InitArguments),
+    /// Print what a shell needs to complete commands, as in `source <(roundsman completions bash)`.
+    Completions {
+        /// Which shell.
+        #[arg(value_enum)]
+        shell: completions::Shell,
+    },
     /// Ask the daemon whether it is alive: for HEALTHCHECK.
     Health {
         /// Where it listens; by default what the configuration says.
@@ -256,6 +267,7 @@ impl Cli {
                     keeping: daemon::Keeping::Everything,
                     limit: limit.length,
                     page: watch::Sender::default(),
+                    loadings: std::sync::Arc::default(),
                 }
                 .run(),
             ),
@@ -269,6 +281,9 @@ impl Cli {
                 routes::explain(&self.config, &surroundings, &probe, at)
             }
             Command::Notify(arguments) => block_on(notify::notify(self.config, surroundings, arguments)),
+            Command::Status(arguments) => block_on(status::status(self.config, surroundings, arguments)),
+            Command::Init(arguments) => init::init(&self.config, &surroundings, &arguments),
+            Command::Completions { shell } => completions::print(shell),
             Command::Incidents(arguments) => block_on(incidents::incidents(self.config, surroundings, arguments)),
             Command::Ack(arguments) => block_on(ack::ack(self.config, surroundings, arguments)),
             Command::Note(arguments) => block_on(note::note(self.config, surroundings, arguments)),

@@ -13,6 +13,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, Stop};
+use super::plan::reckoned::reckoned;
 use super::threads::{ProbeThreads, end_process};
 use super::wiring;
 use crate::config::load::{Loaded, Surroundings, load, missing_secrets};
@@ -21,6 +22,7 @@ use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::time::{Length, earlier};
 use crate::engine::desk::{Desk, Inside};
 use crate::engine::fanout::Fanout;
+use crate::engine::loadings::Loadings;
 use crate::engine::plan::Plan;
 use crate::engine::reloads::{self, Reloaded, Reloads};
 use crate::engine::start::{Engine, Rooms};
@@ -80,6 +82,8 @@ pub struct Daemon {
     pub limit: Option<Length>,
     /// Is told where the page is, once there is one.
     pub page: watch::Sender<Option<SocketAddr>>,
+    /// What becomes of its configuration.
+    pub loadings: Arc<Loadings>,
 }
 
 impl Daemon {
@@ -90,6 +94,7 @@ impl Daemon {
             plan = self.first_plan() => Arc::new(plan?),
             () = signals.end() => return Ok(Answer::Well),
         };
+        self.loadings.begin(&self.directory, self.surroundings.clock.now());
         let listener = bind(&plan).await?;
         let path = self.keeping.path(&plan);
         if let (Keeping::Nothing, Some(directory)) = (self.keeping, path.parent()) {
@@ -146,6 +151,8 @@ impl Daemon {
             pings: Arc::clone(&self.surroundings.pulses) as _,
             desk: Arc::clone(&desk),
             unrecorded: Arc::clone(&unrecorded),
+            loadings: Arc::clone(&self.loadings),
+            reckon: Arc::new(reckoned),
         };
         tasks.spawn(web::serve(listener, page, stop_page.clone()));
         let rooms = Rooms {
@@ -170,6 +177,9 @@ impl Daemon {
             reloads,
             standings: engine.standings(),
             changes: engine.vitals().changes.watch(),
+            vitals: engine.vitals(),
+            permits: engine.permits(),
+            fanout: engine.fanout().clone(),
         });
         ready.send_replace(true);
         self.page.send_replace(Some(address));
@@ -234,7 +244,7 @@ impl Daemon {
                 next = self.next_plan(&before) => next,
                 () = signals.end() => return Ok(Answer::Well),
             };
-            let reloaded = Self::reload(&before, next, engine, clock, tasks).await;
+            let reloaded = self.reload(&before, next, engine, clock, tasks).await;
             if let Some(waiting) = waiting {
                 // Whoever asked may have gone since.
                 drop(waiting.send(reloaded));
@@ -244,6 +254,7 @@ impl Daemon {
 
     /// Takes the files as they are now, if they are whole; else says what is wrong and changes nothing.
     async fn reload(
+        &self,
         before: &Plan,
         next: Result<(Plan, Problems), Problems>,
         engine: &mut Engine,
@@ -257,12 +268,15 @@ impl Daemon {
                 engine.reload(Arc::new(plan)).await;
                 let what = if changes.is_empty() { "nothing changed".to_owned() } else { changes.join(", ") };
                 tracing::info!("the configuration was loaded again: {what}");
+                self.loadings.take(changes.clone(), clock.now());
                 Reloaded::Taken { changes, warnings }
             }
             Err(problems) => {
                 for problem in problems.sorted() {
                     tracing::error!("{}", problem.line());
                 }
+                let lines = problems.sorted().into_iter().map(Problem::line).collect();
+                self.loadings.refuse(lines, clock.now());
                 tracing::error!("the configuration was refused whole; what ran goes on unchanged");
                 Reloaded::Refused(problems)
             }

@@ -10,7 +10,6 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::answer::Stop;
 use super::cli::Format;
@@ -19,6 +18,7 @@ use crate::config::load::{Surroundings, load};
 use crate::domain::incident::IncidentId;
 use crate::domain::text::harmless;
 use crate::net::client::innermost;
+use crate::web::api::answers::Problem;
 use crate::web::api::bodies::{IncidentBody, Incidents};
 
 /// Where the daemon is, in the environment.
@@ -29,6 +29,9 @@ const TOKEN: &str = "ROUNDSMAN_TOKEN";
 
 /// The longest answer, in bytes.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
+
+/// How many parts of one thing are asked for: more than the store keeps.
+const PARTS_MAX: usize = 1_000;
 
 /// How many ids a sentence names.
 const NAMED_MAX: usize = 5;
@@ -101,6 +104,23 @@ impl DaemonClient {
         self.ask(self.request(Method::GET, path)).await
     }
 
+    /// Asks for something that comes in parts, until the last of them.
+    pub async fn parts<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        next: impl Fn(&T) -> Option<String>,
+    ) -> Result<Vec<T>, Stop> {
+        let mut parts: Vec<T> = vec![self.get(path).await?];
+        while let Some(cursor) = parts.last().and_then(&next) {
+            if parts.len() >= PARTS_MAX {
+                return Err(Stop::Fault(format!("{} gives more than {PARTS_MAX} parts", self.base)));
+            }
+            let between = if path.contains('?') { '&' } else { '?' };
+            parts.push(self.get(&format!("{path}{between}cursor={}", segment(&cursor))).await?);
+        }
+        Ok(parts)
+    }
+
     /// Brings something below `/api/v1/`.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Stop> {
         self.ask(self.request(Method::POST, path).json(body)).await
@@ -122,11 +142,11 @@ impl DaemonClient {
         path: &str,
         body: &impl Serialize,
         most: Duration,
-    ) -> Result<T, Stop> {
+    ) -> Result<Result<T, Problem>, Stop> {
         let (status, text) = self.answer(self.request(Method::POST, path).json(body).timeout(most)).await?;
         match serde_json::from_str(&text) {
-            Ok(told) if status.is_success() || status == StatusCode::UNPROCESSABLE_ENTITY => Ok(told),
-            _ => self.read(status, &text),
+            Ok(problem) if status == StatusCode::UNPROCESSABLE_ENTITY => Ok(Err(problem)),
+            _ => self.read(status, &text).map(Ok),
         }
     }
 
@@ -180,11 +200,10 @@ impl DaemonClient {
         if status.is_success() {
             return serde_json::from_str(text).map_err(|_| self.strange(status));
         }
-        let said: Option<Value> = serde_json::from_str(text).ok();
-        let Some(error) = said.as_ref().and_then(|said| said["error"].as_str()) else {
+        let Ok(Problem { detail, .. }) = serde_json::from_str(text) else {
             return Err(self.strange(status));
         };
-        let error = harmless(error);
+        let error = harmless(&detail);
         Err(match status {
             StatusCode::UNAUTHORIZED if self.token.is_none() => Stop::Usage(format!(
                 "{error}; neither {TOKEN} nor a secret of `web.token` in the configuration gives one"

@@ -15,6 +15,7 @@ use crate::web::api::bodies::{IncidentBody, Incidents, Story, Text};
 
 /// Which incidents.
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct IncidentsArguments {
     /// One incident: its id, a beginning of it that no other has, or its probe. Without it: all that are open.
     #[arg(value_name = "INCIDENT")]
@@ -22,11 +23,14 @@ pub struct IncidentsArguments {
     /// Show the last that were resolved as well.
     #[arg(long, conflicts_with = "incident")]
     pub resolved: bool,
+    /// Show all that are on record.
+    #[arg(long, conflicts_with = "incident")]
+    pub all: bool,
     /// Write the text of the incident's war room, filled in with what is known, as Markdown.
-    #[arg(long, requires = "incident", conflicts_with_all = ["post_mortem", "resolved"])]
+    #[arg(long, requires = "incident", conflicts_with_all = ["post_mortem", "resolved", "all"])]
     pub war_room: bool,
     /// Write the beginning of the incident's post-mortem, as Markdown.
-    #[arg(long, requires = "incident", conflicts_with = "resolved")]
+    #[arg(long, requires = "incident", conflicts_with_all = ["resolved", "all"])]
     pub post_mortem: bool,
     /// How they are shown.
     #[arg(long, value_enum, default_value_t)]
@@ -62,8 +66,7 @@ pub async fn incidents(
             (story_lines(&story, now), serde_json::to_value(&story), story.incident.is_open)
         }
         None => {
-            let path = if what.resolved { "incidents?resolved=1" } else { "incidents" };
-            let all: Incidents = daemon.get(path).await?;
+            let all = listed(&daemon, &what).await?;
             (list_lines(&all, now), serde_json::to_value(&all), !all.open.is_empty())
         }
     };
@@ -72,6 +75,20 @@ pub async fn incidents(
         Format::Json => out.line(json.map_err(|error| Stop::Fault(error.to_string()))?)?,
     }
     Ok(if is_open { Answer::Unwell } else { Answer::Well })
+}
+
+/// The open ones, and with them the last that are over or all of those.
+async fn listed(daemon: &DaemonClient, what: &IncidentsArguments) -> Result<Incidents, Stop> {
+    if what.all {
+        let parts: Vec<Incidents> =
+            daemon.parts("incidents?resolved=1&limit=500", |part: &Incidents| part.next.clone()).await?;
+        let mut parts = parts.into_iter();
+        let mut all = parts.next().unwrap_or(Incidents { open: Vec::new(), resolved: None, next: None });
+        all.resolved.get_or_insert_default().extend(parts.filter_map(|part| part.resolved).flatten());
+        all.next = None;
+        return Ok(all);
+    }
+    daemon.get(if what.resolved { "incidents?resolved=1&limit=20" } else { "incidents" }).await
 }
 
 fn list_lines(all: &Incidents, now: Timestamp) -> Vec<String> {
@@ -83,6 +100,9 @@ fn list_lines(all: &Incidents, now: Timestamp) -> Vec<String> {
         lines.push(headline(incident));
         lines.push(format!("    {}; {}", lasting(incident, now), standing(incident)));
         lines.push(format!("    {}", incident.id));
+    }
+    if all.next.is_some() {
+        lines.push("and those before them: `--all` shows all that are on record".to_owned());
     }
     lines
 }
@@ -247,7 +267,7 @@ mod tests {
         });
         let all: Incidents = serde_json::from_value(all).unwrap();
         insta::assert_snapshot!(list_lines(&all, NOW.parse().unwrap()).join("\n"));
-        let none = Incidents { open: Vec::new(), resolved: None };
+        let none = Incidents { open: Vec::new(), resolved: None, next: None };
         assert_eq!(list_lines(&none, NOW.parse().unwrap()), ["no incident is open"]);
     }
 

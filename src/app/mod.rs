@@ -9,6 +9,7 @@ pub mod ack;
 pub mod answer;
 pub mod aws;
 pub mod cli;
+pub mod completions;
 pub mod daemon;
 pub mod daemon_client;
 pub mod deliveries;
@@ -18,6 +19,7 @@ pub mod drill;
 pub mod generate;
 pub mod health;
 pub mod incidents;
+pub mod init;
 pub mod junit;
 pub mod logs;
 pub mod note;
@@ -31,10 +33,12 @@ pub mod routes;
 pub mod schema;
 pub mod silence;
 pub mod slo;
+pub mod status;
 pub mod threads;
 pub mod token;
 pub mod trigger;
 pub mod validate;
+pub mod watch;
 pub mod wiring;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::cli::Format;
 use super::daemon_client::{Asking, DaemonClient, json};
 use crate::config::load::Surroundings;
 use crate::domain::text::harmless;
+use crate::web::api::answers::Problem;
 use crate::web::api::bodies::{Nothing, ProblemBody, Reload};
 
 /// How long it may take: thousands of files take seconds, and so do secrets that are kept elsewhere.
@@ -26,21 +27,22 @@ pub struct ReloadArguments {
 /// Has them read, and shows what is otherwise. A mistake in them is exit 2, and nothing has changed.
 pub async fn reload(directory: PathBuf, surroundings: Surroundings, what: ReloadArguments) -> Result<Answer, Stop> {
     let daemon = DaemonClient::find(&directory, &surroundings, &what.asking.daemon).await?;
-    let told: Reload = daemon.post_explained("reload", &Nothing {}, PATIENCE).await?;
+    let told = daemon.post_explained("reload", &Nothing {}, PATIENCE).await?;
     let mut out = Output::default();
     match what.asking.format {
         Format::Text => lines(&told).into_iter().try_for_each(|line| out.line(line))?,
-        Format::Json => out.line(json(&told)?)?,
+        Format::Json => out.line(told.as_ref().map_or_else(json, json)?)?,
     }
-    match told.error {
-        Some(error) => Err(Stop::Usage(harmless(&error).into_owned())),
-        None => Ok(Answer::Well),
+    match told {
+        Err(problem) => Err(Stop::Usage(harmless(&problem.detail).into_owned())),
+        Ok(_) => Ok(Answer::Well),
     }
 }
 
-fn lines(told: &Reload) -> Vec<String> {
-    let mut lines: Vec<_> = told.problems.iter().flat_map(problem).collect();
-    let Some(changes) = &told.changes else { return lines };
+fn lines(told: &Result<Reload, Problem>) -> Vec<String> {
+    let problems = told.as_ref().map_or_else(|refused| &refused.problems, |taken| &taken.problems);
+    let mut lines: Vec<_> = problems.iter().flat_map(problem).collect();
+    let Ok(Reload { changes, .. }) = told else { return lines };
     lines.push(match changes.len() {
         0 => "the configuration is in force: nothing changed".to_owned(),
         _ => "the configuration is in force:".to_owned(),
@@ -69,7 +71,8 @@ mod tests {
     #[test]
     fn it_says_what_is_otherwise_or_what_is_wrong_and_where() {
         let wrong = json!({
-            "error": "the configuration was refused whole: what ran goes on unchanged",
+            "type": "about:blank", "title": "Unprocessable Content", "status": 422,
+            "detail": "the configuration was refused whole: what ran goes on unchanged",
             "problems": [
                 { "file": "probes/p.yaml", "line": 1, "column": 8, "level": "error", "message": "there is no kind `htpt`\u{1b}", "help": "did you mean `http`?", "also": [] },
                 { "file": null, "line": null, "column": null, "level": "error", "message": "the secret `page` cannot be read", "help": null, "also": [] },
@@ -77,7 +80,9 @@ mod tests {
         });
         let taken = json!({ "changes": ["probe api changed", "probe cache removed"], "problems": [] });
         let same = json!({ "changes": [], "problems": [] });
-        let told = [wrong, taken, same].map(|told| lines(&serde_json::from_value(told).unwrap()).join("\n"));
+        let taken = [taken, same].map(|told| Ok(serde_json::from_value(told).unwrap()));
+        let told = [Err(serde_json::from_value(wrong).unwrap())].into_iter().chain(taken);
+        let told: Vec<_> = told.map(|told| lines(&told).join("\n")).collect();
         insta::assert_snapshot!(told.join("\n\n"));
     }
 }

@@ -10,7 +10,7 @@ use super::daemon_client::{DaemonArguments, DaemonClient};
 use crate::config::load::Surroundings;
 use crate::domain::names::glob;
 use crate::domain::objective::{Judgement, Standing};
-use crate::domain::text::{harmless, percent, thousands};
+use crate::domain::text::{harmless, percent, thousands, times};
 use crate::domain::time::clock;
 use crate::web::api::objectives::{ObjectiveBody, Objectives};
 
@@ -121,10 +121,6 @@ fn window(seconds: u64) -> String {
     fitting.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
 }
 
-fn times(rate: f64) -> String {
-    if rate < 99.95 { format!("{rate:.1}") } else { format!("{rate:.0}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,9 +166,8 @@ mod tests {
     }
 
     #[test]
-    fn windows_and_rates_are_short() {
+    fn a_window_has_one_unit() {
         assert_eq!([2_592_000, 5_400, 7_200, 3_661].map(window), ["30d", "90m", "2h", "3661s"]);
-        assert_eq!([0.0, 14.44, 166.7, 2_000.0].map(times), ["0.0", "14.4", "167", "2000"]);
     }
 
     #[test]

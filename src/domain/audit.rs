@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::names::ChannelName;
@@ -18,7 +19,7 @@ pub const TEXT_MAX: usize = 300;
 macro_rules! deeds {
     ($($(#[$doc:meta])* $deed:ident = $word:literal;)*) => {
         /// What is done.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         pub enum Deed { $($(#[$doc])* #[serde(rename = $word)] $deed,)* }
 
         impl Deed {
@@ -54,7 +55,7 @@ deeds! {
 }
 
 /// By what somebody is known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Who {
     /// The operate token, whoever has it.
@@ -76,7 +77,7 @@ impl fmt::Display for Who {
 }
 
 /// Who does something.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Author {
     /// By what they are known.
     pub who: Who,
@@ -87,7 +88,7 @@ pub struct Author {
 }
 
 /// Something that somebody changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditRecord {
     /// Its id, which is ours; later ones sort later.
     pub id: Arc<str>,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::incident::{Event, IncidentId};
@@ -15,8 +16,9 @@ pub const PREFIX: &str = "[DRILL] ";
 pub const PROBE: &str = "drill";
 
 /// A part of the way from a run to whoever is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "DrillPart")]
 pub enum Part {
     /// The run was made, and came out as it should.
     Ran,
@@ -43,8 +45,9 @@ impl fmt::Display for Part {
 }
 
 /// How a hop came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "DrillOutcome")]
 pub enum Outcome {
     /// As it should.
     Well,
@@ -55,7 +58,8 @@ pub enum Outcome {
 }
 
 /// One hop.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "DrillHop")]
 pub struct Hop {
     /// Whether the incident was to open or to be resolved.
     pub event: Event,
@@ -70,7 +74,8 @@ pub struct Hop {
 }
 
 /// A drill of one channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "DrillReport")]
 pub struct Report {
     /// The channel.
     pub channel: ChannelName,

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::expression::Explanation;
@@ -29,7 +30,7 @@ const CERTIFICATES_MAX: (usize, usize) = (8, 400);
 const ASSERTIONS_MAX: usize = 64;
 
 /// One request and its answer, or whatever a kind has in their place, as text that was cut to a size for reading.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Exchange {
     /// The address that was spoken to, with its port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,7 +110,7 @@ fn readable(text: &str, most: usize) -> String {
 }
 
 /// What an assertion said, with the values that decided it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Assertion {
     /// Whether it was true.
     pub held: bool,
@@ -120,7 +121,7 @@ pub struct Assertion {
 }
 
 /// That something was captured. What it was is nobody's business: it may be a token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Captured {
     /// By which name later steps call it.
     pub name: CaptureName,
@@ -129,7 +130,7 @@ pub struct Captured {
 }
 
 /// What one step did, as it is shown to people.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepRecord {
     /// The step.
     pub name: StepName,
@@ -146,7 +147,7 @@ pub struct StepRecord {
 
 /// What a run leaves for whoever looks for its cause. It holds no secret, nothing that was captured and nothing that is
 /// private by what it is: whoever makes one has taken them out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Bundle {
     /// The steps that ran, in their order.
     pub steps: Vec<StepRecord>,

@@ -38,6 +38,49 @@ impl Figures {
     }
 }
 
+/// The mean figures of several incidents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Means {
+    /// How many of them are over.
+    pub resolved: u64,
+    /// From the first bad run until it was over, of those.
+    pub resolve: Option<Duration>,
+    /// How many somebody took on.
+    pub acknowledged: u64,
+    /// From the opening until that, of those.
+    pub acknowledge: Option<Duration>,
+    /// From the first bad run to the opening, of all.
+    pub detect: Option<Duration>,
+}
+
+impl Means {
+    /// The means of those that have figures.
+    pub fn of<'a>(incidents: impl IntoIterator<Item = &'a Incident>) -> Self {
+        let figures: Vec<_> = incidents.into_iter().filter(|incident| has_figures(incident)).map(Figures::of).collect();
+        let mean = |lengths: Vec<Duration>| {
+            let count = u32::try_from(lengths.len()).ok()?;
+            lengths.into_iter().sum::<Duration>().checked_div(count)
+        };
+        let resolve: Vec<_> = figures.iter().filter_map(|figures| figures.resolve).collect();
+        let acknowledge: Vec<_> = figures.iter().filter_map(|figures| figures.acknowledge).collect();
+        Self {
+            resolved: resolve.len() as u64,
+            resolve: mean(resolve),
+            acknowledged: acknowledge.len() as u64,
+            acknowledge: mean(acknowledge),
+            detect: mean(figures.iter().map(|figures| figures.detect).collect()),
+        }
+    }
+}
+
+/// Whether its figures say something of the target and of who repairs it. An incident in which we could not look says nothing
+/// of the target, one of a budget has incidents of its own behind it, and one that ended because its probe was removed was not
+/// repaired: none of them has any. Nor has a drill.
+fn has_figures(incident: &Incident) -> bool {
+    let has_none = matches!(incident.aspect, Aspect::Blind | Aspect::Burning) || incident.aspect.is_own();
+    !(incident.drill || has_none || incident.resolved_because.is_some())
+}
+
 /// What a figure is of: the moment at which it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Milestone {
@@ -49,12 +92,9 @@ pub enum Milestone {
     Resolved,
 }
 
-/// The sample of a figure that has just become known. An incident in which we could not look says nothing of the target,
-/// one of a budget has incidents of its own behind it, and one that ended because its probe was removed was not repaired: none
-/// of them has any. Nor has a drill.
+/// The sample of a figure that has just become known, of an incident that has any.
 pub fn sample(incident: &Incident, milestone: Milestone, at: Timestamp) -> Option<Sample> {
-    let has_none = matches!(incident.aspect, Aspect::Blind | Aspect::Burning) || incident.aspect.is_own();
-    if incident.drill || has_none || incident.resolved_because.is_some() {
+    if !has_figures(incident) {
         return None;
     }
     let figures = Figures::of(incident);
@@ -116,6 +156,23 @@ mod tests {
         blind.aspect = Aspect::Blind;
         for of in [removed, blind, drill] {
             assert_eq!(sample(&of, Milestone::Resolved, of.since), None);
+            assert_eq!(Means::of([&of]), Means::default());
         }
+    }
+
+    #[test]
+    fn means_are_of_what_has_come() {
+        let over = |minutes: i64, taken: bool| {
+            let mut over = incident();
+            over.opened_at = at("2026-11-24T10:01:00Z");
+            over.resolved_at = Some(over.since + chrono::TimeDelta::minutes(minutes));
+            let at = at("2026-11-24T10:04:00Z");
+            over.acknowledged = taken.then(|| Acknowledgement { at, by: "ann".to_owned(), note: None });
+            over
+        };
+        let means = Means::of(&[over(10, true), over(20, false), incident()]);
+        assert_eq!((means.resolved, means.resolve), (2, Some(Duration::from_secs(900))));
+        assert_eq!((means.acknowledged, means.acknowledge), (1, Some(Duration::from_secs(180))));
+        assert_eq!(means.detect, Some(Duration::from_secs(40)));
     }
 }

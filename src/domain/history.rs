@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::incident::{Incident, Severity};
+use super::incident::{Incident, IncidentId, Severity};
 use super::names::{ProbeName, ScheduleName};
 use super::outcome::Run;
 use super::time::Timestamp;
@@ -255,8 +255,12 @@ pub struct IncidentsAsked {
     pub open: Option<bool>,
     /// Only those that matter as much.
     pub severity: Option<Severity>,
+    /// Those that opened then or later.
+    pub from: Option<Timestamp>,
     /// Those that opened before.
     pub before: Option<Timestamp>,
+    /// Those that come after this one; nothing comes after one that is erased.
+    pub after: Option<IncidentId>,
     /// At most so many.
     pub most: usize,
 }

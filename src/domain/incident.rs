@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::drill;
@@ -21,7 +22,7 @@ use super::time::{Timestamp, between, later, words};
 pub const REMIND_MAX: Duration = Duration::from_secs(86_400);
 
 /// How much an incident matters; P1 is the gravest and compares as the greatest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Severity {
     /// Critical: at once.
     P1,
@@ -77,7 +78,7 @@ impl FromStr for Severity {
 }
 
 /// The id of an incident: sorts by time, and is ours. It is the key under which receivers know it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct IncidentId(pub Arc<str>);
 
 impl fmt::Display for IncidentId {
@@ -341,7 +342,7 @@ fn gap(remind: Duration, reminders: u32) -> Duration {
 }
 
 /// Who has taken an incident on: from then on nobody is reminded of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Acknowledgement {
     /// When.
     pub at: Timestamp,
@@ -352,7 +353,7 @@ pub struct Acknowledgement {
 }
 
 /// What a probe came to that was run because an incident opened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// The probe.
     pub probe: ProbeName,
@@ -400,7 +401,7 @@ impl Version {
 }
 
 /// What happened to an incident.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// It began.

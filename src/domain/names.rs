@@ -1,14 +1,18 @@
 //! Names that people give: parsed once, then known to be safe as a label, a file name and a URL segment.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// The longest name in characters; CloudWatch dimension values end at 1,024 and PagerDuty keys at 255, so this leaves
 /// room for what we put around it.
 pub const NAME_LENGTH_MAX: usize = 128;
+
+/// The same rules as [`check`] has, for schemas.
+const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._@-]*$";
 
 /// Why a text is not a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +59,18 @@ macro_rules! name {
             /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "minLength": 1, "maxLength": NAME_LENGTH_MAX, "pattern": NAME_PATTERN })
             }
         }
 

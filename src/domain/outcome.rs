@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::Bundle;
@@ -54,7 +55,7 @@ pub struct Refused {
 }
 
 /// One test case of a step that ran a test runner. Its name is the target's text and never a label.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Case {
     /// Its name, with that of its class or suite before it.
     pub name: String,
@@ -67,7 +68,7 @@ pub struct Case {
 macro_rules! failure_kinds {
     ($($(#[$doc:meta])* $variant:ident = $text:literal,)*) => {
         /// Why a step failed: a closed, bounded set that is safe as a metric label.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum FailureKind { $($(#[$doc])* #[serde(rename = $text)] $variant,)* }
 
         impl FailureKind {
@@ -256,7 +257,7 @@ impl fmt::Display for FailureKind {
 }
 
 /// Why a run failed or is degraded. A failing target is data, from the step upwards.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// What sort.
     pub kind: FailureKind,
@@ -334,7 +335,7 @@ impl fmt::Display for Failure {
 }
 
 /// Why we could not look.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The process was told to stop while the run was going on.
@@ -356,7 +357,7 @@ impl fmt::Display for Cause {
 }
 
 /// What a run says of its target.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "verdict", content = "why")]
 pub enum Verdict {
     /// Every expectation held, and every warning too.
@@ -446,7 +447,7 @@ pub struct StepOutcome {
 pub const VERSION_LENGTH_MAX: usize = 100;
 
 /// The id of a run: sorts by time, and is ours.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct RunId(pub Arc<str>);
 
 impl fmt::Display for RunId {
@@ -456,7 +457,7 @@ impl fmt::Display for RunId {
 }
 
 /// Why a run is made off the slots. It has no slot and no account; otherwise it is a run as any other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Extra {
     /// A state is in doubt, and the next slot is far.
@@ -521,7 +522,7 @@ pub struct Run {
 }
 
 /// What became of a slot of a probe: exactly one of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SlotOutcome {
     /// The probe was run.

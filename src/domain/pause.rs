@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::names::{NAME_LENGTH_MAX, ProbeName, ScheduleName, glob};
@@ -19,7 +20,7 @@ pub const PAUSE_MAX: Duration = Duration::from_secs(366 * 86_400);
 const OF_SCHEDULE: &str = "schedule:";
 
 /// What is paused, as it is written: a probe, or `schedule:` and a schedule; `*` stands for any text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum Scope {
     /// The probes of that name, on every schedule.
@@ -80,7 +81,7 @@ impl fmt::Display for Scope {
 }
 
 /// The id of a pause, which is ours.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct PauseId(pub Arc<str>);
 
 impl fmt::Display for PauseId {
@@ -90,7 +91,7 @@ impl fmt::Display for PauseId {
 }
 
 /// A pause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pause {
     /// Its id.
     pub id: PauseId,
@@ -111,7 +112,7 @@ pub struct Pause {
 }
 
 /// The end of a pause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ended {
     /// When.
     pub at: Timestamp,
@@ -120,7 +121,7 @@ pub struct Ended {
 }
 
 /// Why a pause is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Because {
     /// Somebody resumed.

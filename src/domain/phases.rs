@@ -1,10 +1,11 @@
 //! How long the parts of a step took.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How long each part of a step took, in milliseconds with their fraction; a part that did not happen is absent. Over
 /// redirects the parts are summed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Phases {
     /// Name to addresses.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::hours::Hours;
@@ -105,7 +106,7 @@ impl fmt::Display for Reason {
 }
 
 /// Which incidents something is about. What says nothing takes all.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Matchers {
     /// Names of probes, or globs with `*`; one must fit.
@@ -165,7 +166,7 @@ impl fmt::Display for Matchers {
 }
 
 /// The id of a silence, which is ours.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct SilenceId(pub Arc<str>);
 
 impl fmt::Display for SilenceId {
@@ -175,7 +176,7 @@ impl fmt::Display for SilenceId {
 }
 
 /// An ad-hoc mute.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Silence {
     /// Its id.
     pub id: SilenceId,

@@ -60,6 +60,11 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// How many times something is another: `14.4`.
+pub fn times(rate: f64) -> String {
+    if rate < 99.95 { format!("{rate:.1}") } else { format!("{rate:.0}") }
+}
+
 fn shown(c: char) -> char {
     match c {
         '\t' => c,
@@ -99,20 +104,6 @@ mod tests {
     }
 
     #[test]
-    fn a_word_of_a_shell_stays_one() {
-        for (text, word) in [
-            ("https://a.example:80/x_y", "https://a.example:80/x_y"),
-            ("a b", "'a b'"),
-            ("$(id); `id`", "'$(id); `id`'"),
-            ("it's", r"'it'\''s'"),
-            ("?a=*&b", "'?a=*&b'"),
-            ("", "''"),
-        ] {
-            assert_eq!(shell_word(text), word);
-        }
-    }
-
-    #[test]
     fn a_share_shows_the_digits_that_tell() {
         for (share, text) in [
             (1.0, "100 %"),
@@ -125,6 +116,21 @@ mod tests {
             (0.0, "0 %"),
         ] {
             assert_eq!(percent(share), text);
+        }
+        assert_eq!([0.0, 14.44, 166.7, 2_000.0].map(times), ["0.0", "14.4", "167", "2000"]);
+    }
+
+    #[test]
+    fn a_word_of_a_shell_stays_one() {
+        for (text, word) in [
+            ("https://a.example:80/x_y", "https://a.example:80/x_y"),
+            ("a b", "'a b'"),
+            ("$(id); `id`", "'$(id); `id`'"),
+            ("it's", r"'it'\''s'"),
+            ("?a=*&b", "'?a=*&b'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(text), word);
         }
     }
 }

@@ -9,23 +9,31 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use super::changes::Generations;
 use super::dispatcher::{Acted, Notice, Paused, Silenced};
 use super::driller::{DrillError, Drills};
+use super::fanout::{Fanout, Published};
 use super::ledger::acts::{Act, ActError};
 use super::ledger::pauses::Pausing;
 use super::ledger::silences::Silencing;
+use super::permits::{Permits, PermitsSeen};
 use super::reloads::{Reloaded, Reloads};
 use super::triggers::{Begun, TriggerError};
+use super::vitals::{Part, Seen, Vitals};
 use crate::domain::audit::{AuditRecord, Author};
 use crate::domain::drill::Report;
 use crate::domain::incident::IncidentId;
-use crate::domain::names::ChannelName;
+use crate::domain::names::{ChannelName, ScheduleName};
 use crate::domain::objective::Standings;
 use crate::domain::pause::PauseError;
 use crate::domain::quiet::SilenceError;
 use crate::domain::time::{Monotonic, Timestamp};
-use crate::ports::{KnownReply, Outbox, Redrive, Redriven, Replies, Reply, StoreError, Undelivered};
+use crate::ports::{
+    Delivered, KnownDrill, KnownReply, Outbox, Redrive, Redriven, Replies, Reply, StoreError, Undelivered,
+};
 
 /// How many messages of each sort are shown.
 const UNDELIVERED_MAX: usize = 500;
+
+/// How many messages of each channel are shown that it took lately.
+const DELIVERED_MAX: usize = 10;
 
 /// How often it is told that changes were refused.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -89,6 +97,23 @@ pub struct Inside {
     pub standings: watch::Receiver<Arc<Standings>>,
     /// What has changed.
     pub changes: watch::Receiver<Generations>,
+    /// How the loops stand.
+    pub vitals: Arc<Vitals>,
+    /// How many runs go on at once.
+    pub permits: Arc<Permits>,
+    /// How the publishers stand.
+    pub fanout: Fanout,
+}
+
+/// How the process itself stands.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// When it was looked, by the clock of the loops.
+    pub at: Monotonic,
+    /// The loops, by their parts.
+    pub parts: Vec<(Part, Seen)>,
+    /// The publishers, by their kinds.
+    pub publishers: Vec<(&'static str, Published)>,
 }
 
 impl Desk {
@@ -165,6 +190,16 @@ impl Desk {
         Ok(self.inside()?.outbox.undelivered(UNDELIVERED_MAX).await?)
     }
 
+    /// What these channels took lately: of each the last, the latest first.
+    pub async fn delivered(&self, channels: Vec<ChannelName>) -> Result<Vec<Delivered>, DeskError> {
+        Ok(self.inside()?.outbox.delivered(channels, DELIVERED_MAX).await?)
+    }
+
+    /// The last drill of each channel.
+    pub async fn last_drills(&self) -> Result<Vec<KnownDrill>, DeskError> {
+        Ok(self.inside()?.outbox.drills().await?)
+    }
+
     /// Has it tried again, now.
     pub async fn redrive(&self, what: Redrive, now: Timestamp) -> Result<Redriven, DeskError> {
         let inside = self.inside()?;
@@ -195,6 +230,18 @@ impl Desk {
     /// How objectives stood at the last look.
     pub fn standings(&self) -> Result<Arc<Standings>, DeskError> {
         Ok(Arc::clone(&self.inside()?.standings.borrow()))
+    }
+
+    /// How the process itself stands.
+    pub fn condition(&self) -> Result<Condition, DeskError> {
+        let Inside { vitals, fanout, .. } = self.inside()?;
+        let parts = Part::ALL.map(|part| (part, vitals.seen(part))).into();
+        Ok(Condition { at: vitals.clock().monotonic(), parts, publishers: fanout.published() })
+    }
+
+    /// How the permits of a schedule stand.
+    pub fn permits(&self, schedule: &ScheduleName) -> Result<PermitsSeen, DeskError> {
+        Ok(self.inside()?.permits.seen(schedule))
     }
 
     fn inside(&self) -> Result<&Inside, DeskError> {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -39,6 +39,30 @@ struct Outlet {
     page: Option<Arc<dyn Exposition>>,
     turns: Arc<Turns>,
     known: watch::Sender<Arc<Known>>,
+    standing: Arc<Mutex<Published>>,
+}
+
+/// How a publisher stands, as it was seen within the last second or so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// What it did with what it took.
+    pub account: PublisherAccount,
+    /// How many samples wait to be taken.
+    pub queued: usize,
+    /// When something of it was last delivered; nothing where that was never seen.
+    pub delivered_at: Option<Timestamp>,
+    /// Why it does not publish, while that is so.
+    pub trouble: Option<String>,
+}
+
+impl Published {
+    /// The account as it is now.
+    fn look(&mut self, account: PublisherAccount, now: Timestamp) {
+        if account.delivered > self.account.delivered {
+            self.delivered_at = Some(now);
+        }
+        self.account = account;
+    }
 }
 
 impl Outlet {
@@ -103,6 +127,16 @@ impl Fanout {
         outlets.iter().map(|(name, outlet)| (*name, outlet.turns.seen())).collect()
     }
 
+    /// How each publisher stands.
+    pub fn published(&self) -> Vec<(&'static str, Published)> {
+        let outlets = self.outlets.read().unwrap_or_else(PoisonError::into_inner);
+        let of = |outlet: &Outlet| {
+            let standing = outlet.standing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            Published { queued: outlet.waiting.load(Ordering::Relaxed), ..standing }
+        };
+        outlets.iter().map(|(name, outlet)| (*name, of(outlet))).collect()
+    }
+
     /// Starts the publishers of a plan in `tasks`; what runs already with the same settings goes on, and what is gone or
     /// changed sends what it has and ends.
     pub fn take(&self, plan: &Plan, clock: &Arc<dyn Clock>, tasks: &mut JoinSet<()>) {
@@ -125,16 +159,18 @@ impl Fanout {
             let (sender, receiver) = mpsc::channel(HANDS_WAITING_MAX);
             let waiting = Arc::new(AtomicUsize::new(0));
             let (known, configured) = watch::channel(Arc::clone(&known));
-            let (has_page, turns) = (page.is_some(), Arc::default());
+            let (has_page, turns, standing) = (page.is_some(), Arc::default(), Arc::default());
             let supply = Supply {
                 samples: receiver,
                 waiting: Arc::clone(&waiting),
                 known: configured,
                 told: Told::of(name, has_page, gone.contains(name)),
                 turns: Arc::clone(&turns),
+                standing: Arc::clone(&standing),
             };
             tasks.spawn(serve(name, publisher, supply, Arc::clone(clock), self.clone()));
-            outlets.insert(name, Outlet { identity: factory.identity(), samples: sender, waiting, page, turns, known });
+            let identity = factory.identity();
+            outlets.insert(name, Outlet { identity, samples: sender, waiting, page, turns, known, standing });
         }
     }
 
@@ -161,6 +197,7 @@ struct Supply {
     known: watch::Receiver<Arc<Known>>,
     told: Told,
     turns: Arc<Turns>,
+    standing: Arc<Mutex<Published>>,
 }
 
 /// What the others were told of a publisher.
@@ -211,7 +248,7 @@ async fn serve(
     clock: Arc<dyn Clock>,
     fanout: Fanout,
 ) {
-    let Supply { mut samples, waiting, mut known, mut told, turns } = supply;
+    let Supply { mut samples, waiting, mut known, mut told, turns, standing } = supply;
     let mut well = true;
     let mut next_tick: Monotonic = clock.monotonic() + TICK;
     publisher.keep(&known.borrow_and_update());
@@ -234,7 +271,9 @@ async fn serve(
             () = clock.sleep_until(next_tick) => {
                 next_tick = clock.monotonic() + TICK;
                 let result = publisher.tick().await;
-                fanout.send(told.news(publisher.account(), clock.now()));
+                let (account, now) = (publisher.account(), clock.now());
+                standing.lock().unwrap_or_else(PoisonError::into_inner).look(account, now);
+                fanout.send(told.news(account, now));
                 result
             }
         };
@@ -242,6 +281,7 @@ async fn serve(
         match result {
             Err(error) if well => {
                 well = false;
+                standing.lock().unwrap_or_else(PoisonError::into_inner).trouble = Some(error.to_string());
                 tracing::warn!(
                     publisher = name,
                     waiting = publisher.account().waiting,
@@ -250,6 +290,7 @@ async fn serve(
             }
             Ok(()) if !well => {
                 well = true;
+                standing.lock().unwrap_or_else(PoisonError::into_inner).trouble = None;
                 tracing::info!(publisher = name, "metrics are published again");
             }
             _ => {}

@@ -14,7 +14,7 @@
 //!
 //! [`forecast`] says what a plan will do without doing it. [`pulses`] has no task: the web brings it the pings of jobs elsewhere, and probers ask it. Nor has the [`desk`], to which
 //! the web brings what people do; [`audits`] says what is put down of it. Every loop tells [`vitals`] that it turned, and the thread of [`watchdog`] ends a process in
-//! which one stands still.
+//! which one stands still. What is only looked at stands in [`permits`] and [`loadings`].
 //!
 //! Arrows go one way only, but for the wishes, which are never waited for; and every channel is bounded. When the process ends the tasks end in that order, each after
 //! it has put away what the one before it still sent.
@@ -34,6 +34,8 @@ pub mod heart;
 pub mod janitor;
 pub mod journal;
 pub mod ledger;
+pub mod loadings;
+pub mod permits;
 pub mod plan;
 pub mod playback;
 pub mod progress;

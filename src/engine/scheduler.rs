@@ -6,13 +6,14 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::extras::{ExtraRun, InFlight, PERMIT_WAIT_MAX, PERMITS_OF_NO_SCHEDULE, Refusal};
+use self::extras::{ExtraRun, InFlight, PERMIT_WAIT_MAX, Refusal};
 use super::calendar::{Calendar, Come, Entry, GRACE};
 use super::fanout::Fanout;
+use super::permits::Permits;
 use super::plan::Plan;
 use super::rounds::Rounds;
 use super::runner::Order;
@@ -28,10 +29,6 @@ use crate::domain::time::{Monotonic, Timestamp, between, earlier, later};
 use crate::ports::{Clock, TickSource};
 
 pub mod extras;
-
-/// How many runs of one schedule go on at once. Each schedule has permits of its own, so hung hourly suites never delay
-/// a 30-second probe.
-pub const PERMITS: usize = 256;
 
 /// If a tick is this late the round is started without it.
 const TICK_LATE: Duration = Duration::from_secs(2);
@@ -87,6 +84,8 @@ pub struct Wiring {
     pub threads: Arc<Threads>,
     /// Is told of every turn.
     pub vitals: Arc<Vitals>,
+    /// How many runs go on at once.
+    pub permits: Arc<Permits>,
 }
 
 /// What a run serves.
@@ -156,7 +155,7 @@ pub struct Scheduler {
     /// Which probes are being run.
     in_flight: InFlight,
     book: SlotBook,
-    permits: HashMap<Option<ScheduleName>, Arc<Semaphore>>,
+    permits: Arc<Permits>,
     /// Where the runs are made; they are children of this task all the same.
     threads: Arc<Threads>,
     vitals: Arc<Vitals>,
@@ -169,7 +168,7 @@ pub struct Scheduler {
 impl Scheduler {
     /// A scheduler that stands where `accounted` says the process before it was.
     pub fn new(plan: &Arc<Plan>, accounted: Vec<(ScheduleName, ProbeName, Timestamp)>, wiring: Wiring) -> Self {
-        let Wiring { clock, ticks, ended, commands, pauses, fanout, stop, threads, vitals } = wiring;
+        let Wiring { clock, ticks, ended, commands, pauses, fanout, stop, threads, vitals, permits } = wiring;
         let accounted: HashMap<SlotKey, Timestamp> =
             accounted.into_iter().map(|(schedule, probe, through)| ((schedule, probe), through)).collect();
         let seen = (clock.now(), clock.monotonic());
@@ -187,7 +186,7 @@ impl Scheduler {
             queue: BinaryHeap::new(),
             in_flight: InFlight::default(),
             book: SlotBook::default(),
-            permits: HashMap::new(),
+            permits,
             threads,
             vitals,
             runs: JoinSet::new(),
@@ -370,11 +369,9 @@ impl Scheduler {
     fn start(&mut self, served: Served, order: Order, id: Option<RunId>) {
         let schedule = served.schedule().cloned();
         self.in_flight.begin(served.probe(), schedule.clone());
-        let most = if schedule.is_some() { PERMITS } else { PERMITS_OF_NO_SCHEDULE };
-        let permits = self.permits.entry(schedule).or_insert_with(|| Arc::new(Semaphore::new(most)));
+        let permits = self.permits.of(schedule);
         let Thread { handle, runner } = self.threads.next();
-        let (permits, runner, clock, stop) =
-            (Arc::clone(permits), runner.clone(), Arc::clone(&self.clock), self.stop.clone());
+        let (runner, clock, stop) = (runner.clone(), Arc::clone(&self.clock), self.stop.clone());
         let wait = match (&served, &order.schedule) {
             // A permit that comes after the next slot serves nobody.
             (Served::Slot(..), Some(schedule)) => schedule.cadence.period_at(order.slot).saturating_sub(LEAD).max(LEAD),
@@ -385,7 +382,7 @@ impl Scheduler {
             let result = tokio::select! {
                 biased;
                 () = stop.cancelled() => None,
-                permit = permits.acquire_owned() => {
+                permit = permits.acquire() => {
                     let run = runner.run_as(order, id).await;
                     drop(permit);
                     Some((SlotOutcome::Ran, Box::new(run)))
@@ -441,6 +438,7 @@ mod tests {
     use super::*;
     use crate::domain::outcome::{Cause, Extra, Observation, Verdict};
     use crate::domain::pause::{Pause, PauseId, Scope};
+    use crate::engine::permits::PERMITS;
     use crate::engine::runner::Runner;
     use crate::engine::testing::{NoTicks, TestClock, at, here, plan_of, probe, schedule_of, step};
     use std::collections::BTreeMap;
@@ -470,6 +468,7 @@ mod tests {
             stop: stop.clone(),
             threads: here(&Runner::new(clock.clone(), stop.clone())),
             vitals: Arc::new(Vitals::new(clock.clone())),
+            permits: Arc::default(),
         };
         let mut task = JoinSet::new();
         task.spawn(Scheduler::new(&Arc::new(plan), accounted, wiring).run());

@@ -16,6 +16,7 @@ use super::heart::Heart;
 use super::janitor::Janitor;
 use super::journal::Journal;
 use super::ledger::Ledger;
+use super::permits::Permits;
 use super::plan::Plan;
 use super::pulses::Pulses;
 use super::recall::Recall;
@@ -91,6 +92,7 @@ pub struct Engine {
     recall: JoinSet<()>,
     standings: watch::Receiver<Arc<Standings>>,
     vitals: Arc<Vitals>,
+    permits: Arc<Permits>,
 }
 
 impl Engine {
@@ -125,6 +127,7 @@ impl Engine {
         let journal = Arc::new(Journal::new(Arc::clone(&clock), Arc::clone(&store), owed_sender));
         let runner = Runner::new(Arc::clone(&clock), stop_runs.clone()).journaling(Arc::clone(&journal));
         let threads = Arc::new(Threads::new(&threads, &runner));
+        let permits = Arc::<Permits>::default();
         let wiring = Wiring {
             clock: Arc::clone(&clock),
             ticks,
@@ -135,6 +138,7 @@ impl Engine {
             stop: stop_runs.clone(),
             threads: Arc::clone(&threads),
             vitals: Arc::clone(&vitals),
+            permits: Arc::clone(&permits),
         };
         let (mut scheduler, mut dispatcher, mut deliverer) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         let cleaning = Janitor {
@@ -233,6 +237,7 @@ impl Engine {
             recall,
             standings,
             vitals,
+            permits,
         })
     }
 
@@ -264,6 +269,11 @@ impl Engine {
     /// How its loops stand, for who watches them.
     pub fn vitals(&self) -> Arc<Vitals> {
         Arc::clone(&self.vitals)
+    }
+
+    /// How many runs go on at once, for who watches them.
+    pub fn permits(&self) -> Arc<Permits> {
+        Arc::clone(&self.permits)
     }
 
     /// Where metrics of the process itself go.

@@ -62,7 +62,9 @@ pub fn history(
         });
         stretches[at].count(row.get_ref("verdict")?.as_str()?, to_length(row, "duration")?);
     }
-    found.iter_mut().for_each(|stretches| stretches.retain(|stretch| stretch.verdicts.all() > 0));
+    for stretches in &mut found {
+        stretches.retain(|stretch| stretch.verdicts.all() > 0);
+    }
     let some = |stretches: &Vec<_>| !stretches.is_empty();
     Ok(pairs.into_iter().cloned().zip(found).filter(|(_, stretches)| some(stretches)).collect())
 }
@@ -83,14 +85,16 @@ pub fn incidents(connection: &Connection, asked: &IncidentsAsked) -> Result<Inci
     };
     let mut select = connection.prepare_cached(&format!(
         "SELECT body FROM incidents
-         WHERE opened_at < ?1 AND (?2 IS NULL OR probe = ?2) AND json_extract(body, '$.drill') IS NULL
-           AND (?3 IS NULL OR json_extract(body, '$.severity') = ?3) {open}
-         ORDER BY opened_at DESC, id DESC LIMIT ?4"
+         WHERE opened_at >= ?1 AND opened_at < ?2 AND (?3 IS NULL OR probe = ?3)
+           AND (?4 IS NULL OR json_extract(body, '$.severity') = ?4) {open}
+           AND (?5 IS NULL OR (opened_at, id) < (SELECT opened_at, id FROM incidents WHERE id = ?5))
+           AND json_extract(body, '$.drill') IS NULL
+         ORDER BY opened_at DESC, id DESC LIMIT ?6"
     ))?;
-    let before = asked.before.map_or(i64::MAX, micros);
+    let (from, before) = (asked.from.map_or(i64::MIN, micros), asked.before.map_or(i64::MAX, micros));
     let limit = i64::try_from(asked.most.saturating_add(1)).unwrap_or(i64::MAX);
-    let probe = asked.probe.as_ref().map(ProbeName::as_str);
-    let of = params![before, probe, asked.severity.map(Severity::as_str), limit];
+    let (probe, severity) = (asked.probe.as_ref().map(ProbeName::as_str), asked.severity.map(Severity::as_str));
+    let of = params![from, before, probe, severity, asked.after.as_ref().map(|id| &*id.0), limit];
     let mut incidents = select.query_map(of, |row| from_json(row, "body"))?.collect::<Result<Vec<_>>>()?;
     let more = incidents.len() > asked.most;
     incidents.truncate(asked.most);
@@ -238,5 +242,28 @@ mod tests {
         assert_eq!((left.len(), &left[0]), (1_000, &version(500)));
         kept.store.purge_past(second(1_499)).await.unwrap();
         assert_eq!(changes(0, 9_999).await, [version(1_499)]);
+    }
+
+    #[tokio::test]
+    async fn incidents_that_opened_at_once_are_all_found() {
+        let kept = kept();
+        for (id, severity) in [("I1", Severity::P1), ("I2", Severity::P2), ("I3", Severity::P1)] {
+            kept.store.commit(opening(&incident(id, severity, 60), &[], 60).into()).await.unwrap();
+        }
+        let mut asked = IncidentsAsked { most: 1, ..IncidentsAsked::default() };
+        let mut found = Vec::new();
+        loop {
+            let part = kept.store.incidents(asked.clone()).await.unwrap();
+            asked.after = part.incidents.last().map(|incident| incident.id.clone());
+            found.extend(part.incidents.iter().map(|incident| incident.id.0.to_string()));
+            if !part.more {
+                break;
+            }
+        }
+        assert_eq!(found, ["I3", "I2", "I1"]);
+        let grave = IncidentsAsked { severity: Some(Severity::P2), most: 9, ..IncidentsAsked::default() };
+        assert_eq!(&*kept.store.incidents(grave).await.unwrap().incidents[0].id.0, "I2");
+        let late = IncidentsAsked { from: Some(second(61)), most: 9, ..IncidentsAsked::default() };
+        assert_eq!(kept.store.incidents(late).await.unwrap().incidents, []);
     }
 }

@@ -12,6 +12,7 @@ use super::reads::run as whole;
 use super::rollup::{self, Mark};
 use super::stretches;
 use crate::domain::history::{Grain, RunsAsked, RunsFound};
+use crate::domain::names::ScheduleName;
 use crate::domain::time::earlier;
 
 /// That a run is one of those that are asked for, wherever it was found.
@@ -38,7 +39,7 @@ pub fn runs(connection: &Connection, asked: &RunsAsked) -> Result<RunsFound> {
 }
 
 fn columns(asked: &RunsAsked) -> (i64, i64, &str, Option<&str>, bool) {
-    let schedule = asked.schedule.as_ref().map(|schedule| schedule.as_str());
+    let schedule = asked.schedule.as_ref().map(ScheduleName::as_str);
     (micros(asked.from), micros(asked.until), asked.probe.as_str(), schedule, asked.bad)
 }
 

@@ -14,6 +14,7 @@
 //! | `outbox` | which deliveries are due, and what became of them |
 //! | `past` | what objectives ask about runs that were |
 //! | `redrive` | what channels have not taken, and how it is tried again |
+//! | `delivered` | what channels took lately, and how their last drills came out |
 //! | `replies` | what receivers said of their own accord |
 //! | `order` | the order in which a channel is told of an incident |
 //! | `gathering` | which of them leave in one message |
@@ -37,6 +38,7 @@ mod bulk;
 mod bundles;
 mod columns;
 mod damage;
+mod delivered;
 mod diagnoses;
 #[cfg(test)]
 mod downtime;

@@ -234,7 +234,15 @@ fn message(row: &Row<'_>) -> Result<Told> {
         settled_at: row.get::<_, Option<i64>>("settled_at")?.and_then(to_instant),
         fate: fate(row)?,
         became: became(row)?,
+        attempts: row.get("attempts")?,
+        said: said(row)?,
     })
+}
+
+/// How the receiver calls a message that it took, else what went wrong last.
+fn said(row: &Row<'_>) -> Result<Option<String>> {
+    let is_taken = row.get_ref("state")?.as_str()? == "delivered";
+    row.get(if is_taken { "receipt" } else { "error" })
 }
 
 fn fate(row: &Row<'_>) -> Result<Fate> {

@@ -15,6 +15,7 @@ use rusqlite::{Connection, Result, Row, params};
 use super::columns::{instant, micros, to_length};
 use super::stretches::{self, Counted};
 use crate::domain::history::Grain;
+use crate::domain::names::ScheduleName;
 use crate::domain::outcome::{Extra, Run};
 use crate::domain::time::Timestamp;
 
@@ -132,7 +133,7 @@ pub fn after_erasing(connection: &Connection) -> Result<()> {
 pub fn before_replacing(connection: &Connection, run: &Run) -> Result<()> {
     let mark = mark(connection)?;
     let (id, slot, location) = (&*run.id.0, micros(run.slot), &*run.location);
-    let (schedule, probe) = (run.schedule.as_ref().map(|schedule| schedule.as_str()), run.probe.as_str());
+    let (schedule, probe) = (run.schedule.as_ref().map(ScheduleName::as_str), run.probe.as_str());
     let mut select = connection.prepare_cached(
         "SELECT started_at, schedule, probe, duration, verdict FROM runs
          WHERE (id = ?1 OR (slot = ?2 AND schedule = ?3 AND probe = ?4 AND location = ?5 AND ifnull(extra, '') = ?6))

@@ -16,7 +16,7 @@ use super::opening::{self, refused};
 use super::readers::Readers;
 use super::rollup::Bounds;
 use super::writer::{Done, QUEUE_MAX, Task, Work, Writer};
-use super::{audits, damage, gathering, history, listing, outbox, past, reads, redrive, replies, rollup};
+use super::{audits, damage, delivered, gathering, history, listing, outbox, past, reads, redrive, replies, rollup};
 use crate::domain::audit::AuditRecord;
 use crate::domain::debt::Debt;
 use crate::domain::grouping::{Group, Rules};
@@ -27,8 +27,8 @@ use crate::domain::outcome::RunId;
 use crate::domain::past::{PastRuns, Question};
 use crate::domain::time::Timestamp;
 use crate::ports::{
-    Commit, Delivery, Due, HistoryReader, IncidentStory, KnownReply, Loaded, Outbox, Overview, Pair, Redrive, Redriven,
-    Replies, Reply, RunStory, Settlement, StatusReader, Store, StoreError, Undelivered,
+    Commit, Delivered, Delivery, Due, HistoryReader, IncidentStory, KnownDrill, KnownReply, Loaded, Outbox, Overview,
+    Pair, Redrive, Redriven, Replies, Reply, RunStory, Settlement, StatusReader, Store, StoreError, Undelivered,
 };
 
 /// Opens the store, and makes it where there is none. Blocks for as long as the check of the file takes.
@@ -340,6 +340,14 @@ impl HistoryReader for Sqlite {
 impl Outbox for Sqlite {
     fn undelivered(&self, most: usize) -> BoxFuture<'_, Result<Undelivered, StoreError>> {
         Box::pin(self.readers.read(move |connection| redrive::undelivered(connection, most)))
+    }
+
+    fn delivered(&self, channels: Vec<ChannelName>, most: usize) -> BoxFuture<'_, Result<Vec<Delivered>, StoreError>> {
+        Box::pin(self.readers.read(move |connection| delivered::delivered(connection, &channels, most)))
+    }
+
+    fn drills(&self) -> BoxFuture<'_, Result<Vec<KnownDrill>, StoreError>> {
+        Box::pin(self.readers.read(delivered::drills))
     }
 
     fn redrive(&self, what: Redrive, now: Timestamp) -> BoxFuture<'_, Result<Redriven, StoreError>> {

@@ -37,7 +37,7 @@ const NOTE: Form = Form { title: "Note", text: ("What others should know", true)
 
 /// The form by which it is taken on.
 pub async fn acknowledge_form(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Response {
-    answered(&room, &ACKNOWLEDGE, shown(&room, &ACKNOWLEDGE, id, &visit).await)
+    answered(&room, ACKNOWLEDGE.title, Place::Act, "?", shown(&room, &ACKNOWLEDGE, id, &visit).await)
 }
 
 /// Takes it on.
@@ -49,12 +49,12 @@ pub async fn acknowledge(
 ) -> Response {
     let done =
         done(&room, &caller, id, request, |text| Act::Acknowledge { note: Some(text).filter(|text| !text.is_empty()) });
-    answered(&room, &ACKNOWLEDGE, done.await)
+    answered(&room, ACKNOWLEDGE.title, Place::Act, "?", done.await)
 }
 
 /// The form by which something is said of it.
 pub async fn note_form(room: State<Arc<Room>>, id: Path<String>, visit: Visit) -> Response {
-    answered(&room, &NOTE, shown(&room, &NOTE, id, &visit).await)
+    answered(&room, NOTE.title, Place::Act, "?", shown(&room, &NOTE, id, &visit).await)
 }
 
 /// Says something of it.
@@ -64,7 +64,7 @@ pub async fn note(
     id: Path<String>,
     request: Request,
 ) -> Response {
-    answered(&room, &NOTE, done(&room, &caller, id, request, Act::Note).await)
+    answered(&room, NOTE.title, Place::Act, "?", done(&room, &caller, id, request, Act::Note).await)
 }
 
 async fn shown(room: &Room, form: &Form, Path(id): Path<String>, visit: &Visit) -> Result<Response, Trouble> {
@@ -96,18 +96,30 @@ async fn done(
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response())
 }
 
-/// An answer, or a page that says why there is none.
-fn answered(room: &Room, form: &Form, answer: Result<Response, Trouble>) -> Response {
+/// An answer, or a page that says why there is none; `back` leads to where it was asked.
+pub fn answered(
+    room: &Room,
+    title: &'static str,
+    place: Place,
+    back: &str,
+    answer: Result<Response, Trouble>,
+) -> Response {
     answer.unwrap_or_else(|trouble| {
         let plan = room.plan();
         let view = room.view(&plan, &Visit::default());
         let main = html! {
             h1 { "This was not done." }
             p .lede { (view.text(trouble.sentence(), LINE_MAX)) }
+            p { a .btn href=(back) { "Back" } }
         };
-        let frame = Frame { place: Place::Act, title: form.title, tone: Tone::Unknown, refresh: None, main };
+        let frame = Frame { place, title, tone: Tone::Unknown, refresh: None, main };
         html(trouble.status(), page(&view, &frame))
     })
+}
+
+/// Word that nobody can do anything.
+pub fn tokenless() -> Markup {
+    html! { "Whoever changes something needs a token, and none is set: write " code { "web: { token: \"${secret:name}\" }" } "." }
 }
 
 fn drawn(view: &View<'_>, form: &Form, incident: &Incident) -> Markup {
@@ -115,9 +127,7 @@ fn drawn(view: &View<'_>, form: &Form, incident: &Incident) -> Markup {
     let main = html! {
         h1 { (form.title) ": " (incident.severity) " " (view.text(&what(incident), LINE_MAX)) }
         @if !view.plan.web.can_be_operated() {
-            p .lede {
-                "Whoever changes something needs a token, and none is set: write " code { "web: { token: \"${secret:name}\" }" } "."
-            }
+            p .lede { (tokenless()) }
         } @else {
             form .card .pad method="post" {
                 p { label for="by" { "Your name" } input id="by" name="by" required maxlength="100" autocomplete="name"; }

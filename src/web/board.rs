@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::marks::Tone;
 use super::view::View;
 use crate::domain::incident::Incident;
@@ -18,7 +21,8 @@ use crate::ports::{Overview, RunSummary};
 const GRACE: Duration = Duration::from_secs(5);
 
 /// How a probe stands in a tier; the first is the gravest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// The last run failed.
     Failed,

@@ -20,6 +20,8 @@ pub enum Place {
     Incident,
     /// `/incidents/<id>/<what is done>`.
     Act,
+    /// `/incidents/<id>/silences/<silence>/end`.
+    Ending,
     /// `/probes/<name>`.
     Probe,
     /// `/runs/<id>`.
@@ -30,8 +32,14 @@ pub enum Place {
     Schedules,
     /// `/deliveries`.
     Deliveries,
+    /// `/deliveries/redrive`.
+    RedriveAll,
+    /// `/deliveries/<id>/redrive`.
+    Redrive,
     /// `/about`.
     About,
+    /// `/audit`.
+    Audit,
 }
 
 /// What leads everywhere: where to, by which path, and its name.
@@ -48,18 +56,25 @@ impl Place {
     /// How the root is reached from there.
     fn root(self) -> &'static str {
         match self {
-            Self::Status | Self::Incidents | Self::Objectives | Self::Schedules | Self::Deliveries | Self::About => {
-                "./"
-            }
-            Self::Incident | Self::Probe | Self::Run => "../",
-            Self::Act => "../../",
+            Self::Status
+            | Self::Incidents
+            | Self::Objectives
+            | Self::Schedules
+            | Self::Deliveries
+            | Self::About
+            | Self::Audit => "./",
+            Self::Incident | Self::Probe | Self::Run | Self::RedriveAll => "../",
+            Self::Act | Self::Redrive => "../../",
+            Self::Ending => "../../../../",
         }
     }
 
     /// The page of the navigation to which it belongs.
     fn part(self) -> Self {
         match self {
-            Self::Incident | Self::Act => Self::Incidents,
+            Self::Incident | Self::Act | Self::Ending => Self::Incidents,
+            Self::Redrive | Self::RedriveAll => Self::Deliveries,
+            Self::Audit => Self::About,
             Self::Probe | Self::Run => Self::Status,
             top => top,
         }

@@ -33,15 +33,18 @@ const DAYS_MAX: usize = 1_024;
 /// A page that was drawn.
 pub type Drawn = (StatusCode, Bytes);
 
-/// The days of rows, with when they were read.
+/// Days, with when they were read.
+type Read = (Monotonic, Arc<[Day]>);
+
+/// The days of rows.
 #[derive(Default)]
-pub struct Days(Mutex<BTreeMap<Pair, (Monotonic, Arc<[Day]>)>>);
+pub struct Days(Mutex<BTreeMap<Pair, Read>>);
 
 /// The page.
 pub async fn status_page(State(room): State<Arc<Room>>, visit: Visit) -> Response {
     if !room.is_ready() {
         let plan = room.plan();
-        return html(StatusCode::SERVICE_UNAVAILABLE, status::starting(&room.view(&plan, &visit)));
+        return html(StatusCode::SERVICE_UNAVAILABLE, status::starting(&room.view(&plan, &visit), Place::Status));
     }
     let name = format!("{}\n{}", visit.query(visit.is_still()), visit.user.as_deref().unwrap_or_default());
     let (status, page) = room.fronts.get(&*room.web.clock, name, draw(&room, &visit)).await;

@@ -6,74 +6,122 @@ use super::evidence::{self, evidence};
 use super::frame::{Frame, Place, REFRESH_SECONDS, page};
 use super::marks::{Tone, mark};
 use super::units::list;
-use super::view::{LINE_MAX, VALUE_MAX, View};
-use super::{reasons, runbook};
+use super::view::{LINE_MAX, View};
+use super::{around, reasons, runbook, silence, told, war_room};
 use crate::domain::figures::Figures;
 use crate::domain::incident::Incident;
 use crate::domain::names::ScheduleName;
 use crate::domain::time::{between, words};
-use crate::ports::{Diagnosis, IncidentStory, Told};
+use crate::ports::{Diagnosis, IncidentStory, Overview};
+
+/// How many lines of a time line are shown: the first of them and the last.
+const MOMENTS_MAX: usize = 400;
 
 /// The longest id that is looked up; ours have 26 characters.
 pub const ID_LENGTH_MAX: usize = 64;
 
 /// The page.
-pub fn incident(view: &View<'_>, story: &IncidentStory) -> Markup {
+pub fn incident(view: &View<'_>, story: &IncidentStory, overview: &Overview) -> Markup {
     let incident = &story.incident;
     let tone = if incident.is_open() { Tone::Bad } else { Tone::Well };
     let what = what(incident);
+    let silences = if incident.is_open() { silence::taking(view, overview, incident) } else { Vec::new() };
     let main = html! {
         h1 { span .(tone.class()) { (incident.severity) } " " (what) }
-        p .lede { (lede(view, incident)) }
-        p .runbook {
-            @if let Some(runbook) = runbook::button(view, incident) { (runbook) " " }
-            @if incident.is_open() {
-                @if incident.acknowledged.is_none() { a .btn href={ (incident.id) "/acknowledge" } { "Take it on" } " " }
-                a .btn href={ (incident.id) "/note" } { "Note" } " "
-            }
-            a .btn href={ (incident.id) "/war-room" } { "War-room text" } " "
-            @if !incident.is_open() { a .btn href={ (incident.id) "/post-mortem" } { "Post-mortem" } }
-        }
+        p .lede { (lede(view, incident)) " " (known(view, incident)) }
+        (buttons(view, incident))
+        (seen(view, incident))
         div .two {
             div {
-                section .card .pad {
-                    h2 { "What was seen first" small { (view.instant(incident.since)) } }
-                    (failures(view, &incident.first_failures))
-                }
-                section .card .pad {
-                    h2 { "What was seen last" }
-                    @if incident.latest_failures == incident.first_failures { p .dim { "the same" } }
-                    @else { (failures(view, &incident.latest_failures)) }
-                }
                 (diagnoses(view, story))
-                (runbook::texts(view, story))
+                section .who { h2 { "Told" } (told::told(view, story)) }
                 section .card .pad {
                     h2 { "What happened" }
-                    ol .tl {
-                        @for moment in &story.time_line() {
-                            li {
-                                time datetime=(crate::domain::time::rfc3339(moment.at)) { (view.exactly(moment.at)) }
-                                b { (view.text(&moment.what, 60)) }
-                                span { (view.text(&moment.text, LINE_MAX)) }
-                            }
-                        }
-                    }
-                    @if story.moments.is_empty() && story.told.is_empty() { p .dim { "nothing is recorded" } }
+                    (time_line(view, story))
                 }
+                (runbook::texts(view, story))
                 (evidence(view, story))
             }
             div {
                 section .card .pad { h2 { "In short" } (in_short(view, incident)) }
-                section .card .pad { h2 { "Told" } (told(view, story)) }
+                @if incident.is_open() { (around::around(view, incident, overview)) }
+                (silence::drawn(view, &silences, incident))
                 @if !story.nearby.is_empty() {
                     section .card .pad { h2 { "About the same time" } (nearby(view, story)) }
                 }
+            }
+        }
+        @if holds_still(view, incident) {
+            section id="war-room" .card .pad {
+                h2 { "War-room text" small { "to be copied" } }
+                textarea .paper readonly rows="16" aria-label="war-room text" { (war_room::war_room(view, story)) }
             }
         }
     };
     let title = format!("{} {what}", incident.severity);
     let refresh = incident.is_open().then_some(REFRESH_SECONDS);
     page(view, &Frame { place: Place::Incident, title: &title, tone, refresh, main })
+}
+
+/// Whether what somebody selects on the page stays selected: a page that reads itself anew would take it away.
+fn holds_still(view: &View<'_>, incident: &Incident) -> bool {
+    !incident.is_open() || view.visit.is_still()
+}
+
+fn buttons(view: &View<'_>, incident: &Incident) -> Markup {
+    let id = &incident.id;
+    html! {
+        p .runbook {
+            @if incident.is_open() {
+                @if incident.acknowledged.is_none() { a .btn .first href={ (id) "/acknowledge" } { "Take it on" } " " }
+                a .btn href={ (id) "/note" } { "Note" } " "
+                a .btn href={ (id) "/silence" } { "Silence…" } " "
+            }
+            @if let Some(runbook) = runbook::button(view, incident) { (runbook) " " }
+            a .btn href=(if holds_still(view, incident) { "#war-room" } else { "?still#war-room" }) { "Copy war-room text" } " "
+            a .btn href={ (id) "/war-room" } { "War-room text" } " "
+            a .btn href={ (id) "/post-mortem" } { "Post-mortem text" }
+        }
+    }
+}
+
+/// What was seen first beside what was seen last.
+fn seen(view: &View<'_>, incident: &Incident) -> Markup {
+    let are_same = incident.latest_failures == incident.first_failures;
+    html! {
+        div .seen .both[!are_same] {
+            section .card .pad {
+                h2 { "What was seen first" small { (view.instant(incident.since)) @if are_same { ", and last" } } }
+                (failures(view, &incident.first_failures))
+            }
+            @if !are_same {
+                section .card .pad {
+                    h2 { "What was seen last" }
+                    (failures(view, &incident.latest_failures))
+                }
+            }
+        }
+    }
+}
+
+fn time_line(view: &View<'_>, story: &IncidentStory) -> Markup {
+    let moments = story.time_line();
+    let left_out = moments.len().saturating_sub(MOMENTS_MAX);
+    // What began it stays, whatever happened since.
+    let shown = moments.iter().take(MOMENTS_MAX / 2).chain(moments.iter().skip(MOMENTS_MAX / 2 + left_out));
+    html! {
+        ol .tl {
+            @for (index, moment) in shown.enumerate() {
+                @if left_out > 0 && index == MOMENTS_MAX / 2 { li .dim { span { "… " (left_out) " left out …" } } }
+                li {
+                    time datetime=(crate::domain::time::rfc3339(moment.at)) { (view.exactly(moment.at)) }
+                    b { (view.text(&moment.what, 60)) }
+                    span { (view.text(&moment.text, LINE_MAX)) }
+                }
+            }
+        }
+        @if moments.is_empty() { p .dim { "nothing is recorded" } }
+    }
 }
 
 /// The page for an id that nothing has.
@@ -100,6 +148,17 @@ fn lede(view: &View<'_>, incident: &Incident) -> String {
             let over = view.instant(over);
             format!("Resolved at {over} after {long}, since {since}{}.", because.unwrap_or_default())
         }
+    }
+}
+
+/// Whether somebody has it, and what happens if nobody does.
+fn known(view: &View<'_>, incident: &Incident) -> String {
+    match (&incident.acknowledged, incident.is_open(), incident.escalate_at) {
+        (Some(taken), true, _) => format!("{} has taken it on.", view.text(&taken.by, LINE_MAX)),
+        (Some(taken), false, _) => format!("{} had taken it on.", view.text(&taken.by, LINE_MAX)),
+        (None, true, Some(at)) => format!("Nobody has taken it on; others are told at {}.", view.instant(at)),
+        (None, true, None) => "Nobody has taken it on.".to_owned(),
+        (None, false, _) => "Nobody had taken it on.".to_owned(),
     }
 }
 
@@ -167,29 +226,6 @@ fn in_short(view: &View<'_>, incident: &Incident) -> Markup {
             @for (key, value) in &incident.labels { dt { (view.text(key, 60)) } dd { (view.text(value, LINE_MAX)) } }
             dt { "run" } dd { code { (incident.opening_run) } }
             dt { "incident" } dd { code { (incident.id) } }
-        }
-    }
-}
-
-fn told(view: &View<'_>, story: &IncidentStory) -> Markup {
-    html! {
-        @if let Some(reason) = &story.incident.quiet {
-            p {
-                @if story.incident.is_open() { "Muted: " } @else { "Was muted: " }
-                (view.text(&reason.to_string(), LINE_MAX)) "."
-            }
-        }
-        @else if story.told.is_empty() { p .dim { "Nobody: no route takes it now." } }
-        @if !story.told.is_empty() {
-            dl {
-                @for Told { channel, event, settled_at, became, .. } in &story.told {
-                    dt { (channel) " " span .dim { (event.as_str()) } }
-                    dd {
-                        (view.text(became, VALUE_MAX))
-                        @if let Some(at) = settled_at { " " span .dim { (view.instant(*at)) } }
-                    }
-                }
-            }
         }
     }
 }

@@ -7,10 +7,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use serde_json::json;
 
+use super::api::answers::Trouble;
 use crate::domain::time::Monotonic;
 
 /// Who asks, where that is known.
@@ -122,21 +122,16 @@ pub struct TooMany {
 }
 
 impl TooMany {
-    /// The answer, in the form of RFC 9457, which says when to come again.
+    /// The answer, which says when to come again.
     pub fn answer(&self) -> Response {
-        let (seconds, detail) = (self.wait.as_secs() + 1, self.counted.words());
-        let body = json!({ "type": "about:blank", "title": "Too Many Requests", "status": 429, "detail": detail, "error": detail });
-        let headers = [
-            (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
-            (header::RETRY_AFTER, HeaderValue::from(seconds)),
-        ];
-        (StatusCode::TOO_MANY_REQUESTS, headers, format!("{body}\n")).into_response()
+        Trouble::new(StatusCode::TOO_MANY_REQUESTS, self.counted.words()).again_after(self.wait).into_response()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::header;
     use std::net::Ipv4Addr;
 
     fn peer(address: &str) -> IpAddr {

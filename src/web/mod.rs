@@ -16,48 +16,64 @@
 //! | `public`, `badge` | what everybody may see |
 //! | `board` | what the status page says, before it is drawn |
 //! | `headline` | the one sentence on top |
-//! | `status` with `rows`, `days`, `quiet`; `incident`, `probe` | the pages |
+//! | `status` with `rows`, `days`, `quiet`; `incident`, `probe` | the pages that people see first |
+//! | `incidents`, `schedules`, `deliveries`, `objectives`, `about`, `audit` | one page each |
+//! | `around`, `told`, `silence` | what else stands on the page of an incident: its neighbours, its messages, its silences |
+//! | `policy`, [`reckoning`], `process` | who hears of what, what a plan takes, what the process takes |
 //! | `evidence`, `runbook` | what a bad run left, and what to do about it |
 //! | `war_room`, `post_mortem` | the two texts of an incident, made of `paper` and `markdown` |
-//! | `frame`, `files`, `kept`, `marks`, `chart`, `reasons`, `view`, `visit`, `units` | what pages are made of |
+//! | `frame`, `files`, `kept`, `fold`, `marks`, `chart`, `reasons`, `view`, `visit`, `units` | what pages are made of |
 //!
 //! Pages work without a script: the policy forbids every one but `/live.js`, which only spares the reader the reload. They stay current by `<meta http-equiv="refresh">`,
 //! which browsers treat as a reload: the place in the page is kept. `?still` leaves it out.
 
 pub mod api;
 pub mod places;
+pub mod reckoning;
 pub mod routes;
 pub mod server;
 pub mod table;
 
+mod about;
 mod access;
 mod acts;
+mod around;
+mod audit;
 mod badge;
 mod board;
 mod chart;
 mod days;
+mod deliveries;
 mod events;
 mod evidence;
 mod files;
 mod filter;
+mod fold;
 mod frame;
 mod front;
 mod headline;
 mod incident;
+mod incidents;
 mod kept;
 mod limits;
 mod markdown;
 mod marks;
+mod objectives;
 mod paper;
 mod ping;
+mod policy;
 mod post_mortem;
 mod probe;
+mod process;
 mod public;
 mod quiet;
 mod reasons;
 mod rows;
 mod runbook;
+mod schedules;
+mod silence;
 mod status;
+mod told;
 mod units;
 mod view;
 mod visit;

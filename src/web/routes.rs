@@ -16,16 +16,19 @@ use tokio::sync::Mutex;
 
 use super::access::{Asked, Caller, Refusal};
 use super::api::answers::Trouble;
+use super::api::settled::Question;
 use super::frame::Place;
 use super::kept::Kept;
 use super::limits::{Counted, Limits, Peer};
 use super::ping::Door;
+use super::reckoning::Reckoning;
 use super::server::Web;
 use super::table::{API, Row, Scope, Table};
 use super::view::View;
 use super::visit::Visit;
 use super::{
-    access, acts, api, chart, events, files, front, incident, ping, post_mortem, probe, public, status, war_room,
+    about, access, acts, api, audit, chart, deliveries, events, files, front, incident, incidents, objectives, ping,
+    post_mortem, probe, public, schedules, silence, status, war_room,
 };
 use crate::domain::audit::{Author, Deed};
 use crate::domain::incident::IncidentId;
@@ -33,6 +36,7 @@ use crate::domain::text::harmless;
 use crate::domain::time::{Monotonic, earlier, rfc3339};
 use crate::engine::audits;
 use crate::engine::changes::Generations;
+use crate::engine::desk::DeskError;
 use crate::engine::plan::Plan;
 use crate::engine::unrecorded;
 use crate::ports::{IncidentStory, Overview, StoreError};
@@ -86,6 +90,8 @@ pub struct Room {
     limits: Limits,
     /// Who may ask what.
     table: Table,
+    /// What the plan takes.
+    pub reckoning: Reckoning,
 }
 
 /// How things stood, when that was read, and what had changed by then.
@@ -97,14 +103,18 @@ struct Known {
 
 /// Every row: those of the pages and of the doors beside them, then those of programs.
 pub fn rows() -> Vec<Row> {
-    use Scope::{Open, Ping, Read};
+    use Scope::{Open, Operate, Ping, Read};
     let mut rows = vec![
         Row::get(Read, "/", front::status_page),
+        Row::get(Read, "/incidents", incidents::incidents_page),
         Row::get(Read, "/incidents/{id}", incident_page),
         Row::get(Read, "/incidents/{id}/acknowledge", acts::acknowledge_form),
         Row::form("/incidents/{id}/acknowledge", acts::acknowledge),
         Row::get(Read, "/incidents/{id}/note", acts::note_form),
         Row::form("/incidents/{id}/note", acts::note),
+        Row::get(Read, "/incidents/{id}/silence", silence::form),
+        Row::form("/incidents/{id}/silence", silence::begin),
+        Row::form("/incidents/{id}/silences/{silence}/end", silence::end),
         Row::get(Read, "/incidents/{id}/war-room", war_room_text),
         Row::get(Read, "/incidents/{id}/post-mortem", post_mortem_text),
         Row::get(Read, "/events", events::events),
@@ -113,6 +123,13 @@ pub fn rows() -> Vec<Row> {
         Row::get(Open, "/live.js", files::live),
         Row::get(Read, "/probes/{name}", probe::asked::probe),
         Row::get(Read, "/runs/{id}", probe::asked::run),
+        Row::get(Read, "/schedules", schedules::schedules_page),
+        Row::get(Read, "/deliveries", deliveries::deliveries_page),
+        Row::form("/deliveries/redrive", deliveries::redrive_all),
+        Row::form("/deliveries/{id}/redrive", deliveries::redrive),
+        Row::get(Read, "/objectives", objectives::objectives_page),
+        Row::get(Read, "/about", about::about_page),
+        Row::get(Operate, "/audit", audit::audit_page),
         Row::get(Open, "/healthz", async || "ok\n"),
         Row::get(Open, "/readyz", readiness),
         Row::get(Read, "/metrics", metrics),
@@ -147,6 +164,8 @@ async fn nothing_there(room: State<Arc<Room>>, caller: Extension<Caller>, uri: U
 
 async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> Response {
     let (mut head, body) = request.into_parts();
+    let asked = head.uri.path();
+    let question = asked.starts_with(API).then(|| Question::of(&head.method, asked, &head.headers));
     let mut response = match room.admit(&head).await {
         Ok(caller) => {
             head.extensions.insert(caller);
@@ -154,6 +173,9 @@ async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> R
         }
         Err(refused) => refused,
     };
+    if let Some(question) = question {
+        response = question.settle(response).await;
+    }
     for (name, value) in HEADERS {
         // Only what is the same for everybody says that it may be kept.
         let is_said = name == header::CACHE_CONTROL && response.headers().contains_key(&name);
@@ -198,8 +220,17 @@ async fn incident_page(State(room): State<Arc<Room>>, Path(id): Path<String>, vi
         return html(StatusCode::NOT_FOUND, incident::unknown(&view));
     }
     let id = IncidentId(Arc::from(id));
-    match room.patiently(room.web.reader.incident(&id)).await {
-        Ok(Some(story)) => html(StatusCode::OK, incident::incident(&view, &story)),
+    let read = async {
+        let story = room.patiently(room.web.reader.incident(&id)).await?;
+        // What stands around it now says nothing of one that is over.
+        let overview = match &story {
+            Some(story) if story.incident.is_open() => room.overview().await?,
+            _ => Arc::default(),
+        };
+        Ok::<_, StoreError>(story.map(|story| (story, overview)))
+    };
+    match read.await {
+        Ok(Some((story, overview))) => html(StatusCode::OK, incident::incident(&view, &story, &overview)),
         Ok(None) => html(StatusCode::NOT_FOUND, incident::unknown(&view)),
         Err(error) => unreadable(&view, Place::Incident, &error),
     }
@@ -240,7 +271,7 @@ pub fn html(status: StatusCode, page: Markup) -> Response {
 }
 
 /// The page of a store that cannot be read.
-pub fn unreadable(view: &View<'_>, place: Place, error: &StoreError) -> Response {
+pub fn unreadable(view: &View<'_>, place: Place, error: &dyn std::error::Error) -> Response {
     tracing::warn!(%error, "a page could not read the store");
     html(StatusCode::SERVICE_UNAVAILABLE, status::unreadable(view, place, &error.to_string()))
 }
@@ -259,6 +290,7 @@ impl Room {
             heard: api::pagerduty::Lately::default(),
             limits: Limits::default(),
             table,
+            reckoning: Reckoning::default(),
         }
     }
 
@@ -350,6 +382,24 @@ impl Room {
         self.web.desk.changes().map(|changes| *changes.borrow()).unwrap_or_default()
     }
 
+    /// A page of what is read for it, or one that says why there is none.
+    pub async fn shown<T>(
+        &self,
+        visit: &Visit,
+        place: Place,
+        read: impl Future<Output = Result<T, DeskError>>,
+        draw: impl FnOnce(&View<'_>, &T) -> Markup,
+    ) -> Response {
+        let plan = self.plan();
+        if !self.is_ready() {
+            return html(StatusCode::SERVICE_UNAVAILABLE, status::starting(&self.view(&plan, visit), place));
+        }
+        match read.await {
+            Ok(read) => html(StatusCode::OK, draw(&self.view(&plan, visit), &read)),
+            Err(error) => unreadable(&self.view(&plan, visit), place, &error),
+        }
+    }
+
     /// How things stand, with the runs of the last hour; as it was a second ago at most.
     pub async fn overview(&self) -> Result<Arc<Overview>, StoreError> {
         self.known().await.map(|(_, overview)| overview)
@@ -433,6 +483,8 @@ mod tests {
             pings: Arc::new(crate::engine::pulses::Pulses::default()),
             desk: Arc::default(),
             unrecorded: Arc::default(),
+            loadings: Arc::default(),
+            reckon: Arc::new(|_, _| Ok(crate::web::reckoning::Reckoned::default())),
         };
         let local = "127.0.0.1:80".parse().unwrap();
         let room = Room::of(web, local, Table::of(Vec::new()).0);

@@ -24,8 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits::Peer;
 use super::places::{Place, Places, Written};
+use super::reckoning::Reckon;
 use super::routes;
 use crate::engine::desk::Desk;
+use crate::engine::loadings::Loadings;
 use crate::engine::plan::Plan;
 use crate::engine::unrecorded::Unrecorded;
 use crate::ports::{Clock, Exposition, HistoryReader, Pings, StatusReader};
@@ -63,6 +65,10 @@ pub struct Web {
     pub desk: Arc<Desk>,
     /// Knows whether the store takes what happens.
     pub unrecorded: Arc<Unrecorded>,
+    /// Knows how the files were loaded.
+    pub loadings: Arc<Loadings>,
+    /// Says what a plan takes.
+    pub reckon: Reckon,
 }
 
 /// Answers until it is told to stop; then ends what is under way within two seconds.

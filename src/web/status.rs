@@ -267,7 +267,7 @@ fn tiers(view: &View<'_>, overview: &Overview, chosen: &Chosen<'_>, past: &Past)
             }
         };
         if left_out.is_empty() && room.takes(&heading) {
-            drawn.push(drawn_tier(view, overview, chosen, part, past, heading, (&mut room, &mut links)));
+            drawn.push(drawn_tier(view, overview, chosen, part, past, &heading, (&mut room, &mut links)));
         } else {
             left_out.push(tier);
         }
@@ -292,7 +292,7 @@ fn drawn_tier(
     chosen: &Chosen<'_>,
     part: &Part,
     past: &Past,
-    heading: Markup,
+    heading: &Markup,
     (room, links): (&mut Budget, &mut Budget),
 ) -> Markup {
     let (tier, filter) = (&chosen.board.tiers[part.tier], &chosen.filter);
@@ -360,13 +360,13 @@ fn accounts(view: &View<'_>, tier: &Tier<'_>) -> String {
 }
 
 /// The page while the state is not loaded yet.
-pub fn starting(view: &View<'_>) -> Markup {
+pub fn starting(view: &View<'_>, place: Place) -> Markup {
     let main = html! {
         h1 { span .unk { "Roundsman is starting." } }
         p .lede { "It loads its state; " (counted(view.plan.probes.len() as u64, "probe")) " and "
             (counted(view.plan.schedules.len() as u64, "schedule")) " are planned." }
     };
-    page(view, &Frame { place: Place::Status, title: "Starting", tone: Tone::Unknown, refresh: Some(2), main })
+    page(view, &Frame { place, title: "Starting", tone: Tone::Unknown, refresh: Some(2), main })
 }
 
 /// The page when the store cannot be read; `place` is where the reader wanted to go.

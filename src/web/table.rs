@@ -11,6 +11,7 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
+use super::api::operation::Operation;
 use super::routes::Room;
 
 /// Below it programs read and change.
@@ -48,6 +49,8 @@ pub struct Row {
     pub path: &'static str,
     /// What the guard must know.
     pub entry: Entry,
+    /// What programs are told of it; nothing of what is for people.
+    pub told: Option<Operation>,
     serve: MethodRouter<Arc<Room>, Infallible>,
 }
 
@@ -72,6 +75,13 @@ impl Row {
         Self::of(Method::POST, MethodFilter::POST, path, Entry { scope: Scope::Operate, is_form: true }, handler)
     }
 
+    /// With what programs are told of it.
+    #[must_use]
+    pub fn told(mut self, operation: Operation) -> Self {
+        self.told = Some(operation);
+        self
+    }
+
     fn of<H: Handler<T, Arc<Room>>, T: 'static>(
         method: Method,
         filter: MethodFilter,
@@ -79,7 +89,7 @@ impl Row {
         entry: Entry,
         handler: H,
     ) -> Self {
-        Self { method, path, entry, serve: on(filter, handler) }
+        Self { method, path, entry, told: None, serve: on(filter, handler) }
     }
 }
 
@@ -91,7 +101,7 @@ impl Table {
     /// A table of rows, and the routes that serve them.
     pub fn of(rows: Vec<Row>) -> (Self, Router<Arc<Room>>) {
         let (mut table, mut router) = (BTreeMap::<_, Vec<_>>::new(), Router::new());
-        for Row { method, path, entry, serve } in rows {
+        for Row { method, path, entry, told: _, serve } in rows {
             table.entry(path).or_default().push((method, entry));
             router = router.route(path, serve);
         }

@@ -15,6 +15,16 @@ pub fn latency(milliseconds: f64) -> String {
     }
 }
 
+/// Bytes with three digits at the most: `912 B`, `12.3 MiB`.
+pub fn bytes(bytes: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let Some((unit, power)) = units.into_iter().find(|(_, power)| bytes >> power > 0) else {
+        return format!("{bytes} B");
+    };
+    let amount = bytes as f64 / (1_u64 << power) as f64;
+    if amount < 99.95 { format!("{amount:.1} {unit}") } else { format!("{} {unit}", count(bytes >> power)) }
+}
+
 /// `1 probe`, `12 probes`.
 pub fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
@@ -53,6 +63,12 @@ mod tests {
         }
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([counted(1, "probe"), counted(2_000, "probe")], ["1 probe", "2,000 probes"]);
+    }
+
+    #[test]
+    fn bytes_have_the_unit_that_fits() {
+        let told = [0, 912, 1_024, 12_900_000, 152_000_000, 9_000_000_000_000].map(bytes);
+        assert_eq!(told, ["0 B", "912 B", "1.0 KiB", "12.3 MiB", "144 MiB", "8,381 GiB"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// The page.
 pub fn metrics(address: SocketAddr) -> String {
@@ -15,9 +16,9 @@ pub fn value(line: &str) -> f64 {
     line.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0.0)
 }
 
-/// How many runs were at most how late, by the bound in microseconds.
+/// How many runs were at most how late, by the bound.
 #[derive(Clone, Debug, Default)]
-pub struct Lateness(BTreeMap<u64, f64>);
+pub struct Lateness(BTreeMap<Duration, f64>);
 
 impl Lateness {
     /// Since the daemon began.
@@ -27,7 +28,8 @@ impl Lateness {
         for line in buckets {
             let bound = line.split("le=\"").nth(1).and_then(|rest| rest.split('"').next());
             let bound = bound.and_then(|bound| bound.parse::<f64>().ok()).unwrap_or(f64::INFINITY);
-            *sums.entry((bound * 1e6) as u64).or_insert(0.0) += value(line);
+            let bound = Duration::try_from_secs_f64(bound).unwrap_or(Duration::MAX);
+            *sums.entry(bound).or_insert(0.0) += value(line);
         }
         Self(sums)
     }
@@ -44,6 +46,7 @@ impl Lateness {
     pub fn quantile(&self, quantile: f64) -> String {
         let all = self.0.values().last().copied().unwrap_or(0.0);
         let found = self.0.iter().find(|(_, count)| **count >= all * quantile);
-        found.map_or("unknown".to_owned(), |(bound, _)| format!("at most {} ms ({all} runs)", *bound as f64 / 1e3))
+        found
+            .map_or("unknown".to_owned(), |(bound, _)| format!("at most {} ms ({all} runs)", bound.as_secs_f64() * 1e3))
     }
 }

@@ -18,8 +18,10 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use ::roundsman::clock::SystemClock;
+use ::roundsman::ports::Clock as _;
 use rusqlite::{Connection, OpenFlags};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -60,9 +62,10 @@ fn main() {
     println!("the store: {:.1} GB", fs::metadata(&store).expect("the store").len() as f64 / 1e9);
     let paths = paths(&store);
 
-    let started = Instant::now();
+    let clock = SystemClock::start();
+    let started = clock.monotonic();
     let daemon = Daemon::run(&directory, &[]);
-    println!("the daemon makes its rounds after {:.1} s", started.elapsed().as_secs_f64());
+    println!("the daemon makes its rounds after {:.1} s", clock.monotonic().since(started).as_secs_f64());
     let runtime = Runtime::new().expect("a runtime");
     let client = reqwest::Client::new();
     println!("{:<42} {:>9} {:>9} {:>9} {:>9} {:>10}", "page, ms", "first", "p50", "p99", "max", "bytes");
@@ -134,10 +137,11 @@ fn paths(store: &Path) -> Vec<String> {
 }
 
 async fn ask(client: &reqwest::Client, path: &str, url: &str) {
+    let clock = SystemClock::start();
     let mut times = Vec::new();
     let mut bytes = 0;
     for _ in 0..=TIMES {
-        let began = Instant::now();
+        let began = clock.monotonic();
         let answer = client.get(url).send().await.expect("an answer");
         let status = answer.status();
         if status == 404 {
@@ -146,7 +150,7 @@ async fn ask(client: &reqwest::Client, path: &str, url: &str) {
         }
         assert!(status.is_success(), "{path}: {status}");
         bytes = answer.bytes().await.expect("a body").len();
-        times.push(began.elapsed().as_secs_f64() * 1e3);
+        times.push(clock.monotonic().since(began).as_secs_f64() * 1e3);
         sleep(APART).await;
     }
     let first = times.remove(0);

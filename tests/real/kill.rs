@@ -73,3 +73,31 @@ fn what_nobody_could_take_before_the_plug_was_pulled_arrives_afterwards() {
     assert_eq!(committed.len(), PROBES, "a restart opens nothing anew");
     assert!(receiver.keys().values().all(|times| (1..=2).contains(times)), "{:?}", receiver.keys());
 }
+
+#[test]
+fn what_was_being_counted_when_the_plug_was_pulled_is_counted_once() {
+    let target = Target::start();
+    target.set(true);
+    let directory = watching(&target.url, "http://127.0.0.1:9/");
+    // Each process counts as it begins what the one before it has left.
+    for _ in 0..4 {
+        let daemon = Daemon::run(directory.path(), &[]);
+        std::thread::sleep(std::time::Duration::from_millis(1_700));
+        daemon.kill();
+    }
+    let path = directory.path().join("state/roundsman.db");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let store = roundsman::store::open(&path).expect("the store");
+        while store.roll_up().await.expect("it is counted") {}
+        store.close().await;
+    });
+    let store = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the store");
+    let number = |sql: &str| store.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
+    let runs = number("SELECT count(*) FROM runs WHERE schedule IS NOT NULL AND extra IS NULL");
+    let counted = |hours: i64| {
+        number(&format!("SELECT sum(passed + degraded + failed + inconclusive) FROM stretches WHERE hours = {hours}"))
+    };
+    assert!(runs > 0);
+    assert_eq!([counted(1), counted(24)], [runs, runs]);
+}

@@ -25,6 +25,7 @@ mod email;
 mod explaining;
 mod faults;
 #[cfg(feature = "grpc")]
+mod generated;
 mod grpc;
 mod heartbeat;
 mod hourly;
@@ -48,6 +49,7 @@ mod permitted;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod probing;
+mod programs;
 mod prometheus;
 mod redis;
 mod run;
@@ -56,6 +58,7 @@ mod servers;
 mod settings;
 mod shown;
 mod sns;
+mod standing;
 mod steering;
 mod stopped;
 mod storage;

@@ -291,7 +291,7 @@ fn hear(daemon: &Daemon, signature: Option<&str>, body: &Value) -> (u16, String)
     let signed = signature.as_deref().map(|signature| ("x-pagerduty-signature", signature));
     let headers: Vec<_> = [("content-type", "application/json")].into_iter().chain(signed).collect();
     let (status, said) = ask(daemon, &Method::POST, "/api/v1/pagerduty", &headers, Some(body));
-    let outcome = said["outcome"].as_str().or_else(|| said["error"].as_str()).expect("a sentence");
+    let outcome = said["outcome"].as_str().or_else(|| said["detail"].as_str()).expect("a sentence");
     (status, outcome.to_owned())
 }
 
@@ -410,7 +410,7 @@ fn each_route_wants_the_token_and_whoever_changes_something_wants_it_as_a_bearer
             let body = changes.then(|| body_for(&path));
             let (answered, said) = ask(&daemon, &method, &path, &headers, body);
             assert_eq!(answered, status, "{method} {path} with {credential:?}: {said}");
-            assert_eq!(said["error"].is_string(), status >= 400, "{said}");
+            assert_eq!(said["detail"].is_string(), status >= 400, "{said}");
         }
     }
     let with = |headers: &[(&str, &str)], body: &str| {
@@ -457,7 +457,7 @@ fn a_silence_that_would_hide_everything_or_never_end_is_refused() {
         (json!({ "probes": ["api"] }), json!({ "for": "1h", "until": "2099-01-01T00:00:00Z" }), "either `until`"),
     ] {
         let (status, said) = begin(matchers, end);
-        assert!(status == 422 && said["error"].as_str().is_some_and(|said| said.contains(why)), "{status} {said}");
+        assert!(status == 422 && said["detail"].as_str().is_some_and(|said| said.contains(why)), "{status} {said}");
     }
     let (status, said) = begin(json!({ "probes": ["api"], "severities": ["P1"] }), hour());
     assert_eq!((status, &said["recorded"]), (200, &json!(true)), "{said}");
@@ -480,7 +480,7 @@ fn without_a_token_everybody_here_reads_and_nobody_changes_anything() {
         let headers: Vec<_> = [("content-type", "application/json")].into_iter().chain(credential).collect();
         let path = format!("/api/v1/incidents/{id}/acknowledge");
         let (status, said) = ask(&daemon, &Method::POST, &path, &headers, Some(body_for(&path)));
-        assert!(status == 403 && said["error"].as_str().is_some_and(|said| said.contains(sentence)), "{said}");
+        assert!(status == 403 && said["detail"].as_str().is_some_and(|said| said.contains(sentence)), "{said}");
     }
     let (status, _) = ask(&daemon, &Method::GET, "/api/v1/incidents", &[("host", "evil.example")], None);
     assert_eq!(status, 421);

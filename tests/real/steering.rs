@@ -235,7 +235,7 @@ fn programs_pause_trigger_and_reload_with_the_token_and_with_nothing_else() {
         (json!({ "by": "x".repeat(501) }), 422, "an author and a reason"),
     ] {
         let (code, told) = pause(&more);
-        let said = told["error"].as_str().expect("a sentence");
+        let said = told["detail"].as_str().expect("a sentence");
         assert!(code == status && said.contains(sentence), "{more}: {code} {said}");
     }
     let (status, told) = pause(&json!({ "for": "1h" }));

@@ -42,6 +42,8 @@ pub async fn page_of(plan: &Arc<Plan>, clock: &Arc<SystemClock>, store: &Arc<sto
         pings: Arc::new(Pulses::default()),
         desk: Arc::default(),
         unrecorded: Arc::default(),
+        loadings: Arc::default(),
+        reckon: Arc::new(|_, _| Ok(web::reckoning::Reckoned::default())),
     };
     let stop = CancellationToken::new();
     let asking = async {

@@ -22,4 +22,4 @@ pub mod template;
 pub mod widget;
 
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;

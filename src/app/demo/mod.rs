@@ -82,7 +82,8 @@ pub async fn demo(directory: PathBuf, surroundings: Surroundings, arguments: Dem
     let page = watch::Sender::default();
     let (clock, http) = (Arc::clone(&surroundings.clock), surroundings.http.clone());
     tasks.spawn(Export { clock, http, token: export_token }.run(page.subscribe()));
-    Daemon { directory, surroundings, keeping: Keeping::Nothing, limit: arguments.limit.length, page }.run().await
+    let (limit, loadings) = (arguments.limit.length, Arc::default());
+    Daemon { directory, surroundings, keeping: Keeping::Nothing, limit, page, loadings }.run().await
 }
 
 async fn break_and_mend(clock: Arc<dyn Clock>, shop: Arc<Shop>, what: Breakage) {

@@ -59,12 +59,14 @@ pub fn generate(arguments: &GenerateArguments, clock: &dyn Clock) -> Result<Answ
     }
     let began = clock.monotonic();
     let mut store = Bulk::make(&directory.join("state/roundsman.db")).map_err(fault)?;
-    let mut made = 0;
+    let (mut made, mut told) = (0_u64, 0);
     for commit in Past::of(&fleet, until.unwrap_or_else(|| clock.now()), *days, random) {
         store.put(&commit).map_err(fault)?;
-        made += commit.runs.len();
-        if std::io::stderr().is_terminal() {
-            say(&format!("\x1b[A\x1b[Kabout {runs} runs, of which {made} are made"));
+        made += commit.runs.len() as u64;
+        let tenth = made * 10 / runs.max(&1);
+        if tenth > told && std::io::stderr().is_terminal() {
+            say(&format!("{made} of about {runs} runs are made"));
+            told = tenth;
         }
     }
     store.end().map_err(fault)?;

@@ -88,7 +88,7 @@ impl Fleet {
         let (mut sum, mut begun) = (0.0, 0);
         for ((name, seconds, _), share) in TIERS.into_iter().zip(shares) {
             sum += share;
-            let end = (sum * f64::from(size.probes)).round() as u32;
+            let end = u32::try_from(super::whole((sum * f64::from(size.probes)).round())).unwrap_or(size.probes);
             let every = Duration::from_secs(seconds);
             let schedule = ScheduleName::parse(name).map_err(|error| error.to_string())?;
             let mut members = Vec::new();

@@ -8,7 +8,14 @@
 //! | `troubles` | when what is wrong |
 //! | `past` | the runs, and the incidents and versions that come of them |
 
+use std::time::Duration;
+
 pub mod command;
 mod fleet;
 mod past;
 mod troubles;
+
+/// The whole of a number that is not below nothing.
+fn whole(number: f64) -> u64 {
+    Duration::try_from_secs_f64(number).map_or(0, |seconds| seconds.as_secs())
+}

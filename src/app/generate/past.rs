@@ -153,7 +153,7 @@ impl<'a> Past<'a> {
         if !answered {
             total_ms = random.random_range(0.3..2.0);
         }
-        let duration = Duration::from_micros((total_ms * 1e3) as u64);
+        let duration = Duration::from_micros(super::whole(total_ms * 1e3));
         let part = |share: f64| milliseconds(duration.mul_f64(share));
         let phases = Phases {
             connect_ms: answered.then(|| part(0.2)),
@@ -248,8 +248,8 @@ fn moment(incident: &Incident, run: &Run, what: &str, text: &str) -> Moment {
 fn releases(seconds: u64, random: &mut StdRng) -> Vec<u64> {
     let mut releases = Vec::new();
     let mut at = RELEASE * random.random::<f64>();
-    while (at as u64) < seconds {
-        releases.push(at as u64);
+    while super::whole(at) < seconds {
+        releases.push(super::whole(at));
         at += RELEASE * random.random_range(0.3..1.7);
     }
     releases

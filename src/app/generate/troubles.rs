@@ -42,9 +42,9 @@ impl Troubles {
         for (trouble, (often, minutes)) in habits {
             let apart = 30.0 * 86_400.0 / often;
             let mut at = apart * -(1.0 - random.random::<f64>()).ln();
-            while (at as u64) < seconds {
+            while super::whole(at) < seconds {
                 let length = random.random_range(minutes.clone()) * 60.0;
-                troubles.push((at as u64..(at + length) as u64, *trouble));
+                troubles.push((super::whole(at)..super::whole(at + length), *trouble));
                 at += length + apart * -(1.0 - random.random::<f64>()).ln();
             }
         }

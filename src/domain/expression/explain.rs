@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::evaluate::Walk;
@@ -10,7 +11,7 @@ use super::value::Value;
 use crate::domain::redaction::MARK;
 
 /// Why an assertion came out as it did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// The whole expression.
     pub expression: String,
@@ -21,7 +22,8 @@ pub struct Explanation {
 }
 
 /// A piece of an expression and the value that it had.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ExplanationPart")]
 pub struct Part {
     /// The piece, as it is written.
     pub expression: String,

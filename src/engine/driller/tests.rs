@@ -70,6 +70,8 @@ impl StatusReader for Outbox {
                 settled_at: None,
                 fate,
                 became: format!("{fate:?}"),
+                attempts: 1,
+                said: None,
             })
             .collect();
         let incident = commits.iter().flat_map(|commit| &commit.incidents).find(|incident| incident.id == *id).cloned();

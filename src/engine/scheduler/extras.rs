@@ -16,9 +16,6 @@ use crate::engine::runner::{OVERTIME, Order};
 /// How long a run off the slots waits for a permit: later it answers nobody.
 pub(super) const PERMIT_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// How many runs of no schedule go on at once: each is wanted by somebody, and they must not hold up the rounds.
-pub(super) const PERMITS_OF_NO_SCHEDULE: usize = 16;
-
 /// A run that somebody wants off the slots. It comes back to the dispatcher as any run does, marked with why, or is
 /// refused.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -183,7 +183,7 @@ impl World {
             *is_there && run.probe.as_str() == of && (!bad || run.verdict != Verdict::Passed)
         };
         let mut runs: Vec<_> = self.runs.iter().filter(is_asked).map(|(run, _)| run).collect();
-        runs.sort_by(|one, other| other.started_at.cmp(&one.started_at));
+        runs.sort_by_key(|run| std::cmp::Reverse(run.started_at));
         runs.into_iter().map(|run| run.id.clone()).collect()
     }
 

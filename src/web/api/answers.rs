@@ -1,4 +1,4 @@
-//! How bodies are read, and how everything is answered: JSON, without secrets, and what went wrong in one sentence.
+//! How bodies are read, and how everything is answered: JSON, without secrets, and what went wrong as RFC 9457 has it.
 
 use std::time::Duration;
 
@@ -6,13 +6,16 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
+use super::bodies::ProblemBody;
 use crate::domain::pause::PauseError;
 use crate::domain::quiet::SilenceError;
-use crate::domain::text::harmless;
+use crate::domain::text::{harmless, hex};
 use crate::domain::time::words;
 use crate::engine::desk::DeskError;
 use crate::engine::driller::DrillError;
@@ -30,6 +33,43 @@ const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// How long whoever asks waits for the commit: longer than the store waits for another process.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(8);
 
+/// The media type of what went wrong.
+pub const PROBLEM: &str = "application/problem+json";
+
+/// Why something was not done, in the form of RFC 9457.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Problem {
+    /// `about:blank`: the status says what sort it is.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The name of the status.
+    pub title: String,
+    /// The status.
+    pub status: u16,
+    /// What went wrong here, in one sentence.
+    pub detail: String,
+    /// The path that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The mistakes in the files, where it is about them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<ProblemBody>,
+}
+
+impl Problem {
+    /// A status and the sentence with it.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or_default().to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            instance: None,
+            problems: Vec::new(),
+        }
+    }
+}
+
 /// Why something is not answered.
 #[derive(Debug)]
 pub struct Trouble {
@@ -37,12 +77,28 @@ pub struct Trouble {
     error: String,
     /// When to come again.
     wait: Option<Duration>,
+    /// The mistakes in the files.
+    problems: Vec<ProblemBody>,
 }
 
 impl Trouble {
     /// A status and the sentence with it.
     pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, error: error.into(), wait: None }
+        Self { status, error: error.into(), wait: None, problems: Vec::new() }
+    }
+
+    /// It may be asked again after a while.
+    #[must_use]
+    pub fn again_after(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait);
+        self
+    }
+
+    /// With the mistakes in the files, which are without secrets.
+    #[must_use]
+    pub fn with(mut self, problems: Vec<ProblemBody>) -> Self {
+        self.problems = problems;
+        self
     }
 
     /// The status.
@@ -68,7 +124,9 @@ impl Trouble {
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
-        let mut response = json_answer(self.status, &json!({ "error": self.error }));
+        let problem = Problem { problems: self.problems, ..Problem::new(self.status, self.error) };
+        let problem = serde_json::to_string(&problem).unwrap_or_default();
+        let mut response = (self.status, [(header::CONTENT_TYPE, PROBLEM)], problem + "\n").into_response();
         if let Some(wait) = self.wait {
             // The second that has begun counts as one.
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
@@ -129,8 +187,11 @@ pub fn answer(secrets: &dyn Secrets, status: StatusCode, body: &impl Serialize) 
     }
 }
 
+/// The tag is weak: whoever asks again learns whether there is anything new, and not whether each byte is the same.
 fn json_answer(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+    let text = format!("{body}\n");
+    let tag = format!("W/\"{}\"", hex(&Sha256::digest(&text)[..16]));
+    (status, [(header::CONTENT_TYPE, "application/json".to_owned()), (header::ETAG, tag)], text).into_response()
 }
 
 /// What was done: 200 when it is recorded, 202 when it holds and is recorded as soon as the store takes it.
@@ -138,7 +199,8 @@ pub fn done(secrets: &dyn Secrets, recorded: bool, body: &impl Serialize) -> Res
     answer(secrets, if recorded { StatusCode::OK } else { StatusCode::ACCEPTED }, body)
 }
 
-fn redact(secrets: &dyn Secrets, value: &mut Value) {
+/// The same without secrets.
+pub fn redact(secrets: &dyn Secrets, value: &mut Value) {
     match value {
         Value::String(text) => *text = secrets.redact(text),
         Value::Array(values) => values.iter_mut().for_each(|value| redact(secrets, value)),

@@ -2,47 +2,49 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answers::{Trouble, answer};
+use super::queries::{Cursor, Limit, Queried, linked};
 use crate::domain::audit::AuditRecord;
 use crate::web::routes::Room;
 
-/// How many are answered where nothing is said, and at most.
-const LIMITS: (usize, usize) = (100, 500);
-
 /// Which records.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Which {
-    /// Those before the one of this id.
-    before: Option<String>,
-    /// How many.
-    limit: Option<usize>,
+pub struct WhichAudit {
+    /// How many come at once.
+    limit: Limit,
+    /// Where to go on: `next` of the part before.
+    cursor: Option<Cursor>,
 }
 
-/// Records, the latest first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Records.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Audit {
-    /// The records.
+    /// The latest first.
     pub audit: Vec<AuditRecord>,
+    /// The cursor by which the next part is asked for; absent where this was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// What was changed last.
 pub async fn all(
     State(room): State<Arc<Room>>,
-    which: Result<Query<Which>, QueryRejection>,
+    uri: Uri,
+    Queried(which): Queried<WhichAudit>,
 ) -> Result<Response, Trouble> {
     room.when_ready()?;
-    let which = which.ok().map(|Query(which)| which).filter(|which| which.limit.is_none_or(|limit| limit <= LIMITS.1));
-    let Some(Which { before, limit }) = which else {
-        let sentence = format!("nothing may be asked but `?before=ID` and `?limit=N` with at most {}", LIMITS.1);
-        return Err(Trouble::new(StatusCode::BAD_REQUEST, sentence));
-    };
-    let audit = room.patiently(room.web.reader.audits(before, limit.unwrap_or(LIMITS.0))).await?;
-    Ok(answer(&*room.plan().secrets, StatusCode::OK, &Audit { audit }))
+    let (before, limit) = (which.cursor.map(|cursor| cursor.name().to_owned()), which.limit.0);
+    let mut audit = room.patiently(room.web.reader.audits(before, limit + 1)).await?;
+    let more = audit.len() > limit;
+    audit.truncate(limit);
+    let next = audit.last().filter(|_| more).map(|last| Cursor::after(&last.id).opaque());
+    let body = Audit { audit, next: next.clone() };
+    Ok(linked(answer(&*room.plan().secrets, StatusCode::OK, &body), &uri, next.as_deref()))
 }

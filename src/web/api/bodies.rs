@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::figures::Figures;
@@ -17,8 +18,11 @@ use crate::engine::plan::WebPlan;
 use crate::ports::{IncidentStory, Told, UndeliveredRow};
 use crate::web::api::runs::RunBody;
 
+/// Lengths of time as programs may write them: what people write besides is taken too.
+const LENGTH: &str = "^[0-9]{1,4}(ms|s|m|h|d)( [0-9]{1,4}(ms|s|m|h|d))?$";
+
 /// Somebody takes an incident on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Acknowledge {
     /// Who.
@@ -29,7 +33,7 @@ pub struct Acknowledge {
 }
 
 /// Somebody says something of an incident.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Note {
     /// Who.
@@ -39,7 +43,7 @@ pub struct Note {
 }
 
 /// Somebody wants quiet, until an instant or for a length of time: one of the two.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Begin {
     /// About what.
@@ -56,20 +60,23 @@ pub struct Begin {
     pub until: Option<Timestamp>,
     /// For how long after it begins.
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", regex(pattern = LENGTH))]
     pub length: Option<Length>,
 }
 
 /// What a silence is about, as it is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct About {
     /// Probes, or globs with `*`.
     pub probes: Vec<String>,
     /// Schedules.
+    #[schemars(with = "Vec<ScheduleName>")]
     pub schedules: BTreeSet<ScheduleName>,
     /// Labels.
     pub labels: Labels,
     /// Severities.
+    #[schemars(with = "Vec<Severity>")]
     pub severities: BTreeSet<Severity>,
 }
 
@@ -81,7 +88,7 @@ impl From<About> for Matchers {
 }
 
 /// Somebody wants a channel drilled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Drill {
     /// Which.
@@ -89,29 +96,32 @@ pub struct Drill {
 }
 
 /// What can be drilled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Channels {
     /// The channels.
     pub channels: Vec<ChannelName>,
 }
 
 /// Nothing more needs to be said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
 /// Incidents.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Incidents {
     /// The open ones, the gravest first.
     pub open: Vec<IncidentBody>,
-    /// The last that were resolved, the latest first; where they were asked for.
+    /// Those that are over, the one that opened last first; a part of them, where they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Vec<IncidentBody>>,
+    /// The cursor by which the next part of `resolved` is asked for; absent where this was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// An incident as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IncidentBody {
     /// Its id.
     pub id: IncidentId,
@@ -170,7 +180,7 @@ pub struct IncidentBody {
 }
 
 /// How long things took in an incident, in seconds; absent what has not come yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FiguresBody {
     /// From the first bad run to the opening.
     pub detect_seconds: f64,
@@ -191,7 +201,7 @@ impl From<Figures> for FiguresBody {
 }
 
 /// A text of an incident, as Markdown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Text {
     /// The text.
     pub text: String,
@@ -233,7 +243,7 @@ impl IncidentBody {
 }
 
 /// What somebody did about an incident.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {
     /// As it stands now.
     pub incident: IncidentBody,
@@ -242,7 +252,7 @@ pub struct Done {
 }
 
 /// An incident with what happened to it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Story {
     /// As it stands.
     pub incident: IncidentBody,
@@ -253,7 +263,7 @@ pub struct Story {
 }
 
 /// A line of a time line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MomentBody {
     /// When.
     pub at: Timestamp,
@@ -264,7 +274,7 @@ pub struct MomentBody {
 }
 
 /// A message to one channel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     /// Where to.
     pub channel: ChannelName,
@@ -293,14 +303,14 @@ impl Story {
 }
 
 /// The silences that are not over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Silences {
     /// By their end.
     pub silences: Vec<Silence>,
 }
 
 /// A silence that began or ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SilenceDone {
     /// As it is now.
     pub silence: Silence,
@@ -309,7 +319,7 @@ pub struct SilenceDone {
 }
 
 /// Somebody wants something not to be run: until an instant, for a length of time, or until somebody resumes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PauseBegin {
     /// A probe, or `schedule:` and a schedule; `*` stands for any text.
@@ -323,18 +333,19 @@ pub struct PauseBegin {
     pub until: Option<Timestamp>,
     /// For how long.
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", regex(pattern = LENGTH))]
     pub length: Option<Length>,
 }
 
 /// The pauses that are not over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PausesBody {
     /// In the order in which they began.
     pub pauses: Vec<Pause>,
 }
 
 /// A pause that began or ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PauseDone {
     /// As it is now.
     pub pause: Pause,
@@ -343,7 +354,7 @@ pub struct PauseDone {
 }
 
 /// Somebody wants a probe run now.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TriggerAsk {
     /// For this schedule; for all on which it is where none is named.
@@ -352,14 +363,14 @@ pub struct TriggerAsk {
 }
 
 /// The runs that somebody wanted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TriggerAnswer {
     /// One for each schedule.
     pub runs: Vec<TriggeredRun>,
 }
 
 /// A run that somebody wanted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TriggeredRun {
     /// Its id.
     pub id: RunId,
@@ -388,20 +399,16 @@ impl TriggeredRun {
 }
 
 /// What came of reading the files again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reload {
-    /// What is otherwise than before, in words; absent where the files were refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub changes: Option<Vec<String>>,
-    /// Why they were refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// Every problem; in files that were taken only what is worth a look.
+    /// What is otherwise than before, in words.
+    pub changes: Vec<String>,
+    /// What is worth a look.
     pub problems: Vec<ProblemBody>,
 }
 
 /// One mistake in the files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProblemBody {
     /// The file; absent for what concerns none.
     pub file: Option<String>,
@@ -418,7 +425,7 @@ pub struct ProblemBody {
 }
 
 /// What channels have not taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Deliveries {
     /// What waits, oldest first, then what was given up, the latest first; at most 500 of each.
     pub deliveries: Vec<UndeliveredRow>,
@@ -429,7 +436,7 @@ pub struct Deliveries {
 }
 
 /// What is due now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RedriveDone {
     /// So many messages.
     pub due: u64,

@@ -42,6 +42,12 @@ pub async fn redrive_all(
 
 async fn again(room: &Room, caller: &Caller, what: Redrive, request: Request) -> Result<Response, Trouble> {
     let Nothing {} = room.read(request).await?;
+    let due = redriven(room, caller, what).await?;
+    Ok(answer(&*room.plan().secrets, StatusCode::OK, &RedriveDone { due }))
+}
+
+/// Has it tried again, and says of how many messages.
+pub async fn redriven(room: &Room, caller: &Caller, what: Redrive) -> Result<u64, Trouble> {
     room.when_ready()?;
     let (of, id) = match &what {
         Redrive::One(id) => (format!("the message {id}"), id.clone()),
@@ -50,7 +56,7 @@ async fn again(room: &Room, caller: &Caller, what: Redrive, request: Request) ->
     match room.done(room.web.desk.redrive(what, room.web.clock.now())).await? {
         Redriven::Due(due) => {
             room.audit(caller.author(None), Deed::Redrive, id, ["not taken".to_owned(), format!("{due} due")]).await?;
-            Ok(answer(&*room.plan().secrets, StatusCode::OK, &RedriveDone { due }))
+            Ok(due)
         }
         Redriven::Unknown => Err(Trouble::unknown("there is no such message")),
         Redriven::Settled => Err(Trouble::conflict(format!("{of} was delivered, or said by another"))),

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, Request, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::answers::{Trouble, answer, done};
 use super::bodies::{Acknowledge, Done, IncidentBody, Incidents, Note, Story, Text};
-use crate::domain::incident::{Incident, IncidentId};
-use crate::domain::time::clock;
+use super::queries::{Cursor, Flag, Limit, Place, Queried, linked};
+use crate::domain::history::IncidentsAsked;
+use crate::domain::incident::IncidentId;
+use crate::domain::names::ProbeName;
+use crate::domain::time::{Timestamp, clock};
 use crate::engine::desk::DeskError;
 use crate::engine::dispatcher::Acted;
 use crate::engine::ledger::acts::{Act, ActError};
@@ -25,28 +28,47 @@ use crate::web::visit::Visit;
 use crate::web::{post_mortem, war_room};
 
 /// Which incidents.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Which {
-    /// `1`: the last that were resolved too.
-    resolved: u8,
+pub struct WhichIncidents {
+    /// `1`: those that are over too, in parts.
+    resolved: Flag,
+    /// Those of this probe.
+    probe: Option<ProbeName>,
+    /// How many of those that are over are looked at for one part.
+    limit: Limit,
+    /// Where to go on with them: `next` of the part before.
+    cursor: Option<Cursor>,
 }
 
-/// The open ones, and those that were resolved last where they are asked for.
+/// The open ones, and a part of those that are over where they are asked for.
 pub async fn all(
     State(room): State<Arc<Room>>,
-    which: Result<Query<Which>, QueryRejection>,
+    uri: Uri,
+    Queried(which): Queried<WhichIncidents>,
 ) -> Result<Response, Trouble> {
     room.when_ready()?;
-    let Ok(Query(which)) = which else {
-        return Err(Trouble::new(StatusCode::BAD_REQUEST, "nothing may be asked but `?resolved=1`"));
-    };
     let (plan, overview) = (room.plan(), room.as_it_is().await?);
-    let bodies = |incidents: &[Incident]| -> Vec<_> {
-        incidents.iter().map(|incident| IncidentBody::of(incident, &plan.web)).collect()
-    };
-    let resolved = (which.resolved == 1).then(|| bodies(&overview.resolved));
-    Ok(answer(&*plan.secrets, StatusCode::OK, &Incidents { open: bodies(&overview.open), resolved }))
+    let WhichIncidents { resolved, probe, limit, cursor } = which;
+    let open = overview.open.iter().filter(|incident| probe.as_ref().is_none_or(|probe| incident.probe == *probe));
+    let open = open.map(|incident| IncidentBody::of(incident, &plan.web)).collect();
+    let (mut over, mut next) = (None, None);
+    if resolved.0 {
+        let place = Place::of(cursor.as_ref(), Timestamp::MAX_UTC)?;
+        let asked = IncidentsAsked {
+            probe,
+            before: Some(place.before),
+            most: limit.0 + place.skip,
+            ..IncidentsAsked::default()
+        };
+        let found = room.patiently(room.web.history.incidents(asked)).await?;
+        let (part, behind) = place.part(found.incidents, found.more, |incident| incident.opened_at);
+        let part = part.iter().filter(|incident| !incident.is_open());
+        over = Some(part.map(|incident| IncidentBody::of(incident, &plan.web)).collect());
+        next = behind.map(|behind| behind.opaque());
+    }
+    let body = Incidents { open, resolved: over, next: next.clone() };
+    Ok(linked(answer(&*plan.secrets, StatusCode::OK, &body), &uri, next.as_deref()))
 }
 
 /// What happened to one.

@@ -2,9 +2,12 @@
 //!
 //! | file | says |
 //! |---|---|
-//! | `routes` | which path gives what |
-//! | [`answers`] | how bodies are read, and how everything is answered: JSON, without secrets |
+//! | [`routes`] | which path gives what, and what is said of it: the router, the guard and the document have this one table |
+//! | [`operation`], [`document`] | what is said of a row; `OpenAPI` 3.1, made of the rows |
+//! | [`answers`], [`settled`] | how bodies are read, and how everything is answered: JSON, without secrets, with a tag; problems as RFC 9457 has them |
+//! | [`queries`] | what stands behind the `?`, and long lists in parts |
 //! | [`bodies`] | the shapes of what is read and answered, for whoever asks too |
+//! | [`status`], [`probes`], [`recorded`], [`series`], [`schedules`] | what is read of how things stand and stood |
 //! | `incidents`, `silences`, `pauses`, `deliveries`, `drill`, [`trigger`], `reload` | what is asked of each |
 //! | `audit` | what somebody changed |
 //! | [`objectives`] | how they stand |
@@ -15,16 +18,25 @@
 
 pub mod answers;
 pub mod bodies;
+pub mod document;
 pub mod objectives;
+pub mod operation;
 pub mod pagerduty;
+pub mod probes;
+pub mod queries;
+pub mod recorded;
 pub mod routes;
 pub mod runs;
+pub mod schedules;
+pub mod series;
+pub mod settled;
+pub mod status;
 
 mod audit;
-mod deliveries;
+pub mod deliveries;
 mod drill;
 pub mod incidents;
 mod pauses;
 mod reload;
-mod silences;
+pub mod silences;
 pub mod trigger;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answers::{Trouble, answer};
@@ -15,7 +16,7 @@ use crate::domain::time::{Timestamp, milliseconds};
 use crate::web::routes::Room;
 
 /// All of them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Objectives {
     /// When they were looked at, which is done once a minute; nothing where that has not been done yet.
     pub at: Option<Timestamp>,
@@ -24,7 +25,7 @@ pub struct Objectives {
 }
 
 /// An objective for one probe. Shares are parts of one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectiveBody {
     /// The schedule.
     pub schedule: ScheduleName,

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::answers::{Trouble, answer};
@@ -87,6 +88,13 @@ async fn listen(room: &Room, signature: &str, body: &[u8]) -> Result<(ChannelNam
     })
 }
 
+/// What came of what was heard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HeardBody {
+    /// In words.
+    pub outcome: String,
+}
+
 fn said(room: &Room, became: &str) -> Response {
-    answer(&*room.plan().secrets, StatusCode::OK, &json!({ "outcome": became }))
+    answer(&*room.plan().secrets, StatusCode::OK, &HeardBody { outcome: became.to_owned() })
 }

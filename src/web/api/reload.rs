@@ -7,12 +7,12 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
 
-use super::answers::{Trouble, answer};
-use super::bodies::Nothing;
+use super::answers::{Trouble, answer, redact};
+use super::bodies::{Nothing, ProblemBody, Reload};
 use crate::domain::audit::Deed;
 use crate::engine::reloads::Reloaded;
+use crate::settings::Problems;
 use crate::web::access::Caller;
 use crate::web::routes::Room;
 
@@ -35,16 +35,19 @@ pub async fn reload(
         Reloaded::Refused(_) => "refused whole".to_owned(),
     };
     room.audit(caller.author(None), Deed::Reload, "the configuration", [String::new(), came_to]).await?;
-    let secrets = &room.plan().secrets;
-    Ok(match reloaded {
+    let told = |problems: &Problems| -> Vec<ProblemBody> {
+        let mut told = problems.to_json();
+        redact(&*room.plan().secrets, &mut told);
+        serde_json::from_value(told).unwrap_or_default()
+    };
+    match reloaded {
         Reloaded::Taken { changes, warnings } => {
-            let body = json!({ "changes": changes, "problems": warnings.to_json() });
-            answer(&**secrets, StatusCode::OK, &body)
+            let problems = told(&warnings);
+            Ok(answer(&*room.plan().secrets, StatusCode::OK, &Reload { changes, problems }))
         }
         Reloaded::Refused(problems) => {
-            let error = "the configuration was refused whole: what ran goes on unchanged";
-            let body = json!({ "error": error, "problems": problems.to_json() });
-            answer(&**secrets, StatusCode::UNPROCESSABLE_ENTITY, &body)
+            let sentence = "the configuration was refused whole: what ran goes on unchanged";
+            Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, sentence).with(told(&problems)))
         }
-    })
+    }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::domain::names::{ProbeName, ScheduleName, StepName};
@@ -11,7 +12,7 @@ use crate::domain::outcome::{Case, Cause, Failure, FailureKind, Phases, Run, Run
 use crate::domain::time::{Timestamp, milliseconds, rfc3339};
 
 /// A run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunBody {
     /// Its id.
     pub id: RunId,
@@ -38,7 +39,7 @@ pub struct RunBody {
 }
 
 /// A step of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepBody {
     /// Its name.
     pub name: StepName,
@@ -64,7 +65,7 @@ pub struct StepBody {
 }
 
 /// A test case.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CaseBody {
     /// Its name.
     pub name: String,
@@ -77,8 +78,9 @@ pub struct CaseBody {
 }
 
 /// What a run says, as one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "VerdictWord")]
 pub enum Word {
     /// [`Verdict::Passed`].
     Passed,
@@ -91,7 +93,7 @@ pub enum Word {
 }
 
 /// Why a run is inconclusive without a failure of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CauseWord {
     /// [`Cause::ShutDown`].
@@ -110,7 +112,8 @@ fn in_milliseconds_if<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> R
 }
 
 impl Word {
-    fn of(verdict: &Verdict) -> Self {
+    /// The word of a verdict.
+    pub fn of(verdict: &Verdict) -> Self {
         match verdict {
             Verdict::Passed => Self::Passed,
             Verdict::Degraded(_) => Self::Degraded,
@@ -135,13 +138,19 @@ impl Word {
     }
 }
 
+impl CauseWord {
+    /// The word of the cause of a verdict, where it has one.
+    pub fn of(verdict: &Verdict) -> Option<Self> {
+        match verdict {
+            Verdict::Inconclusive(Cause::ShutDown) => Some(Self::ShutDown),
+            Verdict::Inconclusive(Cause::Skipped) => Some(Self::Skipped),
+            _ => None,
+        }
+    }
+}
+
 impl From<&Run> for RunBody {
     fn from(run: &Run) -> Self {
-        let cause = match &run.verdict {
-            Verdict::Inconclusive(Cause::ShutDown) => Some(CauseWord::ShutDown),
-            Verdict::Inconclusive(Cause::Skipped) => Some(CauseWord::Skipped),
-            _ => None,
-        };
         Self {
             id: run.id.clone(),
             probe: run.probe.clone(),
@@ -152,7 +161,7 @@ impl From<&Run> for RunBody {
             verdict: Word::of(&run.verdict),
             failures: run.verdict.failures().to_vec(),
             steps: run.steps.iter().map(StepBody::from).collect(),
-            cause,
+            cause: CauseWord::of(&run.verdict),
         }
     }
 }

@@ -54,7 +54,8 @@ pub async fn end(
     silence(&room, Silencing::End(SilenceId(Arc::from(id))), caller.author(None)).await
 }
 
-async fn silence(room: &Room, what: Silencing, author: Author) -> Result<Response, Trouble> {
+/// Begins one or ends one, and answers after the commit.
+pub async fn silence(room: &Room, what: Silencing, author: Author) -> Result<Response, Trouble> {
     room.when_ready()?;
     let Silenced { silence, recorded } = room.done(room.web.desk.silence(what, author)).await?;
     room.look_anew().await;

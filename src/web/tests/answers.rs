@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::fixture::{Fixed, INCIDENT, NOW, Past, Reader, broken, incident, plan, story};
-use crate::domain::incident::IncidentId;
+use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::names::SecretName;
 use crate::domain::outcome::{Failure, Observation};
 use crate::domain::pulse::TokenDigest;
@@ -28,7 +28,7 @@ use crate::web::{Web, serve};
 /// A page on a port of its own; it ends with the guard.
 pub struct Served {
     address: SocketAddr,
-    clock: Arc<TestClock>,
+    pub clock: Arc<TestClock>,
     ready: watch::Sender<bool>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -43,32 +43,44 @@ impl Exposition for Metrics {
     }
 }
 
-async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> Served {
-    served_with(plan, reader, Past::default(), metrics).await
-}
-
-/// Pages of a plan, of how it stands and of what was.
-pub async fn served_with(plan: Plan, reader: Arc<dyn StatusReader>, past: Past, metrics: bool) -> Served {
+/// A page of a plan, of which nothing is known but what the test furnishes it with.
+pub async fn serving(plan: Plan, furnish: impl FnOnce(&mut Web)) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let clock = TestClock::starting(NOW);
     let (plans, plan) = watch::channel(Arc::new(plan));
     let (ready, is_ready) = watch::channel(true);
     let stop = CancellationToken::new();
-    let web = Web {
-        reader,
-        history: Arc::new(past),
+    let mut web = Web {
+        reader: Arc::new(Reader::default()),
+        history: Arc::new(Past::default()),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         plan,
-        page: Arc::new(move || metrics.then(|| Arc::new(Metrics) as Arc<dyn Exposition>)),
+        page: Arc::new(|| None),
         ready: is_ready,
         pings: Arc::new(Pulses::default()),
         desk: Arc::default(),
         unrecorded: Arc::default(),
+        loadings: Arc::default(),
+        reckon: Arc::new(|_, _| Ok(crate::web::reckoning::Reckoned::default())),
     };
+    furnish(&mut web);
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(listener, web, stop.clone()));
     Served { address, clock, ready, stop, tasks, _plan: plans }
+}
+
+async fn served_by(plan: Plan, reader: Arc<dyn StatusReader>, metrics: bool) -> Served {
+    served_with(plan, reader, Past::default(), metrics).await
+}
+
+/// Pages of a plan, of how it stands and of what was.
+pub async fn served_with(plan: Plan, reader: Arc<dyn StatusReader>, past: Past, metrics: bool) -> Served {
+    serving(plan, |web| {
+        (web.reader, web.history) = (reader, Arc::new(past));
+        web.page = Arc::new(move || metrics.then(|| Arc::new(Metrics) as Arc<dyn Exposition>));
+    })
+    .await
 }
 
 async fn served(plan: Plan) -> Served {
@@ -78,7 +90,7 @@ async fn served(plan: Plan) -> Served {
 
 impl Served {
     /// Everything that comes back for a request line and headers, up to the end of the connection.
-    async fn ask(&self, line: &str, headers: &[&str]) -> String {
+    pub async fn ask(&self, line: &str, headers: &[&str]) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let headers = headers.iter().fold(String::new(), |headers, header| headers + header + "\r\n");
         let request = format!("{line} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
@@ -390,7 +402,11 @@ async fn a_ping_is_answered_for_only_when_it_is_recorded() {
 /// The body of an answer as JSON.
 fn body(answer: &str) -> serde_json::Value {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.contains("content-type: application/json\r\n"), "{head}");
+    assert!(
+        head.contains("content-type: application/json\r\n")
+            || head.contains("content-type: application/problem+json\r\n"),
+        "{head}"
+    );
     serde_json::from_str(body).unwrap()
 }
 
@@ -399,7 +415,9 @@ async fn programs_read_incidents_without_secrets() {
     let mut incident = incident();
     incident.latest_failures[0].actual = Some("hunter2 \u{1b}[2J".to_owned());
     let told = Reader { overview: broken(), story: Some(story(incident)) };
-    let served = served_by(plan(), Arc::new(told), true).await;
+    let over = Incident { resolved_at: Some(NOW.parse().unwrap()), ..self::incident() };
+    let past = Past { incidents: vec![over], ..Past::default() };
+    let served = served_with(plan(), Arc::new(told), past, true).await;
     let story = body(&served.get(&format!("/api/v1/incidents/{INCIDENT}")).await);
     insta::assert_snapshot!(format!("{story:#}"));
     let open = body(&served.get("/api/v1/incidents").await);
@@ -416,12 +434,12 @@ async fn programs_read_incidents_without_secrets() {
     ] {
         let answer = served.get(path).await;
         assert_eq!(status(&answer), expected, "{path}: {answer}");
-        assert!(path.starts_with("/api/v2") || body(&answer)["error"].is_string(), "{answer}");
+        assert!(path.starts_with("/api/v2") || body(&answer)["detail"].is_string(), "{answer}");
     }
     served.ready.send_replace(false);
     let answer = served.get("/api/v1/incidents").await;
     assert_eq!(
-        (status(&answer), &body(&answer)["error"]),
+        (status(&answer), &body(&answer)["detail"]),
         (503, &"Roundsman is starting or stopping: try again".into())
     );
 }

@@ -120,9 +120,12 @@ impl HistoryReader for Past {
     fn incidents(&self, asked: IncidentsAsked) -> BoxFuture<'_, Result<IncidentsFound, StoreError>> {
         let is_asked = |incident: &&Incident| {
             asked.probe.as_ref().is_none_or(|probe| incident.probe == *probe)
-                && asked.before.is_none_or(|before| incident.opened_at < before)
+                && asked.severity.is_none_or(|severity| incident.severity == severity)
+                && asked.from.is_none_or(|from| incident.opened_at >= from)
         };
-        let mut incidents: Vec<_> = self.incidents.iter().filter(is_asked).cloned().collect();
+        let after = asked.after.as_ref().and_then(|id| self.incidents.iter().position(|incident| incident.id == *id));
+        let rest = self.incidents.iter().skip(after.map_or(0, |at| at + 1));
+        let mut incidents: Vec<_> = rest.filter(is_asked).cloned().collect();
         let more = incidents.len() > asked.most;
         incidents.truncate(asked.most);
         Box::pin(std::future::ready(Ok(IncidentsFound { incidents, more })))
@@ -279,6 +282,8 @@ pub fn story(incident: Incident) -> IncidentStory {
         settled_at: settled_at.map(at),
         fate: if settled_at.is_some() { Fate::Delivered } else { Fate::Rests(at("2026-11-24T09:15:33.204Z")) },
         became: became.to_owned(),
+        attempts: if settled_at.is_some() { 1 } else { 2 },
+        said: Some(if settled_at.is_some() { "202" } else { "connection refused" }.to_owned()),
     };
     let told = vec![
         message("oncall", Some("2026-11-24T09:14:33.204Z"), "delivered, 1 attempt (202)"),

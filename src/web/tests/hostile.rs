@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::fixture::{broken, degraded_answer, incident, plan, story, view};
+use super::lists;
 use crate::domain::expression::{Explanation, Part};
 use crate::domain::outcome::{Failure, FailureKind, Verdict};
+use crate::domain::quiet::{Matchers, Reason, Silence, SilenceId};
 use crate::web::filter::Filter;
 use crate::web::frame::Place;
 use crate::web::status::{Chosen, Past};
@@ -64,7 +66,8 @@ pub fn invisible(c: char) -> bool {
 
 /// How many lines the texts of a page break that may: an exchange is shown in lines, and nothing else.
 pub fn breaks(page: &str) -> usize {
-    let lines = page.split("<pre").skip(1).filter_map(|pre| pre.split("</pre>").next());
+    let within = |begin, end| page.split(begin).skip(1).filter_map(move |rest| rest.split(end).next());
+    let lines = within("<pre", "</pre>").chain(within("<textarea", "</textarea>"));
     lines.map(|lines| lines.matches('\n').count()).sum()
 }
 
@@ -94,15 +97,30 @@ fn pages(text: &str) -> Vec<String> {
     told.moments[1].what = text.to_owned();
     told.told[0].became = text.to_owned();
     told.bundles[1].bundle = Arc::new(degraded_answer(text));
+    let id = SilenceId(Arc::from("S1"));
+    let silence = Silence {
+        id: id.clone(),
+        matchers: Matchers { probes: vec!["*".to_owned()], ..Matchers::default() },
+        by: text.to_owned(),
+        reason: text.to_owned(),
+        from: view(&plan).now,
+        until: "2026-11-24T10:10:00Z".parse().unwrap(),
+    };
     let mut by_path = told.clone();
     by_path.incident.runbook = Some(text.to_owned());
+    told.told[0].said = Some(text.to_owned());
+    let reason = Reason::Silenced { id, by: text.to_owned(), reason: text.to_owned(), until: view(&plan).now };
+    by_path.incident.quiet = Some(reason);
+    by_path.incident.resolved_at = Some(view(&plan).now);
+    overview.silences = vec![silence];
     let view = view(&plan);
-    vec![
+    let own = vec![
         status::status(&view, &overview, &Chosen::new(&view, &overview, Filter::of(&view.visit)), &Past::new()).0,
         status::unreadable(&view, Place::Status, text).0,
-        incident_page::incident(&view, &told).0,
-        incident_page::incident(&view, &by_path).0,
-    ]
+        incident_page::incident(&view, &told, &overview).0,
+        incident_page::incident(&view, &by_path, &overview).0,
+    ];
+    own.into_iter().chain(lists::hostile(text)).collect()
 }
 
 #[test]

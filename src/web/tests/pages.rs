@@ -17,6 +17,7 @@ use crate::ports::{Overview, RunSummary};
 use crate::web::board::Board;
 use crate::web::days::Day;
 use crate::web::filter::Filter;
+use crate::web::frame::Place;
 use crate::web::headline::Headline;
 use crate::web::status::Chosen;
 use crate::web::view::View;
@@ -76,13 +77,13 @@ fn what_is_paused_is_said_with_who_and_why_and_is_not_overdue() {
 #[test]
 fn the_page_while_starting() {
     let plan = plan();
-    insta::assert_snapshot!(lines(&status::starting(&view(&plan))));
+    insta::assert_snapshot!(lines(&status::starting(&view(&plan), Place::Status)));
 }
 
 #[test]
 fn the_page_of_an_open_incident() {
     let plan = plan();
-    insta::assert_snapshot!(lines(&incident_page::incident(&view(&plan), &story(incident()))));
+    insta::assert_snapshot!(lines(&incident_page::incident(&view(&plan), &story(incident()), &broken())));
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn the_page_of_a_resolved_incident() {
     let mut story = story(over);
     story.told.clear();
     story.diagnoses.clear();
-    insta::assert_snapshot!(lines(&incident_page::incident(&view(&plan), &story)));
+    insta::assert_snapshot!(lines(&incident_page::incident(&view(&plan), &story, &Overview::default())));
 }
 
 fn sentence(plan: &Plan, overview: &Overview) -> String {
@@ -314,7 +315,7 @@ fn long_texts_and_secrets_are_kept_short() {
     let plan = plan();
     let mut said = incident();
     said.first_failures[0].message = format!("the password is hunter2 {}", "x".repeat(9_000));
-    let page = incident_page::incident(&view(&plan), &story(said)).0;
+    let page = incident_page::incident(&view(&plan), &story(said), &broken()).0;
     assert!(!page.contains("hunter2") && page.contains("the password is •••"));
     assert!(page.contains("… (5020 more characters)"), "{page}");
 }
@@ -343,6 +344,9 @@ fn a_page_that_holds_still_says_of_when_it_is() {
     let mut over = incident();
     over.resolved_at = Some(at("2026-11-24T09:16:31Z"));
     view.visit = Visit::default();
-    assert!(!incident_page::incident(&view, &story(over)).0.contains("http-equiv"), "nothing changes any more");
+    assert!(
+        !incident_page::incident(&view, &story(over), &broken()).0.contains("http-equiv"),
+        "nothing changes any more"
+    );
     assert_eq!(Arc::from(INCIDENT), incident().id.0);
 }

@@ -203,7 +203,9 @@ fn pages(incident: &Incident) -> Vec<String> {
         committed_at: at(),
         settled_at: None,
         fate: roundsman::ports::Fate::Waits,
-        became: said,
+        became: said.clone(),
+        attempts: 2,
+        said: Some(said),
     }];
     let story = IncidentStory {
         incident: incident.clone(),
@@ -224,6 +226,8 @@ fn pages(incident: &Incident) -> Vec<String> {
         pings: Arc::new(roundsman::engine::pulses::Pulses::default()),
         desk: Arc::default(),
         unrecorded: Arc::default(),
+        loadings: Arc::default(),
+        reckon: Arc::new(|_, _| Ok(roundsman::web::reckoning::Reckoned::default())),
     };
     let service = TowerToHyperService::new(router(web, "127.0.0.1:80".parse().unwrap()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -2,7 +2,7 @@
 //! people do; and who triggers hears what came of it.
 
 use super::*;
-use crate::domain::audit::{Author, Who};
+use crate::domain::audit::{Author, Deed, Who};
 use crate::domain::incident::Incident;
 use crate::domain::judge::AlertState;
 use crate::domain::names::ScheduleName;
@@ -19,8 +19,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use tokio::sync::oneshot;
 
+/// Who does it, as it is put down.
 fn nobody() -> Author {
-    Author { who: Who::Token, by: None, from: None }
+    Author { who: Who::Token, by: Some("ann".to_owned()), from: None }
 }
 
 /// An engine that can be ended and begun anew on what was committed.
@@ -247,6 +248,12 @@ async fn a_paused_slot_is_counted_as_that_and_none_is_made_up_for() {
     assert!(starts.windows(2).all(|pair| (pair[1].started_at - pair[0].started_at).num_seconds() >= 29), "no burst");
     let told: Vec<_> = world.commits().iter().flat_map(|commit| commit.pauses.clone()).collect();
     assert_eq!(told.len(), 2, "it began and was over: {told:?}");
+    let audits: Vec<_> = world.commits().iter().flat_map(|commit| commit.audits.clone()).collect();
+    assert_eq!(
+        audits.iter().map(|record| record.deed).collect::<Vec<_>>(),
+        [Deed::Pause],
+        "what ends by itself was nobody's act"
+    );
 }
 
 /// A probe that refuses until somebody has mended it.
