@@ -25,7 +25,6 @@ use super::plan::Plan;
 use super::rounds::Rounds;
 use super::runner::new_id;
 use super::scheduler::extras::{ExtraRun, Refusal};
-use crate::domain::exchange::Bundle;
 use crate::domain::flapping::{Edge, Flap};
 use crate::domain::grading::Recent;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
@@ -35,9 +34,10 @@ use crate::domain::outcome::{Cause, Extra, Run, RunId, Verdict};
 use crate::domain::quiet::{Reason, Silence};
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, between, clock, later, words};
-use crate::ports::{Commit, KeptBundle, Loaded};
+use crate::ports::{Commit, Loaded};
 
 pub mod acts;
+mod bundles;
 pub mod changes;
 pub mod diagnosis;
 pub mod drills;
@@ -300,22 +300,6 @@ impl Ledger {
             // Who is in doubt asks again, and a drill and whoever triggers hear of it themselves.
             Extra::Recheck | Extra::Drill | Extra::Trigger => {}
         }
-    }
-
-    /// Keeps what a run left, with the incident that it speaks of.
-    fn keep(&self, bundle: Option<Arc<Bundle>>, run: &Run, commit: &mut Commit) {
-        let Some(bundle) = bundle else { return };
-        let of_aspect = |aspect: &Aspect| {
-            let open = self.open.get(&(run.probe.clone(), *aspect));
-            open.filter(|_| aspect.bad(&run.verdict) == Some(true)).map(|incident| incident.id.clone())
-        };
-        commit.bundles.push(KeptBundle {
-            run: run.id.clone(),
-            probe: run.probe.clone(),
-            started_at: run.started_at,
-            incident: Aspect::ALL.iter().find_map(of_aspect),
-            bundle,
-        });
     }
 
     fn fired(

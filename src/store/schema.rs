@@ -92,7 +92,7 @@ mod tests {
             ]
             .map(|sql| kept.number(sql))
         };
-        let expected = [14, i64::from(super::APPLICATION_ID), 2, 20];
+        let expected = [15, i64::from(super::APPLICATION_ID), 2, 20];
         assert_eq!(look(&kept), expected);
         kept.reopen().await;
         assert_eq!(look(&kept), expected);

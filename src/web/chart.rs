@@ -181,7 +181,7 @@ mod tests {
         let hour = times.map(|time| run(&format!("2026-11-24T{time}Z"), 20.0, "passed"));
         let drawn = line(&hour, Duration::from_secs(30), at("2026-11-24T10:00:00Z")).into_string();
         assert!(drawn.contains(r#"<path class="latency" d="M0 9 1 9">"#), "{drawn}");
-        assert!(drawn.contains(r#"<path class="latency dot" d="M45 9h0M75 9h0">"#), "a lone run: {drawn}");
+        assert!(drawn.contains(r#"<path class="latency dot" d="M45 9h0M75 9h0">"#), "what is alone: {drawn}");
     }
 
     #[test]
