@@ -18,7 +18,7 @@ const TITLE: &str = "title";
 const TEXT_MAX: usize = 100;
 
 /// Where something else is: the first part of a path.
-const TAKEN: [&str; 17] = [
+const TAKEN: [&str; 18] = [
     "about",
     "api",
     "badge",
@@ -56,7 +56,9 @@ pub fn public(raw: &RawPublic, all: &Scheduling<'_>, problems: &mut Problems) ->
     }
     let (mut seen, mut probes) = (BTreeSet::<ProbeName>::new(), Vec::new());
     for selector in raw.probes.value.iter() {
-        for probe in chosen(selector, all, problems) {
+        // What runs only on request is shown where somebody names it.
+        let is_named = !selector.value.contains('*') && !selector.value.starts_with("label:");
+        for probe in chosen(selector, all, problems).into_iter().filter(|probe| is_named || !probe.probe.on_request) {
             // In the order in which they are named, each once.
             if seen.insert(probe.probe.name.clone()) {
                 let title = probe.probe.labels.get(TITLE).map_or(probe.probe.name.as_str(), |title| title.trim());

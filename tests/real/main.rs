@@ -38,6 +38,7 @@ mod http_two;
 mod icmp;
 mod journal;
 mod kill;
+mod live;
 mod metrics;
 mod notification;
 mod objectives;
