@@ -17,27 +17,6 @@ const TITLE: &str = "title";
 /// The longest title, and the longest path.
 const TEXT_MAX: usize = 100;
 
-/// Where something else is: the first part of a path.
-const TAKEN: [&str; 18] = [
-    "about",
-    "api",
-    "badge",
-    "deliveries",
-    "events",
-    "healthz",
-    "incidents",
-    "live.js",
-    "metrics",
-    "objectives",
-    "ping",
-    "probes",
-    "readyz",
-    "runs",
-    "schedules",
-    "silences",
-    "style.css",
-];
-
 /// Reads it; nothing where something of it is wrong.
 pub fn public(raw: &RawPublic, all: &Scheduling<'_>, problems: &mut Problems) -> Option<PublicPlan> {
     let before = problems.len();
@@ -79,7 +58,7 @@ fn check_path(written: &Spanned<String>, problems: &mut Problems) {
     match parts {
         Some(parts) if !parts.split('/').all(is_part) => {}
         None => {}
-        Some(parts) if parts.split('/').next().is_some_and(|first| TAKEN.contains(&first)) => {
+        Some(parts) if parts.split('/').next().is_some_and(|first| PublicPlan::TAKEN.contains(&first)) => {
             problems.error(written.span.clone(), format!("`{path}` is a path of Roundsman's own")).help =
                 Some(format!("choose another, like `{PATH}`"));
             return;

@@ -119,6 +119,29 @@ pub struct PublicPlan {
     pub probes: Vec<(ProbeName, String)>,
 }
 
+impl PublicPlan {
+    /// Where something else is: the first parts of its paths, none of which this page may take.
+    pub const TAKEN: [&str; 17] = [
+        "about",
+        "api",
+        "audit",
+        "badge",
+        "deliveries",
+        "events",
+        "healthz",
+        "incidents",
+        "live.js",
+        "metrics",
+        "objectives",
+        "ping",
+        "probes",
+        "readyz",
+        "runs",
+        "schedules",
+        "style.css",
+    ];
+}
+
 /// What is asked of whoever reads, and of whoever changes something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {

@@ -448,6 +448,7 @@ impl Room {
 mod tests {
     use super::*;
     use crate::domain::time::Timestamp;
+    use crate::engine::plan::PublicPlan;
     use crate::engine::testing::{TestClock, plan_of};
     use crate::ports::StatusReader;
     use futures::future::BoxFuture;
@@ -494,5 +495,15 @@ mod tests {
         tokio::time::advance(OVERVIEW_FRESH).await;
         room.overview().await.unwrap();
         assert_eq!(reader.0.load(Ordering::Relaxed), 2);
+    }
+
+    /// A page of everybody's at such a path would never be shown.
+    #[test]
+    fn the_public_page_takes_no_path_of_ours() {
+        let first = |row: &Row| row.path.split('/').nth(1).unwrap_or_default();
+        let mut ours: Vec<_> = rows().iter().map(first).filter(|first| !first.is_empty()).collect();
+        ours.sort_unstable();
+        ours.dedup();
+        assert_eq!(ours, PublicPlan::TAKEN);
     }
 }
