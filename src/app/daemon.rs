@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, Stop};
+use super::edits::Edits;
 use super::plan::reckoned::reckoned;
+use super::signals::{Signals, Told};
 use super::threads::{ProbeThreads, end_process};
 use super::wiring;
 use crate::config::load::{Loaded, Surroundings, load, missing_secrets};
@@ -90,6 +91,8 @@ impl Daemon {
     /// Goes on until it is told to stop, or until its time is over. Either is exit 0.
     pub async fn run(self) -> Result<Answer, Stop> {
         let mut signals = Signals::take()?;
+        // Seen before they are read, so that what is written meanwhile is seen as a change.
+        let edits = Edits::of(&self.directory).await;
         let plan = tokio::select! {
             plan = self.first_plan() => Arc::new(plan?),
             () = signals.end() => return Ok(Answer::Well),
@@ -102,7 +105,7 @@ impl Daemon {
         }
         let store = store::open(&path).map_err(|error| Stop::Fault(error.to_string()))?;
         let clock = Arc::clone(&self.surroundings.clock);
-        let answer = self.serve(plan, listener, Arc::clone(&store), signals).await;
+        let answer = self.serve(plan, listener, Arc::clone(&store), (signals, edits)).await;
         let until = clock.monotonic() + STORE_END_MAX;
         tokio::select! {
             () = store.close() => {}
@@ -119,7 +122,7 @@ impl Daemon {
         plan: Arc<Plan>,
         listener: TcpListener,
         store: Arc<Sqlite>,
-        mut signals: Signals,
+        (mut signals, mut edits): (Signals, Edits),
     ) -> Result<Answer, Stop> {
         let fault = |error: &dyn std::fmt::Display| Stop::Fault(error.to_string());
         let threads = ProbeThreads::start()?;
@@ -195,7 +198,7 @@ impl Daemon {
         tasks.spawn(roll_up(Arc::clone(&clock), Arc::clone(&store)));
         tasks.spawn(purge(Arc::clone(&clock), Arc::clone(&store), engine.plan()));
 
-        let answer = self.until_told(&mut engine, &*clock, (&mut signals, &mut asked), &mut tasks).await;
+        let answer = self.until_told(&mut engine, &*clock, (&mut signals, &mut asked, &mut edits), &mut tasks).await;
         tracing::info!("stopping: runs end with their cleanup, then everything is put away");
         stop_page.cancel();
         // Loops that end do not turn, and whoever told us to stop has patience of its own.
@@ -215,7 +218,7 @@ impl Daemon {
         &self,
         engine: &mut Engine,
         clock: &dyn Clock,
-        (signals, asked): (&mut Signals, &mut reloads::Asked),
+        (signals, asked, edits): (&mut Signals, &mut reloads::Asked, &mut Edits),
         tasks: &mut JoinSet<()>,
     ) -> Result<Answer, Stop> {
         let end = self.limit.map(|limit| clock.monotonic() + limit.0);
@@ -234,11 +237,16 @@ impl Daemon {
                     Told::Reload => None,
                 },
                 Some(waiting) = asked.recv() => Some(waiting),
+                () = edits.settled(clock), if engine.plan().borrow().heeds_files => {
+                    tracing::info!("the configuration's files have changed");
+                    None
+                }
                 () = &mut over => return Ok(Answer::Well),
                 task = engine.failed() => {
                     return Err(Stop::Fault(format!("{task} has ended by itself, which is a bug of Roundsman: nothing it says may be believed")));
                 }
             };
+            edits.take().await;
             let before = Arc::clone(&engine.plan().borrow());
             let next = tokio::select! {
                 next = self.next_plan(&before) => next,
@@ -385,56 +393,5 @@ async fn roll_up(clock: Arc<dyn Clock>, store: Arc<Sqlite>) {
             }
         };
         clock.sleep_until(clock.monotonic() + rest).await;
-    }
-}
-
-/// What a signal asks for.
-enum Told {
-    End,
-    Reload,
-}
-
-/// The signals that the daemon heeds. PID 1 of a container gets no default action, so each is taken by hand.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    reload: Signal,
-}
-
-impl Signals {
-    fn take() -> Result<Self, Stop> {
-        let take = |kind| signal(kind).map_err(|error| Stop::Fault(format!("signals cannot be taken: {error}")));
-        Ok(Self {
-            terminate: take(SignalKind::terminate())?,
-            interrupt: take(SignalKind::interrupt())?,
-            reload: take(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Told {
-        tokio::select! {
-            _ = self.terminate.recv() => Told::End,
-            _ = self.interrupt.recv() => Told::End,
-            _ = self.reload.recv() => Told::Reload,
-        }
-    }
-
-    /// Completes with SIGTERM or SIGINT; that a reload is asked for is heard afterwards.
-    async fn end(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// Completes with SIGTERM or SIGINT, for commands that end by themselves.
-pub async fn asked_to_stop() {
-    match Signals::take() {
-        Ok(mut signals) => signals.end().await,
-        Err(stop) => {
-            stop.tell();
-            std::future::pending::<()>().await;
-        }
     }
 }

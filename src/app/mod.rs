@@ -3,7 +3,7 @@
 //! [`cli`] reads the command line and chooses; each command has a file of its own: [`daemon`] (`run`), [`demo`], [`once`],
 //! [`drill`], [`plan`], [`validate`], [`schema`], [`token`], [`aws`], [`health`]; [`incidents`], [`ack`], [`note`], [`silence`], [`pause`], [`trigger`], [`reload`], [`deliveries`] and [`slo`] speak to a running
 //! daemon, which [`daemon_client`] finds. [`wiring`] hands the tables of kinds to the configuration, [`answer`] has what
-//! every command ends with, [`generate`] makes a past to try pages on, [`report`], [`detail`] and [`junit`] show runs, [`threads`] are what commands and probes run on.
+//! every command ends with, [`generate`] makes a past to try pages on, [`report`], [`detail`] and [`junit`] show runs, [`threads`] are what commands and probes run on, [`signals`] and [`edits`] what the daemon heeds.
 
 pub mod ack;
 pub mod answer;
@@ -16,6 +16,7 @@ pub mod deliveries;
 pub mod demo;
 pub mod detail;
 pub mod drill;
+pub mod edits;
 pub mod generate;
 pub mod health;
 pub mod incidents;
@@ -31,6 +32,7 @@ pub mod reload;
 pub mod report;
 pub mod routes;
 pub mod schema;
+pub mod signals;
 pub mod silence;
 pub mod slo;
 pub mod status;

@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::{Answer, Output, Stop};
 use super::cli::{OnceArguments, RunFormat};
-use super::daemon::asked_to_stop;
+use super::signals::asked_to_stop;
 use super::threads::ProbeThreads;
 use super::{detail, junit, report, wiring};
 use crate::config::load::{Surroundings, load_url};

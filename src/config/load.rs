@@ -22,7 +22,7 @@ use super::grouping;
 use super::heartbeat::heartbeat;
 use super::probes::{Made, ProbeMaker, WrittenProbe, check_budget, check_labels};
 use super::public::public;
-use super::raw::{RawRoot, RawSchedule};
+use super::raw::{RawReload, RawRoot, RawSchedule};
 use super::reach::Reach;
 use super::resolve::{self, Environment, References, identity};
 use super::runbooks::runbooks;
@@ -249,6 +249,7 @@ fn plan_of(
         location,
         store,
         retention,
+        heeds_files: raw.reload == RawReload::Changed,
         timeout,
         web,
         schedules: schedules::by_name(schedules.into_iter().map(|(schedule, ..)| schedule).collect()),

@@ -1,6 +1,6 @@
 //! The configuration room: files in, a plan or every problem out.
 //!
-//! `files` reads the files, and [`load`] goes through them in order; [`raw`] has the shapes as they are written,
+//! [`files`] reads the files, and [`load`] goes through them in order; [`raw`] has the shapes as they are written,
 //! [`resolve`] fills in references, and [`filled`] keeps problems from repeating what was filled in; `kinds` finds the
 //! key that names a kind; `each`, [`probes`], [`steps`], [`schedules`], [`objectives`], [`unnoticed`] and [`destinations`] make the parts of the plan from them, in an order
 //! that `uses` finds. `reach` looks whether alerts reach somebody. [`secrets`] reads secrets when they are used, makes the `codes` of second factors,
@@ -15,7 +15,7 @@ pub mod destinations;
 mod diagnosis;
 mod drill;
 mod each;
-mod files;
+pub mod files;
 pub mod filled;
 pub mod grades;
 mod grouping;

@@ -35,6 +35,9 @@ pub struct RawRoot {
     /// How long runs and closed incidents are kept, at least `1h`. Default: `90d`.
     #[schemars(with = "Option<RawLength>")]
     pub retention: Option<Spanned<RawLength>>,
+    /// When the files are loaded again: once one of them has `changed` and all have lain still for 10 s, or only when it is `asked`
+    /// for. Default: `changed`.
+    pub reload: RawReload,
     /// The page and `/metrics`.
     pub web: RawWeb,
     /// Values that are used in several places, as `${var:name}`.
@@ -75,6 +78,18 @@ pub struct RawRoot {
     pub dashboard: RawDashboard,
     /// The alarms that it prints.
     pub alarms: RawAlarms,
+}
+
+/// When the files are loaded again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Reload")]
+pub enum RawReload {
+    /// Once they have changed, and when somebody asks for it.
+    #[default]
+    Changed,
+    /// When somebody asks for it.
+    Asked,
 }
 
 /// When channels are drilled: a probe is made to fail and to pass, and the message about it is followed to its receiver.

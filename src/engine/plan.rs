@@ -43,6 +43,8 @@ pub struct Plan {
     pub store: PathBuf,
     /// How long runs and closed incidents are kept.
     pub retention: Duration,
+    /// Whether the files are loaded again by themselves once they have changed.
+    pub heeds_files: bool,
     /// The budget of a run that no schedule started and whose probe names none.
     pub timeout: Duration,
     /// The page.

@@ -285,6 +285,7 @@ pub fn plan_of(schedules: Vec<Schedule>) -> Plan {
         location: Arc::from("here"),
         store: PathBuf::new(),
         retention: Duration::from_secs(86_400),
+        heeds_files: true,
         timeout: crate::engine::plan::TIMEOUT,
         web: WebPlan {
             listen: "127.0.0.1:0".parse().unwrap(),

@@ -204,6 +204,19 @@ fn a_reload_is_whole_or_not_at_all() {
 }
 
 #[test]
+fn files_that_were_changed_are_loaded_by_themselves() {
+    let directory = configuration(SMALL);
+    let daemon = Daemon::run(directory.path(), &[]);
+    let probes = directory.path().join("probes/p.yaml");
+    let two = "here: { tcp: \"127.0.0.1:9\" }\nthere: { tcp: \"127.0.0.1:10\", schedule: often }\n";
+    fs::write(&probes, two).expect("a file");
+    daemon.wait_for("the configuration was loaded again: probe there added");
+    assert!(daemon.said().contains("the configuration's files have changed"), "{}", daemon.said());
+    let (status, _) = daemon.terminate();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
 fn once_reports_to_people_to_programs_and_to_readers_of_tests() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let open = listener.local_addr().expect("an address");
