@@ -9,7 +9,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::fold::{cell, table, text};
-use super::frame::{Frame, Place, page};
+use super::frame::{Frame, Place, REFRESH_SECONDS, page};
 use super::marks::{Tone, mark};
 use super::process::Process;
 use super::reckoning::Reckoned;
@@ -94,7 +94,8 @@ pub fn about(view: &View<'_>, found: &Found) -> Markup {
             }
         }
     };
-    page(view, &Frame { place: Place::About, title: "About", tone, refresh: None, main })
+    let refresh = Some(REFRESH_SECONDS);
+    page(view, &Frame { place: Place::About, title: "About", tone, refresh, main })
 }
 
 /// What is wrong with it comes first.

@@ -88,7 +88,11 @@ pub fn around(view: &View<'_>, incident: &Incident, overview: &Overview) -> Mark
                         }
                     }
                 }
-                @if !unseen.is_empty() { p .dim { "Near it " (counted(unseen.len() as u64, "probe")) " not looked at." } }
+                @if !unseen.is_empty() {
+                    p .dim {
+                        (counted(unseen.len() as u64, "probe")) " near it " @if unseen.len() == 1 { "has" } @else { "have" } " not been looked at."
+                    }
+                }
                 @if !far.is_empty() {
                     p .dim {
                         "Elsewhere " (count(far.iter().filter(|other| other.standing == Standing::Passed).count() as u64)) " of "

@@ -7,6 +7,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::marks::Tone;
+use super::units::percent;
 use crate::domain::history::{Grain, Stretch, Verdicts};
 use crate::domain::time::{Timestamp, between};
 
@@ -44,13 +45,6 @@ pub fn together<'a>(days: impl IntoIterator<Item = &'a Day>, since: Timestamp) -
     })
 }
 
-/// A share as people write it, rounded down: what was not always available is never called 100 %.
-pub fn share(available: f64) -> String {
-    let hundredths = (available * 10_000.0).floor();
-    let text = format!("{:.2}", hundredths / 100.0);
-    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
-}
-
 fn tone(verdicts: Verdicts) -> Tone {
     match verdicts.availability() {
         None => Tone::Unknown,
@@ -83,7 +77,7 @@ pub fn bars(days: &[Day], now: Timestamp) -> Markup {
         path
     };
     let all = together(days, Timestamp::MIN_UTC);
-    let said = all.availability().map_or_else(|| "nothing seen".to_owned(), share);
+    let said = all.availability().map_or_else(|| "nothing seen".to_owned(), percent);
     html! {
         svg .days viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img"
             aria-label={ "available, 90 days: " (said) } {
@@ -123,14 +117,5 @@ mod tests {
         let drawn = bars(&well, at("2026-11-24T10:00:00Z")).into_string();
         assert!(drawn.contains(r#"<path class="ok" d="M264 15h95">"#) && drawn.contains(">100 %<"), "{drawn}");
         assert!(bars(&[], at("2026-11-24T10:00:00Z")).into_string().contains("nothing seen"));
-    }
-
-    #[test]
-    fn a_share_is_rounded_down() {
-        for (available, text) in
-            [(1.0, "100 %"), (0.999_999, "99.99 %"), (0.9, "90 %"), (0.0, "0 %"), (0.995, "99.5 %")]
-        {
-            assert_eq!(share(available), text);
-        }
     }
 }

@@ -95,11 +95,11 @@ async fn again(room: &Room, caller: &Caller, what: Redrive, back: &'static str) 
 pub fn deliveries(view: &View<'_>, found: &Found) -> Markup {
     let Found { undelivered, delivered, drills } = found;
     let (waits, given_up): (Vec<_>, Vec<_>) = undelivered.rows.iter().partition(|row| row.given_up_at.is_none());
-    let (tone, accent, rest) = headline(undelivered, &waits);
+    let (tone, accent, rest) = headline(view, found, &waits);
     let can = view.plan.web.can_be_operated();
     let main = html! {
         h1 { span .(tone.class()) { (accent) } (rest) }
-        p .lede { (lede(view)) }
+        (lede(view))
         @if can && !undelivered.rows.is_empty() {
             form .plain method="post" action="deliveries/redrive" { button .btn type="submit" { "Try all again now" } }
         }
@@ -122,13 +122,17 @@ pub fn deliveries(view: &View<'_>, found: &Found) -> Markup {
     page(view, &Frame { place: Place::Deliveries, title: "Deliveries", tone, refresh, main })
 }
 
-fn headline(undelivered: &Undelivered, waits: &[&UndeliveredRow]) -> (Tone, String, String) {
-    let (waiting, given_up) = (undelivered.waiting, undelivered.given_up);
+fn headline(view: &View<'_>, found: &Found, waits: &[&UndeliveredRow]) -> (Tone, String, String) {
+    let (waiting, given_up) = (found.undelivered.waiting, found.undelivered.given_up);
     let wait = |number: u64| {
         let verb = if number == 1 { "waits" } else { "wait" };
         format!("{} {verb}", counted(number, "message"))
     };
     match (waiting, given_up) {
+        (0, 0) if view.plan.channels.is_empty() => {
+            (Tone::Unknown, String::new(), "Nobody is told of anything.".to_owned())
+        }
+        (0, 0) if found.delivered.is_empty() => (Tone::Unknown, String::new(), "No message is on record.".to_owned()),
         (0, 0) => (Tone::Well, String::new(), "Every message was taken.".to_owned()),
         (_, 0) if waits.iter().all(|row| row.error.is_none()) => {
             (Tone::Well, String::new(), format!("{}, none was refused.", wait(waiting)))
@@ -143,13 +147,15 @@ fn were(number: u64) -> String {
     format!("{} {}", counted(number, "message"), if number == 1 { "was" } else { "were" })
 }
 
-fn lede(view: &View<'_>) -> String {
-    match view.plan.channels.len() as u64 {
-        0 => "There is no channel, so nobody is told of anything: write some under `channels:`.".to_owned(),
-        channels => format!(
-            "{} told, each in the order of what happened.",
-            if channels == 1 { "1 channel is".to_owned() } else { format!("{} are", counted(channels, "channel")) }
-        ),
+fn lede(view: &View<'_>) -> Markup {
+    html! {
+        p .lede {
+            @match view.plan.channels.len() as u64 {
+                0 => { "There is no channel: write some under " code { "channels:" } "." }
+                1 => "1 channel is told, in the order of what happened.",
+                channels => { (counted(channels, "channel")) " are told, each in the order of what happened." }
+            }
+        }
     }
 }
 

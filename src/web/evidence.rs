@@ -8,7 +8,7 @@ use super::marks::{Tone, glyph};
 use super::units::latency;
 use super::view::{LINE_MAX, VALUE_MAX, View};
 use crate::domain::exchange::{Assertion, Bundle, Captured, Exchange, StepRecord};
-use crate::domain::outcome::Phases;
+use crate::domain::outcome::{Phases, RunId};
 use crate::ports::{IncidentStory, KeptBundle};
 
 /// The longest text of an exchange. It was cut when it was kept, so this cuts nothing of ours again.
@@ -24,10 +24,15 @@ pub fn evidence(view: &View<'_>, story: &IncidentStory) -> Markup {
             section .card .pad .run {
                 h2 { (heading(kept)) small { (view.instant(kept.started_at)) } }
                 (bundle(view, &kept.bundle))
-                p .dim { "run " code { (kept.run) } }
+                (leads_to(&kept.run))
             }
         }
     }
+}
+
+/// The way from the page of an incident to a run.
+pub fn leads_to(run: &RunId) -> Markup {
+    html! { p .dim .of-run { "run " a href={ "../runs/" (run) } { code { (run) } } } }
 }
 
 /// What a run left, step by step.

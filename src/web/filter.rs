@@ -94,11 +94,12 @@ impl Filter {
         format!("./?{}", query.finish()).trim_end_matches('?').to_owned()
     }
 
-    /// It in words: `label team=shop, named “cart”, bad`.
+    /// It in words: `label team=shop, with “cart”, bad, schedule often`.
     pub fn words(&self) -> String {
         let labels = self.labels.iter().map(|(key, value)| format!("label {key}={value}"));
         let text = self.text.iter().map(|text| format!("with “{text}”"));
-        labels.chain(text).chain(self.show.clone()).collect::<Vec<_>>().join(", ")
+        let tier = self.tier.iter().map(|tier| format!("schedule {tier}"));
+        labels.chain(text).chain(self.show.clone()).chain(tier).collect::<Vec<_>>().join(", ")
     }
 }
 

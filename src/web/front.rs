@@ -104,7 +104,10 @@ impl Room {
         }
         for pair in wanted {
             let days: Arc<[Day]> = days::days(&found.remove(&pair).unwrap_or_default()).into();
-            kept.insert(pair.clone(), (now, Arc::clone(&days)));
+            // Of what has not run yet the first run is to be seen at once.
+            if !days.is_empty() {
+                kept.insert(pair.clone(), (now, Arc::clone(&days)));
+            }
             past.insert(pair, days);
         }
         Ok(past)

@@ -17,6 +17,9 @@ use crate::ports::{Diagnosis, IncidentStory, Overview};
 /// How many lines of a time line are shown: the first of them and the last.
 const MOMENTS_MAX: usize = 400;
 
+/// The word of a diagnosis in which all held; its text is what was seen, and no sentence.
+const PASSED: &str = "passed";
+
 /// The longest id that is looked up; ours have 26 characters.
 pub const ID_LENGTH_MAX: usize = 64;
 
@@ -68,6 +71,11 @@ fn holds_still(view: &View<'_>, incident: &Incident) -> bool {
     !incident.is_open() || view.visit.is_still()
 }
 
+/// Whether a probe stands behind it that has a page, and a run that was recorded: not of Roundsman itself, nor of a drill.
+fn is_of_probe(incident: &Incident) -> bool {
+    !(incident.aspect.is_own() || incident.drill)
+}
+
 fn buttons(view: &View<'_>, incident: &Incident) -> Markup {
     let id = &incident.id;
     html! {
@@ -78,6 +86,7 @@ fn buttons(view: &View<'_>, incident: &Incident) -> Markup {
                 a .btn href={ (id) "/silence" } { "Silence…" } " "
             }
             @if let Some(runbook) = runbook::button(view, incident) { (runbook) " " }
+            @if is_of_probe(incident) { a .btn href={ "../probes/" (incident.probe) } { "The probe" } " " }
             a .btn href=(if holds_still(view, incident) { "#war-room" } else { "?still#war-room" }) { "Copy war-room text" } " "
             a .btn href={ (id) "/war-room" } { "War-room text" } " "
             a .btn href={ (id) "/post-mortem" } { "Post-mortem text" }
@@ -116,7 +125,7 @@ fn time_line(view: &View<'_>, story: &IncidentStory) -> Markup {
                 li {
                     time datetime=(crate::domain::time::rfc3339(moment.at)) { (view.exactly(moment.at)) }
                     b { (view.text(&moment.what, 60)) }
-                    span { (view.text(&moment.text, LINE_MAX)) }
+                    span { (reasons::prose(view, &moment.text, LINE_MAX)) }
                 }
             }
         }
@@ -153,7 +162,9 @@ fn lede(view: &View<'_>, incident: &Incident) -> String {
 
 /// Whether somebody has it, and what happens if nobody does.
 fn known(view: &View<'_>, incident: &Incident) -> String {
-    match (&incident.acknowledged, incident.is_open(), incident.escalate_at) {
+    // While it is muted nobody is told more of it.
+    let escalates = incident.escalate_at.filter(|_| incident.quiet.is_none());
+    match (&incident.acknowledged, incident.is_open(), escalates) {
         (Some(taken), true, _) => format!("{} has taken it on.", view.text(&taken.by, LINE_MAX)),
         (Some(taken), false, _) => format!("{} had taken it on.", view.text(&taken.by, LINE_MAX)),
         (None, true, Some(at)) => format!("Nobody has taken it on; others are told at {}.", view.instant(at)),
@@ -169,20 +180,24 @@ fn failures(view: &View<'_>, failures: &[crate::domain::outcome::Failure]) -> Ma
     reasons::sides(view, Tone::Bad, failures)
 }
 
-/// What was looked at because it opened: in short, and in whole for who asks.
+/// What was looked at because it opened, what was bad first: in short, and in whole for who asks.
 fn diagnoses(view: &View<'_>, story: &IncidentStory) -> Markup {
+    let mut diagnoses: Vec<&Diagnosis> = story.diagnoses.iter().collect();
+    diagnoses.sort_by_key(|diagnosis| diagnosis.finding.verdict == PASSED);
     html! {
         @if !story.diagnoses.is_empty() {
             section .card .pad .run {
                 h2 { "What diagnosis saw" }
-                @for Diagnosis { started_at, finding, bundle, .. } in &story.diagnoses {
+                @for Diagnosis { run, started_at, finding, bundle, .. } in diagnoses {
                     details {
                         summary {
                             (mark(Tone::of_verdict(&finding.verdict), &view.text(&finding.verdict, 60))) " " b { (finding.probe) } " "
                             span .dim { (view.instant(*started_at)) }
-                            @if !finding.text.is_empty() { " " code { (view.text(&finding.text, LINE_MAX)) } }
+                            @if finding.verdict == PASSED { @if !finding.text.is_empty() { " " code { (view.text(&finding.text, LINE_MAX)) } } }
+                            @else { " " (reasons::prose(view, &finding.text, LINE_MAX)) }
                         }
                         (evidence::bundle(view, bundle))
+                        (evidence::leads_to(run))
                     }
                 }
             }
@@ -224,7 +239,9 @@ fn in_short(view: &View<'_>, incident: &Incident) -> Markup {
             @if incident.is_open() { dt { "firing now" } dd { (firing) } }
             @if incident.is_flapping() { dt { "flapping" } dd { "it comes and goes, and stays open until it has been quiet" } }
             @for (key, value) in &incident.labels { dt { (view.text(key, 60)) } dd { (view.text(value, LINE_MAX)) } }
-            dt { "run" } dd { code { (incident.opening_run) } }
+            @if is_of_probe(incident) {
+                dt { "run" } dd { a href={ "../runs/" (incident.opening_run) } { code { (incident.opening_run) } } }
+            }
             dt { "incident" } dd { code { (incident.id) } }
         }
     }

@@ -8,7 +8,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::fold::{cell, table, text};
-use super::frame::{Frame, Place, page};
+use super::frame::{Frame, Place, REFRESH_SECONDS, page};
 use super::incident::what;
 use super::marks::{Tone, mark};
 use super::reasons;
@@ -161,7 +161,9 @@ pub fn incidents(view: &View<'_>, found: &Found) -> Markup {
             }
         }
     };
-    page(view, &Frame { place: Place::Incidents, title: "Incidents", tone, refresh: None, main })
+    // What came earlier does not change.
+    let refresh = is_first.then_some(REFRESH_SECONDS);
+    page(view, &Frame { place: Place::Incidents, title: "Incidents", tone, refresh, main })
 }
 
 fn headline(wanted: &Wanted, open: u64, none_over: bool) -> (Tone, String, String) {
@@ -181,7 +183,7 @@ fn headline(wanted: &Wanted, open: u64, none_over: bool) -> (Tone, String, Strin
 fn lede(found: &Found) -> String {
     let Means { resolved, resolve, acknowledged, acknowledge, detect } = found.means;
     let Some(resolve) = resolve else {
-        return "In the last 30 days none was resolved that says how long it takes.".to_owned();
+        return "In the last 30 days none of a target was resolved.".to_owned();
     };
     let detected = detect.map(|length| format!(": noticed after {}", words(length))).unwrap_or_default();
     let taken = acknowledge.map(|length| {

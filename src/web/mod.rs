@@ -1,5 +1,5 @@
-//! Floor 3: the page, which reads the store and the plan and changes nothing; what programs read and change; and the door at
-//! which jobs elsewhere ping.
+//! Floor 3: the pages, which show the store and the plan, with the forms by which people do something about what they show; what
+//! programs read and change; and the door at which jobs elsewhere ping.
 //!
 //! | file | says |
 //! |---|---|
@@ -16,10 +16,10 @@
 //! | `public`, `badge` | what everybody may see |
 //! | `board` | what the status page says, before it is drawn |
 //! | `headline` | the one sentence on top |
-//! | `status` with `rows`, `days`, `quiet`; `incident`, `probe` | the pages that people see first |
+//! | `status` with `card`, `rows`, `days`, `quiet`; `incident`, `probe` | the pages that people see first |
 //! | `incidents`, `schedules`, `deliveries`, `objectives`, `about`, `audit` | one page each |
 //! | `around`, `told`, `silence` | what else stands on the page of an incident: its neighbours, its messages, its silences |
-//! | `policy`, [`reckoning`], `process` | who hears of what, what a plan takes, what the process takes |
+//! | `policy`, [`reckoning`], `process` | when a schedule runs and who hears of it, what a plan takes, what the process takes |
 //! | `evidence`, `runbook` | what a bad run left, and what to do about it |
 //! | `war_room`, `post_mortem` | the two texts of an incident, made of `paper` and `markdown` |
 //! | `frame`, `files`, `kept`, `fold`, `marks`, `chart`, `reasons`, `view`, `visit`, `units` | what pages are made of |
@@ -41,6 +41,7 @@ mod around;
 mod audit;
 mod badge;
 mod board;
+mod card;
 mod chart;
 mod days;
 mod deliveries;

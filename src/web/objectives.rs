@@ -84,8 +84,8 @@ fn headline(all: &[&Standing], is_looked: bool) -> (Tone, String, String) {
     }
     let rest = match (met, unknown) {
         (met, 0) => format!("{} met", count(met)),
-        (0, unknown) => format!("of {} it cannot be told yet", count(unknown)),
-        (met, unknown) => format!("{} met, of {} it cannot be told yet", count(met), count(unknown)),
+        (0, unknown) => format!("{} cannot be judged yet", count(unknown)),
+        (met, unknown) => format!("{} met, {} cannot be judged yet", count(met), count(unknown)),
     };
     match missed {
         0 if unknown == 0 => (Tone::Well, String::new(), format!("Every objective is met: {}.", count(met))),
@@ -113,8 +113,8 @@ fn row(view: &View<'_>, standing: &Standing) -> Markup {
             (mark(tone, judgement.as_str()))
             @if judgement == Judgement::NotEnoughEvidence { span .dim .block { (evidence(standing)) } }
         }))
-        (cell("measured", &html! { b { (measured) } (within) span .dim .block { (count(counts.bad)) " of " (counted(counts.runs, "run")) " bad" } }))
-        (cell("budget left", &budget(left(standing))))
+        (cell("measured", &html! { b { (measured) } (within) span .dim .block { (count(counts.bad)) " bad of " (counted(counts.runs, "run")) } }))
+        (cell("budget left", &budget(standing)))
         (cell("burn rate", &html! { ol .burn { @for (stretch, rate) in burn(standing) { li { span .dim { (stretch) } " " (rate) } } } }))
         (text("runs out", &runs_out(standing)))
     }
@@ -133,15 +133,19 @@ fn evidence(standing: &Standing) -> String {
         return "too many are bad for these runs, not for the whole window".to_owned();
     }
     format!(
-        "{} of the {} runs that can tell: {} may be bad",
+        "{} of the {} runs that it takes: for all that was seen up to {} may be bad",
         count(runs),
         count(needed),
         percent(upper_bound(standing.count))
     )
 }
 
-/// What is left, as a bar and as a number.
-fn budget(left: f64) -> Markup {
+/// What is left, as a bar and as a number; nothing where nothing was seen.
+fn budget(standing: &Standing) -> Markup {
+    if standing.count.runs == 0 {
+        return html! { "–" };
+    }
+    let left = left(standing);
     let tone = if left < 0.0 {
         Tone::Bad
     } else if left < 0.25 {

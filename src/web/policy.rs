@@ -1,4 +1,4 @@
-//! When somebody is told of a schedule, in words.
+//! A schedule in words: when it runs, and when somebody is told of it.
 
 use super::units::list;
 use crate::domain::judge::{AlertPolicy, Aspect, Rule};

@@ -14,13 +14,13 @@ use maud::{DOCTYPE, Markup, html};
 use super::access::Caller;
 use super::badge;
 use super::board::{Board, Standing};
-use super::days::{BACK, Day, bars, share, together};
+use super::days::{BACK, Day, bars, together};
 use super::files::tagged;
 use super::limits::Counted;
 use super::marks::{Tone, mark};
 use super::routes::Room;
 use super::status::Past;
-use super::units::{count, counted};
+use super::units::{count, counted, percent};
 use super::view::{LINE_MAX, View};
 use super::visit::Visit;
 use crate::domain::incident::Incident;
@@ -104,7 +104,7 @@ pub async fn badge(
     let Some(Shown { title, standing, days, .. }) = shown.first() else { return nothing() };
     let available = together(days, earlier(view.now, BADGE_BACK)).availability();
     let (tone, word) = said(*standing);
-    let drawn = badge::badge(&view.text(title, 60), word, tone, available.map(share).as_deref());
+    let drawn = badge::badge(&view.text(title, 60), word, tone, available.map(percent).as_deref());
     tagged(&headers, "image/svg+xml", CACHING, drawn.0)
 }
 

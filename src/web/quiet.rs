@@ -1,46 +1,62 @@
-//! Why nobody is told of a probe on a schedule, or why it is not run: who wants it, why, and until when.
+//! Why nobody is told of a probe on a schedule, or why it is not run: who wants it, of what, why, and until when. Each is said in
+//! one way, wherever it stands.
+
+use maud::{Markup, html};
 
 use super::view::{LINE_MAX, View};
-use crate::domain::incident::Incident;
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::pause::Pause;
 use crate::domain::probe::Labels;
-use crate::domain::quiet::Reason;
+use crate::domain::quiet::{MaintenanceWindow, Matchers, Mode, Silence};
 use crate::domain::time::Timestamp;
 use crate::ports::Overview;
 
-/// The pause that keeps a probe from being run on a schedule: of several the one that lasts longest.
-fn pause<'a>(overview: &'a Overview, now: Timestamp, schedule: &ScheduleName, probe: &ProbeName) -> Option<&'a Pause> {
-    let active = |pause: &&Pause| pause.is_active(now) && pause.what.takes(Some(schedule), probe);
-    overview.pauses.iter().filter(active).max_by_key(|pause| pause.until.unwrap_or(Timestamp::MAX_UTC))
+/// A probe on a schedule, with its labels.
+pub type Round<'a> = (&'a ScheduleName, &'a ProbeName, &'a Labels);
+
+/// All that goes for some of these now, each in a sentence.
+pub fn reasons(view: &View<'_>, overview: &Overview, rounds: &[Round<'_>]) -> Vec<Markup> {
+    let take = |matchers: &Matchers| {
+        rounds.iter().any(|(schedule, probe, labels)| matchers.take_round(schedule, probe, labels))
+    };
+    let pauses = overview.pauses.iter().filter(|pause| {
+        let takes = |(schedule, probe, _): &Round<'_>| pause.what.takes(Some(schedule), probe);
+        pause.is_active(view.now) && rounds.iter().any(takes)
+    });
+    let silences = overview.silences.iter().filter(|one| one.is_active(view.now) && take(&one.matchers));
+    let windows = view.plan.maintenance.iter().filter(|window| take(&window.matchers));
+    let windows = windows.filter_map(|window| Some((window, window.until(view.now)?)));
+    let pauses = pauses.map(|pause| paused(view, pause));
+    let silences = silences.map(|silence| silenced(view, silence));
+    pauses.chain(silences).chain(windows.map(|(window, until)| maintained(view, window, until))).collect()
 }
 
-/// All reasons, each in a line.
-pub fn reasons(
-    view: &View<'_>,
-    overview: &Overview,
-    schedule: &ScheduleName,
-    (probe, labels): (&ProbeName, &Labels),
-    incident: Option<&Incident>,
-) -> Vec<String> {
-    let pause = pause(overview, view.now, schedule, probe).map(ToString::to_string);
-    let silences = overview.silences.iter().filter(|silence| silence.is_active(view.now));
-    let silences = silences.filter(|silence| silence.matchers.take_round(schedule, probe, labels)).map(|silence| {
-        let (id, by, reason) = (silence.id.clone(), silence.by.clone(), silence.reason.clone());
-        Reason::Silenced { id, by, reason, until: silence.until }
-    });
-    let windows = view.plan.maintenance.iter();
-    let windows = windows
-        .filter(|window| window.matchers.take_round(schedule, probe, labels))
-        .filter_map(|window| Some(Reason::Maintenance { name: window.name.clone(), until: window.until(view.now)? }));
-    let mut reasons: Vec<Reason> = silences.chain(windows).collect();
-    // What mutes the incident may be one of these, or something else that it waits for.
-    if let Some(muted) = incident.and_then(|incident| incident.quiet.as_ref())
-        && !reasons.contains(muted)
-        && !matches!(muted, Reason::Silenced { .. } | Reason::Maintenance { .. })
-    {
-        reasons.push(muted.clone());
+/// A pause.
+pub fn paused(view: &View<'_>, pause: &Pause) -> Markup {
+    html! {
+        b { "Paused" }
+        @match pause.until { Some(until) => { " until " (view.instant(until)) } None => { " until somebody resumes it" } }
+        " by " (view.text(&pause.by, 60)) ": "
+        (view.text(&pause.what.to_string(), LINE_MAX)) " – " (view.text(&pause.reason, LINE_MAX))
     }
-    let reasons = reasons.iter().map(ToString::to_string);
-    pause.into_iter().chain(reasons).map(|reason| view.text(&reason, LINE_MAX)).collect()
+}
+
+/// A silence.
+pub fn silenced(view: &View<'_>, silence: &Silence) -> Markup {
+    html! {
+        b { "Silenced" } " until " (view.instant(silence.until)) " by " (view.text(&silence.by, 60)) ": "
+        (view.text(&silence.matchers.to_string(), LINE_MAX)) " – " (view.text(&silence.reason, LINE_MAX))
+    }
+}
+
+/// A window that is open until then.
+fn maintained(view: &View<'_>, window: &MaintenanceWindow, until: Timestamp) -> Markup {
+    html! {
+        b { "In maintenance" } " " (window.name) " until " (view.instant(until))
+        @if !window.matchers.is_empty() { ", of " (view.text(&window.matchers.to_string(), LINE_MAX)) }
+        @match window.mode {
+            Mode::Mark => ": it is told, and marked.",
+            Mode::Mute => ": nobody is told until then.",
+        }
+    }
 }

@@ -34,8 +34,24 @@ pub fn short(view: &View<'_>, failure: &Failure) -> Markup {
                     code { (view.text(&part.expression, LINE_MAX)) } " was " code { (view.text(&part.value, LINE_MAX)) }
                 }
             }
-            Some(_) => { (view.text(&failure.message, LINE_MAX)) }
-            None => { code { (failure.kind) } " " (view.text(&failure.message, LINE_MAX)) }
+            Some(_) => { (prose(view, &failure.message, LINE_MAX)) }
+            None => { code { (failure.kind) } " " (prose(view, &failure.message, LINE_MAX)) }
+        }
+    }
+}
+
+/// A sentence of ours in which what stands between backticks is code, drawn as such. Text of a target in it may have backticks of
+/// its own, and gains nothing else by them.
+pub fn prose(view: &View<'_>, text: &str, most: usize) -> Markup {
+    let text = view.text(text, most);
+    let parts: Vec<&str> = text.split('`').collect();
+    html! {
+        @for (index, part) in parts.iter().enumerate() {
+            @if index % 2 == 0 { (part) }
+            @else if part.is_empty() || index + 1 == parts.len() {
+                "`" (part) @if index + 1 < parts.len() { "`" }
+            }
+            @else { code { (part) } }
         }
     }
 }
@@ -57,7 +73,7 @@ fn one(view: &View<'_>, tone: Tone, failure: &Failure) -> Markup {
         div .why .(tone.class()) {
             @if let Some(step) = &failure.step { p .dim { "step " b { (step) } } }
             @if !has_sides || explanation.is_none() {
-                p { code { (failure.kind) } " " (view.text(&failure.message, VALUE_MAX)) }
+                p { code { (failure.kind) } " " (prose(view, &failure.message, VALUE_MAX)) }
             }
             @if has_sides {
                 div .sides {
@@ -76,6 +92,28 @@ fn one(view: &View<'_>, tone: Tone, failure: &Failure) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::tests::fixture::{plan, view};
+
+    #[test]
+    fn what_stands_between_backticks_is_code_and_nothing_else_is_anything() {
+        let plan = plan();
+        let drawn = |text: &str| prose(&view(&plan), text, 100).0;
+        for (text, html) in [
+            ("plain", "plain"),
+            ("`a.b` was `\"<b>\"`", "<code>a.b</code> was <code>&quot;&lt;b&gt;&quot;</code>"),
+            ("one ` alone", "one ` alone"),
+            ("`a` and `b", "<code>a</code> and `b"),
+            ("``", "``"),
+            ("the secret `hunter2` is gone", "the secret <code>•••</code> is gone"),
+        ] {
+            assert_eq!(drawn(text), html, "{text}");
         }
     }
 }

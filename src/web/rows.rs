@@ -10,6 +10,7 @@ use super::view::{LINE_MAX, View};
 use super::{chart, quiet, reasons};
 use crate::domain::names::ProbeName;
 use crate::domain::outcome::Verdict;
+use crate::domain::quiet::Reason;
 use crate::domain::time::milliseconds;
 use crate::ports::Overview;
 
@@ -45,8 +46,14 @@ pub fn link(row: &Row<'_>) -> Markup {
 /// The last run: how long it took, how long ago it was, how late it began.
 fn numbers(view: &View<'_>, tier: &Tier<'_>, row: &Row<'_>) -> Markup {
     let Some(run) = row.last else {
-        let next = tier.next.map_or("no slot ahead".to_owned(), |at| format!("first slot {}", view.ahead(at)));
-        return html! { span { (next) } };
+        // While it is paused no slot is run.
+        let next = tier.next.filter(|_| row.standing != Standing::Paused);
+        return html! {
+            @match next {
+                Some(at) => { span { "first slot" } span { (view.ahead(at)) } }
+                None => span { "no slot ahead" }
+            }
+        };
     };
     html! {
         span {
@@ -71,13 +78,18 @@ fn about(view: &View<'_>, overview: &Overview, tier: &Tier<'_>, row: &Row<'_>) -
     };
     let plain: Vec<_> = service.into_iter().chain([steps]).chain(needs).collect();
     let why = row.last.and_then(|run| match &run.verdict {
-        Verdict::Inconclusive(cause) => Some(html! { (view.text(&cause.to_string(), LINE_MAX)) }),
+        Verdict::Inconclusive(cause) => Some(reasons::prose(view, &cause.to_string(), LINE_MAX)),
         verdict => reasons::line(view, verdict.failures()),
     });
     // An incident stands on top of the page with all of it; without one the row says what was wanted.
     let failure = row.last.and_then(|run| run.verdict.failures().first());
     let wanted = failure.filter(|_| row.incident.is_none()).and_then(|failure| reasons::assertion(view, failure));
-    let quiet = quiet::reasons(view, overview, &tier.schedule.name, (&row.probe.name, &row.probe.labels), row.incident);
+    let quiet = quiet::reasons(view, overview, &[(&tier.schedule.name, &row.probe.name, &row.probe.labels)]);
+    // What mutes the incident may be one of these, or something else that it waits for.
+    let muted = row.incident.and_then(|incident| incident.quiet.as_ref());
+    let muted = muted.filter(|reason| {
+        !matches!(reason, Reason::Paused { .. } | Reason::Silenced { .. } | Reason::Maintenance { .. })
+    });
     html! {
         span { (plain.join(" · ")) }
         @if let Some(why) = why {
@@ -90,5 +102,6 @@ fn about(view: &View<'_>, overview: &Overview, tier: &Tier<'_>, row: &Row<'_>) -
             a .of href={ "incidents/" (incident.id) } { (incident.severity) " since " (view.instant(incident.since)) }
         }
         @for reason in quiet { span .still { (reason) } }
+        @if let Some(reason) = muted { span .still { "Muted: " (view.text(&reason.to_string(), LINE_MAX)) } }
     }
 }

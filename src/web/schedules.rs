@@ -12,14 +12,13 @@ use maud::{Markup, html};
 use super::board::{Board, Tier};
 use super::frame::{Frame, Place, REFRESH_SECONDS, page};
 use super::marks::Tone;
-use super::policy;
 use super::routes::Room;
 use super::units::{count, counted, latency, list};
 use super::view::{LINE_MAX, View};
 use super::visit::Visit;
+use super::{policy, quiet};
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::SlotOutcome;
-use crate::domain::quiet::Mode;
 use crate::domain::schedule::{Cadence, Schedule};
 use crate::domain::time::{Timestamp, milliseconds, words};
 use crate::engine::desk::DeskError;
@@ -83,7 +82,7 @@ fn lede(view: &View<'_>, board: &Board<'_>) -> String {
 
 fn drawn(view: &View<'_>, overview: &Overview, tier: &Tier<'_>, permits: Option<&PermitsSeen>) -> Markup {
     let schedule = tier.schedule;
-    let quiet = quiet(view, overview, schedule);
+    let quiet = kept_quiet(view, overview, schedule);
     html! {
         section .card .pad .sched id={ "schedule-" (schedule.name) } {
             h2 { (schedule.name) small { (policy::cadence(&schedule.cadence)) @if let Cadence::Cron { line, .. } = &schedule.cadence { ", " code { (line) } } } }
@@ -196,39 +195,8 @@ fn alert(view: &View<'_>, schedule: &Schedule) -> Vec<String> {
 }
 
 /// What keeps some of it quiet now.
-fn quiet(view: &View<'_>, overview: &Overview, schedule: &Schedule) -> Vec<String> {
-    let takes = |matchers: &crate::domain::quiet::Matchers| {
-        schedule.probes.iter().any(|name| {
-            let probe = view.plan.probes.get(name);
-            probe.is_some_and(|probe| matchers.take_round(&schedule.name, name, &probe.labels))
-        })
-    };
-    let paused = overview.pauses.iter().filter(|pause| {
-        pause.is_active(view.now) && schedule.probes.iter().any(|probe| pause.what.takes(Some(&schedule.name), probe))
-    });
-    let paused = paused.map(|pause| {
-        let until = pause
-            .until
-            .map_or_else(|| "until somebody resumes it".to_owned(), |at| format!("until {}", view.instant(at)));
-        let (by, reason) = (view.text(&pause.by, 60), view.text(&pause.reason, LINE_MAX));
-        format!("Paused {until}, at least in part ({}), by {by}: {reason}", view.text(&pause.what.to_string(), 60))
-    });
-    let silences = overview.silences.iter().filter(|silence| silence.is_active(view.now) && takes(&silence.matchers));
-    let silenced = silences.map(|silence| {
-        let until = view.instant(silence.until);
-        format!(
-            "Silenced until {until}, at least in part, by {}: {}",
-            view.text(&silence.by, 60),
-            view.text(&silence.reason, LINE_MAX)
-        )
-    });
-    let open = view.plan.maintenance.iter().filter_map(|window| Some((window, window.until(view.now)?)));
-    let windows = open.filter(|(window, _)| takes(&window.matchers)).map(|(window, until)| {
-        let does = match window.mode {
-            Mode::Mute => "mutes",
-            Mode::Mark => "marks",
-        };
-        format!("Maintenance {} {does} it until {}, at least in part.", window.name, view.instant(until))
-    });
-    paused.chain(silenced).chain(windows).collect()
+fn kept_quiet(view: &View<'_>, overview: &Overview, schedule: &Schedule) -> Vec<Markup> {
+    let probes = schedule.probes.iter().filter_map(|name| view.plan.probes.get(name));
+    let rounds: Vec<_> = probes.map(|probe| (&schedule.name, &probe.name, &probe.labels)).collect();
+    quiet::reasons(view, overview, &rounds)
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use maud::{Markup, html};
 
 use super::board::{Board, Row, Standing, Tier};
+use super::card::card;
 use super::days::Day;
 use super::filter::Filter;
 use super::frame::{Frame, Place, REFRESH_SECONDS, page};
@@ -15,10 +16,9 @@ use super::headline::Headline;
 use super::marks::{Tone, mark};
 use super::units::{count, counted, latency, list};
 use super::view::{LINE_MAX, View};
-use super::{reasons, rows};
+use super::{policy, quiet, rows};
 use crate::domain::incident::Incident;
 use crate::domain::judge::Aspect;
-use crate::domain::names::ChannelName;
 use crate::domain::outcome::SlotOutcome;
 use crate::domain::time::{between, milliseconds, words};
 use crate::ports::{Overview, Pair};
@@ -151,30 +151,13 @@ pub fn status(view: &View<'_>, overview: &Overview, chosen: &Chosen<'_>, past: &
     let headline = Headline::new(view, overview, board);
     let debts = overview.debts.iter().map(|(probe, runs)| format!("{} of {probe}", counted(*runs, "run")));
     let debts: Vec<_> = debts.collect();
-    let (open, more_open) = Budget(INCIDENTS_ROOM).those(&overview.open, |incident| open_one(view, incident));
+    let (open, more_open) = Budget(INCIDENTS_ROOM).those(&overview.open, |incident| card(view, incident, ""));
     let silences = overview.silences.iter().filter(|silence| silence.is_active(view.now));
-    let (silences, more_silences) = Budget(NOTES_ROOM).those(silences, |silence| {
-        html! {
-            p .dim {
-                "Silenced until " (view.instant(silence.until)) " by " (view.text(&silence.by, 60)) ": "
-                (view.text(&silence.matchers.to_string(), LINE_MAX)) " – " (view.text(&silence.reason, LINE_MAX))
-            }
-        }
-    });
+    let (silences, more_silences) =
+        Budget(NOTES_ROOM).those(silences, |silence| html! { p .dim { (quiet::silenced(view, silence)) } });
     let pauses = overview.pauses.iter().filter(|pause| pause.is_active(view.now));
-    let (pauses, more_pauses) = Budget(NOTES_ROOM).those(pauses, |pause| {
-        html! {
-            p .dim {
-                "Paused "
-                @match pause.until {
-                    Some(until) => { "until " (view.instant(until)) }
-                    None => { "until somebody resumes" }
-                }
-                " by " (view.text(&pause.by, 60)) ": "
-                (view.text(&pause.what.to_string(), LINE_MAX)) " – " (view.text(&pause.reason, LINE_MAX))
-            }
-        }
-    });
+    let (pauses, more_pauses) =
+        Budget(NOTES_ROOM).those(pauses, |pause| html! { p .dim { (quiet::paused(view, pause)) } });
     let (resolved, _) = Budget(RESOLVED_ROOM).those(&overview.resolved, |incident| resolved(view, incident));
     let main = html! {
         h1 { span .(headline.tone.class()) { (headline.accent) } (headline.rest) }
@@ -241,7 +224,7 @@ fn chooser(view: &View<'_>, chosen: &Chosen<'_>) -> Markup {
             @if filter.is_set() || filter.tier.is_some() {
                 span .dim {
                     (count(found.len() as u64)) " of " (counted(board.total(), "probe"))
-                    @if filter.is_set() { ": " (view.text(&filter.words(), LINE_MAX)) }
+                    ": " (view.text(&filter.words(), LINE_MAX))
                     " · " a href="./" { "show everything" }
                 }
             }
@@ -262,7 +245,7 @@ fn tiers(view: &View<'_>, overview: &Overview, chosen: &Chosen<'_>, past: &Past)
         let tier = &chosen.board.tiers[part.tier];
         let heading = html! {
             div .tier {
-                h2 { (tier.schedule.name) small { (tier.schedule.cadence) } }
+                h2 { (tier.schedule.name) small { (policy::cadence(&tier.schedule.cadence)) } }
                 span .r { (accounts(view, tier)) }
             }
         };
@@ -377,33 +360,6 @@ pub fn unreadable(view: &View<'_>, place: Place, reason: &str) -> Markup {
     };
     let refresh = Some(REFRESH_SECONDS);
     page(view, &Frame { place, title: "Store unreadable", tone: Tone::Bad, refresh, main })
-}
-
-fn open_one(view: &View<'_>, incident: &Incident) -> Markup {
-    html! {
-        article .card .inc {
-            span .sev { (incident.severity) }
-            p .what {
-                a href={ "incidents/" (incident.id) } {
-                    b { (incident.what()) }
-                }
-            }
-            p .t { "since " (view.instant(incident.since)) " (" (words(between(incident.since, view.now))) ")" }
-            @for failure in incident.latest_failures.iter().take(2) {
-                p .m {
-                    @if let Some(assertion) = reasons::assertion(view, failure) { code { (assertion) } " – " }
-                    (reasons::short(view, failure))
-                }
-            }
-            p .t {
-                @if let Some(reason) = &incident.quiet { "muted: " (view.text(&reason.to_string(), LINE_MAX)) }
-                @else if incident.told.is_empty() { "nobody to tell" }
-                @else { "message to " (list(incident.told.iter().map(ChannelName::as_str))) }
-                @if let Some(taken) = &incident.acknowledged { " · taken on by " (view.text(&taken.to_string(), LINE_MAX)) }
-                @if let Some(runbook) = super::runbook::link(view, incident) { " · " (runbook) }
-            }
-        }
-    }
 }
 
 fn resolved(view: &View<'_>, incident: &Incident) -> Markup {

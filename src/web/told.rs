@@ -26,10 +26,12 @@ pub fn told(view: &View<'_>, story: &IncidentStory) -> Markup {
         @else if rows.is_empty() { p .dim { "Nobody: no route takes it now." } }
         @if left_out > 0 { p .dim { (counted(left_out as u64, "earlier message")) " left out" } }
         @if !rows.is_empty() { (table("who was told", &["channel", "of", "when", "attempts", "what came back"], &rows)) }
-        @if let Some(at) = incident.escalate_at.filter(|_| incident.is_open()) {
+        // While it is muted nobody is told more of it.
+        @let is_due = incident.is_open() && incident.quiet.is_none();
+        @if let Some(at) = incident.escalate_at.filter(|_| is_due) {
             p .dim { "If nobody takes it on, others are told " (view.ahead(at)) ", at " (view.instant(at)) "." }
         }
-        @if let Some(at) = incident.remind_at.filter(|_| incident.is_open()) {
+        @if let Some(at) = incident.remind_at.filter(|_| is_due) {
             p .dim { "Those who were told are reminded " (view.ahead(at)) ", at " (view.instant(at)) "." }
         }
     }

@@ -38,6 +38,12 @@ const BAD_WITHIN: Duration = Duration::from_hours(30 * 24);
 /// How many incidents are looked at.
 const INCIDENTS_MAX: usize = 20;
 
+/// How many are looked at that may lie within the window.
+const WITHIN_MAX: usize = 100;
+
+/// An incident opens some runs after it began: those that open so long after the window are looked at as well.
+const OPENS_AFTER: Duration = Duration::from_hours(6);
+
 /// Within what time the next run is looked for, one after another until there is one.
 const NEXT_WITHIN: [Duration; 5] = [
     Duration::from_mins(2),
@@ -74,8 +80,12 @@ pub struct Told {
     pub bad: Vec<Run>,
     /// What the last of them left.
     pub kept: Option<KeptBundle>,
+    /// The last run of all, with its steps; nothing where none is on record.
+    pub last: Option<Run>,
     /// Its incidents, those that opened last first.
     pub incidents: Vec<Incident>,
+    /// Those that were open within the window.
+    pub within: Vec<Incident>,
     /// How its objectives stand.
     pub objectives: Vec<Objectives>,
 }
@@ -143,7 +153,7 @@ async fn told(
     let hour =
         if shown == Shown::Over(Over::Hour) { parts.clone() } else { drawn(history, pair.as_ref(), hour).await?.1 };
     let figures = figures(&hour, &month, now);
-    let Others { bad, kept, incidents, changes } = others;
+    let Others { last, bad, kept, incidents, within, changes } = others;
     let standings = room.web.desk.standings();
     let is_of_it = |standing: &&Objectives| standing.probe == *name;
     let objectives = standings.iter().flat_map(|all| all.standings.iter().filter(is_of_it).cloned()).collect();
@@ -159,7 +169,9 @@ async fn told(
         runs: listed,
         bad,
         kept,
+        last,
         incidents,
+        within,
         objectives,
     })
 }
@@ -233,9 +245,11 @@ fn listed(name: &ProbeName, asked: &Asked, now: Timestamp) -> RunsAsked {
 }
 
 struct Others {
+    last: Option<Run>,
     bad: Vec<Run>,
     kept: Option<KeptBundle>,
     incidents: Vec<Incident>,
+    within: Vec<Incident>,
     changes: Vec<Version>,
 }
 
@@ -246,29 +260,38 @@ async fn others(
     window: Window,
     now: Timestamp,
 ) -> Result<Others, StoreError> {
-    let bad = async {
-        let asked = RunsAsked {
-            probe: name.clone(),
-            schedule: None,
-            bad: true,
-            from: earlier(now, BAD_WITHIN),
-            until: later(now, Duration::from_mins(1)),
-            most: BAD_MAX,
-        };
-        let bad = history.runs(asked).await?.runs;
+    let runs = |bad: bool, from: Timestamp, most: usize| RunsAsked {
+        probe: name.clone(),
+        schedule: None,
+        bad,
+        from,
+        until: later(now, Duration::from_mins(1)),
+        most,
+    };
+    let runs = async {
+        let last = history.runs(runs(false, Timestamp::UNIX_EPOCH, 1)).await?.runs.pop();
+        let bad = history.runs(runs(true, earlier(now, BAD_WITHIN), BAD_MAX)).await?.runs;
         let kept = match bad.iter().find(|run| !matches!(run.verdict, Verdict::Degraded(_))) {
             Some(run) => history.run(&run.id).await?.and_then(|story| story.bundle),
             None => None,
         };
-        Ok::<_, StoreError>((bad, kept))
+        Ok::<_, StoreError>((last, bad, kept))
     };
     let others = async {
         let asked = IncidentsAsked { probe: Some(name.clone()), most: INCIDENTS_MAX, ..IncidentsAsked::default() };
         let incidents = history.incidents(asked).await?.incidents;
-        Ok((incidents, history.changes(name, window.from, window.until).await?))
+        let asked = IncidentsAsked {
+            probe: Some(name.clone()),
+            before: Some(later(window.until, OPENS_AFTER)),
+            most: WITHIN_MAX,
+            ..IncidentsAsked::default()
+        };
+        let mut within = history.incidents(asked).await?.incidents;
+        within.retain(|incident| window.has(incident.since, incident.resolved_at.unwrap_or(now)));
+        Ok((incidents, within, history.changes(name, window.from, window.until).await?))
     };
-    let ((bad, kept), (incidents, changes)) = try_join(bad, others).await?;
-    Ok(Others { bad, kept, incidents, changes })
+    let ((last, bad, kept), (incidents, within, changes)) = try_join(runs, others).await?;
+    Ok(Others { last, bad, kept, incidents, within, changes })
 }
 
 /// The page of a run.

@@ -1,19 +1,14 @@
 //! What a probe is: as it is written, and what that comes to.
 
-use std::time::Duration;
-
 use maud::{Markup, html};
 
-use crate::domain::incident::Severity;
-use crate::domain::judge::{AlertPolicy, Aspect, Rule};
-use crate::domain::names::{ChannelName, ProbeName};
+use crate::domain::names::ProbeName;
 use crate::domain::privacy::conceal;
 use crate::domain::schedule::Schedule;
 use crate::domain::time::words;
 use crate::engine::plan::{PlannedProbe, PlannedStep};
-use crate::web::runbook;
-use crate::web::units::list;
 use crate::web::view::{LINE_MAX, View};
+use crate::web::{policy, runbook};
 
 /// So much of a definition is shown, in characters.
 const WRITTEN_MAX: usize = 8_192;
@@ -93,11 +88,11 @@ fn in_short(view: &View<'_>, probe: &PlannedProbe, schedules: &[&Schedule]) -> M
     html! {
         @for schedule in schedules {
             dt { "schedule" }
-            dd { b { (schedule.name) } " " (schedule.cadence) ", within " (words(timeout(schedule))) }
+            dd { b { (schedule.name) } " " (policy::cadence(&schedule.cadence)) ", within " (words(timeout(schedule))) }
             dt { "alert" }
             dd {
                 @match probe.alert_on(schedule) {
-                    Some(policy) => { (alert(policy)) }
+                    Some(alert) => { @for sentence in policy::sentences(alert) { p { (sentence) } } }
                     None => { "none: nobody is told" }
                 }
             }
@@ -118,37 +113,6 @@ fn in_short(view: &View<'_>, probe: &PlannedProbe, schedules: &[&Schedule]) -> M
             dd { @for (index, name) in probe.diagnose.iter().enumerate() { @if index > 0 { ", " } (link(name)) } }
         }
     }
-}
-
-/// When somebody is told, in words.
-fn alert(policy: &AlertPolicy) -> String {
-    let mut parts: Vec<String> = policy.rules().map(|(aspect, rule)| told(aspect, rule)).collect();
-    if let Some(grading) = &policy.grading {
-        let severities: Vec<_> = grading.severities().into_iter().map(Severity::as_str).collect();
-        parts.push(format!("graded {}", severities.join(", ")));
-    }
-    if let Some(recheck) = policy.recheck {
-        parts.push(format!("looked at again after {}", words(recheck)));
-    }
-    parts.join("; ")
-}
-
-fn told(aspect: Aspect, rule: &Rule) -> String {
-    let what = match aspect {
-        Aspect::Degraded => "degraded ",
-        Aspect::Blind => "not seen ",
-        _ => "",
-    };
-    let Rule { after, recover, severity, remind, to } = rule;
-    let over = if *recover == 1 { "a good run".to_owned() } else { format!("{recover} good runs") };
-    let remind = remind.map(|every: Duration| format!(", reminded after {}", words(every))).unwrap_or_default();
-    let to = if to.is_empty() { String::new() } else { format!(", to {}", list(to.iter().map(ChannelName::as_str))) };
-    let bad = if after.failures == after.among {
-        format!("{} bad in a row", after.failures)
-    } else {
-        format!("{} bad of {}", after.failures, after.among)
-    };
-    format!("{what}{severity} after {bad}, over after {over}{remind}{to}")
 }
 
 fn drawn_step(view: &View<'_>, step: &PlannedStep, mark: &str) -> Markup {

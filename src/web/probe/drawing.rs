@@ -47,7 +47,7 @@ pub struct Drawn<'a> {
     pub period: Duration,
     /// Changes of version.
     pub changes: &'a [Version],
-    /// Incidents.
+    /// Incidents that were open within it.
     pub incidents: &'a [Incident],
     /// The instant of the page.
     pub now: Timestamp,

@@ -43,7 +43,7 @@ pub fn list(view: &View<'_>, asked: &Asked, found: &RunsFound) -> Markup {
 
 fn line(view: &View<'_>, run: &Run) -> Markup {
     let why = match &run.verdict {
-        Verdict::Inconclusive(cause) => Some(html! { (view.text(&cause.to_string(), LINE_MAX)) }),
+        Verdict::Inconclusive(cause) => Some(reasons::prose(view, &cause.to_string(), LINE_MAX)),
         verdict => reasons::line(view, verdict.failures()),
     };
     html! {

@@ -17,6 +17,7 @@ use crate::domain::objective::{Standing as Objectives, Stretch};
 use crate::domain::outcome::{Failure, Run};
 use crate::domain::time::{between, words};
 use crate::engine::plan::PlannedProbe;
+use crate::web::card::card;
 use crate::web::frame::{Frame, Place, REFRESH_SECONDS, page};
 use crate::web::incident::what;
 use crate::web::marks::{Tone, mark};
@@ -34,10 +35,9 @@ const INCIDENTS_MAX: usize = 10;
 
 /// The page of a probe that is in the plan.
 pub fn probe(view: &View<'_>, probe: &PlannedProbe, asked: &Asked, told: &Told, stands: &[Stand<'_>]) -> Markup {
-    let (tone, accent, rest) = sentence(view, probe, stands);
     let schedules: Vec<_> = stands.iter().map(|stand| stand.schedule).collect();
-    let last = stands.iter().filter_map(|stand| stand.last).max_by_key(|run| run.started_at);
     let open: Vec<_> = told.overview.open.iter().filter(|incident| incident.probe == probe.name).collect();
+    let (tone, accent, rest) = sentence(view, probe, stands, !open.is_empty());
     let main = html! {
         h1 { span .(tone.class()) { (accent) } (rest) }
         p .lede {
@@ -54,11 +54,11 @@ pub fn probe(view: &View<'_>, probe: &PlannedProbe, asked: &Asked, told: &Told, 
         div .two {
             div {
                 (last_failures(view, &told.bad))
-                @if let Some(run) = last { (last_run(view, run)) }
+                @if let Some(run) = &told.last { (last_run(view, run)) }
                 (list::list(view, asked, &told.runs))
             }
             div {
-                (certificates(view, last, told.kept.as_ref()))
+                (certificates(view, told.last.as_ref(), told.kept.as_ref()))
                 (objectives(view, &told.objectives))
                 (incidents(view, &told.incidents))
             }
@@ -112,19 +112,8 @@ fn incident_link(view: &View<'_>, incident: &Incident) -> Markup {
 fn incidents_open(view: &View<'_>, open: &[&Incident]) -> Markup {
     html! {
         section .incidents aria-label="open incidents" {
-            @for incident in open.iter().take(INCIDENTS_MAX) {
-                article .card .inc {
-                    span .sev { (incident.severity) }
-                    p .what { a href={ "../incidents/" (incident.id) } { b { (view.text(&what(incident), LINE_MAX)) } } }
-                    p .t { "since " (view.instant(incident.since)) " (" (words(between(incident.since, view.now))) ")" }
-                    @if let Some(why) = reasons::line(view, &incident.latest_failures) { p .m { (why) } }
-                    p .t {
-                        @if let Some(reason) = &incident.quiet { "muted: " (view.text(&reason.to_string(), LINE_MAX)) }
-                        @else if let Some(taken) = &incident.acknowledged { "taken on by " (view.text(&taken.to_string(), LINE_MAX)) }
-                        @else { "nobody has taken it on" }
-                    }
-                }
-            }
+            @for incident in open.iter().take(INCIDENTS_MAX) { (card(view, incident, "../")) }
+            @if open.len() > INCIDENTS_MAX { p .dim { "and " (counted((open.len() - INCIDENTS_MAX) as u64, "incident")) " more" } }
         }
     }
 }
@@ -137,7 +126,7 @@ fn past(view: &View<'_>, asked: &Asked, shown: Shown, told: &Told) -> Markup {
         parts: &told.parts,
         period: told.period,
         changes: &told.changes,
-        incidents: &told.incidents,
+        incidents: &told.within,
         now: view.now,
     };
     let link = |from, until| asked.showing(Shown::Between(from, until)).href();
@@ -205,13 +194,8 @@ fn key(drawn: &Drawn<'_>) -> Markup {
 
 /// What is marked in the chart, in words.
 fn marks(view: &View<'_>, told: &Told) -> Markup {
-    let window = &told.window;
-    let within = |incident: &&Incident| {
-        incident.since < window.until && incident.resolved_at.is_none_or(|over| over > window.from)
-    };
-    let incidents: Vec<_> = told.incidents.iter().filter(within).collect();
     html! {
-        @if !(told.changes.is_empty() && incidents.is_empty()) {
+        @if !(told.changes.is_empty() && told.within.is_empty()) {
             ul .marked {
                 @for change in told.changes.iter().take(MARKS_MAX) {
                     li {
@@ -221,9 +205,10 @@ fn marks(view: &View<'_>, told: &Told) -> Markup {
                     }
                 }
                 @if told.changes.len() > MARKS_MAX { li { "and " (told.changes.len() - MARKS_MAX) " more changes of version" } }
-                @for incident in incidents {
+                @for incident in told.within.iter().take(MARKS_MAX) {
                     li { i .shade {} (view.instant(incident.since)) ": " (incident_link(view, incident)) }
                 }
+                @if told.within.len() > MARKS_MAX { li { "and " (counted((told.within.len() - MARKS_MAX) as u64, "incident")) " more" } }
             }
         }
     }
@@ -288,7 +273,10 @@ fn objectives(view: &View<'_>, objectives: &[Objectives]) -> Markup {
                         dt { "measured" }
                         dd { (measured.map_or_else(|| "–".to_owned(), percent)) " of " (counted(standing.count.runs, "run")) }
                         dt { "budget left" }
-                        dd { (format!("{:.0} %", budget.left() * 100.0)) ", " (count(budget.spent)) " of " (format!("{:.1}", budget.total)) " spent" }
+                        dd {
+                            @if standing.count.runs == 0 { "–" }
+                            @else { (format!("{:.0} %", budget.left() * 100.0)) ", " (count(budget.spent)) " of " (format!("{:.1}", budget.total)) " spent" }
+                        }
                         dt { "burn rate over " (Objectives::STRETCHES.map(Stretch::as_str).join(", ")) }
                         dd { (standing.burn.map(rate).join(", ")) }
                     }

@@ -5,18 +5,19 @@ use maud::{Markup, html};
 
 use super::window::Asked;
 use crate::domain::incident::Incident;
+use crate::domain::judge::Aspect;
 use crate::domain::names::ScheduleName;
 use crate::domain::outcome::Run;
 use crate::domain::pause::Pause;
-use crate::domain::quiet::Mode;
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, between, words};
 use crate::engine::plan::PlannedProbe;
 use crate::ports::{Overview, RunSummary};
 use crate::web::board::{Standing, standing_on};
 use crate::web::marks::{Tone, mark};
-use crate::web::units::list;
-use crate::web::view::{LINE_MAX, View};
+use crate::web::units::{counted, list};
+use crate::web::view::View;
+use crate::web::{policy, quiet};
 
 /// How it stands on one schedule.
 pub struct Stand<'a> {
@@ -72,7 +73,7 @@ pub fn stands<'a>(
     stands
 }
 
-/// By which pause it is not run on a schedule: of several, the one that began first.
+/// Since which pause it is not run on a schedule: of several, the one that began first.
 fn pause_of<'a>(
     view: &View<'_>,
     overview: &'a Overview,
@@ -91,8 +92,21 @@ fn since(hour: &[RunSummary]) -> Option<Since> {
     Some(if same == hour.len() { Since::Before(first) } else { Since::At(first) })
 }
 
-/// The sentence: what carries the accent, and the rest.
-pub fn sentence(view: &View<'_>, probe: &PlannedProbe, stands: &[Stand<'_>]) -> (Tone, String, String) {
+/// The sentence: what carries the accent, and the rest. Where an incident of it is open, that is what is wrong.
+pub fn sentence(view: &View<'_>, probe: &PlannedProbe, stands: &[Stand<'_>], is_open: bool) -> (Tone, String, String) {
+    let (tone, accent, rest) = stands_so(view, probe, stands);
+    if !is_open {
+        return (tone, accent, rest);
+    }
+    match stands.first() {
+        Some(worst) if !worst.standing.is_bad() => {
+            (Tone::Bad, format!("{} has an open incident", probe.name), format!(", and {}{rest}", verb(worst.standing)))
+        }
+        _ => (Tone::Bad, accent, rest),
+    }
+}
+
+fn stands_so(view: &View<'_>, probe: &PlannedProbe, stands: &[Stand<'_>]) -> (Tone, String, String) {
     let Some(worst) = stands.first() else {
         let rest = if probe.on_request { " runs when somebody asks for it." } else { " is on no schedule." };
         return (Tone::Unknown, probe.name.to_string(), rest.to_owned());
@@ -132,6 +146,7 @@ fn since_when(view: &View<'_>, since: Since) -> String {
 
 /// A line for each schedule, by which one chooses what the page shows.
 pub fn lines(view: &View<'_>, asked: &Asked, shown: Option<&ScheduleName>, stands: &[Stand<'_>]) -> Markup {
+    let is_shown = |schedule: &Schedule| shown == Some(&schedule.name);
     html! {
         ul .stands .card {
             @for Stand { schedule, standing, since, last } in stands {
@@ -140,14 +155,16 @@ pub fn lines(view: &View<'_>, asked: &Asked, shown: Option<&ScheduleName>, stand
                     (mark(standing.tone(), standing.word()))
                     span .n {
                         @if stands.len() > 1 {
-                            a href=(chosen.href()) aria-current=[(shown == Some(&schedule.name)).then_some("true")] { b { (schedule.name) } }
+                            a href=(chosen.href()) aria-current=[is_shown(schedule).then_some("true")] { b { (schedule.name) } }
                         } @else { b { (schedule.name) } }
-                        span { (schedule.cadence) }
+                        span { (policy::cadence(&schedule.cadence)) @if stands.len() > 1 && is_shown(schedule) { " · shown below" } }
                     }
                     span .n {
                         @if let Some(since) = since { span { (since_when(view, *since)) } }
                         @if let Some(run) = last { span { "last run " a href={ "../runs/" (run.id) } { (view.ago(run.started_at)) } } }
-                        @if let Some(next) = schedule.cadence.next_after(view.now) { span { "next slot " (view.ahead(next)) } }
+                        @if let Some(next) = schedule.cadence.next_after(view.now).filter(|_| *standing != Standing::Paused) {
+                            span { "next slot " (view.ahead(next)) }
+                        }
                     }
                 }
             }
@@ -155,48 +172,21 @@ pub fn lines(view: &View<'_>, asked: &Asked, shown: Option<&ScheduleName>, stand
     }
 }
 
-/// Why nobody may hear of it now: silences, maintenance, what it needs. Whether it is, only an incident knows.
+/// Why nobody may hear of it now: pauses, silences, maintenance, what it needs. Whether that is so, only an incident knows.
 pub fn quiet(view: &View<'_>, overview: &Overview, probe: &PlannedProbe, schedules: &[&Schedule]) -> Markup {
-    let takes = |matchers: &crate::domain::quiet::Matchers| {
-        schedules.iter().any(|schedule| matchers.take_round(&schedule.name, &probe.name, &probe.labels))
-    };
-    let silences = overview.silences.iter().filter(|one| one.is_active(view.now) && takes(&one.matchers));
-    let windows = view.plan.maintenance.iter().filter(|window| takes(&window.matchers));
-    let windows = windows.filter_map(|window| Some((window, window.until(view.now)?)));
-    let is_paused = |pause: &&Pause| {
-        let takes = |schedule: &&Schedule| pause.what.takes(Some(&schedule.name), &probe.name);
-        pause.is_active(view.now) && schedules.iter().any(takes)
-    };
-    let failing: Vec<_> = overview.open.iter().filter(|incident| probe.needs.contains(&incident.probe)).collect();
+    let rounds: Vec<_> = schedules.iter().map(|schedule| (&schedule.name, &probe.name, &probe.labels)).collect();
+    // What is only degraded, or what we cannot see, keeps nothing else quiet.
+    let is_needed = |incident: &&Incident| incident.aspect == Aspect::Failing && probe.needs.contains(&incident.probe);
     html! {
-        @for pause in overview.pauses.iter().filter(is_paused) {
-            p .quiet {
-                b { "Paused" }
-                @match pause.until { Some(until) => { " until " (view.instant(until)) } None => { " until somebody resumes it" } }
-                " by " (view.text(&pause.by, 60)) ": "
-                (view.text(&pause.what.to_string(), LINE_MAX)) " – " (view.text(&pause.reason, LINE_MAX))
-            }
-        }
-        @for silence in silences {
-            p .quiet {
-                b { "Silenced" } " until " (view.instant(silence.until)) " by " (view.text(&silence.by, 60)) ": "
-                (view.text(&silence.matchers.to_string(), LINE_MAX)) " – " (view.text(&silence.reason, LINE_MAX))
-            }
-        }
-        @for (window, until) in windows {
-            p .quiet {
-                b { "In maintenance" } " " (window.name) " until " (view.instant(until))
-                @if window.mode == Mode::Mark { ": it is told, and marked." } @else { ": nobody is told until then." }
-            }
-        }
-        @for incident in failing {
+        @for reason in quiet::reasons(view, overview, &rounds) { p .quiet { (reason) } }
+        @for incident in overview.open.iter().filter(is_needed) {
             p .quiet {
                 "It " b { "needs " a href=(incident.probe) { (incident.probe) } } ", of which "
-                a href={ "../incidents/" (incident.id) } { "an incident is open" } ": until that is over nobody is told."
+                a href={ "../incidents/" (incident.id) } { "an incident is open" } ": that may keep it quiet."
             }
         }
         @if let Some(runs) = overview.debts.get(&probe.name) {
-            p .quiet { b { "Still to be cleaned up:" } " " (crate::web::units::counted(*runs, "run")) "." }
+            p .quiet { b { "Still to be cleaned up:" } " " (counted(*runs, "run")) "." }
         }
     }
 }

@@ -265,14 +265,24 @@ impl Window {
             .map(move |from| (from, later(from, zone)))
     }
 
+    /// Whether something lies within it that goes on from one instant until another, if only in part.
+    pub fn has(&self, from: Timestamp, until: Timestamp) -> bool {
+        from < self.until && until > self.from
+    }
+
+    /// How much is beside it: as much as it has, which may be more than is shown, since it begins where a part does.
+    fn beside(&self) -> Duration {
+        self.length().min(LONGEST)
+    }
+
     /// As much before it.
     pub fn before(&self) -> Shown {
-        Shown::Between(earlier(self.from, self.length()), self.from)
+        Shown::Between(earlier(self.from, self.beside()), self.from)
     }
 
     /// As much after it; nothing where that lies ahead.
     pub fn after(&self, now: Timestamp) -> Option<Shown> {
-        (self.until < now).then(|| Shown::Between(self.until, later(self.until, self.length())))
+        (self.until < now).then(|| Shown::Between(self.until, later(self.until, self.beside())))
     }
 
     /// More around it; nothing where there is no more.
@@ -361,6 +371,34 @@ mod tests {
         let now = Window::of(Shown::Over(Over::Hour), at(NOW));
         assert_eq!(now.after(at(NOW)), None);
         assert!(matches!(now.wider(at(NOW)), Some(Shown::Between(_, until)) if until == at(NOW)));
+    }
+
+    #[test]
+    fn what_is_linked_from_the_widest_window_can_be_shown() {
+        let between = |shown: Shown| Asked::default().showing(shown).href();
+        let widest = Window::of(Shown::Between(at("2025-01-10T09:00:00Z"), at("2026-02-14T09:00:00Z")), at(NOW));
+        assert!(widest.length() > LONGEST, "it begins where a part does");
+        for shown in [widest.before(), widest.after(at(NOW)).unwrap()] {
+            let href = between(shown);
+            assert_eq!(read(href.trim_start_matches('?')).unwrap().shown, Some(shown), "{href}");
+        }
+        assert_eq!(widest.wider(at(NOW)), None);
+    }
+
+    #[test]
+    fn what_was_open_in_part_of_a_window_lies_within_it() {
+        let hour = Window::of(Shown::Between(at("2026-11-23T09:00:00Z"), at("2026-11-23T10:00:00Z")), at(NOW));
+        for (from, until, within) in [
+            ("08:00", "09:00", false),
+            ("08:00", "09:01", true),
+            ("09:20", "09:30", true),
+            ("08:00", "12:00", true),
+            ("09:59", "12:00", true),
+            ("10:00", "12:00", false),
+        ] {
+            let at = |time: &str| at(&format!("2026-11-23T{time}:00Z"));
+            assert_eq!(hour.has(at(from), at(until)), within, "{from} to {until}");
+        }
     }
 
     #[test]

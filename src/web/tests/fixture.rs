@@ -1,7 +1,7 @@
 //! A shop that is watched in three tiers, and a reader that knows how it stands.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -66,7 +66,7 @@ impl StatusReader for Reader {
 /// What was, as a test says it.
 #[derive(Clone, Default)]
 pub struct Past {
-    pub stretches: BTreeMap<Pair, Vec<Stretch>>,
+    pub stretches: Arc<Mutex<BTreeMap<Pair, Vec<Stretch>>>>,
     pub runs: Vec<Run>,
     pub bundle: Option<KeptBundle>,
     pub incidents: Vec<Incident>,
@@ -83,7 +83,8 @@ impl HistoryReader for Past {
         grain: Grain,
     ) -> BoxFuture<'_, Result<BTreeMap<Pair, Vec<Stretch>>, StoreError>> {
         let mut found: BTreeMap<Pair, Vec<Stretch>> = BTreeMap::new();
-        for (pair, stretches) in self.stretches.iter().filter(|(pair, _)| of.contains(pair)) {
+        let known = self.stretches.lock().unwrap();
+        for (pair, stretches) in known.iter().filter(|(pair, _)| of.contains(pair)) {
             for stretch in stretches.iter().filter(|stretch| grain.begin(from) <= stretch.from && stretch.from < until)
             {
                 let begin = grain.begin(stretch.from);
@@ -122,6 +123,7 @@ impl HistoryReader for Past {
             asked.probe.as_ref().is_none_or(|probe| incident.probe == *probe)
                 && asked.severity.is_none_or(|severity| incident.severity == severity)
                 && asked.from.is_none_or(|from| incident.opened_at >= from)
+                && asked.before.is_none_or(|before| incident.opened_at < before)
         };
         let after = asked.after.as_ref().and_then(|id| self.incidents.iter().position(|incident| incident.id == *id));
         let rest = self.incidents.iter().skip(after.map_or(0, |at| at + 1));

@@ -156,8 +156,8 @@ fn what_never_happened_is_said_in_a_sentence() {
         (incidents::incidents(&view, &found("/incidents")).0, "No incident is on record."),
         (incidents::incidents(&view, &found("/incidents?probe=a")).0, "No such incident is on record."),
         (schedules::schedules(&view, &(Arc::new(Overview::default()), BTreeMap::new())).0, "There is no schedule."),
-        (deliveries::deliveries(&view, &deliveries::Found::default()).0, "There is no channel, so nobody is told"),
-        (deliveries::deliveries(&view, &deliveries::Found::default()).0, "Every message was taken."),
+        (deliveries::deliveries(&view, &deliveries::Found::default()).0, "Nobody is told of anything."),
+        (deliveries::deliveries(&view, &deliveries::Found::default()).0, "There is no channel: write some under"),
         (objectives::objectives(&view, &Standings::default()).0, "Nobody has looked yet."),
         (
             objectives::objectives(&view, &Standings { at: Some(view.now), standings: Vec::new() }).0,
@@ -214,6 +214,41 @@ fn messages_are_listed_by_what_becomes_of_them() {
         ],
     };
     insta::assert_snapshot!(lines(&deliveries::deliveries(&view(&plan), &found)));
+}
+
+#[test]
+fn where_no_message_ever_was_none_is_called_taken() {
+    let mut plan = plan();
+    plan.channels.insert(channel("ops"), Arc::new(Nobody));
+    let page = deliveries::deliveries(&view(&plan), &deliveries::Found::default()).0;
+    assert!(page.contains(r#"<span class="unk"></span>No message is on record."#), "{page}");
+    let delivered = vec![taken("ops", "2026-11-24T09:14:33Z", false)];
+    let page = deliveries::deliveries(&view(&plan), &deliveries::Found { delivered, ..Default::default() }).0;
+    assert!(page.contains(r#"<span class="ok"></span>Every message was taken."#), "{page}");
+}
+
+#[test]
+fn of_what_nobody_saw_no_budget_is_left() {
+    let plan = plan();
+    let unseen = standing("cache", Goal::Success("99.95%".parse().unwrap()), 0, 0, [None; 3]);
+    let page = objectives::objectives(
+        &view(&plan),
+        &Standings { at: Some(at("2026-11-24T09:17:01Z")), standings: vec![unseen] },
+    )
+    .0;
+    assert!(page.contains("0 bad of 0 runs") && page.contains(r#"<td data-th="budget left">–</td>"#), "{page}");
+    assert!(page.contains("No objective is missed: 1 cannot be judged yet."), "{page}");
+}
+
+#[test]
+fn what_may_change_is_read_anew_and_what_lies_in_the_past_is_not() {
+    let plan = plan();
+    let refreshes = |page: maud::Markup| page.0.contains(r#"http-equiv="refresh" content="10""#);
+    let page =
+        |uri: &str| incidents::incidents(&visited(&plan, uri), &found(uri, Vec::new(), broken().resolved, false));
+    assert!(refreshes(page("/incidents")) && refreshes(page("/incidents?probe=auth")));
+    assert!(!refreshes(page("/incidents?before=I9")));
+    assert!(refreshes(about::about(&view(&plan), &ourselves())));
 }
 
 #[test]

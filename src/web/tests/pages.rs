@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::fixture::{INCIDENT, broken, incident, plan, run, story, view, well};
 use crate::domain::history::{Grain, Verdicts};
 use crate::domain::incident::Incident;
+use crate::domain::judge::Aspect;
 use crate::domain::names::ProbeName;
 use crate::domain::outcome::Verdict;
 use crate::domain::outcome::{Failure, FailureKind};
@@ -61,7 +62,7 @@ fn what_is_paused_is_said_with_who_and_why_and_is_not_overdue() {
     let last = overview.last.values_mut().find(|run| run.probe.as_str() == "api-health").unwrap();
     last.slot = at("2026-11-24T08:00:00Z");
     let page = lines(&drawn(&view(&plan), &overview));
-    assert!(page.contains("Paused until somebody resumes by ann &lt;b&gt;: api-health – a new disk"), "{page}");
+    assert!(page.contains("Paused</b> until somebody resumes it by ann &lt;b&gt;: api-health – a new disk"), "{page}");
     assert!(
         page.contains(" by ann &lt;b&gt;: schedule:journeys – a new disk") && !page.contains("cache – a new disk"),
         "{page}"
@@ -280,6 +281,8 @@ fn rows_are_chosen_by_label_text_and_standing() {
     }
     view.visit.uri = "/?label=service=nothing".parse().unwrap();
     assert!(drawn(&view, &overview).0.contains("Nothing is like that: label service=nothing."));
+    view.visit.uri = "/?tier=none".parse().unwrap();
+    assert!(drawn(&view, &overview).0.contains("Nothing is like that: schedule none."));
 }
 
 #[test]
@@ -304,10 +307,58 @@ fn a_row_says_who_wants_it_quiet() {
         until: at("2026-11-24T10:00:00Z"),
     }];
     let page = drawn(&view(&plan), &overview).0;
-    assert!(page.contains("paused by ann: a new disk") && page.contains("</svg>paused</span>"), "{page}");
-    assert!(page.contains("silenced by bob until 2026-11-24 10:00:00 UTC: a deployment"), "{page}");
-    assert_eq!(page.matches("silenced by bob").count(), 1);
+    let still = |sentence: &str| format!(r#"<span class="still">{sentence}</span>"#);
+    let paused = still("<b>Paused</b> until somebody resumes it by ann: cache – a new disk");
+    assert!(page.contains(&paused) && page.contains("</svg>paused</span>"), "{page}");
+    let silenced = still("<b>Silenced</b> until 10:00:00 UTC by bob: au* – a deployment");
+    assert_eq!(page.matches(&silenced).count(), 1, "{page}");
     assert!(sentence(&plan, &overview).ends_with("1 is paused."));
+}
+
+#[test]
+fn while_it_is_muted_nobody_is_told_more_of_an_incident() {
+    let plan = plan();
+    let mut open = incident();
+    (open.escalate_at, open.remind_at) = (Some(at("2026-11-24T09:29:00Z")), Some(at("2026-11-24T09:44:00Z")));
+    let page = |open: Incident| incident_page::incident(&view(&plan), &story(open), &broken()).0;
+    let loud = page(open.clone());
+    for sentence in ["others are told at 09:29:00 UTC", "others are told in", "are reminded in"] {
+        assert!(loud.contains(sentence), "{sentence}: {loud}");
+    }
+    open.quiet = Some(Reason::Needs(ProbeName::parse("database").unwrap()));
+    let muted = page(open);
+    assert!(muted.contains("Muted: needs database") && muted.contains("Nobody has taken it on."), "{muted}");
+    assert!(!muted.contains("others are told") && !muted.contains("reminded in"), "{muted}");
+}
+
+#[test]
+fn an_incident_leads_to_its_probe_and_to_its_runs_where_it_has_any() {
+    let plan = plan();
+    let page = |open: Incident| incident_page::incident(&view(&plan), &story(open), &broken()).0;
+    let of_probe = page(incident());
+    for href in [
+        "probes/api-health",
+        "runs/01KB2H8Q4V000000000000RUN0",
+        "runs/01KB2H8Q4V000000000000RUN7",
+        "runs/01KB2H8Q4V000000000000RUN3",
+    ] {
+        assert!(of_probe.contains(&format!(r#"href="../{href}""#)), "{href}: {of_probe}");
+    }
+    for own in [Incident { aspect: Aspect::StateLost, ..incident() }, Incident { drill: true, ..incident() }] {
+        let page = page(own);
+        assert!(!page.contains(">The probe</a>") && !page.contains("<dt>run</dt>"), "{page}");
+    }
+}
+
+#[test]
+fn what_diagnosis_found_bad_comes_first() {
+    let plan = plan();
+    let mut told = story(incident());
+    let mut passed = told.diagnoses[0].clone();
+    (passed.finding.probe, passed.finding.verdict) = ("table".parse().unwrap(), "passed".to_owned());
+    told.diagnoses.insert(0, passed);
+    let page = incident_page::incident(&view(&plan), &told, &broken()).0;
+    assert!(page.find("<b>database-status</b>").unwrap() < page.find("<b>table</b>").unwrap(), "{page}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What was: a month of the shop's probes by the hour, the runs of the last one, and what the bad ones left.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -74,7 +74,7 @@ pub fn past() -> Past {
     };
     let pair = ("reachability".parse().unwrap(), "api-health".parse().unwrap());
     Past {
-        stretches: BTreeMap::from([(pair, month())]),
+        stretches: Arc::new(Mutex::new(BTreeMap::from([(pair, month())]))),
         runs,
         bundle: Some(kept),
         incidents: vec![incident(), over],

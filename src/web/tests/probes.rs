@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use chrono::TimeDelta;
 use url::Url;
 
 use super::answers::{Served, served_with, status};
@@ -10,6 +12,9 @@ use super::fixture::{Past, Reader, broken, degraded_answer, incident, plan, stor
 use super::hostile::{PAYLOADS, breaks, invisible, skeleton};
 use super::past::{id, past};
 use crate::domain::expression::{Explanation, Part};
+use crate::domain::history::Stretch;
+use crate::domain::incident::Incident;
+use crate::domain::judge::Aspect;
 use crate::domain::outcome::{Cause, Extra, Failure, FailureKind, Verdict};
 use crate::domain::pause::{Pause, PauseId, Scope};
 use crate::domain::quiet::{Matchers, Silence, SilenceId};
@@ -39,7 +44,8 @@ fn written() -> Plan {
     plan
 }
 
-/// What was and how it stands fit each other: the last run is one of those that were.
+/// What was and how it stands fit each other: the last run is one of those that were. As from the store it comes without its
+/// steps there.
 async fn served(plan: Plan, mut overview: Overview, mut past: Past) -> Served {
     for run in past.runs.iter().rev() {
         let pair = run.schedule.clone().map(|schedule| (schedule, run.probe.clone()));
@@ -50,6 +56,7 @@ async fn served(plan: Plan, mut overview: Overview, mut past: Past) -> Served {
             run.id = id(900 + n);
             past.runs.push(run.clone());
         }
+        run.steps.clear();
     }
     let reader = Reader { overview, story: Some(story(incident())) };
     served_with(plan, Arc::new(reader), past, false).await
@@ -219,7 +226,7 @@ async fn what_may_keep_people_from_hearing_of_it_is_said() {
     let journey = said(&served, "/probes/shopper-journey").await;
     for sentence in [
         "Silenced until 10:00:00 UTC by ann: shopper-* – the gift wrap moves",
-        "It needs api-health, of which an incident is open: until that is over nobody is told.",
+        "It needs api-health, of which an incident is open: that may keep it quiet.",
         "Still to be cleaned up: 3 runs.",
     ] {
         assert!(journey.contains(sentence), "{journey}");
@@ -227,7 +234,69 @@ async fn what_may_keep_people_from_hearing_of_it_is_said() {
     let auth = said(&served, "/probes/auth").await;
     assert!(auth.starts_with("auth is paused since 09:10:00 UTC (7 min 45 s)."), "{auth}");
     assert!(auth.contains("Paused until somebody resumes it by ben: auth – its certificate is made anew"), "{auth}");
-    assert!(!auth.contains("Silenced"), "{auth}");
+    assert!(!auth.contains("Silenced") && !auth.contains("next slot"), "no slot of it is run: {auth}");
+}
+
+#[tokio::test]
+async fn what_is_only_degraded_keeps_nothing_quiet_that_needs_it() {
+    let mut overview = broken();
+    overview.open[0].aspect = Aspect::Degraded;
+    let journey = said(&served(written(), overview, past()).await, "/probes/shopper-journey").await;
+    assert!(!journey.contains("It needs api-health"), "{journey}");
+}
+
+#[tokio::test]
+async fn an_open_incident_is_what_is_wrong_with_a_probe_that_passes() {
+    let mut overview = well();
+    overview.open = vec![Incident { probe: "auth".parse().unwrap(), ..incident() }];
+    let served = served(written(), overview, Past::default()).await;
+    let answer = served.get("/probes/auth").await;
+    assert!(words(&answer).contains("auth has an open incident, and passes since"), "{answer}");
+    assert!(
+        answer.contains(r#"<h1><span class="bad">"#) && answer.contains("%23e0453b"),
+        "and so is the icon: {answer}"
+    );
+    let cache = served.get("/probes/cache").await;
+    assert!(words(&cache).contains("cache passes since") && cache.contains(r#"<h1><span class="ok">"#), "{cache}");
+}
+
+#[tokio::test]
+async fn an_incident_is_shaded_where_it_was_and_nowhere_else() {
+    let mut past = past();
+    let later = |n: i64| {
+        let since = at("2026-11-20T00:00:00Z") - TimeDelta::hours(n);
+        let over = Some(since + TimeDelta::minutes(10));
+        Incident { since, opened_at: since, resolved_at: over, ..incident() }
+    };
+    // Since the one of the tenth there were more than are listed.
+    past.incidents.splice(1..1, (0..30).map(later));
+    let served = served(written(), broken(), past).await;
+    for (query, shaded) in [
+        ("over=1h", 1),
+        ("from=2026-11-10T00:00:00Z&until=2026-11-11T00:00:00Z", 1),
+        ("from=2026-11-09T00:00:00Z&until=2026-11-10T05:10:00Z", 1),
+        ("from=2026-11-11T00:00:00Z&until=2026-11-12T00:00:00Z", 0),
+        ("over=30d", 20),
+    ] {
+        let answer = served.get(&format!("/probes/api-health?{query}")).await;
+        assert_eq!(answer.matches(r#"<rect class="incident""#).count(), shaded, "{query}: {answer}");
+        assert_eq!(answer.matches(r#"<i class="shade">"#).count(), shaded, "{query}: {answer}");
+        assert_eq!(answer.contains("<li>and 12 incidents more</li>"), shaded == 20, "{query}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn days_are_seen_as_soon_as_there_are_any() {
+    let past = Past::default();
+    let stretches = Arc::clone(&past.stretches);
+    let served = served_with(written(), Arc::new(Reader { overview: well(), story: None }), past, false).await;
+    let before = served.get("/?q=auth").await;
+    assert!(before.contains("nothing seen"), "{before}");
+    let mut today = Stretch::empty(at("2026-11-24T00:00:00Z"));
+    today.count("passed", Duration::from_millis(50));
+    stretches.lock().unwrap().insert(("reachability".parse().unwrap(), "auth".parse().unwrap()), vec![today]);
+    let after = served.get("/?q=aut").await;
+    assert!(!after.contains("nothing seen") && after.contains("<span>100 %</span>"), "{after}");
 }
 
 #[tokio::test]

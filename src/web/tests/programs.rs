@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ fn past() -> Past {
         bundle: Arc::new(degraded_answer("HTTP/1.1 200 OK")),
     };
     Past {
-        stretches: [(pair, stretches)].into(),
+        stretches: Arc::new(Mutex::new([(pair, stretches)].into())),
         runs: runs(),
         bundle: Some(bundle),
         incidents: (0..4).map(over).collect(),
