@@ -180,6 +180,7 @@ async fn drawn(
                 bad: false,
                 from: window.from,
                 until: window.until,
+                after: None,
                 most: SINGLE_RUNS_MAX,
             };
             let found = history.runs(asked).await?;
@@ -228,6 +229,7 @@ fn listed(name: &ProbeName, asked: &Asked, now: Timestamp) -> RunsAsked {
         bad: asked.bad,
         from,
         until: asked.before.map_or(until, |before| before.min(until)),
+        after: None,
         most: RUNS_MAX,
     }
 }
@@ -253,6 +255,7 @@ async fn others(
             bad: true,
             from: earlier(now, BAD_WITHIN),
             until: later(now, Duration::from_mins(1)),
+            after: None,
             most: BAD_MAX,
         };
         let bad = history.runs(asked).await?.runs;
@@ -296,7 +299,7 @@ pub async fn run(State(room): State<Arc<Room>>, Path(id): Path<String>, visit: V
 }
 
 fn of_probe(run: &Run, from: Timestamp, until: Timestamp, most: usize) -> RunsAsked {
-    RunsAsked { probe: run.probe.clone(), schedule: None, bad: false, from, until, most }
+    RunsAsked { probe: run.probe.clone(), schedule: None, bad: false, from, until, after: None, most }
 }
 
 /// The run of the same probe before a run.
