@@ -24,6 +24,9 @@ use crate::web::api::bodies::{IncidentBody, Incidents};
 /// Where the daemon is, in the environment.
 const URL: &str = "ROUNDSMAN_URL";
 
+/// How that is written.
+const EXAMPLE: &str = "http://127.0.0.1:8080";
+
 /// Its token, in the environment: on a command line everybody on the machine would read it.
 const TOKEN: &str = "ROUNDSMAN_TOKEN";
 
@@ -75,10 +78,7 @@ impl DaemonClient {
         let loaded = directory.is_dir().then(|| load(directory, surroundings));
         let plan = loaded.as_ref().and_then(|loaded| loaded.plan.as_ref());
         let base = match url {
-            Some(url) if url.starts_with("http://") || url.starts_with("https://") => url,
-            Some(url) => {
-                return Err(Stop::Usage(format!("`{url}` is not a URL: write it like `http://127.0.0.1:8080`")));
-            }
+            Some(url) => well(url)?,
             None => {
                 let listen = loaded.as_ref().and_then(|loaded| loaded.listen).filter(|listen| listen.port() != 0);
                 let known = listen.map(|listen| format!("http://{}", reachable(listen)));
@@ -230,6 +230,21 @@ async fn text_of(mut answer: Response) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|error| error.to_string())
 }
 
+/// A URL as it may be shown. A password in it would stand in every error.
+fn well(url: String) -> Result<String, Stop> {
+    let parsed = url::Url::parse(&url).ok().filter(|parsed| ["http", "https"].contains(&parsed.scheme()));
+    match parsed {
+        Some(parsed) if parsed.username().is_empty() && parsed.password().is_none() => Ok(url),
+        Some(_) => {
+            Err(Stop::Usage(format!("the URL of the daemon names nobody and has no password: {TOKEN} gives its token")))
+        }
+        None if url.contains('@') => {
+            Err(Stop::Usage(format!("{URL} or `--url` is not a URL: write it like `{EXAMPLE}`")))
+        }
+        None => Err(Stop::Usage(format!("`{}` is not a URL: write it like `{EXAMPLE}`", harmless(&url)))),
+    }
+}
+
 /// An answer as programs read it.
 pub fn json(body: &impl Serialize) -> Result<String, Stop> {
     serde_json::to_string(body).map_err(|error| Stop::Fault(error.to_string()))
@@ -286,6 +301,19 @@ mod tests {
         assert_eq!(of(""), Err("there is no silence ``".to_owned()));
         assert_eq!(of("01KAABX"), Err("there is no silence `01KAABX`".to_owned()));
         assert_eq!(of("é\u{1b}"), Err("there is no silence `é␛`".to_owned()));
+    }
+
+    #[test]
+    fn no_error_says_a_password_that_stands_in_a_url() {
+        let said = |url: &str| well(url.to_owned()).map_err(|stop| stop.to_string());
+        for url in ["http://127.0.0.1:8080", "https://rounds.example.com/shop/"] {
+            assert_eq!(said(url), Ok(url.to_owned()));
+        }
+        for url in ["http://ann:hunter2@shop", "https://hunter2@shop", "ann:hunter2@shop", "http://ann:hunter2@"] {
+            let error = said(url).unwrap_err();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        assert_eq!(said("shop"), Err("`shop` is not a URL: write it like `http://127.0.0.1:8080`".to_owned()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::incident::{Incident, IncidentId, Severity};
 use super::names::{ProbeName, ScheduleName};
-use super::outcome::Run;
+use super::outcome::{Run, RunId};
 use super::time::Timestamp;
 
 /// How long a stretch is. Stretches begin where UTC's hours and days do.
@@ -233,6 +233,8 @@ pub struct RunsAsked {
     pub from: Timestamp,
     /// … and before.
     pub until: Timestamp,
+    /// Those that come after this one; nothing comes after one that is erased.
+    pub after: Option<RunId>,
     /// At most so many.
     pub most: usize,
 }
@@ -257,8 +259,6 @@ pub struct IncidentsAsked {
     pub severity: Option<Severity>,
     /// Those that opened then or later.
     pub from: Option<Timestamp>,
-    /// Those that opened before.
-    pub before: Option<Timestamp>,
     /// Those that come after this one; nothing comes after one that is erased.
     pub after: Option<IncidentId>,
     /// At most so many.

@@ -15,26 +15,30 @@ pub fn of_deed(author: Author, deed: Deed, of: String, before_and_after: [String
     AuditRecord::new(&new_id(now), now, author, deed, of, before_and_after)
 }
 
+/// How an incident was that somebody takes on.
+const NOBODYS: &str = "nobody had it";
+
 /// Of what was done about an incident.
 pub fn of_act(author: Author, incident: &IncidentId, act: &Act, now: Timestamp) -> AuditRecord {
     let (deed, before, after) = match act {
-        Act::Acknowledge { note: None } => (Deed::Acknowledge, "nobody had it", "taken on".to_owned()),
-        Act::Acknowledge { note: Some(note) } => (Deed::Acknowledge, "nobody had it", format!("taken on: {note}")),
+        Act::Acknowledge { note: None } => (Deed::Acknowledge, NOBODYS, "taken on".to_owned()),
+        Act::Acknowledge { note: Some(note) } => (Deed::Acknowledge, NOBODYS, format!("taken on: {note}")),
         Act::Note(note) => (Deed::Note, "", note.clone()),
     };
     of_deed(author, deed, incident.to_string(), [before.to_owned(), after], now)
 }
 
-/// Of what a receiver said of incidents, where that made a difference.
-pub fn of_reply(channel: &ChannelName, reply: &Reply, incidents: &[IncidentId], now: Timestamp) -> Option<AuditRecord> {
-    let (deed, after) = match &reply.says {
-        Says::Acknowledged => (Deed::Acknowledge, "taken on".to_owned()),
-        Says::Note(note) => (Deed::Note, note.clone()),
+/// Of what a receiver said of incidents: those to which it made a difference, and nothing where there are none.
+pub fn of_reply(channel: &ChannelName, reply: &Reply, taken: &[IncidentId], now: Timestamp) -> Option<AuditRecord> {
+    let (deed, before, after) = match &reply.says {
         Says::Nothing => return None,
+        _ if taken.is_empty() => return None,
+        Says::Acknowledged => (Deed::Acknowledge, NOBODYS, "taken on".to_owned()),
+        Says::Note(note) => (Deed::Note, "", note.clone()),
     };
     let author = Author { who: Who::Channel(channel.clone()), by: Some(reply.by.clone()), from: None };
-    let of = incidents.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    Some(of_deed(author, deed, of, [String::new(), after], now))
+    let of = taken.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    Some(of_deed(author, deed, of, [before.to_owned(), after], now))
 }
 
 /// Of a silence that began, or that ended and was so before.

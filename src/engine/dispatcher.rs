@@ -314,10 +314,9 @@ impl Dispatcher {
             }
             Notice::Reply { channel, reply, incidents, answer } => {
                 let taken = self.ledger.heed(&channel, &reply, &incidents, now, &mut self.unrecorded);
-                let record = (taken > 0).then(|| audits::of_reply(&channel, &reply, &incidents, now));
-                self.unrecorded.audits.extend(record.flatten());
+                self.unrecorded.audits.extend(audits::of_reply(&channel, &reply, &taken, now));
                 Some(Box::new(move |_| {
-                    let _ = answer.send(taken);
+                    let _ = answer.send(taken.len());
                 }))
             }
             Notice::Silence { what, author, answer } => {

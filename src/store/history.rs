@@ -85,16 +85,16 @@ pub fn incidents(connection: &Connection, asked: &IncidentsAsked) -> Result<Inci
     };
     let mut select = connection.prepare_cached(&format!(
         "SELECT body FROM incidents
-         WHERE opened_at >= ?1 AND opened_at < ?2 AND (?3 IS NULL OR probe = ?3)
-           AND (?4 IS NULL OR json_extract(body, '$.severity') = ?4) {open}
-           AND (?5 IS NULL OR (opened_at, id) < (SELECT opened_at, id FROM incidents WHERE id = ?5))
+         WHERE opened_at >= ?1 AND (?2 IS NULL OR probe = ?2)
+           AND (?3 IS NULL OR json_extract(body, '$.severity') = ?3) {open}
+           AND (?4 IS NULL OR (opened_at, id) < (SELECT opened_at, id FROM incidents WHERE id = ?4))
            AND json_extract(body, '$.drill') IS NULL
-         ORDER BY opened_at DESC, id DESC LIMIT ?6"
+         ORDER BY opened_at DESC, id DESC LIMIT ?5"
     ))?;
-    let (from, before) = (asked.from.map_or(i64::MIN, micros), asked.before.map_or(i64::MAX, micros));
+    let from = asked.from.map_or(i64::MIN, micros);
     let limit = i64::try_from(asked.most.saturating_add(1)).unwrap_or(i64::MAX);
     let (probe, severity) = (asked.probe.as_ref().map(ProbeName::as_str), asked.severity.map(Severity::as_str));
-    let of = params![from, before, probe, severity, asked.after.as_ref().map(|id| &*id.0), limit];
+    let of = params![from, probe, severity, asked.after.as_ref().map(|id| &*id.0), limit];
     let mut incidents = select.query_map(of, |row| from_json(row, "body"))?.collect::<Result<Vec<_>>>()?;
     let more = incidents.len() > asked.most;
     incidents.truncate(asked.most);
@@ -122,9 +122,9 @@ pub fn size(connection: &Connection) -> Result<StoreSize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::history::RunsAsked;
+    use crate::domain::history::{RunsAsked, RunsFound};
     use crate::domain::names::StepName;
-    use crate::domain::outcome::{Extra, Verdict};
+    use crate::domain::outcome::{Extra, Run, Verdict};
     use crate::ports::{Commit, HistoryReader as _, Store as _};
     use crate::store::testing::{failure, incident, kept, opening, probe, resolving, run, schedule, second};
 
@@ -165,22 +165,49 @@ mod tests {
             bad: false,
             from: second(0),
             until: second(1_000),
+            after: None,
             most: 3,
         };
         let mut ids = Vec::new();
         loop {
             let found = kept.store.runs(asked.clone()).await.unwrap();
-            asked.until = found.runs.last().unwrap().started_at;
+            asked.after = found.runs.last().map(|run| run.id.clone());
             ids.extend(found.runs.into_iter().map(|run| run.id));
             if !found.more {
                 break;
             }
         }
         assert_eq!(ids, runs[..5].iter().rev().map(|run| run.id.clone()).collect::<Vec<_>>());
-        let bad = RunsAsked { bad: true, until: second(1_000), ..asked };
+        let erased = RunsAsked { after: Some(RunId(std::sync::Arc::from("erased"))), ..asked.clone() };
+        assert_eq!(kept.store.runs(erased).await.unwrap(), RunsFound::default());
+        let bad = RunsAsked { bad: true, after: None, ..asked };
         assert_eq!(kept.store.runs(bad).await.unwrap().runs, [runs[1].clone()]);
         assert_eq!(kept.store.run(&runs[1].id).await.unwrap().unwrap().run, runs[1]);
         assert_eq!(kept.store.size().await.unwrap().runs, 6);
+    }
+
+    #[tokio::test]
+    async fn runs_that_started_at_once_are_all_found_wherever_they_are_looked_for() {
+        let kept = kept();
+        let runs: Vec<_> = (0..9).map(|n| Run { started_at: second(61), ..run("api", n) }).collect();
+        let ids: Vec<_> = runs.iter().rev().map(|run| run.id.clone()).collect();
+        kept.store.commit(Commit { runs, ..Commit::default() }.into()).await.unwrap();
+        let (from, until) = (second(0), second(1_000));
+        for _ in 0..2 {
+            let mut asked =
+                RunsAsked { probe: probe("api"), schedule: None, bad: false, from, until, after: None, most: 2 };
+            let mut found = Vec::new();
+            loop {
+                let part = kept.store.runs(asked.clone()).await.unwrap();
+                asked.after = part.runs.last().map(|run| run.id.clone());
+                found.extend(part.runs.into_iter().map(|run| run.id));
+                if !part.more {
+                    break;
+                }
+            }
+            assert_eq!(found, ids);
+            while kept.store.roll_up().await.unwrap() {}
+        }
     }
 
     #[tokio::test]
@@ -193,8 +220,8 @@ mod tests {
         let part = kept.store.incidents(IncidentsAsked { most: 2, ..IncidentsAsked::default() }).await.unwrap();
         let ids: Vec<_> = part.incidents.iter().map(|incident| &*incident.id.0).collect();
         assert_eq!((ids, part.more), (vec!["I3", "I2"], true));
-        let before = Some(part.incidents[1].opened_at);
-        let rest = kept.store.incidents(IncidentsAsked { before, most: 2, ..IncidentsAsked::default() }).await.unwrap();
+        let after = Some(part.incidents[1].id.clone());
+        let rest = kept.store.incidents(IncidentsAsked { after, most: 2, ..IncidentsAsked::default() }).await.unwrap();
         assert_eq!((&*rest.incidents[0].id.0, rest.more), ("I1", false));
         kept.store.commit(resolving(&incident("I2", Severity::P1, 60), &[], 90).into()).await.unwrap();
         kept.store.commit(opening(&incident("I4", Severity::P3, 240), &[], 240).into()).await.unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
-use super::columns::micros;
+use super::columns::{micros, to_instant};
 use super::history::is_nearly_counted;
 use super::reads::run as whole;
 use super::rollup::{self, Mark};
@@ -17,52 +17,67 @@ use crate::domain::time::earlier;
 
 /// That a run is one of those that are asked for, wherever it was found.
 const ASKED: &str = "started_at >= ?1 AND started_at < ?2 AND probe = ?3 AND (?4 IS NULL OR schedule = ?4)
-     AND (NOT ?5 OR verdict <> 'passed')";
+     AND (NOT ?5 OR verdict <> 'passed') AND (started_at, rowid) < (?6, ?7)";
+
+/// When a run started and where it is: by that they are in order.
+type Place = (i64, i64);
 
 /// Runs of a probe, the latest first.
 pub fn runs(connection: &Connection, asked: &RunsAsked) -> Result<RunsFound> {
     let mark = rollup::mark(connection)?;
+    let Some(end) = end(connection, asked)? else { return Ok(RunsFound::default()) };
     let mut runs = if is_nearly_counted(connection, mark)? {
         let mut select = connection.prepare_cached("SELECT * FROM runs WHERE rowid = ?1")?;
-        let latest = latest(connection, asked, mark)?.into_iter().take(asked.most.saturating_add(1));
+        let latest = latest(connection, asked, end, mark)?.into_iter().take(asked.most.saturating_add(1));
         latest.map(|(_, place)| select.query_row([place], whole)).collect::<Result<Vec<_>>>()?
     } else {
-        let sql = format!("SELECT * FROM runs WHERE {ASKED} ORDER BY started_at DESC, rowid DESC LIMIT ?6");
+        let sql = format!("SELECT * FROM runs WHERE {ASKED} ORDER BY started_at DESC, rowid DESC LIMIT ?8");
         let limit = i64::try_from(asked.most.saturating_add(1)).unwrap_or(i64::MAX);
         let mut select = connection.prepare_cached(&sql)?;
-        let (from, until, probe, schedule, bad) = columns(asked);
-        select.query_map(params![from, until, probe, schedule, bad, limit], whole)?.collect::<Result<Vec<_>>>()?
+        let (from, until, probe, schedule, bad) = columns(asked, end);
+        select
+            .query_map(params![from, until, probe, schedule, bad, end.0, end.1, limit], whole)?
+            .collect::<Result<Vec<_>>>()?
     };
     let more = runs.len() > asked.most;
     runs.truncate(asked.most);
     Ok(RunsFound { runs, more })
 }
 
-fn columns(asked: &RunsAsked) -> (i64, i64, &str, Option<&str>, bool) {
+/// Before which place those stand that are asked for; nothing where it was erased.
+fn end(connection: &Connection, asked: &RunsAsked) -> Result<Option<Place>> {
+    let Some(after) = &asked.after else { return Ok(Some((i64::MAX, i64::MAX))) };
+    let mut select = connection.prepare_cached("SELECT started_at, rowid FROM runs WHERE id = ?1")?;
+    select.query_row([&*after.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
+fn columns(asked: &RunsAsked, end: Place) -> (i64, i64, &str, Option<&str>, bool) {
     let schedule = asked.schedule.as_ref().map(ScheduleName::as_str);
-    (micros(asked.from), micros(asked.until), asked.probe.as_str(), schedule, asked.bad)
+    let until = micros(asked.until).min(end.0.saturating_add(1));
+    (micros(asked.from), until, asked.probe.as_str(), schedule, asked.bad)
 }
 
 /// When the latest of them started and where they are, one more than are asked for if there are as many, the latest first.
-fn latest(connection: &Connection, asked: &RunsAsked, mark: Mark) -> Result<Vec<(i64, i64)>> {
-    let (from, until, probe, schedule, bad) = columns(asked);
+fn latest(connection: &Connection, asked: &RunsAsked, end: Place, mark: Mark) -> Result<Vec<Place>> {
+    let (from, until, probe, schedule, bad) = columns(asked, end);
     let mut beyond = connection
-        .prepare_cached(&format!("SELECT started_at, rowid FROM runs NOT INDEXED WHERE rowid > ?6 AND {ASKED}"))?;
-    let of = params![from, until, probe, schedule, bad, mark.through];
-    let mut found: BTreeSet<(i64, i64)> =
+        .prepare_cached(&format!("SELECT started_at, rowid FROM runs NOT INDEXED WHERE rowid > ?8 AND {ASKED}"))?;
+    let of = params![from, until, probe, schedule, bad, end.0, end.1, mark.through];
+    let mut found: BTreeSet<Place> =
         beyond.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_>>()?;
     let Some((first, last)) = stretches::ends(connection, Grain::Hour)? else {
         return Ok(found.into_iter().rev().collect());
     };
     let mut at = connection
-        .prepare_cached(&format!("SELECT started_at FROM runs WHERE rowid = ?6 AND rowid <= ?7 AND {ASKED}"))?;
-    let mut hour = Grain::Hour.begin(earlier(asked.until, Duration::from_micros(1)).min(last));
+        .prepare_cached(&format!("SELECT started_at FROM runs WHERE rowid = ?8 AND rowid <= ?9 AND {ASKED}"))?;
+    let until_at = to_instant(until).unwrap_or(asked.until);
+    let mut hour = Grain::Hour.begin(earlier(until_at, Duration::from_micros(1)).min(last));
     while hour >= first && hour >= Grain::Hour.begin(asked.from) {
         for (place, _) in
             stretches::places(connection, hour, probe, schedule)?.iter().filter(|(_, is_bad)| *is_bad || !bad)
         {
             let place = i64::try_from(*place).unwrap_or(i64::MAX);
-            let of = params![from, until, probe, schedule, bad, place, mark.through];
+            let of = params![from, until, probe, schedule, bad, end.0, end.1, place, mark.through];
             // One that is not there any more was erased, or another took its place.
             found.extend(at.query_row(of, |row| row.get(0)).optional()?.map(|started_at| (started_at, place)));
         }

@@ -10,10 +10,10 @@ use super::fold::{cell, table, text};
 use super::frame::{Frame, Place, page};
 use super::marks::Tone;
 use super::routes::Room;
-use super::units::counted;
+use super::units::{count, counted};
 use super::view::{LINE_MAX, View};
 use super::visit::Visit;
-use crate::domain::audit::AuditRecord;
+use crate::domain::audit::{AUDITS_MAX, AuditRecord};
 use crate::engine::desk::DeskError;
 
 /// How many records stand on one page.
@@ -50,7 +50,7 @@ pub fn audit(view: &View<'_>, found: &Found) -> Markup {
             @else if let Some(last) = shown.first() { "The last change was " (view.ago(last.at)) "." }
             @else { "Nobody has changed anything." }
         }
-        p .lede { "What people did to incidents, silences, messages and probes; kept as long as runs." }
+        p .lede { "What people did to incidents, silences, messages and probes: the last " (count(AUDITS_MAX as u64)) ", kept as long as runs." }
         @if !rows.is_empty() { (table("changes", &["when", "who", "what", "of", "before", "after"], &rows)) }
         p .pager {
             @if !found.is_first { a .btn href="audit" { "Latest" } " " }

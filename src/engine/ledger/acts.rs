@@ -78,7 +78,7 @@ impl Ledger {
         done.map(|()| incident)
     }
 
-    /// Does what a receiver says of incidents, and remembers that it was said; says to how many it made a difference.
+    /// Does what a receiver says of incidents, and remembers that it was said; says to which it made a difference.
     pub fn heed(
         &mut self,
         channel: &ChannelName,
@@ -86,14 +86,14 @@ impl Ledger {
         incidents: &[IncidentId],
         now: Timestamp,
         commit: &mut Commit,
-    ) -> usize {
+    ) -> Vec<IncidentId> {
         let act = match &reply.says {
             Says::Acknowledged => Some(Act::Acknowledge { note: None }),
             Says::Note(text) => Some(Act::Note(text.clone())),
             Says::Nothing => None,
         };
-        let taken = act
-            .map_or(0, |act| incidents.iter().filter(|id| self.act(id, &reply.by, &act, now, commit).is_ok()).count());
+        let mut takes = |act: &Act, id: &IncidentId| self.act(id, &reply.by, act, now, commit).is_ok();
+        let taken = act.map_or_else(Vec::new, |act| incidents.iter().filter(|id| takes(&act, id)).cloned().collect());
         let Reply { id, theirs, .. } = reply.clone();
         let heeded =
             |incident: &IncidentId| Heeded { channel: channel.clone(), id, theirs, incident: incident.clone() };

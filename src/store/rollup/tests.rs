@@ -202,12 +202,13 @@ impl World {
                 bad,
                 from: second(-DAY),
                 until: second(9 * DAY),
+                after: None,
                 most: 7,
             };
             let mut ids = Vec::new();
             loop {
                 let found = self.kept.store.runs(asked.clone()).await.unwrap();
-                asked.until = found.runs.last().map_or(asked.from, |run| run.started_at);
+                asked.after = found.runs.last().map(|run| run.id.clone());
                 ids.extend(found.runs.into_iter().map(|run| run.id));
                 if !found.more {
                     break;
@@ -308,6 +309,7 @@ async fn bars_of_ninety_days_are_right_where_runs_are_kept_for_seven() {
         bad: false,
         from: day(200),
         until: day(0) + chrono::TimeDelta::hours(1),
+        after: None,
         most: 100,
     };
     assert_eq!(kept.store.runs(runs).await.unwrap().runs.len(), 8);

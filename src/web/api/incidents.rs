@@ -11,11 +11,11 @@ use serde::Deserialize;
 
 use super::answers::{Trouble, answer, done};
 use super::bodies::{Acknowledge, Done, IncidentBody, Incidents, Note, Story, Text};
-use super::queries::{Cursor, Flag, Limit, Place, Queried, linked};
+use super::queries::{Cursor, Flag, Limit, Queried, linked};
 use crate::domain::history::IncidentsAsked;
 use crate::domain::incident::IncidentId;
 use crate::domain::names::ProbeName;
-use crate::domain::time::{Timestamp, clock};
+use crate::domain::time::clock;
 use crate::engine::desk::DeskError;
 use crate::engine::dispatcher::Acted;
 use crate::engine::ledger::acts::{Act, ActError};
@@ -54,18 +54,12 @@ pub async fn all(
     let open = open.map(|incident| IncidentBody::of(incident, &plan.web)).collect();
     let (mut over, mut next) = (None, None);
     if resolved.0 {
-        let place = Place::of(cursor.as_ref(), Timestamp::MAX_UTC)?;
-        let asked = IncidentsAsked {
-            probe,
-            before: Some(place.before),
-            most: limit.0 + place.skip,
-            ..IncidentsAsked::default()
-        };
+        let after = cursor.as_ref().map(Cursor::id).transpose()?.map(|id| IncidentId(Arc::from(id)));
+        let asked = IncidentsAsked { probe, after, most: limit.0, ..IncidentsAsked::default() };
         let found = room.patiently(room.web.history.incidents(asked)).await?;
-        let (part, behind) = place.part(found.incidents, found.more, |incident| incident.opened_at);
-        let part = part.iter().filter(|incident| !incident.is_open());
+        next = found.incidents.last().filter(|_| found.more).map(|last| Cursor::after(&last.id.0).opaque());
+        let part = found.incidents.iter().filter(|incident| !incident.is_open());
         over = Some(part.map(|incident| IncidentBody::of(incident, &plan.web)).collect());
-        next = behind.map(|behind| behind.opaque());
     }
     let body = Incidents { open, resolved: over, next: next.clone() };
     Ok(linked(answer(&*plan.secrets, StatusCode::OK, &body), &uri, next.as_deref()))

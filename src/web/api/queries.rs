@@ -1,7 +1,7 @@
 //! What stands behind the `?`: read whole, every mistake named, and long lists in parts.
 //!
-//! A cursor is opaque to whoever has it. Within it is where the next part begins: an instant, and how many of that instant were
-//! told already, since a storm opens many incidents at once.
+//! A cursor is opaque to whoever has it. Within it is the last that was told, behind which the next part begins: a storm opens many
+//! incidents at once, so that an instant would not say it.
 
 use std::error::Error as _;
 
@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::answers::Trouble;
 use crate::domain::text::harmless;
-use crate::domain::time::Timestamp;
+use crate::web::incident::ID_LENGTH_MAX;
 
 /// What is asked behind the `?`. What is not known there is a mistake: whoever writes it means something by it.
 pub struct Queried<T>(pub T);
@@ -110,6 +110,12 @@ impl Cursor {
         &self.0
     }
 
+    /// The same where it is an id.
+    pub fn id(&self) -> Result<&str, Trouble> {
+        let is_id = self.0.len() <= ID_LENGTH_MAX && self.0.bytes().all(|letter| letter.is_ascii_alphanumeric());
+        if is_id { Ok(&self.0) } else { Err(Trouble::new(StatusCode::BAD_REQUEST, NOT_OURS)) }
+    }
+
     /// As whoever asks sees it.
     pub fn opaque(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.0)
@@ -138,43 +144,6 @@ impl JsonSchema for Cursor {
 
 const NOT_OURS: &str = "`cursor` is what `next` of the part before says, as it is";
 
-/// A list in time, the latest first, from where a cursor says.
-pub struct Place {
-    /// What begins before is wanted …
-    pub before: Timestamp,
-    /// … without so many of the first.
-    pub skip: usize,
-}
-
-impl Place {
-    /// The most of one instant that are told in parts.
-    const SKIP_MAX: usize = 100_000;
-
-    /// Where a cursor says, or at an end.
-    pub fn of(cursor: Option<&Cursor>, end: Timestamp) -> Result<Self, Trouble> {
-        let Some(cursor) = cursor else { return Ok(Self { before: end, skip: 0 }) };
-        let place = || {
-            let (micros, skip) = cursor.name().split_once(' ')?;
-            let before = Timestamp::from_timestamp_micros(micros.parse().ok()?)?;
-            let skip = skip.parse().ok().filter(|skip| *skip <= Self::SKIP_MAX)?;
-            Some(Self { before, skip })
-        };
-        place().ok_or_else(|| Trouble::new(StatusCode::BAD_REQUEST, NOT_OURS))
-    }
-
-    /// Those that are asked for of what was found by it, and where the next part begins. `more` says whether there is more than
-    /// was found.
-    pub fn part<T>(&self, found: Vec<T>, more: bool, at: impl Fn(&T) -> Timestamp) -> (Vec<T>, Option<Cursor>) {
-        let next = found.last().filter(|_| more).map(|last| {
-            let last = at(last);
-            let told = found.iter().rev().take_while(|one| at(one) == last).count();
-            // What begins before the microsecond behind it begins at it or before.
-            Cursor(format!("{} {told}", last.timestamp_micros().saturating_add(1)))
-        });
-        (found.into_iter().skip(self.skip).collect(), next)
-    }
-}
-
 /// An answer that says where the next part is, in the header that programs know. It is relative, since a proxy may have put all
 /// of this below a path of its own.
 pub fn linked(mut response: Response, uri: &Uri, next: Option<&str>) -> Response {
@@ -192,44 +161,12 @@ pub fn linked(mut response: Response, uri: &Uri, next: Option<&str>) -> Response
 mod tests {
     use super::*;
 
-    fn second(second: i64) -> Timestamp {
-        Timestamp::from_timestamp(second, 0).unwrap()
-    }
-
-    #[test]
-    fn parts_lack_nothing_and_repeat_nothing_though_many_are_of_one_instant() {
-        // Seven of them at second 5, as in a storm.
-        let all: Vec<(i64, u32)> = [9, 8, 5, 5, 5, 5, 5, 5, 5, 3, 1].into_iter().zip(0..).collect();
-        for limit in 1..=all.len() {
-            let (mut cursor, mut told) = (None, Vec::new());
-            loop {
-                let place = Place::of(cursor.as_ref(), second(100)).unwrap();
-                let mut found: Vec<_> = all.iter().copied().filter(|(at, _)| second(*at) < place.before).collect();
-                let most = limit + place.skip;
-                let more = found.len() > most;
-                found.truncate(most);
-                let (part, next) = place.part(found, more, |(at, _)| second(*at));
-                assert!(part.len() <= limit);
-                told.extend(part);
-                let Some(next) = next else { break };
-                cursor = Some(Cursor::try_from(next.opaque()).unwrap());
-            }
-            assert_eq!(told, all, "{limit}");
-        }
-    }
-
     #[test]
     fn a_cursor_that_is_not_ours_is_refused() {
-        for opaque in [
-            "?",
-            "////",
-            &URL_SAFE_NO_PAD.encode("9 x"),
-            &URL_SAFE_NO_PAD.encode("9 -1"),
-            &URL_SAFE_NO_PAD.encode("1 999999999"),
-        ] {
-            let place =
-                Cursor::try_from((*opaque).to_owned()).map(|cursor| Place::of(Some(&cursor), second(1)).is_ok());
-            assert_ne!(place, Ok(true), "{opaque}");
+        let id = |opaque: &str| Cursor::try_from(opaque.to_owned()).is_ok_and(|cursor| cursor.id().is_ok());
+        assert!(id(&Cursor::after("01KB2H8Q4V0000000000000000").opaque()));
+        for none in ["?", "////", &URL_SAFE_NO_PAD.encode("1 99"), &URL_SAFE_NO_PAD.encode("a".repeat(65))] {
+            assert!(!id(none), "{none}");
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answers::{Trouble, answer};
 use super::probes::unknown;
-use super::queries::{Cursor, Flag, Limit, Place, Queried, linked};
+use super::queries::{Cursor, Flag, Limit, Queried, linked};
 use super::runs::{CauseWord, StepBody, Word};
 use crate::domain::exchange::Bundle;
 use crate::domain::history::RunsAsked;
@@ -126,22 +126,22 @@ pub async fn all(
     room.when_ready()?;
     let (plan, probe) = (room.plan(), ProbeName::parse(&name).map_err(|_| unknown())?);
     let WhichRuns { schedule, bad, from, until, limit, cursor } = which;
-    let place = Place::of(cursor.as_ref(), until.unwrap_or(Timestamp::MAX_UTC))?;
+    let after = cursor.as_ref().map(Cursor::id).transpose()?;
     let asked = RunsAsked {
         probe: probe.clone(),
         schedule,
         bad: bad.0,
         from: from.unwrap_or(Timestamp::MIN_UTC),
-        until: place.before,
-        most: limit.0 + place.skip,
+        until: until.unwrap_or(Timestamp::MAX_UTC),
+        after: after.map(|id| RunId(Arc::from(id))),
+        most: limit.0,
     };
     let found = room.patiently(room.web.history.runs(asked)).await?;
     if found.runs.is_empty() && !plan.probes.contains_key(&probe) {
         return Err(unknown());
     }
-    let (runs, next) = place.part(found.runs, found.more, |run| run.started_at);
-    let next = next.map(|next| next.opaque());
-    let body = Runs { runs: runs.into_iter().map(RecordedRun::from).collect(), next: next.clone() };
+    let next = found.runs.last().filter(|_| found.more).map(|last| Cursor::after(&last.id.0).opaque());
+    let body = Runs { runs: found.runs.into_iter().map(RecordedRun::from).collect(), next: next.clone() };
     Ok(linked(answer(&*plan.secrets, StatusCode::OK, &body), &uri, next.as_deref()))
 }
 

@@ -16,6 +16,7 @@ use super::queries::Queried;
 use crate::domain::history::{Grain, Stretch};
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::time::{Timestamp, earlier, milliseconds};
+use crate::web::probe::parts::Quantile;
 use crate::web::routes::Room;
 
 /// Which series.
@@ -71,7 +72,7 @@ pub struct Series {
     pub over: Over,
     /// How long each point stands for. They begin where the hours and days of UTC do.
     pub point_ms: f64,
-    /// All of it together.
+    /// All of it together, from where the first hour or day begins: of that more is counted than `over` asks for.
     pub whole: Point,
     /// Each hour or day in which something was run, oldest first.
     pub points: Vec<Point>,
@@ -94,16 +95,15 @@ pub struct Point {
     pub availability: Option<f64>,
     /// What half of the runs took at most; off by 3 % at most, as the others are.
     pub p50_ms: Option<f64>,
-    /// What 95 of 100 took at most.
+    /// What 95 of 100 took at most; nothing where there are fewer than 20.
     pub p95_ms: Option<f64>,
-    /// What 99 of 100 took at most.
+    /// What 99 of 100 took at most; nothing where there are fewer than 100.
     pub p99_ms: Option<f64>,
 }
 
 impl From<&Stretch> for Point {
     fn from(stretch: &Stretch) -> Self {
-        let Stretch { from, verdicts, durations } = stretch;
-        let quantile = |share| durations.quantile(share).map(milliseconds);
+        let Stretch { from, verdicts, .. } = stretch;
         Self {
             from: *from,
             passed: verdicts.passed,
@@ -111,9 +111,9 @@ impl From<&Stretch> for Point {
             failed: verdicts.failed,
             inconclusive: verdicts.inconclusive,
             availability: verdicts.availability(),
-            p50_ms: quantile(0.5),
-            p95_ms: quantile(0.95),
-            p99_ms: quantile(0.99),
+            p50_ms: Quantile::P50.known(stretch),
+            p95_ms: Quantile::P95.known(stretch),
+            p99_ms: Quantile::P99.known(stretch),
         }
     }
 }
@@ -150,4 +150,24 @@ pub async fn series(
         points: points.values().map(Point::from).collect(),
     };
     Ok(answer(&*plan.secrets, StatusCode::OK, &series))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::at;
+
+    #[test]
+    fn of_a_handful_of_runs_nobody_says_what_the_slowest_took() {
+        let of = |runs: u64| {
+            let mut stretch = Stretch::empty(at("2026-11-24T09:00:00Z"));
+            (0..runs).for_each(|_| stretch.count("passed", Duration::from_millis(10)));
+            let Point { p50_ms, p95_ms, p99_ms, .. } = Point::from(&stretch);
+            [p50_ms, p95_ms, p99_ms].map(|quantile| quantile.is_some())
+        };
+        assert_eq!(of(0), [false; 3]);
+        assert_eq!(of(19), [true, false, false]);
+        assert_eq!(of(99), [true, true, false]);
+        assert_eq!(of(100), [true; 3]);
+    }
 }

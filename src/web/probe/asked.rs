@@ -192,6 +192,7 @@ async fn drawn(
                 bad: false,
                 from: window.from,
                 until: window.until,
+                after: None,
                 most: SINGLE_RUNS_MAX,
             };
             let found = history.runs(asked).await?;
@@ -240,6 +241,7 @@ fn listed(name: &ProbeName, asked: &Asked, now: Timestamp) -> RunsAsked {
         bad: asked.bad,
         from,
         until: asked.before.map_or(until, |before| before.min(until)),
+        after: None,
         most: RUNS_MAX,
     }
 }
@@ -266,6 +268,7 @@ async fn others(
         bad,
         from,
         until: later(now, Duration::from_mins(1)),
+        after: None,
         most,
     };
     let runs = async {
@@ -319,7 +322,7 @@ pub async fn run(State(room): State<Arc<Room>>, Path(id): Path<String>, visit: V
 }
 
 fn of_probe(run: &Run, from: Timestamp, until: Timestamp, most: usize) -> RunsAsked {
-    RunsAsked { probe: run.probe.clone(), schedule: None, bad: false, from, until, most }
+    RunsAsked { probe: run.probe.clone(), schedule: None, bad: false, from, until, after: None, most }
 }
 
 /// The run of the same probe before a run.

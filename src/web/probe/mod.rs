@@ -11,6 +11,7 @@
 
 pub mod asked;
 pub mod page;
+pub mod parts;
 pub mod run;
 
 mod certificates;
@@ -19,6 +20,5 @@ mod drawing;
 mod fall;
 mod figures;
 mod list;
-mod parts;
 mod standing;
 mod window;

@@ -107,6 +107,10 @@ impl HistoryReader for Past {
         };
         let mut runs: Vec<_> = self.runs.iter().filter(is_asked).cloned().collect();
         runs.sort_by_key(|run| std::cmp::Reverse(run.started_at));
+        if let Some(after) = &asked.after {
+            let place = runs.iter().position(|run| run.id == *after);
+            runs.drain(..place.map_or(runs.len(), |place| place + 1));
+        }
         let more = runs.len() > asked.most;
         runs.truncate(asked.most);
         Box::pin(std::future::ready(Ok(RunsFound { runs, more })))
