@@ -274,6 +274,9 @@ impl Daemon {
                 let changes = before.changes(&plan);
                 check_publishers(&plan, tasks);
                 engine.reload(Arc::new(plan)).await;
+                for warning in warnings.sorted() {
+                    tracing::warn!("{}", warning.line());
+                }
                 let what = if changes.is_empty() { "nothing changed".to_owned() } else { changes.join(", ") };
                 tracing::info!("the configuration was loaded again: {what}");
                 self.loadings.take(changes.clone(), clock.now());
@@ -299,7 +302,10 @@ impl Daemon {
     async fn first_plan(&self) -> Result<Plan, Stop> {
         let plan = wiring::settled(self.load().await?)?;
         let missing = missing_secrets(&plan).await;
-        warn_of_guessable(&plan).await;
+        // What a secret holds is seen only now, and a daemon that does not start watches nothing.
+        for warning in guessable_tokens(&plan).await {
+            tracing::warn!("{warning}");
+        }
         if missing.is_empty() { Ok(plan) } else { Err(Stop::Usage(missing.join("\nerror: "))) }
     }
 
@@ -318,24 +324,19 @@ impl Daemon {
             sentences.into_iter().map(of).for_each(|problem| problems.push(problem));
             problems
         };
-        let Loaded { plan, problems, .. } = self.load().await.map_err(|stop| placeless(vec![stop.to_string()]))?;
+        let Loaded { plan, mut problems, .. } = self.load().await.map_err(|stop| placeless(vec![stop.to_string()]))?;
         let Some(plan) = plan else { return Err(problems.errors()) };
         let missing = missing_secrets(&plan).await;
         if !missing.is_empty() {
             return Err(placeless(missing));
         }
-        warn_of_guessable(&plan).await;
-        if plan.store != before.store || plan.web.listen != before.web.listen {
-            tracing::warn!("another `store` or `web.listen` is used from the next start on");
+        let later = |what| format!("another `{what}` is used from the next start on");
+        let of_store = (plan.store != before.store).then(|| later("store"));
+        let of_listen = (plan.web.listen != before.web.listen).then(|| later("web.listen"));
+        for warning in guessable_tokens(&plan).await.into_iter().chain(of_store).chain(of_listen) {
+            problems.push(Problem::placeless(Level::Warning, warning));
         }
         Ok((plan, problems))
-    }
-}
-
-/// What a secret holds is seen only now, and a daemon that does not start watches nothing.
-async fn warn_of_guessable(plan: &Plan) {
-    for warning in guessable_tokens(plan).await {
-        tracing::warn!("{warning}");
     }
 }
 

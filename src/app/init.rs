@@ -41,23 +41,18 @@ pub fn init(directory: &Path, surroundings: &Surroundings, what: &InitArguments)
     if let Some(there) = paths.iter().find(|path| path.symlink_metadata().is_ok()) {
         return Err(Stop::Usage(format!("{} is there already: nothing was written", shown(there))));
     }
-    let mut written = Vec::new();
+    let mut made = Made::default();
     for (path, (_, text)) in paths.iter().zip(&files) {
-        match write(path, text) {
-            Ok(()) => written.push(path),
-            Err(error) => {
-                // Half of a configuration would be in the way of the next try.
-                for path in written {
-                    let _ = fs::remove_file(path);
-                }
-                return Err(Stop::Fault(format!("{} cannot be written, so nothing was: {error}", shown(path))));
-            }
+        if let Err(error) = made.write(path, text) {
+            made.undo();
+            return Err(Stop::Fault(format!("{} cannot be written, so nothing was: {error}", shown(path))));
         }
     }
     let loaded = load(directory, surroundings);
     let Some(plan) = loaded.plan else {
         say(&loaded.problems.render(true));
-        return Err(Stop::Usage("what was written does not fit what is there beside it".to_owned()));
+        made.undo();
+        return Err(Stop::Usage("what would be written does not fit what is there beside it: nothing was".to_owned()));
     };
     let mut out = Output::default();
     for path in &paths {
@@ -79,16 +74,35 @@ fn shown(path: &Path) -> String {
     harmless(&path.display().to_string()).into_owned()
 }
 
-/// A file that is new, whoever else may write at this moment.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
+/// Files and directories that were not there before, in the order in which they were made.
+#[derive(Default)]
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    /// A file that is new, whoever else may write at this moment.
+    fn write(&mut self, path: &Path, text: &str) -> io::Result<()> {
+        if let Some(parent) = path.parent() {
+            let new =
+                parent.ancestors().take_while(|of| !of.as_os_str().is_empty() && !of.exists()).map(Path::to_owned);
+            let new: Vec<_> = new.collect();
+            self.0.extend(new.into_iter().rev());
+            fs::create_dir_all(parent)?;
+        }
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| match error.kind() {
+                ErrorKind::AlreadyExists => io::Error::new(ErrorKind::AlreadyExists, "somebody has just made it"),
+                _ => error,
+            })?;
+        self.0.push(path.to_owned());
+        file.write_all(text.as_bytes())
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => io::Error::new(ErrorKind::AlreadyExists, "somebody has just made it"),
-        _ => error,
-    })?;
-    file.write_all(text.as_bytes())
+
+    /// Half of a configuration would be in the way of the next try. A directory in which somebody put something meanwhile stays.
+    fn undo(self) {
+        for path in self.0.iter().rev() {
+            let _ = fs::remove_file(path).or_else(|_| fs::remove_dir(path));
+        }
+    }
 }
 
 /// A URL that can be probed, or why not.

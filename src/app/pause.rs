@@ -10,10 +10,14 @@ use super::cli::Format;
 use super::daemon_client::{Asking, DaemonClient, by, json, meant, segment};
 use crate::config::load::Surroundings;
 use crate::domain::names::ProbeName;
-use crate::domain::pause::Pause;
+use crate::domain::pause::{Pause, Pauses, Scope};
 use crate::domain::text::harmless;
 use crate::domain::time::{Length, Timestamp, between, clock, words};
 use crate::web::api::bodies::{PauseBegin, PauseDone, PausesBody};
+use crate::web::api::probes::{ProbeBody, Probes};
+
+/// How many other pauses are named that still take what is resumed.
+const OTHERS_MAX: usize = 5;
 
 /// What is paused.
 #[derive(Clone, Debug, Args)]
@@ -99,11 +103,51 @@ pub async fn resume(directory: PathBuf, surroundings: Surroundings, what: Resume
     let id = chosen(&what, &known.pauses)?;
     let done: PauseDone = daemon.delete(&format!("pauses/{}", segment(id))).await?;
     Output::default().line(match asking.format {
-        Format::Text => format!("{} is run again", done.pause.what),
+        Format::Text => resumed(&done.pause.what, &still_paused(&daemon, &done.pause.what, &surroundings).await?),
         Format::Json => json(&done)?,
     })?;
     say_unless(done.recorded);
     Ok(Answer::Well)
+}
+
+/// By which pauses each is still paused that was paused by a scope, on each schedule.
+async fn still_paused(
+    daemon: &DaemonClient,
+    what: &Scope,
+    surroundings: &Surroundings,
+) -> Result<Vec<Option<Scope>>, Stop> {
+    let known: PausesBody = daemon.get("pauses").await?;
+    if known.pauses.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parts: Vec<Probes> = daemon.parts("probes?limit=500", |part: &Probes| part.next.clone()).await?;
+    let probes: Vec<_> = parts.into_iter().flat_map(|part| part.probes).collect();
+    Ok(by_others(what, &Pauses::of(known.pauses), &probes, surroundings.clock.now()))
+}
+
+fn by_others(what: &Scope, left: &Pauses, probes: &[ProbeBody], now: Timestamp) -> Vec<Option<Scope>> {
+    let rounds = probes.iter().flat_map(|probe| {
+        let on = probe.schedules.iter().map(|stands| Some(&stands.schedule));
+        let off = probe.schedules.is_empty().then_some(None);
+        on.chain(off).map(|schedule| (schedule, &probe.name))
+    });
+    let taken = rounds.filter(|(schedule, probe)| what.takes(*schedule, probe));
+    taken.map(|(schedule, probe)| left.find(schedule, probe, now).map(|pause| pause.what.clone())).collect()
+}
+
+/// What is run again, and what is not.
+fn resumed(what: &Scope, by_others: &[Option<Scope>]) -> String {
+    let mut others: Vec<_> = by_others.iter().flatten().map(|of| format!("`{of}`")).collect();
+    others.sort_unstable();
+    others.dedup();
+    let more = others.len().saturating_sub(OTHERS_MAX);
+    others.truncate(OTHERS_MAX);
+    let others = others.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() };
+    match by_others.iter().flatten().count() {
+        0 => format!("{what} is run again"),
+        all if all == by_others.len() => format!("this pause is over, and {what} is still paused by {others}"),
+        some => format!("{what} is run again, but for {some} of {} that are still paused by {others}", by_others.len()),
+    }
 }
 
 /// The id of the pause that is meant: by what it pauses, as it was written, else by its id.
@@ -181,6 +225,34 @@ mod tests {
     fn each_says_what_until_when_who_and_why() {
         insta::assert_snapshot!(list_lines(&known(), NOW.parse().unwrap()).join("\n"));
         assert_eq!(list_lines(&PausesBody { pauses: Vec::new() }, Timestamp::default()), ["nothing is paused"]);
+    }
+
+    #[test]
+    fn what_another_pause_still_takes_is_not_said_to_be_run() {
+        let probe = |name: &str, schedules: &[&str]| {
+            let stands = |schedule: &&str| json!({ "schedule": schedule, "standing": "paused", "last": null, "next_slot": null });
+            let schedules: Vec<_> = schedules.iter().map(stands).collect();
+            json!({ "name": name, "labels": {}, "kinds": ["http"], "schedules": schedules, "incident": null })
+        };
+        let probes = [probe("api-health", &["often"]), probe("cache", &["often", "hourly"]), probe("asked-for", &[])];
+        let probes: Vec<ProbeBody> = serde_json::from_value(json!(probes)).unwrap();
+        let left = Pauses::of(known().pauses);
+        let told = |what: &str| {
+            let what = Scope::parse(what).unwrap();
+            resumed(&what, &by_others(&what, &left, &probes, NOW.parse().unwrap()))
+        };
+        assert_eq!(told("api-health"), "this pause is over, and api-health is still paused by `api-*`");
+        assert_eq!(
+            told("schedule:hourly"),
+            "this pause is over, and schedule:hourly is still paused by `schedule:hourly`"
+        );
+        assert_eq!(told("cache"), "cache is run again, but for 1 of 2 that are still paused by `schedule:hourly`");
+        assert_eq!(told("*a*"), "*a* is run again, but for 2 of 4 that are still paused by `api-*`, `schedule:hourly`");
+        assert_eq!(told("asked-for"), "asked-for is run again");
+        assert_eq!(told("gone"), "gone is run again");
+        let many: Vec<_> = (0..7).map(|n| Some(Scope::Probes(format!("p{n}*")))).collect();
+        let all = resumed(&Scope::Probes("p".to_owned()), &many);
+        assert_eq!(all, "this pause is over, and p is still paused by `p0*`, `p1*`, `p2*`, `p3*`, `p4*` and 2 more");
     }
 
     #[test]

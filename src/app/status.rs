@@ -1,5 +1,6 @@
 //! `status`: how things stand, the worst first.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -124,12 +125,28 @@ pub fn lines(shown: &Shown, now: Timestamp, all: bool) -> Vec<String> {
         lines.extend(failure.map(|failure| format!("    {}", cut(&failure.to_string(), WIDTH - 4))));
     }
     if most < rows.len() {
-        lines.push(format!("and {} more that are well: `--all` shows them", thousands((rows.len() - most) as u64)));
+        lines.push(left(&rows[most..]));
     }
     lines
 }
 
-/// Two lines of an open incident: what, since when and who has it, and its id.
+/// What is not shown: how much of it there is, and how it stands.
+fn left(rows: &[(&ProbeName, &Stands)]) -> String {
+    let mut counts = BTreeMap::new();
+    for (_, stands) in rows {
+        *counts.entry(stands.standing).or_insert(0) += 1;
+    }
+    let count = |count: usize| thousands(count as u64);
+    let how = if counts.keys().eq([&Standing::Passed]) {
+        " that are well".to_owned()
+    } else {
+        let each = counts.into_iter().map(|(standing, of)| format!(", {} {}", count(of), word(standing)));
+        each.collect::<String>() + ","
+    };
+    format!("and {} more{how}: `--all` shows them", count(rows.len()))
+}
+
+/// An empty line and two of an open incident: what; its id, which whoever takes it on needs whole, since when, and who has it.
 fn opened(incident: &OpenBody, now: Timestamp) -> [String; 3] {
     let OpenBody { id, severity, summary, since, acknowledged_by, quiet, .. } = incident;
     let who = match (acknowledged_by, quiet) {
@@ -141,7 +158,7 @@ fn opened(incident: &OpenBody, now: Timestamp) -> [String; 3] {
     [
         String::new(),
         format!("{severity}  {}", cut(summary, WIDTH - 4)),
-        format!("    {}", cut(&format!("open for {long}; {who}  {id}"), WIDTH - 4)),
+        format!("    {}", cut(&format!("{id}  open for {long}; {who}"), WIDTH - 4)),
     ]
 }
 
@@ -311,6 +328,21 @@ pub(super) mod tests {
             lines(&shown, now, true).iter().filter(|line| line.contains(" p0") || line.contains(" p1")).count()
                 == 1_500
         );
+    }
+
+    #[test]
+    fn what_is_not_shown_is_well_only_where_it_is() {
+        let mut shown = shown();
+        let well = shown.probes[0].clone();
+        let of = |n: usize, standing: Standing| {
+            let stands = Stands { standing, ..well.schedules[0].clone() };
+            ProbeBody { name: format!("p{n:04}").parse().unwrap(), schedules: vec![stands], ..well.clone() }
+        };
+        let how = |n: usize| if n < 30 { Standing::Paused } else { Standing::Passed };
+        shown.probes = (0..1_500).map(|n| of(n, how(n))).chain([of(1_500, Standing::Skipped)]).collect();
+        shown.status.open.clear();
+        let few = lines(&shown, NOW.parse().unwrap(), false);
+        assert_eq!(few.last().unwrap(), "and 1,481 more, 10 paused, 1 skipped, 1,470 passed: `--all` shows them");
     }
 
     #[test]

@@ -46,7 +46,7 @@ deeds! {
     Drill = "drill";
     /// Something is not probed for a while.
     Pause = "pause";
-    /// It is probed again.
+    /// A pause is over.
     Resume = "resume";
     /// Something is run off its slots.
     Trigger = "trigger";

@@ -57,7 +57,7 @@ pub fn of_pause(author: Author, pause: &Pause, now: Timestamp) -> AuditRecord {
         pause.until.map_or_else(|| "until somebody resumes it".to_owned(), |until| format!("until {}", clock(until)));
     let paused = format!("{} {until}: {}", pause.what, pause.reason);
     let (deed, texts) = match pause.ended {
-        Some(_) => (Deed::Resume, [paused, "probed again".to_owned()]),
+        Some(_) => (Deed::Resume, [paused, "this pause is over".to_owned()]),
         None => (Deed::Pause, [String::new(), paused]),
     };
     of_deed(author, deed, pause.id.to_string(), texts, now)

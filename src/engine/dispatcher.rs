@@ -375,7 +375,7 @@ impl Dispatcher {
             match next {
                 None => return,
                 Some(Next::Answer(answer, ended)) => return drop(answer.send(ended)),
-                Some(Next::Ask((extra, id))) => match self.commands.try_send(Command::Trigger(extra.clone(), id)) {
+                Some(Next::Ask(extra)) => match self.commands.try_send(Command::Extra(extra.clone())) {
                     Ok(()) => return,
                     Err(error) => {
                         tracing::warn!("a run off the slots cannot be asked for: {error}");
@@ -416,12 +416,13 @@ impl Dispatcher {
             }
             if let Some(run) = ended.run {
                 let awaited = self.triggers.awaits(&run);
-                let before = awaited.then(|| (self.ledger.unjudged(&run, now), self.ledger.open_of(&run.probe)));
-                self.ledger.take_run(*run, now, &mut self.unrecorded);
+                let before = awaited.then(|| self.ledger.open_of(&run.probe));
+                let unjudged = self.ledger.take_run(*run, now, &mut self.unrecorded);
                 // As it was taken: what many runs say of one is known there.
                 let Some(run) = self.unrecorded.runs.last() else { continue };
                 told.extend(samples(run));
-                if let Some((unjudged, before)) = before {
+                if let Some(before) = before {
+                    let unjudged = unjudged.map(|why| why.to_string());
                     let (run, open) = (run.clone(), self.ledger.open_of(&run.probe));
                     let resolved = before.into_iter().filter(|incident| !open.contains(incident)).collect();
                     judged.push(Judged { run, unjudged, open, resolved, recorded: false });

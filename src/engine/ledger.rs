@@ -3,7 +3,7 @@
 //!
 //! Here runs move states and states move incidents. [`rechecks`] says what is looked at again before its next slot,
 //! [`telling`] when an incident is told and again, `recipients` to whom, [`quiet`] why nobody is told, [`looks`] which probes that are
-//! needed are looked at first, [`network`] whether it is we who see nothing, [`ourselves`] and [`recording`] what is wrong with us, [`grading`] how grave it is, [`flapping`] what comes and goes too often to be told each time, [`open`] how incidents are
+//! needed are looked at first, [`network`] whether it is we who see nothing, [`ourselves`] and [`recording`] what is wrong with us, [`grading`] how grave it is, [`flapping`] what comes and goes too often to be told each time, [`unjudged`] which runs move no state, [`open`] how incidents are
 //! found, [`silences`] what people want to be quiet and [`pauses`] what they want not to be run, [`versions`] and [`changes`] what changed before it, [`diagnosis`] what
 //! is looked at because it opened, [`acts`] what people do about it, [`post_mortems`] what is still to be done when it is
 //! over, [`objectives`] what is promised of many runs, and [`drills`] the incidents that are none.
@@ -21,6 +21,7 @@ use self::objectives::Objectives;
 use self::open::Open;
 use self::pauses::Paused;
 use self::rechecks::Rechecks;
+use self::unjudged::Unjudged;
 use super::plan::Plan;
 use super::rounds::Rounds;
 use super::runner::new_id;
@@ -56,6 +57,7 @@ mod recipients;
 pub mod recording;
 pub mod silences;
 pub mod telling;
+pub mod unjudged;
 pub mod versions;
 
 /// The states and the open incidents.
@@ -212,7 +214,6 @@ impl Ledger {
                 self.open.insert(of, incident);
             }
         }
-        self.forget_network(now, commit);
         self.take_pauses(now, commit);
         self.open.stir_quiet(|_| true);
         (self.missed_at, self.unwatched) = (None, None);
@@ -221,8 +222,9 @@ impl Ledger {
         self.take_rechecks(now);
     }
 
-    /// Takes in one run: its verdict moves the states, the states move the incidents, the incidents are told.
-    pub fn take_run(&mut self, mut run: Run, now: Timestamp, commit: &mut Commit) {
+    /// Takes in one run: its verdict moves the states, the states move the incidents, the incidents are told. Says why where it
+    /// moves no state.
+    pub fn take_run(&mut self, mut run: Run, now: Timestamp, commit: &mut Commit) -> Option<Unjudged> {
         let is_cut_off = self.look_at_network(&mut run, now, commit);
         self.take_versions(&run, commit);
         self.objectives.take_run(&run);
@@ -235,18 +237,17 @@ impl Ledger {
         }
         // What only explains an incident of another probe is kept with that.
         let bundle = bundle.filter(|_| run.extra != Some(Extra::Diagnosis));
-        // That nothing is seen is told once, and not of each probe; what is paused keeps its state.
-        let is_paused = self.paused.has(run.schedule.as_ref(), &run.probe, now);
-        let is_judged = !is_cut_off && !is_paused;
-        let watched = run.schedule.as_ref().filter(|_| is_judged).and_then(|name| watched(&rounds, name, &run.probe));
-        let Some((schedule, policy)) = watched else {
-            // A failure that nobody judges tells nobody that it is down, so it is no look; nor is one at nothing at all.
-            if !says_nothing && !is_cut_off && !matches!(run.verdict, Verdict::Failed(_)) {
-                self.saw(&run, now);
+        let (schedule, policy) = match self.judged_by(&rounds, &run, is_cut_off, now) {
+            Ok(judged_by) => judged_by,
+            Err(unjudged) => {
+                // A failure that nobody judges tells nobody that it is down, so it is no look; nor is one at nothing at all.
+                if !says_nothing && !is_cut_off && !matches!(run.verdict, Verdict::Failed(_)) {
+                    self.saw(&run, now);
+                }
+                self.keep(bundle, &run, commit);
+                commit.runs.push(run);
+                return Some(unjudged);
             }
-            self.keep(bundle, &run, commit);
-            commit.runs.push(run);
-            return;
         };
         for aspect in Aspect::ALL {
             let Some(rule) = policy.rule(aspect) else { continue };
@@ -290,6 +291,7 @@ impl Ledger {
         }
         self.keep(bundle, &run, commit);
         commit.runs.push(run);
+        None
     }
 
     /// Takes note of a run off the slots that is not made.

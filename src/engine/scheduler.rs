@@ -60,8 +60,6 @@ pub enum Command {
     Reload(Arc<Plan>),
     /// Somebody wants a run off the slots.
     Extra(ExtraRun),
-    /// The same, and waits for the run of that id.
-    Trigger(ExtraRun, RunId),
 }
 
 /// What the scheduler needs of others.
@@ -106,6 +104,14 @@ impl Served {
         match self {
             Self::Slot((schedule, _), _) => Some(schedule),
             Self::Extra(extra) => extra.schedule.as_ref(),
+        }
+    }
+
+    /// What the run is called, where somebody waits for that one.
+    fn id(&self) -> Option<RunId> {
+        match self {
+            Self::Slot(..) => None,
+            Self::Extra(extra) => extra.id.clone(),
         }
     }
 }
@@ -308,16 +314,13 @@ impl Scheduler {
                 // Nothing is accounted for what is new in this process: its first slot is the next one.
                 self.calendar.take(&self.plan, self.clock.now(), |_, _| None)
             }
-            Command::Extra(extra) => self.obey_wish(extra, None).await,
-            Command::Trigger(extra, id) => self.obey_wish(extra, Some(id)).await,
+            Command::Extra(extra) => {
+                if let Err(refusal) = self.start_extra(&extra) {
+                    self.tell(Ended { refused: Some((extra, refusal)), ..Ended::default() }).await;
+                }
+                Come::default()
+            }
         }
-    }
-
-    async fn obey_wish(&mut self, extra: ExtraRun, id: Option<RunId>) -> Come {
-        if let Err(refusal) = self.start_extra(&extra, id) {
-            self.tell(Ended { refused: Some((extra, refusal)), ..Ended::default() }).await;
-        }
-        Come::default()
     }
 
     /// Whether somebody has paused a probe on a schedule, or off all of them.
@@ -351,7 +354,7 @@ impl Scheduler {
                         due_at: entry.due_at,
                         due,
                     };
-                    self.start(Served::Slot(key, entry.slot), order, None);
+                    self.start(Served::Slot(key, entry.slot), order);
                 }
                 (outcome, _) => {
                     let account = self.book.settle(&key, entry.slot, outcome.unwrap_or(SlotOutcome::Gap), 1);
@@ -366,7 +369,7 @@ impl Scheduler {
         if self.queue.peek()?.0.due <= now { self.queue.pop() } else { None }
     }
 
-    fn start(&mut self, served: Served, order: Order, id: Option<RunId>) {
+    fn start(&mut self, served: Served, order: Order) {
         let schedule = served.schedule().cloned();
         self.in_flight.begin(served.probe(), schedule.clone());
         let permits = self.permits.of(schedule);
@@ -383,7 +386,7 @@ impl Scheduler {
                 biased;
                 () = stop.cancelled() => None,
                 permit = permits.acquire() => {
-                    let run = runner.run_as(order, id).await;
+                    let run = runner.run_as(order, served.id()).await;
                     drop(permit);
                     Some((SlotOutcome::Ran, Box::new(run)))
                 }
@@ -626,7 +629,7 @@ mod tests {
     }
 
     fn extra(schedule: Option<&str>, probe: &str, why: Extra) -> ExtraRun {
-        ExtraRun { schedule: schedule.map(|name| name.parse().unwrap()), probe: name(probe), why }
+        ExtraRun { schedule: schedule.map(|name| name.parse().unwrap()), probe: name(probe), why, id: None }
     }
 
     #[tokio::test(start_paused = true)]
@@ -737,8 +740,8 @@ mod tests {
             assert_eq!(refused, refusal.map(|why| (wish, why)));
         }
         let id = RunId(Arc::from("01KB2H8Q4V000000000000RUN0"));
-        let trigger = extra(Some("tier"), "probe-0", Extra::Trigger);
-        world.commands.send(Command::Trigger(trigger, id.clone())).await.ok().unwrap();
+        let trigger = ExtraRun { id: Some(id.clone()), ..extra(Some("tier"), "probe-0", Extra::Trigger) };
+        world.commands.send(Command::Extra(trigger)).await.ok().unwrap();
         world.advance(596).await;
         let (slots, runs) = world.finish().await;
         let triggered: Vec<_> = runs.iter().filter(|run| run.extra == Some(Extra::Trigger)).collect();

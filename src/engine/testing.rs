@@ -30,6 +30,27 @@ use crate::ports::{
     StatusReader, StepContext, Store, StoreError, TickError, TickSource,
 };
 
+/// What is logged meanwhile.
+pub fn logged(does: impl FnOnce()) -> String {
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let sink = Sink::default();
+    let writer = sink.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, does);
+    let logged = sink.0.lock().unwrap().clone();
+    String::from_utf8(logged).unwrap()
+}
+
 /// This thread and no other, for runs.
 pub fn here(runner: &Runner) -> Arc<Threads> {
     Arc::new(Threads::new(&[Handle::current()], runner))

@@ -93,9 +93,6 @@ pub struct Judged {
     pub recorded: bool,
 }
 
-/// What the dispatcher asks the scheduler for.
-pub type Wish = (ExtraRun, RunId);
-
 /// The runs that somebody waits for.
 #[derive(Default)]
 pub struct Triggers {
@@ -114,9 +111,9 @@ struct Going {
 }
 
 impl Going {
-    fn wish(&self) -> Option<Wish> {
+    fn wish(&self) -> Option<ExtraRun> {
         let (id, schedule) = self.runs.front()?.clone();
-        Some((ExtraRun { schedule, probe: self.probe.clone(), why: Extra::Trigger }, id))
+        Some(ExtraRun { schedule, probe: self.probe.clone(), why: Extra::Trigger, id: Some(id) })
     }
 }
 
@@ -128,7 +125,7 @@ impl Triggers {
         probe: &str,
         schedule: Option<&str>,
         (now, monotonic): (Timestamp, Monotonic),
-    ) -> Result<(Begun, Option<Wish>), TriggerError> {
+    ) -> Result<(Begun, Option<ExtraRun>), TriggerError> {
         let (probe, schedules) = chosen(plan, probe, schedule)?;
         self.last.retain(|_, at| monotonic.since(*at) < TRIGGER_EVERY);
         if let Some(at) = self.last.get(&probe) {
@@ -158,8 +155,7 @@ impl Triggers {
 
     /// A run is not made. Who was in nobody's way may try again at once.
     pub fn refused(&mut self, extra: &ExtraRun, refusal: Refusal) -> Option<Next> {
-        let fits = |going: &Going| going.wish().is_some_and(|(wish, _)| wish == *extra);
-        let place = self.going.iter().position(|going| extra.why == Extra::Trigger && fits(going))?;
+        let place = self.place_of(extra.id.as_ref()?)?;
         if self.going.get(place).is_some_and(|going| going.ended.iter().all(|ended| ended.outcome.is_err())) {
             self.last.remove(&extra.probe);
         }
@@ -191,7 +187,7 @@ impl Triggers {
 /// What is to be done after a run that somebody wanted.
 pub enum Next {
     /// Ask for the next.
-    Ask(Wish),
+    Ask(ExtraRun),
     /// Tell whoever waits, who may have gone since.
     Answer(oneshot::Sender<Vec<Triggered>>, Vec<Triggered>),
 }

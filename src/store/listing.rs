@@ -13,7 +13,7 @@ use super::rollup::{self, Mark};
 use super::stretches;
 use crate::domain::history::{Grain, RunsAsked, RunsFound};
 use crate::domain::names::ScheduleName;
-use crate::domain::time::earlier;
+use crate::domain::time::{Timestamp, earlier};
 
 /// That a run is one of those that are asked for, wherever it was found.
 const ASKED: &str = "started_at >= ?1 AND started_at < ?2 AND probe = ?3 AND (?4 IS NULL OR schedule = ?4)
@@ -57,6 +57,15 @@ fn columns(asked: &RunsAsked, end: Place) -> (i64, i64, &str, Option<&str>, bool
     (micros(asked.from), until, asked.probe.as_str(), schedule, asked.bad)
 }
 
+/// The first hour in which there may be such a run, and the last. Hours are kept for longer than the runs in them.
+fn hours(connection: &Connection, asked: &RunsAsked, until: i64) -> Result<Option<(Timestamp, Timestamp)>> {
+    let Some((_, last)) = stretches::ends(connection, Grain::Hour)? else { return Ok(None) };
+    let oldest = connection.query_row("SELECT min(started_at) FROM runs", [], |row| row.get::<_, Option<i64>>(0))?;
+    let Some(oldest) = oldest.and_then(to_instant) else { return Ok(None) };
+    let until = earlier(to_instant(until).unwrap_or(asked.until), Duration::from_micros(1));
+    Ok(Some((Grain::Hour.begin(oldest.max(asked.from)), Grain::Hour.begin(until.min(last)))))
+}
+
 /// When the latest of them started and where they are, one more than are asked for if there are as many, the latest first.
 fn latest(connection: &Connection, asked: &RunsAsked, end: Place, mark: Mark) -> Result<Vec<Place>> {
     let (from, until, probe, schedule, bad) = columns(asked, end);
@@ -65,14 +74,11 @@ fn latest(connection: &Connection, asked: &RunsAsked, end: Place, mark: Mark) ->
     let of = params![from, until, probe, schedule, bad, end.0, end.1, mark.through];
     let mut found: BTreeSet<Place> =
         beyond.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_>>()?;
-    let Some((first, last)) = stretches::ends(connection, Grain::Hour)? else {
-        return Ok(found.into_iter().rev().collect());
-    };
+    let Some((first, last)) = hours(connection, asked, until)? else { return Ok(found.into_iter().rev().collect()) };
     let mut at = connection
         .prepare_cached(&format!("SELECT started_at FROM runs WHERE rowid = ?8 AND rowid <= ?9 AND {ASKED}"))?;
-    let until_at = to_instant(until).unwrap_or(asked.until);
-    let mut hour = Grain::Hour.begin(earlier(until_at, Duration::from_micros(1)).min(last));
-    while hour >= first && hour >= Grain::Hour.begin(asked.from) {
+    let mut hour = last;
+    while hour >= first {
         for (place, _) in
             stretches::places(connection, hour, probe, schedule)?.iter().filter(|(_, is_bad)| *is_bad || !bad)
         {
@@ -87,4 +93,38 @@ fn latest(connection: &Connection, asked: &RunsAsked, end: Place, mark: Mark) ->
         hour = earlier(hour, Grain::Hour.length());
     }
     Ok(found.into_iter().rev().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::{Commit, HistoryReader as _, Store as _};
+    use crate::store::testing::{kept, probe, run, second};
+
+    #[tokio::test]
+    async fn hours_whose_runs_were_erased_are_not_searched() {
+        let kept = kept();
+        let runs: Vec<_> = (0..100).map(|hour| run("api", hour * 3_600)).collect();
+        kept.store.commit(Commit { runs: runs.clone(), ..Commit::default() }.into()).await.unwrap();
+        kept.count().await;
+        kept.store.purge(runs[90].started_at).await.unwrap();
+        let asked = RunsAsked {
+            probe: probe("api"),
+            schedule: None,
+            bad: false,
+            from: second(0),
+            until: second(1_000_000),
+            after: None,
+            most: 50,
+        };
+        let whole = asked.clone();
+        let searched = kept.store.read(move |connection| hours(connection, &whole)).await.unwrap();
+        let hour = |at: usize| Grain::Hour.begin(runs[at].started_at);
+        assert_eq!(searched, Some((hour(90), hour(99))));
+        assert_eq!(kept.store.runs(asked.clone()).await.unwrap().runs.len(), 10);
+        let narrow = RunsAsked { from: runs[95].started_at, until: runs[97].started_at, ..asked };
+        assert_eq!(kept.store.runs(narrow.clone()).await.unwrap().runs.len(), 2);
+        let searched = kept.store.read(move |connection| hours(connection, &narrow)).await.unwrap();
+        assert_eq!(searched, Some((hour(95), hour(97))));
+    }
 }

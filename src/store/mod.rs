@@ -10,6 +10,8 @@
 //! | `writer` | the one thread that writes: many callers, one transaction |
 //! | `records` | what a commit writes |
 //! | `bundles` | what runs that failed left, and which of it stays |
+//! | `diagnoses` | what was looked at because an incident opened |
+//! | `audits` | what people changed |
 //! | `journal` | what runs may have left in their targets |
 //! | `outbox` | which deliveries are due, and what became of them |
 //! | `past` | what objectives ask about runs that were |

@@ -95,6 +95,7 @@ mod tests {
         let kept = kept();
         let runs = (0..20).map(|n| run("api", n * 30)).collect();
         kept.store.commit(Commit { runs, ..Commit::default() }.into()).await.unwrap();
+        kept.count().await;
         let [over, told, open, recent] = ["over", "told", "open", "recent"].map(|id| incident(id, Severity::P1, 0));
         for (incident, end) in [(&over, Some(10)), (&told, Some(10)), (&open, None), (&recent, Some(500))] {
             let mut commit = opening(incident, &["ops"], 0);
@@ -119,6 +120,21 @@ mod tests {
         assert_eq!(kept.store.purge(second(301)).await.unwrap(), 0);
     }
 
+    #[tokio::test]
+    async fn what_is_counted_goes_also_where_nothing_more_can_be_counted() {
+        let kept = kept();
+        let runs = |from| Commit { runs: (from..from + 10).map(|n| run("api", n)).collect(), ..Commit::default() };
+        kept.store.commit(runs(0).into()).await.unwrap();
+        kept.count().await;
+        // As where the disk is full.
+        let full = "CREATE TRIGGER full BEFORE INSERT ON stretches BEGIN SELECT RAISE(FAIL, 'full'); END";
+        kept.store.tamper(move |connection| connection.execute_batch(full)).await.unwrap();
+        kept.store.commit(runs(10).into()).await.unwrap();
+        kept.store.roll_up().await.unwrap_err();
+        assert_eq!(kept.store.purge(second(1_000)).await.unwrap(), 10);
+        assert_eq!(kept.number("SELECT min(started_at) FROM runs"), second(11).timestamp_micros(), "the others stay");
+    }
+
     async fn left_story(kept: &crate::store::testing::Kept, id: &str) -> crate::ports::IncidentStory {
         kept.store.incident(&incident(id, Severity::P1, 0).id).await.unwrap().unwrap()
     }
@@ -128,6 +144,7 @@ mod tests {
         let kept = kept();
         let runs = (0..12_000).map(|n| run("api", n)).collect();
         kept.store.commit(Commit { runs, ..Commit::default() }.into()).await.unwrap();
+        kept.count().await;
         let (pages, before) = (kept.number("PRAGMA page_count"), kept.store.transactions());
         assert_eq!(kept.store.purge(second(20_000)).await.unwrap(), 12_000);
         let slices = kept.store.transactions() - before;

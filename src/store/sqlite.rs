@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use futures::future::BoxFuture;
@@ -128,7 +128,12 @@ impl Sqlite {
     pub async fn roll_up(&self) -> Result<bool, StoreError> {
         let more = self.count_slice().await?;
         if !more {
-            self.lately.lock().unwrap_or_else(PoisonError::into_inner).forget_unless_asked();
+            match self.lately.try_lock() {
+                Ok(mut lately) => lately.forget_unless_asked(),
+                Err(TryLockError::Poisoned(lately)) => lately.into_inner().forget_unless_asked(),
+                // Who looks at this moment has asked, and must not be waited for on a thread of other tasks.
+                Err(TryLockError::WouldBlock) => {}
+            }
         }
         Ok(more)
     }
@@ -262,8 +267,6 @@ impl Store for Sqlite {
 
     fn purge(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(async move {
-            // A run that is not counted yet does not go.
-            while self.count_slice().await? {}
             let mut rows = 0;
             loop {
                 let done = self.write(Work::Purge(before)).await?;
@@ -366,5 +369,32 @@ impl Replies for Sqlite {
     ) -> BoxFuture<'a, Result<KnownReply, StoreError>> {
         let (channel, reply) = (channel.clone(), reply.clone());
         Box::pin(self.readers.read(move |connection| replies::look_up(connection, &channel, &reply)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::kept;
+    use std::time::Duration;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_reads_for_long_holds_no_thread_of_other_tasks() {
+        let kept = kept();
+        let lately = Arc::clone(&kept.store.lately);
+        let (reads, is_reading) = oneshot::channel();
+        let (done, is_done) = std::sync::mpsc::channel::<()>();
+        let reader = std::thread::spawn(move || {
+            let _held = lately.lock().unwrap();
+            reads.send(()).unwrap();
+            is_done.recv().unwrap();
+        });
+        is_reading.await.unwrap();
+        let store = Arc::clone(&kept.store);
+        let counted = tokio::spawn(async move { store.roll_up().await });
+        let counted = tokio::time::timeout(Duration::from_secs(20), counted).await;
+        done.send(()).unwrap();
+        reader.join().unwrap();
+        assert!(!counted.expect("it waited for the reader").unwrap().unwrap());
     }
 }

@@ -47,6 +47,11 @@ impl Kept {
         self.store.gather(now, &apart()).await.unwrap();
     }
 
+    /// Counts all runs by the hour and the day: until then they are not erased.
+    pub async fn count(&self) {
+        while self.store.roll_up().await.unwrap() {}
+    }
+
     /// One number from a connection of the test's own.
     pub fn number(&self, sql: &str) -> i64 {
         Connection::open(&self.path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()

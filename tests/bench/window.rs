@@ -23,6 +23,7 @@ use std::time::Duration;
 use ::roundsman::clock::SystemClock;
 use ::roundsman::ports::Clock as _;
 use rusqlite::{Connection, OpenFlags};
+use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -51,8 +52,14 @@ const TIMES: usize = 50;
 /// Between two of them: the page reads the store once a second at most, so that some of them wait for that.
 const APART: Duration = Duration::from_millis(150);
 
-/// How often a client without a stream of events asks again, as the page itself does.
+/// How often a client without a stream of events asks again, and asks for one, as the page itself does.
 const REFRESH: Duration = Duration::from_secs(10);
+
+/// How far apart a page that something has changed on is read at least, as in `src/web/live.js`.
+const STALE_REST: Duration = Duration::from_secs(5);
+
+/// How often a page is read anew where nothing changes.
+const AGES: Duration = Duration::from_secs(30);
 
 fn main() {
     let nginx = Nginx::start(&[Site { identity: None, directives: "access_log off;" }], &[("index.html", b"hello")]);
@@ -170,21 +177,44 @@ fn look(daemon: &Daemon, length: Duration, who: &str) -> f64 {
     resident
 }
 
-/// Watches as the status page does: by its events where it has them, else by asking again.
+/// Watches as the script of the status page does: reads the page anew when the numbers of what it shows are others than those
+/// it was drawn at, and as its ages grow old; without a stream of events it reads it again and again.
 async fn watch(client: reqwest::Client, address: SocketAddr) {
-    let events = client.get(format!("http://{address}/events")).header("accept", "text/event-stream").send().await;
-    if let Ok(mut events) = events
-        && events.status().is_success()
-    {
-        let page = format!("http://{address}/");
-        let _ = client.get(&page).send().await;
-        while let Ok(Some(_)) = events.chunk().await {}
-        return;
-    }
+    let (clock, page) = (SystemClock::start(), format!("http://{address}/"));
+    let draw = async || {
+        let text = client.get(&page).send().await.ok()?.text().await.ok()?;
+        let seen = text.split_once("data-seen=\"")?.1.split_once('"')?.0.replace("&quot;", "\"");
+        serde_json::from_str::<Value>(&seen).ok()
+    };
     loop {
-        if let Ok(answer) = client.get(format!("http://{address}/")).send().await {
-            let _ = answer.bytes().await;
+        let (mut drawn, mut drawn_at) = (draw().await, clock.monotonic());
+        let events = client.get(format!("{page}events")).header("accept", "text/event-stream").send().await;
+        if let Ok(mut events) = events
+            && events.status().is_success()
+        {
+            let mut told = None;
+            loop {
+                let rest = if is_stale(drawn.as_ref(), told.as_ref()) { STALE_REST } else { AGES };
+                tokio::select! {
+                    chunk = events.chunk() => match chunk {
+                        Ok(Some(chunk)) => told = numbers(&chunk).or(told),
+                        _ => break,
+                    },
+                    () = clock.sleep_until(drawn_at + rest) => (drawn, drawn_at) = (draw().await, clock.monotonic()),
+                }
+            }
         }
         sleep(REFRESH).await;
     }
+}
+
+/// The numbers of an event; what only keeps the stream open has none.
+fn numbers(event: &[u8]) -> Option<Value> {
+    serde_json::from_slice(event.strip_prefix(b"data: ")?).ok()
+}
+
+/// Whether something has changed since a page was drawn of what it shows.
+fn is_stale(drawn: Option<&Value>, told: Option<&Value>) -> bool {
+    let (Some(drawn), Some(told)) = (drawn.and_then(Value::as_object), told) else { return false };
+    drawn.iter().any(|(topic, number)| told.get(topic) != Some(number))
 }

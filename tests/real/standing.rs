@@ -133,7 +133,28 @@ fn a_first_configuration_validates_runs_and_is_never_written_over() {
     let config = directory.path().to_str().expect("a path in UTF-8");
     let made = output(&["init", "--config", config, "https://shop.example.com"], &[]);
     assert_eq!(made.status.code(), Some(2));
-    assert!(!directory.path().join("roundsman.yaml").exists(), "all or nothing");
+    let is_there = |name: &str| directory.path().join(name).exists();
+    assert!(!is_there("roundsman.yaml"), "all or nothing");
+    // What is beside it has a mistake, and nothing of the try is in the way of the next.
+    fs::rename(directory.path().join("schedules/tiers.yaml"), directory.path().join("schedules/mine.yaml"))
+        .expect("a file");
+    fs::write(directory.path().join("schedules/mine.yaml"), "mine: { evry: 1m, probes: [] }\n").expect("a file");
+    for _ in 0..2 {
+        let made = output(&["init", "--config", config, "https://shop.example.com"], &[]);
+        let complaint = String::from_utf8_lossy(&made.stderr).into_owned();
+        assert!(made.status.code() == Some(2) && complaint.contains("`evry`"), "{complaint}");
+        assert!(complaint.ends_with("does not fit what is there beside it: nothing was\n"), "{complaint}");
+    }
+    let left = ["roundsman.yaml", "probes", "schedules/tiers.yaml", "schedules/mine.yaml"].map(is_there);
+    assert_eq!(left, [false, false, false, true]);
+    // The disk is full when the first file is there and empty.
+    let new = directory.path().join("deep/new");
+    let program = env!("CARGO_BIN_EXE_roundsman");
+    let script = format!("trap '' XFSZ; ulimit -f 0; exec {program} init --config {}", new.display());
+    let made = std::process::Command::new("bash").args(["-c", &script]).output().expect("bash");
+    let complaint = String::from_utf8_lossy(&made.stderr).into_owned();
+    assert!(made.status.code() == Some(3) && complaint.contains("roundsman.yaml cannot be written"), "{complaint}");
+    assert!(!is_there("deep"), "{complaint}");
     let refused = output(&["init", "--config", config, "http://169.254.169.254/"], &[]);
     assert_eq!(refused.status.code(), Some(2));
 }

@@ -100,9 +100,12 @@ fn a_pause_is_kept_by_a_daemon_that_is_killed_before_the_next_slot_and_pages_nob
 
     let (code, _, complaint) = run(&["resume", "api"]);
     assert!(code == 2 && complaint.contains(&format!("api is paused with others, by `ap*`: `roundsman resume {id}`")));
+    assert_eq!(run(&["pause", "api", "--reason", "mine"]).0, 0);
+    let (code, said, _) = run(&["resume", "api"]);
+    assert_eq!((code, said.as_str()), (0, "this pause is over, and api is still paused by `ap*`\n"));
     let (code, said, _) = run(&["resume", "ap*"]);
     assert_eq!((code, said.as_str()), (0, "ap* is run again\n"));
-    daemon.wait_for("ap* is paused no more: somebody resumed");
+    daemon.wait_for("the pause of ap* is over: somebody resumed");
     receiver.wait_until(|taken| probes(taken, "opened") == ["cache", "api"]);
     assert_eq!(run(&["pause", "list"]).1, "nothing is paused\n");
     for (arguments, code, sentence) in [
@@ -198,8 +201,17 @@ fn the_files_are_read_again_and_a_mistake_changes_nothing() {
     assert_eq!(code, 0, "{complaint}");
     let changes: Vec<_> = told["changes"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
     assert!(changes.iter().any(|change| change.contains("cache removed")), "{changes:?}");
-    daemon.wait_for("cache is paused no more: removed from the configuration");
+    daemon.wait_for("the pause of cache is over: removed from the configuration");
     assert_eq!(run(&["pause", "list"]).1, "nothing is paused\n");
+
+    // What is taken at the next start only is said to whoever asks.
+    let root = directory.path().join("roundsman.yaml");
+    let text = fs::read_to_string(&root).expect("a file");
+    fs::write(&root, format!("store: other.db\n{text}")).expect("a file");
+    let (code, said, complaint) = run(&["reload"]);
+    assert_eq!(code, 0, "{complaint}");
+    assert!(said.starts_with("warning: another `store` is used from the next start on\n"), "{said}");
+    daemon.wait_for("another `store` is used from the next start on");
     daemon.kill();
 }
 

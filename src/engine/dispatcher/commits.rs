@@ -1,5 +1,6 @@
 //! One transaction after the other, and what is kept while the store takes none.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use futures::FutureExt as _;
 use super::news::{figures, log};
 use super::{Committing, Dispatcher};
 use crate::domain::audit::AUDITS_MAX;
+use crate::domain::incident::Version;
 use crate::domain::metric::{MetricName, Sample, SampleLabels};
 use crate::domain::time::Monotonic;
 use crate::engine::unrecorded::{STORE_PATIENCE, no_answer};
@@ -18,6 +20,10 @@ const UNRECORDED_RUNS_MAX: usize = 100_000;
 
 /// How many bundles are kept meanwhile: sixteen MiB at most, and what is lost with the others is only their detail.
 const UNRECORDED_BUNDLES_MAX: usize = 1_000;
+
+/// How many changes of version are kept meanwhile, besides the last of each step: targets that answer in turn change with each
+/// run.
+const UNRECORDED_VERSIONS_MAX: usize = 10_000;
 
 /// How long a store that failed is left alone at first; doubles …
 const STORE_REST_MIN: Duration = Duration::from_secs(1);
@@ -161,7 +167,7 @@ pub(super) struct Shed {
 
 /// Gives up the oldest of what waits where it is too much.
 pub(super) fn shed(unrecorded: &mut Commit) -> Shed {
-    let Commit { runs, bundles, audits, .. } = unrecorded;
+    let Commit { runs, bundles, audits, versions, .. } = unrecorded;
     let excess = Shed {
         runs: runs.len().saturating_sub(UNRECORDED_RUNS_MAX),
         bundles: bundles.len().saturating_sub(UNRECORDED_BUNDLES_MAX),
@@ -169,7 +175,25 @@ pub(super) fn shed(unrecorded: &mut Commit) -> Shed {
     runs.drain(..excess.runs);
     bundles.drain(..excess.bundles);
     audits.drain(..audits.len().saturating_sub(AUDITS_MAX));
+    shed_versions(versions);
     excess
+}
+
+/// Gives up the oldest changes of version where they are too many; of each step the last stays, which says how it is now.
+fn shed_versions(versions: &mut Vec<Version>) {
+    let mut excess = versions.len().saturating_sub(UNRECORDED_VERSIONS_MAX);
+    if excess == 0 {
+        return;
+    }
+    let step = |version: &Version| (version.probe.clone(), version.step.clone());
+    let last: HashMap<_, _> = versions.iter().enumerate().map(|(at, version)| (step(version), at)).collect();
+    let mut at = 0..;
+    versions.retain(|version| {
+        let is_last = last.get(&step(version)).copied() == at.next();
+        let goes = excess > 0 && !is_last;
+        excess -= usize::from(goes);
+        !goes
+    });
 }
 
 pub(super) fn is_empty(commit: &Commit) -> bool {

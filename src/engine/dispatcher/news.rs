@@ -29,7 +29,7 @@ pub(super) fn log(commit: &Commit, now: Timestamp) {
     for pause in &commit.pauses {
         let (id, what) = (&pause.id, &pause.what);
         match &pause.ended {
-            Some(ended) => tracing::info!(pause = %id, "{what} is paused no more: {}", ended.because),
+            Some(ended) => tracing::info!(pause = %id, "the pause of {what} is over: {}", ended.because),
             None => tracing::info!(pause = %id, "{what} is {}", harmless(&pause.to_string())),
         }
     }

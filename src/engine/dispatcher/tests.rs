@@ -4,12 +4,12 @@ use super::commits::{Shed, shed};
 use super::news::log;
 use super::*;
 use crate::domain::audit::Who;
-use crate::domain::incident::{Event, Moment};
-use crate::domain::names::ProbeName;
+use crate::domain::incident::{Event, Moment, Version};
+use crate::domain::names::{ProbeName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Run, RunId, Verdict};
 use crate::domain::pause::{self, Because, Pause, PauseId, Scope};
 use crate::domain::quiet::{Matchers, SilenceId};
-use crate::engine::testing::{Debts, TestClock, at, plan_of, schedule_of};
+use crate::engine::testing::{Debts, TestClock, at, logged, plan_of, schedule_of};
 use crate::ports::{KeptBundle, Loaded};
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -133,18 +133,7 @@ async fn an_answer_that_comes_late_is_heard_when_it_comes() {
 
 #[test]
 fn what_people_wrote_is_logged_without_harm_and_an_ended_silence_as_that() {
-    #[derive(Clone, Default)]
-    struct Sink(Arc<std::sync::Mutex<Vec<u8>>>);
-    impl std::io::Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let (sink, now) = (Sink::default(), at("2026-11-24T10:00:00Z"));
+    let now = at("2026-11-24T10:00:00Z");
     let incident = crate::engine::testing::incident("I1", "api", now);
     let silence = |until: &str| Silence {
         id: SilenceId(Arc::from("S1")),
@@ -173,10 +162,7 @@ fn what_people_wrote_is_logged_without_harm_and_an_ended_silence_as_that() {
     let pauses = vec![pause(None), pause(Some(Because::Resumed))];
     let commit =
         Commit { silences, pauses, moments: vec![muted], incidents: vec![incident].into(), ..Commit::default() };
-    let writer = sink.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    tracing::subscriber::with_default(subscriber, || log(&commit, now));
-    let logged = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let logged = logged(|| log(&commit, now));
     let lines: Vec<_> = logged.lines().collect();
     assert_eq!(lines.len(), 5, "{logged}");
     assert!(
@@ -184,7 +170,7 @@ fn what_people_wrote_is_logged_without_harm_and_an_ended_silence_as_that() {
     );
     assert!(lines[1].contains("quiet about api") && lines[1].contains("is over: a new"), "{logged}");
     assert!(lines[2].contains("api* is paused by ann␊: a new␊disk") && lines[2].contains("pause=P1"), "{logged}");
-    assert!(lines[3].contains("api* is paused no more: somebody resumed"), "{logged}");
+    assert!(lines[3].contains("the pause of api* is over: somebody resumed"), "{logged}");
     assert!(lines[4].contains("is told of") && lines[4].contains("opened"), "{logged}");
 }
 
@@ -201,4 +187,24 @@ fn while_the_store_rests_the_latest_bundles_wait_and_no_more() {
     assert!(!is_empty(&waiting));
     assert_eq!(shed(&mut waiting), Shed { runs: 0, bundles: 200 });
     assert_eq!((waiting.bundles.len(), &*waiting.bundles[0].run.0), (1_000, "200"));
+}
+
+#[test]
+fn while_the_store_rests_the_latest_changes_of_version_wait_and_the_last_of_each_step() {
+    let version = |step: &str, n: i64| Version {
+        probe: ProbeName::parse("api").unwrap(),
+        step: StepName::parse(step).unwrap(),
+        version: n.to_string(),
+        since: at("2026-11-24T10:00:00Z") + chrono::TimeDelta::seconds(n),
+        before: None,
+    };
+    let seldom = version("seldom", 0);
+    let versions = std::iter::once(seldom.clone()).chain((1..12_000).map(|n| version("often", n))).collect();
+    let mut waiting = Commit { versions, ..Commit::default() };
+    for _ in 0..2 {
+        shed(&mut waiting);
+        let [first, second, .., last] = &waiting.versions[..] else { panic!("they are gone") };
+        assert_eq!((waiting.versions.len(), first), (10_000, &seldom));
+        assert_eq!((&*second.version, &*last.version), ("2001", "11999"));
+    }
 }

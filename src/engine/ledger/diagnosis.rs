@@ -78,7 +78,7 @@ impl Ledger {
         for probe in of_probe.iter().chain(of_alerts.flat_map(|(_, policy)| &policy.diagnose)) {
             let is_known = incident.findings.iter().any(|finding| finding.probe == *probe);
             if !is_known && self.waiting.add(probe, &incident.id, now) {
-                self.wanted.push(ExtraRun { schedule: None, probe: probe.clone(), why: Extra::Diagnosis });
+                self.wanted.push(ExtraRun { schedule: None, probe: probe.clone(), why: Extra::Diagnosis, id: None });
             }
         }
     }

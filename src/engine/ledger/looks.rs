@@ -162,7 +162,7 @@ impl Ledger {
             look.ask_at = look.ask_at.map(|at| at.min(later(now, AGAIN)));
             if now < look.until && look.ask_at.take_if(|at| *at <= now).is_some() {
                 let (schedule, probe) = (Some(look.schedule.clone()), probe.clone());
-                self.wanted.push(ExtraRun { schedule, probe, why: Extra::Parent });
+                self.wanted.push(ExtraRun { schedule, probe, why: Extra::Parent, id: None });
             }
         }
     }

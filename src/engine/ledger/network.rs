@@ -28,6 +28,9 @@ const PART: usize = 5;
 /// Why an incident that nobody was told of is none.
 const CUT_OFF: &str = "Roundsman has no network";
 
+/// Why it is over though nobody has seen that.
+const UNKNOWABLE: &str = "too few hosts are looked at to say more";
+
 /// What runs say of the network.
 #[derive(Default)]
 pub(super) struct Sights {
@@ -50,14 +53,6 @@ impl Sights {
     pub(super) fn take(&mut self, plan: &Plan) {
         let of_probe = |probe: &Arc<PlannedProbe>| Some((probe.name.clone(), Arc::from(host(probe)?)));
         self.hosts = plan.probes.values().filter_map(of_probe).collect();
-        let often = plan.schedules.values().filter(|schedule| match &schedule.cadence {
-            Cadence::Every(every) => *every <= OFTEN,
-            Cadence::Cron { .. } => false,
-        });
-        let often: BTreeSet<_> =
-            often.flat_map(|schedule| &schedule.probes).filter_map(|probe| self.hosts.get(probe)).collect();
-        self.enough = HOSTS_MIN.max(often.len().div_ceil(PART));
-        self.is_able = self.hosts.values().collect::<BTreeSet<_>>().len() >= HOSTS_MIN;
     }
 }
 
@@ -152,11 +147,25 @@ impl Ledger {
         (is_doubted && (incident.opened_at..until).contains(&now)).then_some(Reason::Network { until })
     }
 
-    /// Where too few hosts are looked at any more, nobody could say when it is over.
-    pub(super) fn forget_network(&mut self, now: Timestamp, commit: &mut Commit) {
-        if self.network.network.is_cut_off() && !self.network.is_able {
+    /// Counts the hosts that are looked at: under another plan, and when something is paused or resumed. Where they are too few
+    /// any more, nobody could say when it is over.
+    pub(super) fn weigh_network(&mut self, now: Timestamp, commit: &mut Commit) {
+        let (mut looked_at, mut often) = (BTreeSet::new(), BTreeSet::new());
+        for (schedule, probe) in self.rounds() {
+            let Some(host) = self.network.hosts.get(probe) else { continue };
+            if self.paused.has(Some(&schedule.name), probe, now) {
+                continue;
+            }
+            looked_at.insert(host);
+            if matches!(schedule.cadence, Cadence::Every(every) if every <= OFTEN) {
+                often.insert(host);
+            }
+        }
+        let (is_able, enough) = (looked_at.len() >= HOSTS_MIN, HOSTS_MIN.max(often.len().div_ceil(PART)));
+        (self.network.is_able, self.network.enough) = (is_able, enough);
+        if self.network.network.is_cut_off() && !is_able {
             self.network.network = Network::default();
-            self.resolve_own(Aspect::NoNetwork, Some("removed from the configuration"), now, commit);
+            self.resolve_own(Aspect::NoNetwork, Some(UNKNOWABLE), now, commit);
         }
     }
 }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::Ledger;
+use super::{FIRST_LOOK, Ledger};
 use crate::domain::incident::Incident;
 use crate::domain::names::{ProbeName, ScheduleName};
-use crate::domain::outcome::Run;
 use crate::domain::pause::{Because, Ended, Pause, PauseError, PauseId, Pauses, Scope};
-use crate::domain::time::Timestamp;
+use crate::domain::quiet::Reason;
+use crate::domain::schedule::Schedule;
+use crate::domain::text::harmless;
+use crate::domain::time::{Timestamp, later};
 use crate::engine::plan::Plan;
 use crate::engine::runner::new_id;
 use crate::ports::Commit;
@@ -113,6 +115,11 @@ impl Ledger {
         };
         commit.put_pause(pause.clone());
         self.heed_pauses(now, commit);
+        let takes_all = self.paused.count > 0 && self.paused.count == self.rounds().count();
+        if pause.ended.is_none() && takes_all && self.plan.probes.len() > 1 {
+            let (by, reason) = (harmless(&pause.by), harmless(&pause.reason));
+            tracing::warn!(pause = %pause.id, "no probe is run on its schedule now: {by} paused {}: {reason}", pause.what);
+        }
         Ok(pause)
     }
 
@@ -140,12 +147,34 @@ impl Ledger {
         self.heed_pauses(now, commit);
     }
 
+    /// Each probe on each schedule.
+    pub(super) fn rounds(&self) -> impl Iterator<Item = (&Schedule, &ProbeName)> {
+        self.plan.schedules.values().flat_map(|schedule| schedule.probes.iter().map(|probe| (&**schedule, probe)))
+    }
+
+    /// What was paused may be well since: what was due meanwhile waits for as long as after a start, until it is seen.
+    fn look_before_words(&mut self, now: Timestamp, commit: &mut Commit) {
+        let looked = later(now, FIRST_LOOK);
+        let is_over = |incident: &Incident| {
+            matches!(incident.quiet, Some(Reason::Paused { .. })) && self.pause_of(incident, now).is_none()
+        };
+        let over: Vec<_> = self.open.iter().filter(|(_, open)| is_over(open)).map(|(of, _)| of.clone()).collect();
+        for of in over {
+            let Some(mut incident) = self.open.remove(&of) else { continue };
+            incident.remind_at = incident.remind_at.map(|at| at.max(looked));
+            incident.escalate_at = incident.escalate_at.map(|at| at.max(looked));
+            commit.put_incident(incident.clone());
+            self.open.insert(of, incident);
+        }
+    }
+
     /// What is paused otherwise than before is told, counted and looked at again otherwise than before.
     fn heed_pauses(&mut self, now: Timestamp, commit: &mut Commit) {
-        let rounds = self.plan.schedules.values();
-        let rounds = rounds.flat_map(|schedule| schedule.probes.iter().map(|probe| (&schedule.name, probe)));
-        self.paused.count = rounds.filter(|(schedule, probe)| self.paused.has(Some(schedule), probe, now)).count();
+        let is_paused = |(schedule, probe): &(&Schedule, &ProbeName)| self.paused.has(Some(&schedule.name), probe, now);
+        self.paused.count = self.rounds().filter(is_paused).count();
+        self.weigh_network(now, commit);
         self.take_rechecks(now);
+        self.look_before_words(now, commit);
         self.open.stir_quiet(|_| true);
         let taken = self.open.iter().filter(|(_, incident)| self.pause_of(incident, now).is_some());
         let taken: Vec<_> = taken.map(|(of, _)| of.clone()).collect();
@@ -168,16 +197,6 @@ impl Ledger {
         let pauses = incident.firing.keys().map(|schedule| self.paused.find(Some(schedule), &incident.probe, now));
         let pauses: Vec<_> = pauses.collect::<Option<_>>()?;
         pauses.into_iter().min_by_key(|pause| pause.until.unwrap_or(Timestamp::MAX_UTC))
-    }
-
-    /// Why a run moves no state, in words; nothing where it is judged.
-    pub fn unjudged(&self, run: &Run, now: Timestamp) -> Option<String> {
-        let Some(schedule) = &run.schedule else { return Some("no schedule has it".to_owned()) };
-        if let Some(pause) = self.paused.find(Some(schedule), &run.probe, now) {
-            return Some(format!("it is {pause}"));
-        }
-        let is_watched = super::watched(&self.rounds, schedule, &run.probe).is_some();
-        (!is_watched).then(|| format!("no alert is set for it on {schedule}"))
     }
 }
 

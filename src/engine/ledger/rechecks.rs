@@ -63,7 +63,7 @@ impl Ledger {
             self.set_recheck(&of.0, &of.1, now);
             if self.rechecks.at.contains_key(&of) {
                 let (schedule, probe) = of;
-                self.wanted.push(ExtraRun { schedule: Some(schedule), probe, why: Extra::Recheck });
+                self.wanted.push(ExtraRun { schedule: Some(schedule), probe, why: Extra::Recheck, id: None });
             }
         }
     }

@@ -6,7 +6,7 @@ use super::Ledger;
 use crate::domain::names::ScheduleName;
 use crate::domain::quiet::{Matchers, Reason, Silence, SilenceError, SilenceId};
 use crate::domain::text::harmless;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, clock};
 use crate::engine::plan::PlannedProbe;
 use crate::engine::runner::new_id;
 use crate::ports::Commit;
@@ -43,13 +43,13 @@ impl Ledger {
 
     /// Whether it says what it is about, and that is all that is probed: nobody would know of the next outage.
     fn takes_every_probe(&self, matchers: &Matchers) -> bool {
-        let mut rounds = self.plan.schedules.values().flat_map(|schedule| {
-            schedule.probes.iter().filter_map(|probe| Some((&schedule.name, self.plan.probes.get(probe)?)))
-        });
+        let mut rounds =
+            self.rounds().filter_map(|(of, probe)| Some((&of.name, self.plan.probes.get(probe)?))).peekable();
         let takes_all = |(schedule, probe): (&ScheduleName, &Arc<PlannedProbe>)| {
             matchers.take_round(schedule, &probe.name, &probe.labels)
         };
-        self.plan.probes.len() > 1 && matchers.takes_every_severity() && rounds.all(takes_all)
+        let are_many = self.plan.probes.len() > 1 && rounds.peek().is_some();
+        are_many && matchers.takes_every_severity() && rounds.all(takes_all)
     }
 
     /// Begins a silence or ends one, and says how it is then. Open incidents that it takes are quiet from now on; those that
@@ -67,7 +67,12 @@ impl Ledger {
                 if self.takes_every_probe(&silence.matchers) {
                     let (by, about, reason) = (&silence.by, silence.matchers.to_string(), &silence.reason);
                     let (by, about, reason) = (harmless(by), harmless(&about), harmless(reason));
-                    tracing::warn!(silence = %silence.id, "nobody is told of any probe now: {by} wants quiet about {about}: {reason}");
+                    let from = if silence.is_active(now) {
+                        "now".to_owned()
+                    } else {
+                        format!("from {} on", clock(silence.from))
+                    };
+                    tracing::warn!(silence = %silence.id, "nobody is told of any probe {from}: {by} wants quiet about {about}: {reason}");
                 }
                 self.silences.push(silence.clone());
                 silence

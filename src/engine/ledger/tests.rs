@@ -11,7 +11,7 @@ use crate::domain::route::Route;
 use crate::domain::schedule::Cadence;
 use crate::engine::plan::SeverityPlan;
 use crate::engine::scheduler::extras::Refusal;
-use crate::engine::testing::{at, plan_of, schedule_of};
+use crate::engine::testing::{at, logged, plan_of, schedule_of};
 
 mod drills;
 mod explaining;
@@ -947,7 +947,7 @@ impl Story {
             let (now, mut commit) = (self.now(), Commit::default());
             self.ledger.catch_up(now, &mut commit);
             self.note(commit);
-            let told = |ExtraRun { schedule, probe, why }: ExtraRun| {
+            let told = |ExtraRun { schedule, probe, why, .. }: ExtraRun| {
                 format!(
                     "{second} {} {probe} {}",
                     schedule.map_or("-".to_owned(), |name| name.to_string()),
@@ -1301,4 +1301,29 @@ fn a_rule_that_is_taken_away_takes_its_incident_with_it_and_no_other() {
     assert_eq!(story.ledger.incidents_open(), 1);
     story.runs("tier", "probe-0", ".dddd");
     assert_eq!(story.heard().len(), 1, "the end of the other, and nobody hears of what is degraded");
+}
+
+#[test]
+fn who_wants_quiet_about_all_there_is_is_logged_with_when_it_begins() {
+    let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 2)]));
+    let mut quiet = |probes: &str, from: Option<i64>| {
+        let what = Silencing::Begin {
+            matchers: Matchers { probes: vec![probes.to_owned()], ..Matchers::default() },
+            by: "ann".to_owned(),
+            reason: "a new disk".to_owned(),
+            from: from.map(|minutes| story.now() + chrono::TimeDelta::minutes(minutes)),
+            until: story.now() + chrono::TimeDelta::hours(2),
+        };
+        logged(|| drop(story.silencing(what).unwrap()))
+    };
+    assert_eq!(quiet("probe-0", None), "");
+    let now = quiet("*-*", None);
+    assert!(now.contains("nobody is told of any probe now: ann wants quiet about *-*: a new disk"), "{now}");
+    let later = quiet("probe*", Some(60));
+    assert!(later.contains("nobody is told of any probe from 2026-11-24 11:00:00 UTC on: ann wants"), "{later}");
+    // Where nothing is probed on a schedule nobody would be told of anything.
+    let mut plan = plan_of(vec![schedule_of("tier", "30s", 2)]);
+    plan.schedules.clear();
+    let mut story = Story::of(plan);
+    assert_eq!(logged(|| drop(story.silence("probe-0", 5))), "");
 }

@@ -26,6 +26,8 @@ pub struct ExtraRun {
     pub probe: ProbeName,
     /// Why it is wanted.
     pub why: Extra,
+    /// What its run is called, where somebody waits for that one.
+    pub id: Option<RunId>,
 }
 
 /// Why there is no such run.
@@ -44,8 +46,8 @@ pub enum Refusal {
 }
 
 impl Scheduler {
-    /// Starts a run off the slots, with that id where somebody waits for it by its id; or says why not.
-    pub(super) fn start_extra(&mut self, extra: &ExtraRun, id: Option<RunId>) -> Result<(), Refusal> {
+    /// Starts a run off the slots, or says why not.
+    pub(super) fn start_extra(&mut self, extra: &ExtraRun) -> Result<(), Refusal> {
         let probe = self.plan.probes.get(&extra.probe).ok_or(Refusal::Gone)?;
         let of_name = |name| self.rounds.get(name, &extra.probe).map(|(schedule, _)| schedule).ok_or(Refusal::Gone);
         let schedule = extra.schedule.as_ref().map(of_name).transpose()?;
@@ -74,7 +76,7 @@ impl Scheduler {
             due_at: now,
             due,
         };
-        self.start(Served::Extra(extra.clone()), order, id);
+        self.start(Served::Extra(extra.clone()), order);
         Ok(())
     }
 }

@@ -46,7 +46,7 @@ fn look(of: &str, second: i64, letter: char, throttled: u32) -> Run {
 impl Story {
     fn wanted(&mut self) -> Vec<String> {
         let wanted = self.ledger.take_wanted().into_iter();
-        wanted.map(|ExtraRun { schedule, probe, why }| format!("{probe} {} {schedule:?}", why.as_str())).collect()
+        wanted.map(|ExtraRun { schedule, probe, why, .. }| format!("{probe} {} {schedule:?}", why.as_str())).collect()
     }
 
     fn take(&mut self, run: Run) {
@@ -96,7 +96,7 @@ fn a_run_that_goes_on_already_serves_as_well_and_one_that_cannot_be_made_is_told
     story.runs("tier", "probe-0", "xx");
     let mut refuse = |of: &str, refusal| {
         let (now, mut commit) = (story.now(), Commit::default());
-        let extra = ExtraRun { schedule: None, probe: name(of), why: Extra::Diagnosis };
+        let extra = ExtraRun { schedule: None, probe: name(of), why: Extra::Diagnosis, id: None };
         story.ledger.refused(&extra, refusal, now, &mut commit);
         commit.moments.into_iter().map(|moment| format!("{}: {}", moment.what, moment.text)).collect::<Vec<_>>()
     };

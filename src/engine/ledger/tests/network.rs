@@ -5,6 +5,7 @@ use futures::future::BoxFuture;
 use super::*;
 use crate::domain::network::DOUBT_MAX;
 use crate::domain::outcome::Observation;
+use crate::engine::ledger::pauses::Pausing;
 use crate::ports::{Prober, StepContext};
 
 /// A step that looks at a host and is never run.
@@ -141,10 +142,55 @@ fn where_too_few_hosts_are_left_nobody_waits_for_them() {
     let mut commit = Commit::default();
     story.ledger.take(Arc::clone(&fewer.ledger.plan), story.now(), &mut commit);
     story.note(commit);
-    let told = "ops resolved P1 #2 the incident of roundsman is closed after 7 s (removed from the configuration)";
-    assert_eq!(story.heard(), [told]);
+    assert_eq!(story.heard(), [TOO_FEW]);
     story.each(0..1, 'n');
     assert_eq!(story.heard().len(), 1);
+}
+
+const TOO_FEW: &str =
+    "ops resolved P1 #2 the incident of roundsman is closed after 7 s (too few hosts are looked at to say more)";
+
+#[test]
+fn where_most_hosts_are_paused_nobody_waits_for_what_they_would_say() {
+    let mut story = over_the_network(8, TWO);
+    story.each(0..8, 'n').heard();
+    for n in 0..3 {
+        story.pause(&format!("probe-{n}"), None).unwrap();
+    }
+    assert_eq!((story.heard(), story.open().len()), (vec![], 1), "five are left");
+    let last = story.pause("probe-3", Some(60)).unwrap();
+    assert_eq!((story.heard(), story.open().len()), (vec![TOO_FEW.to_owned()], 0));
+    // What fails now is the target's.
+    story.each(4..5, 'n');
+    assert!(story.heard()[0].contains(" probe-4 is failing"), "{:?}", story.told);
+    story.pausing(Pausing::End(last.id)).unwrap();
+    story.each(5..8, 'n').each(3..4, 'n');
+    assert!(
+        story.heard()[0].contains("Roundsman has no network"),
+        "four in doubt and one that was told: {:?}",
+        story.told
+    );
+}
+
+#[test]
+fn a_machine_that_is_cut_off_shows_where_few_of_many_hosts_are_not_paused() {
+    let mut story = over_the_network(40, TWO);
+    story.each(4..10, 'n');
+    assert_eq!(story.open().len(), 6, "eight must be seen of forty");
+    let mut story = over_the_network(40, TWO);
+    for n in 1..4 {
+        story.pause(&format!("probe-{n}*"), None).unwrap();
+    }
+    story.each(4..9, 'n');
+    assert_eq!(story.open(), ["Roundsman has no network"], "five of seven");
+}
+
+#[test]
+fn a_run_that_sees_nothing_says_that_it_is_not_judged_for_that() {
+    let mut story = over_the_network(8, TWO);
+    story.each(0..8, 'n');
+    assert_eq!(story.unjudged(Some("tier"), 'n').as_deref(), Some("Roundsman has no network"));
+    assert_eq!(story.unjudged(Some("tier"), '.'), None);
 }
 
 #[test]

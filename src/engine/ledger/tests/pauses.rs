@@ -5,7 +5,7 @@ use crate::domain::pause::{Because, Pause, PauseError, PauseId, Scope};
 use crate::engine::ledger::pauses::{PAUSES_MAX, Pausing};
 
 impl Story {
-    fn pausing(&mut self, what: Pausing) -> Result<Pause, PauseError> {
+    pub(super) fn pausing(&mut self, what: Pausing) -> Result<Pause, PauseError> {
         let (now, mut commit) = (self.now(), Commit::default());
         let done = self.ledger.pause(what, now, &mut commit);
         self.ledger.catch_up(now, &mut commit);
@@ -14,7 +14,7 @@ impl Story {
     }
 
     /// Somebody pauses something, for so many minutes or until somebody resumes.
-    fn pause(&mut self, what: &str, minutes: Option<i64>) -> Result<Pause, PauseError> {
+    pub(super) fn pause(&mut self, what: &str, minutes: Option<i64>) -> Result<Pause, PauseError> {
         let until = minutes.map(|minutes| self.now() + chrono::TimeDelta::minutes(minutes));
         let (by, reason) = ("ann".to_owned(), "a new disk".to_owned());
         self.pausing(Pausing::Begin { what: Scope::parse(what).unwrap(), by, reason, until })
@@ -26,6 +26,13 @@ impl Story {
         self.ledger.catch_up(now, &mut commit);
         self.note(commit);
         self
+    }
+
+    /// Why a run of the first probe moves nothing.
+    pub(super) fn unjudged(&mut self, schedule: Option<&str>, letter: char) -> Option<String> {
+        let schedule = schedule.map(|name| name.parse().unwrap());
+        let (of, now) = (Run { schedule, ..run("tier", "probe-0", self.second, letter) }, self.now());
+        self.ledger.take_run(of, now, &mut Commit::default()).map(|why| why.to_string())
     }
 
     fn refusal(&mut self, what: &str) -> String {
@@ -49,10 +56,12 @@ fn what_is_open_stays_open_says_who_paused_it_and_is_not_reminded_of_until_it_is
     assert_eq!(over.ended.as_ref().unwrap().because, Because::Resumed);
     assert_eq!(story.last.pauses, [over]);
     assert_eq!(story.lines()[0], "unmuted: no more: paused by ann: a new disk");
-    assert_eq!(story.heard(), ["ops reminder P2 #2 probe-0 is still failing after 2 h 20 min"], "it was due meanwhile");
     assert_eq!(story.ledger.paused(), 0);
+    assert_eq!(story.heard(), [] as [&str; 0], "a reminder was due meanwhile, and nobody has looked yet");
+    story.minutes(1);
+    assert_eq!(story.heard(), ["ops reminder P2 #2 probe-0 is still failing after 2 h 21 min"]);
     story.runs("tier", "probe-0", ".");
-    assert_eq!(story.heard(), ["ops resolved P2 #3 probe-0 is well again after 2 h 20 min"]);
+    assert_eq!(story.heard(), ["ops resolved P2 #3 probe-0 is well again after 2 h 21 min"]);
     let again = story.pausing(Pausing::End(pause.id.clone())).unwrap_err();
     assert_eq!(again.to_string(), format!("there is no pause {}, or it is over", pause.id));
 }
@@ -200,13 +209,53 @@ fn a_run_says_why_it_is_not_judged() {
     plan.schedules
         .insert("quiet".parse().unwrap(), Arc::new(Schedule { alert: None, ..schedule_of("quiet", "5m", 1) }));
     let mut story = Story::of(plan);
-    let why = |story: &Story, schedule: Option<&str>| {
-        let of = Run { schedule: schedule.map(|name| name.parse().unwrap()), ..run("tier", "probe-0", 0, 'x') };
-        story.ledger.unjudged(&of, story.now())
-    };
-    assert_eq!(why(&story, Some("tier")), None);
-    assert_eq!(why(&story, Some("quiet")).as_deref(), Some("no alert is set for it on quiet"));
-    assert_eq!(why(&story, None).as_deref(), Some("no schedule has it"));
+    assert_eq!(story.unjudged(Some("tier"), 'x'), None);
+    assert_eq!(story.unjudged(Some("quiet"), 'x').as_deref(), Some("no alert is set for it on quiet"));
+    assert_eq!(story.unjudged(None, 'x').as_deref(), Some("no schedule has it"));
     story.pause("schedule:tier", None).unwrap();
-    assert_eq!(why(&story, Some("tier")).as_deref(), Some("it is paused by ann: a new disk"));
+    assert_eq!(story.unjudged(Some("tier"), 'x').as_deref(), Some("it is paused by ann: a new disk"));
+}
+
+#[test]
+fn what_is_well_when_it_is_resumed_is_neither_reminded_of_nor_told_to_others() {
+    let mut story = reminding();
+    let mut plan = (*story.ledger.plan).clone();
+    let escalating = SeverityPlan {
+        acknowledge: Some(Duration::from_secs(600)),
+        escalate: vec!["boss".parse().unwrap()],
+        ..SeverityPlan::default()
+    };
+    plan.severities.insert(Severity::P2, escalating);
+    story.reload(plan);
+    story.runs("tier", "probe-0", "xx").heard();
+    for ends in [false, true] {
+        let pause = story.pause("probe-0", Some(120)).unwrap();
+        story.minutes(if ends { 120 } else { 60 });
+        if !ends {
+            story.pausing(Pausing::End(pause.id)).unwrap();
+        }
+        assert_eq!((story.ledger.paused(), story.heard()), (0, vec![]), "{ends}");
+    }
+    story.runs("tier", "probe-0", ".").minutes(2);
+    assert_eq!(story.heard(), ["ops resolved P2 #2 probe-0 is well again after 3 h"]);
+}
+
+#[test]
+fn who_pauses_all_there_is_in_other_words_is_logged() {
+    let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 2)]));
+    let said = logged(|| {
+        story.pause("probe-0", None).unwrap();
+    });
+    assert_eq!(said, "");
+    let said = logged(|| {
+        story.pause("pro*-*", None).unwrap();
+    });
+    assert!(
+        said.contains("WARN") && said.contains("no probe is run on its schedule now: ann paused pro*-*: a new disk"),
+        "{said}"
+    );
+    let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 2)]));
+    assert!(logged(|| drop(story.pause("schedule:ti*r", None).unwrap())).contains("no probe is run"));
+    let mut story = Story::of(plan_of(vec![schedule_of("tier", "30s", 1)]));
+    assert_eq!(logged(|| drop(story.pause("probe-0", None).unwrap())), "", "one is one");
 }

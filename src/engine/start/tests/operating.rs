@@ -379,3 +379,22 @@ async fn a_diagnosis_by_a_paused_probe_is_not_made_and_the_time_line_says_so() {
     assert!(lines.contains(&"asked-for did not look: it is paused"), "{lines:?}");
     assert!(runs(&commits).iter().all(|run| run.probe != name("asked-for")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_triggers_what_is_being_triggered_is_told_and_nobody_else_is() {
+    let mut plan = plan_of(vec![schedule_of("tier", "1h", 1)]);
+    let mut slow = probe("probe-0");
+    slow.steps = vec![step("only", || (Duration::from_secs(15), Ok(Observation::default())))];
+    slow.timeout = Some(Duration::from_secs(20));
+    plan.probes.insert(name("probe-0"), Arc::new(slow));
+    let mut world = World::of(plan).await;
+    let first = world.begin_trigger("probe-0", None).await.unwrap();
+    world.pass(11).await;
+    let second = world.trigger("probe-0", None).await.unwrap();
+    assert_eq!(second[0].outcome, Err(Refusal::Busy));
+    assert_ne!(second[0].id, first.runs[0].0);
+    let ended = first.ended.await.unwrap();
+    let judged = ended[0].outcome.as_ref().unwrap();
+    assert_eq!((&ended[0].id, judged.run.verdict.word()), (&first.runs[0].0, "passed"));
+    world.stop().await;
+}
