@@ -125,7 +125,7 @@ pub struct RawWeb {
     /// A token for those who read and another for those who change something; each is written like `token`. Default: none.
     #[schemars(with = "Option<RawTokens>")]
     pub tokens: Option<Spanned<RawTokens>>,
-    /// A proxy that knows who asks, and says it in a header. Default: none.
+    /// A proxy before the page, which may know who asks and say it in a header. Default: none.
     pub proxy: Option<RawProxy>,
     /// A page that everybody may see, with chosen probes only.
     pub public: Option<RawPublic>,
@@ -162,7 +162,7 @@ pub struct RawTokens {
     pub operate: Option<Spanned<Template>>,
 }
 
-/// A proxy that knows who asks.
+/// A proxy before the page.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Proxy")]
@@ -170,7 +170,8 @@ pub struct RawProxy {
     /// The addresses from which it is believed, e.g. `10.0.0.7` or `10.0.0.0/24`. From others its headers are not read.
     #[schemars(with = "Names")]
     pub from: Spanned<OneOrMany<Spanned<String>>>,
-    /// The header in which it says who asks, and which it takes away from what others send. Default: `X-Forwarded-User`.
+    /// The header in which it says who asks, like `X-Forwarded-User`, and which it takes away from what others send. Default: none;
+    /// it knows nobody then, and only `X-Forwarded-For` is believed.
     #[schemars(with = "Option<String>")]
     pub user: Option<Spanned<String>>,
     /// Who of them may change something: names, or globs with `*`; all others read. Default: nobody.

@@ -20,7 +20,7 @@ const LISTEN: &str = "127.0.0.1:8080";
 /// How the hash of a token begins.
 pub const HASH: &str = "sha256:";
 
-/// The header in which proxies say who asks.
+/// The header in which many proxies say who asks.
 const USER: &str = "X-Forwarded-User";
 
 /// Headers that say something else, whoever sends them.
@@ -42,9 +42,33 @@ pub fn web(raw: &RawWeb, problems: &mut Problems) -> Option<WebPlan> {
     }
     let is_url_well = bad_url.is_none();
     let tokens = tokens(raw, problems);
-    let proxy = raw.proxy.as_ref().map(|raw| proxy(raw, problems));
+    let has_token = raw.token.is_some() || raw.tokens.is_some();
+    let proxy = raw.proxy.as_ref().map(|of| {
+        let before = problems.len();
+        let proxy = proxy(of, problems);
+        match &of.user {
+            _ if problems.len() > before => {}
+            Some(user) if url.is_none() => {
+                problems
+                    .error(
+                        user.span.clone(),
+                        "who is known by a proxy asks by the name in `web.url`, and there is none",
+                    )
+                    .help = Some(
+                    "write `url:` as people reach the page: by another name, somebody else's page could ask".to_owned(),
+                );
+            }
+            None if !has_token => {
+                let sentence = "nobody could read: this proxy does not say who asks, and there is no token";
+                problems.error(of.from.span.clone(), sentence).help =
+                    Some(format!("write `user: {USER}` if it says so there, or a token beside it"));
+            }
+            _ => {}
+        }
+        proxy.filter(|_| problems.len() == before)
+    });
     let listen = listen?;
-    let is_guarded = raw.token.is_some() || raw.tokens.is_some() || raw.proxy.is_some();
+    let is_guarded = has_token || raw.proxy.is_some();
     if let (false, false, Some(written)) = (listen.ip().is_loopback(), is_guarded, &raw.listen) {
         problems
             .error(written.span.clone(), format!("{listen} can be reached from elsewhere, and there is no `web.token`"))
@@ -157,11 +181,11 @@ fn proxy(raw: &RawProxy, problems: &mut Problems) -> Option<Proxy> {
             }
         }
     }
-    let user = raw.user.as_ref().map_or(USER, |user| user.value.as_str()).to_ascii_lowercase();
-    if let Some(written) = raw.user.as_ref().filter(|_| TAKEN.contains(&&*user)) {
+    let user = raw.user.as_ref().map(|written| (written, written.value.to_ascii_lowercase()));
+    if let Some((written, _)) = user.as_ref().filter(|(_, user)| TAKEN.contains(&&**user)) {
         problems.error(written.span.clone(), format!("the header `{}` says something else", written.value)).help =
             Some(format!("name the one in which the proxy says who asks, like `{USER}`"));
-    } else if let Some(written) = raw.user.as_ref().filter(|_| user.parse::<HeaderName>().is_err()) {
+    } else if let Some((written, _)) = user.as_ref().filter(|(_, user)| user.parse::<HeaderName>().is_err()) {
         problems.error(written.span.clone(), format!("`{}` is not the name of a header", written.value)).help =
             Some(format!("write it like `{USER}`"));
     }
@@ -171,8 +195,12 @@ fn proxy(raw: &RawProxy, problems: &mut Problems) -> Option<Proxy> {
                 Some("write each name by itself, as the proxy says it; `*` stands for any letters".to_owned());
         }
     }
+    if let Some(written) = raw.operate.iter().next().filter(|_| user.is_none()) {
+        problems.error(written.span.clone(), "the proxy does not say who asks, so it names nobody here").help =
+            Some(format!("write `user: {USER}`, if it says so there and takes that away from what others send"));
+    }
     let operate = raw.operate.iter().map(|written| written.value.clone()).collect();
-    (problems.len() == before).then_some(Proxy { from, user, operate })
+    (problems.len() == before).then(|| Proxy { from, user: user.map(|(_, user)| user), operate })
 }
 
 /// The tokens that can be guessed, by their secrets, which are seen only now.

@@ -94,13 +94,15 @@ impl fmt::Display for Network {
     }
 }
 
-/// A proxy that knows who asks. What it says is believed where it comes from one of its addresses, and nowhere else.
+/// A proxy that stands before us, and may know who asks. What it says is believed where it comes from one of its addresses, and
+/// nowhere else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxy {
     /// Its addresses.
     pub from: Vec<Network>,
-    /// The header in which it says who asks, in small letters.
-    pub user: String,
+    /// The header in which it says who asks, in small letters. Where none is named it knows nobody, and what it passes on in any
+    /// is what others said.
+    pub user: Option<String>,
     /// Who of them may change something: names, or globs with `*`. All others read.
     pub operate: Vec<String>,
 }
@@ -213,7 +215,7 @@ mod tests {
     fn proxy() -> Proxy {
         let from = ["10.0.0.0/24", "::1"].map(|text| text.parse().unwrap()).into();
         let operate = ["ann", "*@ops.example.com"].map(str::to_owned).into();
-        Proxy { from, user: "x-forwarded-user".to_owned(), operate }
+        Proxy { from, user: Some("x-forwarded-user".to_owned()), operate }
     }
 
     #[test]

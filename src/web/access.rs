@@ -1,6 +1,6 @@
 //! Who may read, and who may change something. Reading on loopback is free where no token lets read, and only under a name that
 //! is this machine's own, so that a foreign page cannot read through a rebound DNS name; else whoever reads has a token, or a proxy
-//! of ours says who they are. Whoever changes something is known in any case. What a browser sends by itself wherever a foreign page
+//! of ours says who they are, under a name of ours too: the browser of a colleague may stand where the proxy does. Whoever changes something is known in any case. What a browser sends by itself wherever a foreign page
 //! makes it ask — a password, or the cookie by which a proxy knows somebody — changes something only where the browser says that it
 //! was asked from a page of ours; a bearer it never sends by itself. Liveness and readiness say nothing of the target and are open
 //! to all. So is the door of jobs that ping, which asks for a token of its own, and the one of PagerDuty, which signs what it says.
@@ -13,13 +13,13 @@ use std::sync::Arc;
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use base64::Engine as _;
 use secrecy::ExposeSecret as _;
 use subtle::ConstantTimeEq as _;
 
 use super::api::answers::Trouble;
-use super::table::{API, Entry, Scope};
+use super::table::{Entry, Scope};
 use crate::domain::access::{Proxy, Role};
 use crate::domain::audit::{Author, Who};
 use crate::domain::pulse::TokenDigest;
@@ -29,8 +29,10 @@ use crate::ports::{SecretError, Token};
 /// Somebody who was let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Whom a proxy names, where it is not a token that lets them in.
+    /// Whom a proxy names, whatever lets them in.
     pub user: Option<Arc<str>>,
+    /// Whether a token lets them in: then that is by what they are known.
+    pub by_token: bool,
     /// From where they ask, as far as that is known.
     pub address: Option<IpAddr>,
 }
@@ -43,7 +45,7 @@ impl Caller {
 
     /// Who does it, as it is put down.
     pub fn author(&self, by: Option<String>) -> Author {
-        let who = self.user.clone().map_or(Who::Token, Who::User);
+        let who = self.user.clone().filter(|_| !self.by_token).map_or(Who::Token, Who::User);
         Author { who, by: self.user.as_deref().map(str::to_owned).or(by), from: self.address }
     }
 }
@@ -87,7 +89,7 @@ impl Refusal {
             }
             Self::Host => (
                 StatusCode::MISDIRECTED_REQUEST,
-                "this page answers to localhost only: set `web.url` to the name by which you reach it",
+                "this page answers to names of its own only: set `web.url` to the one by which you reach it",
             ),
             Self::Token => (
                 StatusCode::UNAUTHORIZED,
@@ -127,6 +129,14 @@ impl Refusal {
         Some((name, HeaderValue::from_static(value)))
     }
 
+    /// Whether it says that no token of ours was given; what was given in its place is a guess.
+    pub fn is_of_no_token(&self) -> bool {
+        match self {
+            Self::Tokenless | Self::Bearer | Self::User | Self::Host | Self::Token | Self::Unknown => true,
+            Self::Method(_) | Self::Reader | Self::ReaderPassword | Self::Unnamed | Self::Foreign => false,
+        }
+    }
+
     /// Whether somebody was not let in, and not only mistaken.
     pub fn is_denial(&self) -> bool {
         !matches!(self, Self::Method(_) | Self::Unknown)
@@ -135,11 +145,7 @@ impl Refusal {
     /// The answer, in the form in which that path answers.
     pub fn answer(&self, path: &str) -> Response {
         let (status, sentence) = self.words();
-        let mut response = if path.starts_with(API) {
-            Trouble::new(status, sentence).into_response()
-        } else {
-            (status, format!("{sentence}\n")).into_response()
-        };
+        let mut response = Trouble::new(status, sentence).answer(path);
         response.headers_mut().extend(self.header());
         response
     }
@@ -184,7 +190,8 @@ impl Asked<'_> {
     /// Whom the proxy names; what others say in its header is not read.
     fn user(&self, proxy: Option<&Proxy>) -> Result<Option<Arc<str>>, Refusal> {
         let Some(proxy) = proxy.filter(|proxy| self.is_from(proxy)) else { return Ok(None) };
-        let said = self.headers.get_all(&*proxy.user).iter().map(HeaderValue::as_bytes);
+        let Some(header) = &proxy.user else { return Ok(None) };
+        let said = self.headers.get_all(&**header).iter().map(HeaderValue::as_bytes);
         proxy.user(said).map(|user| user.map(Arc::from)).map_err(|_| Refusal::Unnamed)
     }
 }
@@ -194,7 +201,7 @@ impl Asked<'_> {
 pub async fn admit(plan: &Plan, local: SocketAddr, asked: &Asked<'_>) -> Result<Caller, Refusal> {
     let (entry, headers, web) = (asked.entry, asked.headers, &plan.web);
     let address = asked.client(web.proxy.as_ref());
-    let nobody = Caller { user: None, address };
+    let nobody = Caller { user: None, by_token: false, address };
     let needed = match entry.scope {
         Scope::Open | Scope::Ping | Scope::Signed => return Ok(nobody),
         Scope::Read => Role::Read,
@@ -205,20 +212,21 @@ pub async fn admit(plan: &Plan, local: SocketAddr, asked: &Asked<'_>) -> Result<
         return Err(Refusal::Foreign);
     }
     let user = asked.user(web.proxy.as_ref())?;
-    if let (Some(user), Some(proxy)) = (&user, &web.proxy)
-        && proxy.role(user) >= needed
-    {
+    let named = user.as_ref().zip(web.proxy.as_ref()).filter(|(user, proxy)| proxy.role(user) >= needed);
+    // A page whose name points here may say whatever the proxy would, from a browser that stands where the proxy does.
+    let is_asked_well = || is_asked_by(asked.uri, headers, |host| is_own(plan, local, host) || is_address(host));
+    if let Some((user, _)) = named.filter(|_| is_asked_well()) {
         // The cookie by which the proxy knows them is sent wherever a foreign page makes a browser ask.
         if changes && !is_ours {
             return Err(Refusal::Foreign);
         }
-        return Ok(Caller { user: Some(Arc::clone(user)), address });
+        return Ok(Caller { user: Some(Arc::clone(user)), by_token: false, address });
     }
+    let is_misdirected = named.is_some();
     // Where a proxy stands on loopback, what comes from there without a name is the whole world.
     let is_behind = web.proxy.as_ref().is_some_and(|proxy| asked.is_from(proxy));
     let is_free = needed == Role::Read && web.tokens.read.is_none() && local.ip().is_loopback() && !is_behind;
-    let is_own = is_own_host(plan, local, asked.uri, headers);
-    if is_free && is_own {
+    if is_free && is_asked_by(asked.uri, headers, |host| is_own(plan, local, host)) {
         return Ok(nobody);
     }
     let given = Given::of(headers).filter(|given| !given.is_password || !changes || entry.is_form);
@@ -227,11 +235,13 @@ pub async fn admit(plan: &Plan, local: SocketAddr, asked: &Asked<'_>) -> Result<
         None => None,
     };
     match role {
-        Some(role) if role >= needed => Ok(Caller { user, address }),
+        Some(role) if role >= needed => Ok(Caller { user, by_token: true, address }),
+        None if is_misdirected => Err(Refusal::Host),
+        None if user.is_some() => Err(Refusal::User),
+        // Whoever reads could bring no other.
+        _ if needed == Role::Operate && !web.can_be_operated() => Err(Refusal::Tokenless),
         Some(_) if given.is_some_and(|given| given.is_password) => Err(Refusal::ReaderPassword),
         Some(_) => Err(Refusal::Reader),
-        None if user.is_some() => Err(Refusal::User),
-        None if needed == Role::Operate && !web.can_be_operated() => Err(Refusal::Tokenless),
         None if is_free => Err(Refusal::Host),
         None if web.tokens == Tokens::default() && web.proxy.is_none() => {
             tracing::error!(%local, "the page can be reached from elsewhere and has no token: nothing is shown");
@@ -309,16 +319,20 @@ fn is_of_our_page(plan: &Plan, local: SocketAddr, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether the request names this machine, or the host of `web.url`; the port does not matter.
-fn is_own_host(plan: &Plan, local: SocketAddr, uri: &Uri, headers: &HeaderMap) -> bool {
-    let is_own = |host: &str| is_own(plan, local, host);
+/// Whether a host is an address: no name of somebody else points here by it. A proxy may ask by the address of ours.
+fn is_address(host: &str) -> bool {
+    host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
+}
+
+/// Whether the request is for a host that is meant; the port does not matter.
+fn is_asked_by(uri: &Uri, headers: &HeaderMap, is_meant: impl Fn(&str) -> bool) -> bool {
     // A request may name its host twice, in the request line and in the header; both must be right.
     let mut hosts = headers.get_all(header::HOST).iter();
     let authority = match (hosts.next(), hosts.next()) {
         (Some(one), None) => one.to_str().ok().and_then(|host| host.parse::<Authority>().ok()),
         _ => None,
     };
-    authority.is_some_and(|authority| is_own(authority.host())) && uri.host().is_none_or(is_own)
+    authority.is_some_and(|authority| is_meant(authority.host())) && uri.host().is_none_or(is_meant)
 }
 
 /// A token that somebody gave.

@@ -19,7 +19,7 @@ use super::routes::{Room, html};
 use super::view::{LINE_MAX, View};
 use super::visit::Visit;
 use crate::domain::incident::Incident;
-use crate::engine::ledger::acts::Act;
+use crate::engine::ledger::acts::{Act, BY_MAX};
 
 /// What can be done.
 #[derive(Clone, Copy)]
@@ -122,6 +122,14 @@ pub fn tokenless() -> Markup {
     html! { "Whoever changes something needs a token, and none is set: write " code { "web: { token: \"${secret:name}\" }" } "." }
 }
 
+/// Who does it: whom the proxy names, else as they say.
+pub fn by(view: &View<'_>) -> Markup {
+    html! {
+        @if let Some(user) = &view.visit.user { p { "By " b { (view.text(user, BY_MAX)) } "." } }
+        @else { p { label for="by" { "Your name" } input id="by" name="by" required maxlength=(BY_MAX) autocomplete="name"; } }
+    }
+}
+
 fn drawn(view: &View<'_>, form: &Form, incident: &Incident) -> Markup {
     let (text, is_needed) = form.text;
     let main = html! {
@@ -130,7 +138,7 @@ fn drawn(view: &View<'_>, form: &Form, incident: &Incident) -> Markup {
             p .lede { (tokenless()) }
         } @else {
             form .card .pad method="post" {
-                p { label for="by" { "Your name" } input id="by" name="by" required maxlength="100" autocomplete="name"; }
+                (by(view))
                 p { label for="text" { (text) } textarea id="text" name="text" rows="4" maxlength="2000" required[is_needed] {} }
                 p { button .btn type="submit" { (form.button) } " " a .btn href={ "../" (incident.id) } { "Back" } }
             }

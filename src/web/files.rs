@@ -6,6 +6,8 @@ use std::hash::{DefaultHasher, Hasher as _};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
+use super::api::settled::names;
+
 /// Who keeps it asks each time whether it is still the same.
 const ASK: HeaderValue = HeaderValue::from_static("no-cache");
 
@@ -27,8 +29,8 @@ pub fn tagged(
     text: impl Into<String> + AsRef<str>,
 ) -> Response {
     let tag = tag(text.as_ref());
-    let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let is_known = known.flat_map(|tags| tags.split(',')).any(|known| [tag.as_str(), "*"].contains(&known.trim()));
+    let mut known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let is_known = known.any(|known| names(known, &tag));
     let common: [(HeaderName, String); 1] = [(header::ETAG, tag)];
     let mut response = if is_known {
         (StatusCode::NOT_MODIFIED, common).into_response()

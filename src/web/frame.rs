@@ -115,6 +115,15 @@ pub struct Frame<'a> {
     pub main: Markup,
 }
 
+/// What stands in the head of every page.
+pub fn metas() -> Markup {
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width,initial-scale=1";
+        meta name="color-scheme" content="light dark";
+    }
+}
+
 /// Draws the page.
 pub fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
     let root = frame.place.root();
@@ -124,9 +133,7 @@ pub fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
         (DOCTYPE)
         html lang="en" {
             head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width,initial-scale=1";
-                meta name="color-scheme" content="light dark";
+                (metas())
                 @if let Some(seconds) = refresh {
                     noscript { meta http-equiv="refresh" content=(seconds); }
                     script src={ (root) "live.js" } data-root=(root) defer {}

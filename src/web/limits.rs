@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 
 use super::api::answers::Trouble;
 use crate::domain::time::Monotonic;
@@ -26,24 +26,17 @@ pub enum Counted {
     Public,
     /// A token was given that is not the right one.
     WrongToken,
+    /// The log says that a change was refused.
+    Told,
 }
 
 impl Counted {
-    /// How many may come at once.
-    fn most(self) -> f64 {
+    fn allowance(self) -> Allowance {
         match self {
-            Self::Change => 120.0,
-            Self::Public => 300.0,
-            Self::WrongToken => 60.0,
-        }
-    }
-
-    /// How long it takes until there is room for one more.
-    fn refill(self) -> Duration {
-        match self {
-            Self::Change => Duration::from_millis(500),
-            Self::Public => Duration::from_millis(100),
-            Self::WrongToken => Duration::from_secs(3),
+            Self::Change => Allowance { most: 120.0, refill: Duration::from_millis(500) },
+            Self::Public => Allowance { most: 300.0, refill: Duration::from_millis(100) },
+            Self::WrongToken => Allowance { most: 60.0, refill: Duration::from_secs(3) },
+            Self::Told => Allowance { most: 10.0, refill: Duration::from_secs(60) },
         }
     }
 
@@ -52,23 +45,49 @@ impl Counted {
             Self::Change => "too much is changed from this address",
             Self::Public => "too much is asked from this address",
             Self::WrongToken => "too many wrong tokens came from this address",
+            Self::Told => "too much is refused to this address",
         }
     }
+}
+
+/// How often something may come.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// How many at once.
+    pub most: f64,
+    /// How long it takes until there is room for one more.
+    pub refill: Duration,
 }
 
 /// How many buckets there are at most; then those that are full again go, and the oldest if none is.
 const BUCKETS_MAX: usize = 4_096;
 
-/// What is left of a bucket.
-struct Bucket {
+/// What is left of an allowance.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket {
     left: f64,
     at: Monotonic,
 }
 
 impl Bucket {
-    fn left(&self, counted: Counted, now: Monotonic) -> f64 {
-        let more = now.since(self.at).as_secs_f64() / counted.refill().as_secs_f64();
-        (self.left + more).min(counted.most())
+    /// All of it.
+    pub fn full(of: Allowance, now: Monotonic) -> Self {
+        Self { left: of.most, at: now }
+    }
+
+    fn left(&self, of: Allowance, now: Monotonic) -> f64 {
+        let more = now.since(self.at).as_secs_f64() / of.refill.as_secs_f64();
+        (self.left + more).min(of.most)
+    }
+
+    /// Takes one out of it; where it is empty, says after how long there is one again.
+    pub fn take(&mut self, of: Allowance, now: Monotonic) -> Result<(), Duration> {
+        let left = self.left(of, now);
+        if left < 1.0 {
+            return Err(of.refill.mul_f64(1.0 - left));
+        }
+        *self = Self { left: left - 1.0, at: now };
+        Ok(())
     }
 }
 
@@ -84,13 +103,9 @@ impl Limits {
         if !buckets.contains_key(&of) {
             make_room(&mut buckets, now);
         }
-        let bucket = buckets.entry(of).or_insert(Bucket { left: counted.most(), at: now });
-        let left = bucket.left(counted, now);
-        if left < 1.0 {
-            return Err(TooMany { counted, wait: counted.refill().mul_f64(1.0 - left) });
-        }
-        *bucket = Bucket { left: left - 1.0, at: now };
-        Ok(())
+        let allowance = counted.allowance();
+        let bucket = buckets.entry(of).or_insert_with(|| Bucket::full(allowance, now));
+        bucket.take(allowance, now).map_err(|wait| TooMany { counted, wait })
     }
 }
 
@@ -98,7 +113,7 @@ fn make_room(buckets: &mut HashMap<(IpAddr, Counted), Bucket>, now: Monotonic) {
     if buckets.len() < BUCKETS_MAX {
         return;
     }
-    buckets.retain(|(_, counted), bucket| bucket.left(*counted, now) < counted.most());
+    buckets.retain(|(_, counted), bucket| bucket.left(counted.allowance(), now) < counted.allowance().most);
     if buckets.len() >= BUCKETS_MAX
         && let Some(oldest) = buckets.iter().min_by_key(|(_, bucket)| bucket.at).map(|(of, _)| *of)
     {
@@ -122,15 +137,16 @@ pub struct TooMany {
 }
 
 impl TooMany {
-    /// The answer, which says when to come again.
-    pub fn answer(&self) -> Response {
-        Trouble::new(StatusCode::TOO_MANY_REQUESTS, self.counted.words()).again_after(self.wait).into_response()
+    /// The answer, which says when to come again, in the form in which that path answers.
+    pub fn answer(&self, path: &str) -> Response {
+        Trouble::new(StatusCode::TOO_MANY_REQUESTS, self.counted.words()).again_after(self.wait).answer(path)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::api::answers::PROBLEM;
     use axum::http::header;
     use std::net::Ipv4Addr;
 
@@ -150,7 +166,14 @@ mod tests {
             assert_eq!(wrong("2001:db8::1", 0), Ok(()));
         }
         let refused = wrong("2001:db8::2", 0).unwrap_err();
-        assert_eq!(refused.answer().headers()[header::RETRY_AFTER], "4", "it is of the same network");
+        let told = |path: &str| {
+            let answer = refused.answer(path);
+            let header = |name| answer.headers()[name].to_str().unwrap().to_owned();
+            (header(header::CONTENT_TYPE), header(header::RETRY_AFTER))
+        };
+        let wait = "4".to_owned();
+        assert_eq!(told("/api/v1/pauses"), (PROBLEM.to_owned(), wait.clone()), "it is of the same network");
+        assert_eq!(told("/public"), ("text/plain; charset=utf-8".to_owned(), wait), "people read no JSON");
         assert!(wrong("2001:db8::1", 2).is_err());
         assert_eq!(limits.take(peer("2001:db8::1"), Counted::Change, second(2)), Ok(()), "that is counted apart");
         assert_eq!((wrong("192.0.2.1", 0), wrong("2001:db8::1", 3)), (Ok(()), Ok(())));

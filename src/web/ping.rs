@@ -15,6 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use subtle::{Choice, ConstantTimeEq as _};
 
+use super::limits::{Allowance, Bucket};
 use super::routes::Room;
 use crate::domain::pulse::{Beat, Ping, TokenDigest};
 use crate::domain::redaction::of_cut;
@@ -33,10 +34,10 @@ const TEXT_PATIENCE: Duration = Duration::from_secs(5);
 const TOKENS_FRESH: Duration = Duration::from_secs(5);
 
 /// The pings of one job: so many at once, and one more each second.
-const OF_ONE: Allowance = Allowance { most: 20.0, each_second: 1.0 };
+const OF_ONE: Allowance = Allowance { most: 20.0, refill: Duration::from_secs(1) };
 
 /// What nobody's token is, from everybody together.
-const OF_NOBODY: Allowance = Allowance { most: 50.0, each_second: 5.0 };
+const OF_NOBODY: Allowance = Allowance { most: 50.0, refill: Duration::from_millis(200) };
 
 /// What the answers to pings share.
 #[derive(Default)]
@@ -60,40 +61,13 @@ struct Buckets {
     of_nobody: Option<Bucket>,
 }
 
-/// How often somebody may come.
-#[derive(Clone, Copy)]
-struct Allowance {
-    most: f64,
-    each_second: f64,
-}
-
-#[derive(Clone, Copy)]
-struct Bucket {
-    left: f64,
-    at: Monotonic,
-}
-
-impl Allowance {
-    /// Whether one more may come now.
-    fn admits(self, bucket: &mut Option<Bucket>, now: Monotonic) -> bool {
-        let bucket = bucket.get_or_insert(Bucket { left: self.most, at: now });
-        bucket.left = (bucket.left + now.since(bucket.at).as_secs_f64() * self.each_second).min(self.most);
-        bucket.at = now;
-        let is_admitted = bucket.left >= 1.0;
-        if is_admitted {
-            bucket.left -= 1.0;
-        }
-        is_admitted
-    }
-}
-
 impl Buckets {
     fn admits(&mut self, job: Option<TokenDigest>, now: Monotonic) -> bool {
-        let Some(job) = job else { return OF_NOBODY.admits(&mut self.of_nobody, now) };
-        let mut bucket = self.of_jobs.remove(&job);
-        let is_admitted = OF_ONE.admits(&mut bucket, now);
-        self.of_jobs.extend(bucket.map(|bucket| (job, bucket)));
-        is_admitted
+        let (of, bucket) = match job {
+            Some(job) => (OF_ONE, self.of_jobs.entry(job).or_insert_with(|| Bucket::full(OF_ONE, now))),
+            None => (OF_NOBODY, self.of_nobody.get_or_insert_with(|| Bucket::full(OF_NOBODY, now))),
+        };
+        bucket.take(of, now).is_ok()
     }
 }
 

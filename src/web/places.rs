@@ -35,8 +35,12 @@ const STREAMS_MAX: usize = 64;
 /// How many of them one address may have.
 const STREAMS_OF_ONE_MAX: usize = STREAMS_MAX / 2;
 
-/// How long a connection may live, so that a peer that does not read its answer leaves too.
+/// How long a connection may live, so that a peer that never stops asking leaves too. What is being answered then is answered.
 const LIFE: Duration = Duration::from_mins(1);
+
+/// How long an answer may take on a connection that has lived so long: longer than a body, a commit and the runs that somebody
+/// triggers. A peer that does not read its answer leaves after it.
+const ANSWER_MAX: Duration = Duration::from_secs(70);
 
 /// The same of a stream. Whoever listens comes again by itself.
 const STREAM_LIFE: Duration = Duration::from_mins(15);
@@ -75,8 +79,8 @@ struct Occupied {
 enum Doing {
     /// Nothing, since then.
     Waiting(Monotonic),
-    /// An answer.
-    Answering,
+    /// An answer, since then.
+    Answering(Monotonic),
     /// An answer that lasts, until then at most.
     Streaming(Monotonic),
     /// It makes room.
@@ -85,13 +89,13 @@ enum Doing {
 
 impl Occupied {
     fn counts(&self) -> bool {
-        matches!(self.doing, Doing::Waiting(_) | Doing::Answering)
+        matches!(self.doing, Doing::Waiting(_) | Doing::Answering(_))
     }
 
     fn waits(&self) -> Option<Monotonic> {
         match self.doing {
             Doing::Waiting(since) => Some(since),
-            Doing::Answering | Doing::Streaming(_) | Doing::Leaving => None,
+            Doing::Answering(_) | Doing::Streaming(_) | Doing::Leaving => None,
         }
     }
 }
@@ -164,12 +168,21 @@ pub struct Place {
 }
 
 impl Place {
-    /// Until when the connection may live.
+    /// Until when what is being answered on it may take; nothing where nothing is.
+    pub fn answered_by(&self) -> Option<Monotonic> {
+        let held = self.connection.places.held();
+        held.connections.get(&self.connection.id).and_then(|one| match one.doing {
+            Doing::Answering(since) => Some(since + ANSWER_MAX),
+            Doing::Waiting(_) | Doing::Streaming(_) | Doing::Leaving => None,
+        })
+    }
+
+    /// Until when something may be asked on the connection.
     pub fn until(&self) -> Monotonic {
         let held = self.connection.places.held();
         held.connections.get(&self.connection.id).map_or_else(Monotonic::default, |one| match one.doing {
             Doing::Streaming(until) => until + STREAM_GRACE,
-            Doing::Waiting(_) | Doing::Answering | Doing::Leaving => one.begun + LIFE,
+            Doing::Waiting(_) | Doing::Answering(_) | Doing::Leaving => one.begun + LIFE,
         })
     }
 }
@@ -191,7 +204,7 @@ pub struct Connection {
 impl Connection {
     /// Something is being answered on it.
     pub fn answering(&self) -> Answering {
-        self.now(Doing::Answering);
+        self.now(Doing::Answering(self.places.clock.monotonic()));
         Answering(self.clone())
     }
 
@@ -250,7 +263,7 @@ impl Stay {
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        self.connection.now(Doing::Answering);
+        self.connection.now(Doing::Answering(self.connection.places.clock.monotonic()));
     }
 }
 

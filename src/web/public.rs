@@ -16,6 +16,7 @@ use super::badge;
 use super::board::{Board, Standing};
 use super::days::{BACK, Day, bars, share, together};
 use super::files::tagged;
+use super::frame::metas;
 use super::limits::Counted;
 use super::marks::{Tone, mark};
 use super::routes::Room;
@@ -34,11 +35,17 @@ use crate::ports::{Overview, Pair};
 /// How long what was drawn serves everybody.
 pub const FRESH: Duration = Duration::from_secs(10);
 
+/// How much is kept: the page and badges. A page elsewhere has a few of them.
+pub const KEPT_MAX: usize = 65;
+
 /// Caches of others may keep it for a while.
 const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=30");
 
 /// After how many seconds the page reads itself anew.
 const REFRESH_SECONDS: u32 = 60;
+
+/// Below it are the badges; no other page is.
+const BADGES: &str = "/badge/";
 
 /// How far back the availability of a badge goes.
 const BADGE_BACK: Duration = Duration::from_hours(30 * 24);
@@ -51,6 +58,20 @@ struct Shown<'a> {
     days: Vec<Day>,
 }
 
+impl Shown<'_> {
+    /// An incident that is open counts until it is over, though the last look may have passed.
+    fn tone(&self) -> Tone {
+        let of_incident = self.incident.map(|incident| match incident.aspect {
+            Aspect::Degraded => Tone::Warn,
+            _ => Tone::Bad,
+        });
+        match (said(self.standing).0, of_incident) {
+            (Tone::Bad, _) | (_, Some(Tone::Bad)) => Tone::Bad,
+            (_, Some(tone)) | (tone, None) => tone,
+        }
+    }
+}
+
 /// Whether that is the path of the public page.
 pub fn is_public(plan: &Plan, path: &str) -> bool {
     plan.web.public.as_ref().is_some_and(|public| public.path == path)
@@ -58,23 +79,21 @@ pub fn is_public(plan: &Plan, path: &str) -> bool {
 
 /// The page.
 pub async fn public_page(State(room): State<Arc<Room>>, caller: Extension<Caller>, headers: HeaderMap) -> Response {
-    if let Err(many) = room.counted(&caller, Counted::Public) {
-        return many;
-    }
     let (plan, visit) = (room.plan(), Visit::default());
     let Some(public) = &plan.web.public else { return nothing() };
+    if let Err(many) = room.counted(caller.address, Counted::Public, &public.path) {
+        return many;
+    }
     let draw = async {
         if !room.is_ready() {
             return None;
         }
         let (overview, past) = known(&room, public).await?;
-        Some(drawn(&room.view(&plan, &visit), public, &shown(&room.view(&plan, &visit), public, &overview, &past)).0)
+        let view = room.view(&plan, &visit);
+        Some(drawn(&view, public, &shown(&view, public, &overview, &past)).0)
     };
-    let page = room.publics.get(&*room.web.clock, public.path.clone(), async { draw.await.unwrap_or_default() }).await;
-    if page.is_empty() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "nothing can be said at the moment\n").into_response();
-    }
-    tagged(&headers, "text/html; charset=utf-8", CACHING, page)
+    let page = room.publics.get(&*room.web.clock, public.path.clone(), draw).await;
+    page.map_or_else(speechless, |page| tagged(&headers, "text/html; charset=utf-8", CACHING, page))
 }
 
 /// The badge of a probe of the public page; of any other it is as if there were none.
@@ -84,7 +103,7 @@ pub async fn badge(
     caller: Extension<Caller>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(many) = room.counted(&caller, Counted::Public) {
+    if let Err(many) = room.counted(caller.address, Counted::Public, BADGES) {
         return many;
     }
     let (plan, visit) = (room.plan(), Visit::default());
@@ -95,17 +114,26 @@ pub async fn badge(
         .zip(file.strip_suffix(".svg"))
         .and_then(|(public, name)| Some((public, public.probes.iter().find(|(probe, _)| probe.as_str() == name)?)));
     let Some((public, one)) = found else { return nothing() };
+    let name = format!("{BADGES}{}", one.0);
     let one = PublicPlan { probes: vec![one.clone()], ..public.clone() };
-    let Some((overview, past)) = known(&room, &one).await.filter(|_| room.is_ready()) else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "nothing can be said at the moment\n").into_response();
+    let draw = async {
+        if !room.is_ready() {
+            return None;
+        }
+        let (overview, past) = known(&room, &one).await?;
+        let view = room.view(&plan, &visit);
+        let shown = shown(&view, &one, &overview, &past);
+        let Shown { title, standing, days, .. } = shown.first()?;
+        let available = together(days, earlier(view.now, BADGE_BACK)).availability();
+        let (tone, word) = said(*standing);
+        Some(badge::badge(&view.text(title, 60), word, tone, available.map(share).as_deref()).0)
     };
-    let view = room.view(&plan, &visit);
-    let shown = shown(&view, &one, &overview, &past);
-    let Some(Shown { title, standing, days, .. }) = shown.first() else { return nothing() };
-    let available = together(days, earlier(view.now, BADGE_BACK)).availability();
-    let (tone, word) = said(*standing);
-    let drawn = badge::badge(&view.text(title, 60), word, tone, available.map(share).as_deref());
-    tagged(&headers, "image/svg+xml", CACHING, drawn.0)
+    let badge = room.publics.get(&*room.web.clock, name, draw).await;
+    badge.map_or_else(speechless, |badge| tagged(&headers, "image/svg+xml", CACHING, badge))
+}
+
+fn speechless() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "nothing can be said at the moment\n").into_response()
 }
 
 fn nothing() -> Response {
@@ -168,25 +196,25 @@ fn said(standing: Option<Standing>) -> (Tone, &'static str) {
 }
 
 fn drawn(view: &View<'_>, public: &PublicPlan, all: &[Shown<'_>]) -> Markup {
-    let number = |wanted: &str| all.iter().filter(|one| said(one.standing).1 == wanted).count() as u64;
+    let number = |wanted: Tone| all.iter().filter(|one| one.tone() == wanted).count() as u64;
     let (failed, degraded, unknown, total) =
-        (number("failed"), number("degraded"), number("unknown"), all.len() as u64);
+        (number(Tone::Bad), number(Tone::Warn), number(Tone::Unknown), all.len() as u64);
     let is = |number: u64| if number == 1 { "is" } else { "are" };
-    let (tone, sentence) = match (failed, degraded) {
-        (0, 0) if unknown == total => (Tone::Unknown, "Nothing is known yet.".to_owned()),
-        (0, 0) => (Tone::Well, "All is well.".to_owned()),
-        (0, _) => (Tone::Warn, format!("{} of {} {} degraded.", count(degraded), count(total), is(degraded))),
+    let (tone, sentence) = match (failed, degraded, unknown) {
+        (0, 0, _) if unknown == total => (Tone::Unknown, "Nothing is known yet.".to_owned()),
+        (0, 0, 0) => (Tone::Well, "All is well.".to_owned()),
+        (0, 0, _) => (Tone::Unknown, format!("Of {} of {} nothing is known.", count(unknown), count(total))),
+        (0, ..) => (Tone::Warn, format!("{} of {} {} degraded.", count(degraded), count(total), is(degraded))),
         _ => (Tone::Bad, format!("{} of {} {} failing.", count(failed), count(total), is(failed))),
     };
+    let is_said = tone == Tone::Unknown || unknown == 0;
     let root = "../".repeat(public.path.matches('/').count().saturating_sub(1));
     let title = view.text(&public.title, LINE_MAX);
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width,initial-scale=1";
-                meta name="color-scheme" content="light dark";
+                (metas())
                 meta http-equiv="refresh" content=(REFRESH_SECONDS);
                 title { (sentence) " · " (title) }
                 link rel="stylesheet" href={ (root) "style.css" };
@@ -195,7 +223,7 @@ fn drawn(view: &View<'_>, public: &PublicPlan, all: &[Shown<'_>]) -> Markup {
                 header { b { (title) } span .r { (view.now.format("%H:%M UTC")) } }
                 main #main .public {
                     h1 { span .(tone.class()) { (sentence) } }
-                    p .lede { (counted(total, "part")) @if unknown > 0 && unknown < total { ", of " (count(unknown)) " nothing is known" } "." }
+                    p .lede { (counted(total, "part")) @if !is_said { ", of " (count(unknown)) " nothing is known" } "." }
                     @for (one, incident) in all.iter().filter_map(|one| Some((one, one.incident?))) {
                         p .card .pad {
                             span .sev { (incident.severity) } " " b { (view.text(one.title, LINE_MAX)) }

@@ -1,7 +1,7 @@
 //! Which path gives what. Every answer carries the same headers, refusals too; only what hyper itself refuses (a
 //! malformed or too large head) has no body and no headers of ours.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use maud::Markup;
 use tokio::sync::Mutex;
+use tokio_util::task::TaskTracker;
 
 use super::access::{Asked, Caller, Refusal};
 use super::api::answers::Trouble;
@@ -30,11 +31,9 @@ use super::{
     about, access, acts, api, audit, chart, deliveries, events, files, front, incident, incidents, objectives, ping,
     post_mortem, probe, public, schedules, silence, status, war_room,
 };
-use crate::domain::audit::{Author, Deed};
 use crate::domain::incident::IncidentId;
 use crate::domain::text::harmless;
 use crate::domain::time::{Monotonic, earlier, rfc3339};
-use crate::engine::audits;
 use crate::engine::changes::Generations;
 use crate::engine::desk::DeskError;
 use crate::engine::plan::Plan;
@@ -78,14 +77,16 @@ pub struct Room {
     overview: Mutex<Option<Known>>,
     /// The status pages that were drawn a moment ago.
     pub fronts: Kept<front::Drawn>,
-    /// The same of what everybody may see.
-    pub publics: Kept<String>,
+    /// The same of what everybody may see, by path.
+    pub publics: Kept<Option<String>>,
     /// The days of rows that were shown lately.
     pub days: front::Days,
     /// Where jobs ping.
     pub door: Door,
     /// What PagerDuty said lately.
     pub heard: api::pagerduty::Lately,
+    /// What goes on whoever waits for it.
+    pub deeds: TaskTracker,
     /// How often each peer may do what.
     limits: Limits,
     /// Who may ask what.
@@ -144,10 +145,10 @@ pub fn rows() -> Vec<Row> {
     rows
 }
 
-/// The routes, for a listener at `local`.
-pub fn router(web: Web, local: SocketAddr) -> Router {
+/// The routes, for a listener at `local`; what is done to its end whoever waits for it is among the deeds.
+pub fn router(web: Web, local: SocketAddr, deeds: TaskTracker) -> Router {
     let (table, routes) = Table::of(rows());
-    let room = Arc::new(Room::of(web, local, table));
+    let room = Arc::new(Room::of(web, local, table, deeds));
     routes.fallback(nothing_there).layer(from_fn_with_state(Arc::clone(&room), guard)).with_state(room)
 }
 
@@ -278,27 +279,28 @@ pub fn unreadable(view: &View<'_>, place: Place, error: &dyn std::error::Error) 
 
 impl Room {
     /// A room in which nothing has been read yet.
-    fn of(web: Web, local: SocketAddr, table: Table) -> Self {
+    fn of(web: Web, local: SocketAddr, table: Table, deeds: TaskTracker) -> Self {
         Self {
             web,
             local,
             overview: Mutex::new(None),
-            fronts: Kept::new(front::KEPT_MAX, OVERVIEW_FRESH),
-            publics: Kept::new(1, public::FRESH),
+            fronts: Kept::new(front::KEPT_MAX, OVERVIEW_FRESH, |(status, _)| status.is_success()),
+            publics: Kept::new(public::KEPT_MAX, public::FRESH, Option::is_some),
             days: front::Days::default(),
             door: Door::default(),
             heard: api::pagerduty::Lately::default(),
+            deeds,
             limits: Limits::default(),
             table,
             reckoning: Reckoning::default(),
         }
     }
 
-    /// Counts what somebody asks who need not say who they are.
-    pub fn counted(&self, caller: &Caller, what: Counted) -> Result<(), Response> {
+    /// Counts what comes from an address, where that is known; `path` is answered where it was too much.
+    pub fn counted(&self, address: Option<IpAddr>, what: Counted, path: &str) -> Result<(), Response> {
         let now = self.web.clock.monotonic();
-        let counted = caller.address.map_or(Ok(()), |address| self.limits.take(address, what, now));
-        counted.map_err(|many| many.answer())
+        let counted = address.map_or(Ok(()), |address| self.limits.take(address, what, now));
+        counted.map_err(|many| many.answer(path))
     }
 
     /// What runs now.
@@ -324,39 +326,32 @@ impl Room {
         }
         let peer = head.extensions.get::<Peer>().map(|peer| peer.0);
         let asked = Asked { entry, method: &head.method, uri, headers: &head.headers, peer };
-        let bounded = |counted| {
-            let client = asked.client(plan.web.proxy.as_ref());
-            client.map_or(Ok(()), |client| self.limits.take(client, counted, now)).map_err(|many| many.answer())
+        let client = asked.client(plan.web.proxy.as_ref());
+        let counted = |what| self.counted(client, what, uri.path());
+        // Who floods us with them is in the log often enough after a few.
+        let refused = |why: &str| {
+            self.web.desk.refuse();
+            if counted(Counted::Told).is_ok() {
+                let from = client.map(|client| client.to_string()).unwrap_or_default();
+                tracing::warn!(from, method = %head.method, path, why, "a change was refused");
+            }
         };
         let admitted = access::admit(&plan, self.local, &asked).await;
         self.web.desk.tell_refused(now);
         match admitted {
             Err(refusal) => {
                 if asked.changes() && refusal.is_denial() {
-                    self.web.desk.refuse();
+                    refused(&refusal.words().1);
                 }
-                let is_guess = matches!(refusal, Refusal::Token | Refusal::Bearer)
-                    && head.headers.contains_key(header::AUTHORIZATION);
-                let counted = if is_guess { bounded(Counted::WrongToken) } else { Ok(()) };
+                let is_guess = refusal.is_of_no_token() && head.headers.contains_key(header::AUTHORIZATION);
+                let counted = if is_guess { counted(Counted::WrongToken) } else { Ok(()) };
                 Err(counted.err().unwrap_or_else(|| refusal.answer(uri.path())))
             }
-            Ok(caller) if asked.changes() => {
-                bounded(Counted::Change).inspect_err(|_| self.web.desk.refuse()).map(|()| caller)
-            }
+            Ok(caller) if asked.changes() => counted(Counted::Change)
+                .inspect_err(|_| refused("too much is changed from this address"))
+                .map(|()| caller),
             Ok(caller) => Ok(caller),
         }
-    }
-
-    /// Puts down what somebody changed that is no commit by itself: what, to what, and how it was before and after.
-    pub async fn audit(
-        &self,
-        author: Author,
-        deed: Deed,
-        of: impl Into<String>,
-        texts: [String; 2],
-    ) -> Result<(), Trouble> {
-        let record = audits::of_deed(author, deed, of.into(), texts, self.web.clock.now());
-        Ok(self.web.desk.audit(record).await?)
     }
 
     /// What pages and texts are made with.
@@ -488,7 +483,7 @@ mod tests {
             reckon: Arc::new(|_, _| Ok(crate::web::reckoning::Reckoned::default())),
         };
         let local = "127.0.0.1:80".parse().unwrap();
-        let room = Room::of(web, local, Table::of(Vec::new()).0);
+        let room = Room::of(web, local, Table::of(Vec::new()).0, TaskTracker::new());
         let all = futures::future::join_all((0..50).map(|_| room.overview())).await;
         assert!(all.iter().all(Result::is_ok));
         assert_eq!(reader.0.load(Ordering::Relaxed), 1);

@@ -17,10 +17,12 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::limits::Peer;
 use super::places::{Place, Places, Written};
@@ -38,7 +40,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest head of a request, in bytes.
 const HEAD_MAX: usize = 16 * 1024;
 
-/// How long answers may still take once their connection is to end.
+/// How long what is written may still take once a connection is to end, and answers where the process is to.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// How long to wait after the system refused a connection, most likely for want of file descriptors.
@@ -82,7 +84,8 @@ pub async fn serve(listener: TcpListener, web: Web, stop: CancellationToken) {
     };
     let (clock, plan) = (Arc::clone(&web.clock), web.plan.clone());
     let places = Places::new(Arc::clone(&clock), stop.clone());
-    let router = routes::router(web, local);
+    let deeds = TaskTracker::new();
+    let router = routes::router(web, local, deeds.clone());
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -106,8 +109,14 @@ pub async fn serve(listener: TcpListener, web: Web, stop: CancellationToken) {
         }
     }
     drop(listener);
+    let end = clock.monotonic() + GRACE;
     while let Some(ended) = connections.join_next().await {
         note(ended);
+    }
+    deeds.close();
+    tokio::select! {
+        () = deeds.wait() => {}
+        () = clock.sleep_until(end) => {}
     }
 }
 
@@ -119,7 +128,7 @@ fn note(ended: Result<(), tokio::task::JoinError>) {
 
 /// One connection, from its first request to its last.
 async fn converse(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: Peer,
     place: Place,
     router: Router,
@@ -150,8 +159,86 @@ async fn converse(
         }
     }
     connection.as_mut().graceful_shutdown();
+    let grace = || clock.sleep_until(clock.monotonic() + GRACE);
+    let end = async {
+        grace().await;
+        // What is being answered is answered, unless the process is to end.
+        while let Some(by) = place.answered_by().filter(|by| clock.monotonic() < *by && !stop.is_cancelled()) {
+            tokio::select! {
+                () = stop.cancelled() => grace().await,
+                () = clock.sleep_until(by) => {}
+            }
+        }
+    };
     tokio::select! {
         _ = connection => {}
-        () = clock.sleep_until(clock.monotonic() + GRACE) => {}
+        () = end => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::TestClock;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+    /// A connection whose router answers `/now` at once and `/late` after a while, the peer's end of it, and what stops it.
+    fn conversing(late: Duration) -> (DuplexStream, Arc<TestClock>, CancellationToken, JoinSet<()>) {
+        let clock = TestClock::starting("2026-11-24T10:00:00Z");
+        let (stop, (ours, theirs)) = (CancellationToken::new(), tokio::io::duplex(1_024));
+        let place = Places::new(Arc::clone(&clock) as _, stop.clone()).take([192, 0, 2, 1].into(), false).unwrap();
+        let answers = Arc::clone(&clock);
+        let answer = move || async move {
+            answers.sleep_until(answers.monotonic() + late).await;
+            "late"
+        };
+        let router = Router::new().route("/now", get(async || "now")).route("/late", get(answer));
+        let peer = Peer([192, 0, 2, 1].into());
+        let mut serving = JoinSet::new();
+        serving.spawn(converse(ours, peer, place, router, Arc::clone(&clock) as _, stop.clone()));
+        (theirs, clock, stop, serving)
+    }
+
+    /// Asks again and again on one connection, at last for what is late, and hears how that ends and when.
+    async fn asked(stream: &mut DuplexStream, clock: &TestClock) -> (String, u64) {
+        let began = clock.monotonic();
+        for _ in 0..14 {
+            stream.write_all(b"GET /now HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            let mut piece = [0; 1_024];
+            let length = stream.read(&mut piece).await.unwrap();
+            assert!(piece[..length].ends_with(b"now"));
+            clock.sleep_until(clock.monotonic() + Duration::from_secs(4)).await;
+        }
+        stream.write_all(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut rest = String::new();
+        let _ = stream.read_to_string(&mut rest).await;
+        (rest, clock.monotonic().since(began).as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_being_answered_when_a_connection_has_lived_long_enough_is_answered() {
+        let (mut stream, clock, _stop, _serving) = conversing(Duration::from_secs(9));
+        let (rest, ended) = asked(&mut stream, &clock).await;
+        assert!(rest.ends_with("late"), "{rest}");
+        assert_eq!(ended, 65, "and nothing more is asked on it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_never_comes_is_not_waited_for() {
+        let (mut stream, clock, _stop, _serving) = conversing(Duration::from_hours(1));
+        let (rest, ended) = asked(&mut stream, &clock).await;
+        assert_eq!((rest.as_str(), ended), ("", 56 + 70));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stops_the_process_waits_for_no_answer_though_a_connection_is_to_end_anyway() {
+        let (mut stream, clock, stop, _serving) = conversing(Duration::from_hours(1));
+        let stopper = async {
+            clock.sleep_until(clock.monotonic() + Duration::from_secs(80)).await;
+            stop.cancel();
+        };
+        let ((rest, ended), ()) = tokio::join!(asked(&mut stream, &clock), stopper);
+        assert_eq!((rest.as_str(), ended), ("", 80 + GRACE.as_secs()));
     }
 }

@@ -12,7 +12,7 @@ use chrono::NaiveDateTime;
 use maud::{Markup, html};
 
 use super::access::Caller;
-use super::acts::{answered, tokenless};
+use super::acts::{answered, by, tokenless};
 use super::api::answers::Trouble;
 use super::api::bodies::About;
 use super::api::incidents::{known_id, unknown};
@@ -89,7 +89,7 @@ pub fn of_incident(view: &View<'_>, incident: &Incident) -> Markup {
         @else {
             p .lede { "Nobody is told of it meanwhile. Probing goes on, and whoever was told it began is told when it is over." }
             form .card .pad method="post" {
-                p { label for="by" { "Your name" } input id="by" name="by" required maxlength="100" autocomplete="name"; }
+                (by(view))
                 p { label for="reason" { "Why: whoever wonders about the quiet reads it" } input id="reason" name="reason" required maxlength=(TEXT_MAX); }
                 p .side {
                     span {

@@ -6,6 +6,7 @@
 
 #![cfg(test)]
 
+mod access;
 mod blocks;
 mod bounds;
 mod commands;

@@ -125,7 +125,11 @@ impl Guard {
             (false, true) => format!("tokens: {{ operate: \"sha256:{}\" }}", TokenDigest::of(OPERATE)),
             _ => String::new(),
         };
-        let proxy = if self.proxy { "proxy: { from: [127.8.0.0/16], operate: [\"ann\"] }" } else { "" };
+        let proxy = if self.proxy {
+            "proxy: { from: [127.8.0.0/16], user: X-Forwarded-User, operate: [\"ann\"] }\n  url: https://rounds.example.com"
+        } else {
+            ""
+        };
         let root = format!(
             "web:\n  listen: \"{}\"\n  {tokens}\n  {proxy}\nsecrets: {{ operate: {{ file: operate }} }}\n",
             self.listen
@@ -446,7 +450,7 @@ fn what_was_changed_is_put_down_with_who_did_it_and_stays() {
     let (target, receiver) = (Target::start(), Receiver::start());
     let root = format!(
         "web:\n  listen: \"0.0.0.0:0\"\n  tokens: {{ read: \"sha256:{}\", operate: \"sha256:{}\" }}\n  \
-         proxy: {{ from: [127.8.0.0/16], operate: [ann] }}\n\
+         proxy: {{ from: [127.8.0.0/16], user: X-Forwarded-User, operate: [ann] }}\n  url: https://rounds.example.com\n\
          publish: {{ prometheus: {{}} }}\nchannels: {{ pager: {{ webhook: \"{}\" }} }}\nroutes: [{{ to: [pager] }}]\n",
         TokenDigest::of(READ),
         TokenDigest::of(OPERATE),
@@ -485,6 +489,10 @@ fn what_was_changed_is_put_down_with_who_did_it_and_stays() {
         let refused = format!("Authorization: Bearer {refused}");
         assert!([401, 403].contains(&change("POST /api/v1/silences", &[&refused], silence, operator).status));
     }
+    daemon.wait_for("a change was refused");
+    let logged = daemon.said();
+    let logged = logged.lines().find(|line| line.contains("a change was refused")).expect("a line");
+    assert!(logged.contains(&operator.to_string()) && logged.contains("/api/v1/silences"), "{logged}");
     target.set(false);
     let taken = receiver.wait_until(|taken| !taken.is_empty());
     let incident = taken[0].body["incident"].as_str().expect("an id").to_owned();

@@ -1,10 +1,11 @@
 //! How bodies are read, and how everything is answered: JSON, without secrets, and what went wrong as RFC 9457 has it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -13,16 +14,19 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::bodies::ProblemBody;
+use crate::domain::audit::{Author, Deed};
 use crate::domain::pause::PauseError;
 use crate::domain::quiet::SilenceError;
 use crate::domain::text::{harmless, hex};
 use crate::domain::time::words;
+use crate::engine::audits;
 use crate::engine::desk::DeskError;
 use crate::engine::driller::DrillError;
 use crate::engine::ledger::acts::ActError;
 use crate::engine::triggers::{TRIGGER_EVERY, TriggerError};
 use crate::ports::{Secrets, StoreError};
 use crate::web::routes::Room;
+use crate::web::table::API;
 
 /// The largest body, in bytes.
 const BODY_MAX: usize = 64 * 1024;
@@ -31,7 +35,7 @@ const BODY_MAX: usize = 64 * 1024;
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long whoever asks waits for the commit: longer than the store waits for another process.
-const COMMIT_PATIENCE: Duration = Duration::from_secs(8);
+pub const COMMIT_PATIENCE: Duration = Duration::from_secs(8);
 
 /// The media type of what went wrong.
 pub const PROBLEM: &str = "application/problem+json";
@@ -116,6 +120,22 @@ impl Trouble {
         Self::new(StatusCode::NOT_FOUND, error)
     }
 
+    /// The answer, in the form in which that path answers: below the API for programs, elsewhere for people.
+    pub fn answer(self, path: &str) -> Response {
+        if path.starts_with(API) {
+            return self.into_response();
+        }
+        let mut response = (self.status, format!("{}\n", self.error)).into_response();
+        response.headers_mut().extend(self.retry());
+        response
+    }
+
+    /// When to come again.
+    fn retry(&self) -> Option<(HeaderName, HeaderValue)> {
+        // The second that has begun counts as one.
+        self.wait.map(|wait| (header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1)))
+    }
+
     /// It cannot be done as things stand.
     pub fn conflict(error: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, error)
@@ -124,13 +144,11 @@ impl Trouble {
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
+        let retry = self.retry();
         let problem = Problem { problems: self.problems, ..Problem::new(self.status, self.error) };
         let problem = serde_json::to_string(&problem).unwrap_or_default();
         let mut response = (self.status, [(header::CONTENT_TYPE, PROBLEM)], problem + "\n").into_response();
-        if let Some(wait) = self.wait {
-            // The second that has begun counts as one.
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
-        }
+        response.headers_mut().extend(retry);
         response
     }
 }
@@ -246,6 +264,33 @@ impl Room {
     /// Waits for what was brought to the desk, though not for ever.
     pub async fn done<T>(&self, doing: impl Future<Output = Result<T, DeskError>>) -> Result<T, DeskError> {
         self.done_within(COMMIT_PATIENCE, doing).await
+    }
+
+    /// Does something that is no commit by itself, and puts it down: what `told` says of what came of it, which is what was done, to
+    /// what, and how it was before and after. Both are done to the end also where whoever asks has gone, which drops the answer that
+    /// is made for them, or waits no more.
+    pub async fn done_and_put_down<T: Send + 'static>(
+        &self,
+        most: Duration,
+        author: Author,
+        doing: impl Future<Output = Result<T, DeskError>> + Send + 'static,
+        told: impl FnOnce(&T) -> Option<(Deed, String, [String; 2])> + Send + 'static,
+    ) -> Result<T, DeskError> {
+        let (desk, clock) = (Arc::clone(&self.web.desk), Arc::clone(&self.web.clock));
+        let deed = self.deeds.spawn(async move {
+            let done = doing.await?;
+            if let Some((deed, of, texts)) = told(&done) {
+                desk.audit(audits::of_deed(author, deed, of, texts, clock.now())).await?;
+            }
+            Ok(done)
+        });
+        let ended = async {
+            deed.await.unwrap_or_else(|error| {
+                tracing::error!(%error, "our own fault: what somebody does ended early");
+                Err(DeskError::Closed)
+            })
+        };
+        self.done_within(most, ended).await
     }
 
     /// The same for what takes longer than a commit.

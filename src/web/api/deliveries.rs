@@ -7,7 +7,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::answers::{Trouble, answer};
+use super::answers::{COMMIT_PATIENCE, Trouble, answer};
 use super::bodies::{Deliveries, Nothing, RedriveDone};
 use crate::domain::audit::Deed;
 use crate::ports::{Redrive, Redriven, Undelivered};
@@ -53,11 +53,14 @@ pub async fn redriven(room: &Room, caller: &Caller, what: Redrive) -> Result<u64
         Redrive::One(id) => (format!("the message {id}"), id.clone()),
         Redrive::All => ("it".to_owned(), "all messages".to_owned()),
     };
-    match room.done(room.web.desk.redrive(what, room.web.clock.now())).await? {
-        Redriven::Due(due) => {
-            room.audit(caller.author(None), Deed::Redrive, id, ["not taken".to_owned(), format!("{due} due")]).await?;
-            Ok(due)
-        }
+    let (desk, now) = (Arc::clone(&room.web.desk), room.web.clock.now());
+    let redrive = async move { desk.redrive(what, now).await };
+    let told = |redriven: &Redriven| match redriven {
+        Redriven::Due(due) => Some((Deed::Redrive, id, ["not taken".to_owned(), format!("{due} due")])),
+        _ => None,
+    };
+    match room.done_and_put_down(COMMIT_PATIENCE, caller.author(None), redrive, told).await? {
+        Redriven::Due(due) => Ok(due),
         Redriven::Unknown => Err(Trouble::unknown("there is no such message")),
         Redriven::Settled => Err(Trouble::conflict(format!("{of} was delivered, or said by another"))),
         Redriven::Overtaken => {

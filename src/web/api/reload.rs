@@ -27,27 +27,31 @@ pub async fn reload(
 ) -> Result<Response, Trouble> {
     let Nothing {} = room.read(request).await?;
     room.when_ready()?;
-    let reloaded = room.done_within(PATIENCE, room.web.desk.reload()).await?;
-    room.look_anew().await;
-    let came_to = match &reloaded {
-        Reloaded::Taken { changes, .. } if changes.is_empty() => "nothing changed".to_owned(),
-        Reloaded::Taken { changes, .. } => changes.join(", "),
-        Reloaded::Refused(_) => "refused whole".to_owned(),
+    let desk = Arc::clone(&room.web.desk);
+    let reload = async move { desk.reload().await };
+    let told = |reloaded: &Reloaded| {
+        let came_to = match reloaded {
+            Reloaded::Taken { changes, .. } if changes.is_empty() => "nothing changed".to_owned(),
+            Reloaded::Taken { changes, .. } => changes.join(", "),
+            Reloaded::Refused(_) => "refused whole".to_owned(),
+        };
+        Some((Deed::Reload, "the configuration".to_owned(), [String::new(), came_to]))
     };
-    room.audit(caller.author(None), Deed::Reload, "the configuration", [String::new(), came_to]).await?;
-    let told = |problems: &Problems| -> Vec<ProblemBody> {
+    let reloaded = room.done_and_put_down(PATIENCE, caller.author(None), reload, told).await?;
+    room.look_anew().await;
+    let told_of = |problems: &Problems| -> Vec<ProblemBody> {
         let mut told = problems.to_json();
         redact(&*room.plan().secrets, &mut told);
         serde_json::from_value(told).unwrap_or_default()
     };
     match reloaded {
         Reloaded::Taken { changes, warnings } => {
-            let problems = told(&warnings);
+            let problems = told_of(&warnings);
             Ok(answer(&*room.plan().secrets, StatusCode::OK, &Reload { changes, problems }))
         }
         Reloaded::Refused(problems) => {
             let sentence = "the configuration was refused whole: what ran goes on unchanged";
-            Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, sentence).with(told(&problems)))
+            Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, sentence).with(told_of(&problems)))
         }
     }
 }

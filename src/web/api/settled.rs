@@ -65,7 +65,7 @@ impl Question {
 }
 
 /// Whether a list of tags, or `*`, names one; compared weakly, as RFC 9110 says for `If-None-Match`.
-fn names(known: &str, tag: &str) -> bool {
+pub fn names(known: &str, tag: &str) -> bool {
     let strong = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     known.split(',').any(|one| one.trim() == "*" || strong(one) == strong(tag))
 }

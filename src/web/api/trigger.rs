@@ -8,10 +8,12 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::answers::{Trouble, answer};
+use super::answers::{COMMIT_PATIENCE, Trouble, answer};
 use super::bodies::{TriggerAnswer, TriggerAsk, TriggeredRun};
 use super::runs::RunBody;
 use crate::domain::audit::Deed;
+use crate::domain::names::ScheduleName;
+use crate::domain::outcome::RunId;
 use crate::engine::desk::DeskError;
 use crate::engine::scheduler::extras::Refusal;
 use crate::engine::triggers::{Begun, Triggered};
@@ -30,12 +32,17 @@ pub async fn trigger(
 ) -> Result<Response, Trouble> {
     let TriggerAsk { schedule } = room.read(request).await?;
     room.when_ready()?;
-    let Begun { runs, ended } = room.done(room.web.desk.trigger(probe.clone(), schedule)).await?;
-    let asked = runs
-        .iter()
-        .map(|(id, of)| format!("run {id}{}", of.as_ref().map(|of| format!(" for {of}")).unwrap_or_default()));
-    let asked = asked.collect::<Vec<_>>().join(", ");
-    room.audit(caller.author(None), Deed::Trigger, probe.as_str(), [String::new(), asked]).await?;
+    let (desk, wanted, put_down) = (Arc::clone(&room.web.desk), probe.clone(), probe.clone());
+    let begin = async move { desk.trigger(wanted, schedule).await };
+    let told = |begun: &Begun| {
+        let run = |(id, of): &(RunId, Option<ScheduleName>)| {
+            format!("run {id}{}", of.as_ref().map(|of| format!(" for {of}")).unwrap_or_default())
+        };
+        let runs = begun.runs.iter().map(run).collect::<Vec<_>>().join(", ");
+        Some((Deed::Trigger, put_down, [String::new(), runs]))
+    };
+    let begun = room.done_and_put_down(COMMIT_PATIENCE, caller.author(None), begin, told).await?;
+    let Begun { runs, ended } = begun;
     let (clock, plan) = (&room.web.clock, room.plan());
     let ended = tokio::select! {
         ended = ended => Some(ended.map_err(|_| Trouble::from(DeskError::Closed))?),

@@ -43,6 +43,23 @@ impl Exposition for Metrics {
     }
 }
 
+/// What pages of a plan are made of, of which nothing is known.
+pub fn bare(plan: watch::Receiver<Arc<Plan>>, ready: watch::Receiver<bool>, clock: Arc<TestClock>) -> Web {
+    Web {
+        reader: Arc::new(Reader::default()),
+        history: Arc::new(Past::default()),
+        clock,
+        plan,
+        page: Arc::new(|| None),
+        ready,
+        pings: Arc::new(Pulses::default()),
+        desk: Arc::default(),
+        unrecorded: Arc::default(),
+        loadings: Arc::default(),
+        reckon: Arc::new(|_, _| Ok(crate::web::reckoning::Reckoned::default())),
+    }
+}
+
 /// A page of a plan, of which nothing is known but what the test furnishes it with.
 pub async fn serving(plan: Plan, furnish: impl FnOnce(&mut Web)) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -51,19 +68,7 @@ pub async fn serving(plan: Plan, furnish: impl FnOnce(&mut Web)) -> Served {
     let (plans, plan) = watch::channel(Arc::new(plan));
     let (ready, is_ready) = watch::channel(true);
     let stop = CancellationToken::new();
-    let mut web = Web {
-        reader: Arc::new(Reader::default()),
-        history: Arc::new(Past::default()),
-        clock: Arc::clone(&clock) as Arc<dyn Clock>,
-        plan,
-        page: Arc::new(|| None),
-        ready: is_ready,
-        pings: Arc::new(Pulses::default()),
-        desk: Arc::default(),
-        unrecorded: Arc::default(),
-        loadings: Arc::default(),
-        reckon: Arc::new(|_, _| Ok(crate::web::reckoning::Reckoned::default())),
-    };
+    let mut web = bare(plan, is_ready, Arc::clone(&clock));
     furnish(&mut web);
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(listener, web, stop.clone()));
@@ -239,7 +244,7 @@ async fn beyond_loopback_nothing_is_shown_without_a_token() {
     let plan = plan();
     let headers = http::HeaderMap::from_iter([(http::header::HOST, "localhost".parse().unwrap())]);
     for (scope, expected) in
-        [(Scope::Read, Err(Refusal::Unknown)), (Scope::Open, Ok(Caller { user: None, address: None }))]
+        [(Scope::Read, Err(Refusal::Unknown)), (Scope::Open, Ok(Caller { user: None, by_token: false, address: None }))]
     {
         let entry = Entry { scope, is_form: false };
         let uri = http::Uri::from_static("/");

@@ -18,7 +18,7 @@ use crate::engine::dispatcher::{Notice, Silenced};
 use crate::engine::driller::Drills;
 use crate::engine::fanout::Fanout;
 use crate::engine::ledger::silences::Silencing;
-use crate::engine::reloads::Reloads;
+use crate::engine::reloads::{Asked, Reloads};
 use crate::engine::testing::{TestClock, at};
 use crate::engine::vitals::{Part, Vitals};
 use crate::ports::{
@@ -75,6 +75,8 @@ pub struct Manned {
     pub outbox: Arc<Held>,
     pub silences: Silences,
     pub audits: Audits,
+    /// Whoever wants the files read again.
+    pub reloads: Asked,
     _dispatcher: JoinSet<()>,
 }
 
@@ -83,6 +85,7 @@ pub fn manned(outbox: Held, standings: Standings) -> Manned {
     let (desk, outbox, silences) = (Arc::new(Desk::default()), Arc::new(outbox), Silences::default());
     let audits = Audits::default();
     let (notices, heard) = mpsc::channel(16);
+    let (reloads, asked) = Reloads::new();
     let clock = TestClock::starting(NOW);
     let vitals = Arc::new(Vitals::new(clock));
     for part in [Part::Scheduler, Part::Dispatcher, Part::Deliverer] {
@@ -94,7 +97,7 @@ pub fn manned(outbox: Held, standings: Standings) -> Manned {
         replies: Arc::new(Silent),
         wake: Arc::new(Notify::new()),
         drills: Drills::new().0,
-        reloads: Reloads::new().0,
+        reloads,
         standings: watch::channel(Arc::new(standings)).1,
         changes: vitals.changes.watch(),
         vitals,
@@ -103,7 +106,7 @@ pub fn manned(outbox: Held, standings: Standings) -> Manned {
     });
     let mut dispatcher = JoinSet::new();
     dispatcher.spawn(dispatch(heard, Arc::clone(&silences), Arc::clone(&audits)));
-    Manned { desk, outbox, silences, audits, _dispatcher: dispatcher }
+    Manned { desk, outbox, silences, audits, reloads: asked, _dispatcher: dispatcher }
 }
 
 /// Answers for silences as the ledger does.

@@ -1,5 +1,6 @@
 //! Pages as text, access as a table, and real connections.
 
+mod admission;
 mod answers;
 pub mod desk;
 pub mod fixture;
@@ -11,3 +12,4 @@ mod papers;
 mod past;
 mod probes;
 mod programs;
+mod public;

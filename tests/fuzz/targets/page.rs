@@ -31,6 +31,7 @@ use roundsman::ports::{
 use roundsman::web::Web;
 use roundsman::web::routes::router;
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use super::Taken;
 
@@ -229,7 +230,7 @@ fn pages(incident: &Incident) -> Vec<String> {
         loadings: Arc::default(),
         reckon: Arc::new(|_, _| Ok(roundsman::web::reckoning::Reckoned::default())),
     };
-    let service = TowerToHyperService::new(router(web, "127.0.0.1:80".parse().unwrap()));
+    let service = TowerToHyperService::new(router(web, "127.0.0.1:80".parse().unwrap(), TaskTracker::new()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let get = async |path: &str| {
         let request = Request::get(path).header(header::HOST, "127.0.0.1").body(Body::empty()).unwrap();
