@@ -1,7 +1,7 @@
 //! A stranger's first hour: the page is followed as it is written, block by block.
 //!
 //! Files are written by the names behind their fences, and commands go to a shell in one directory. What a block of output shows
-//! must come, each line of it within a minute, where `…` stands for anything. Ports are others than in the page, so that whoever
+//! must come of the commands before it, each line of it within a minute and by a line of its own, where `…` stands for anything. Ports are others than in the page, so that whoever
 //! has one of them can test too, and what would leave the machine goes to the receiver of the page.
 
 use std::fs;
@@ -75,13 +75,29 @@ fn is_like(line: &str, shown: &str) -> bool {
     pieces.last().is_none_or(|last| last.is_empty()) && pieces.len() > 1 || rest.is_empty()
 }
 
+/// Whether each of the lines that are shown has come, by a line of its own. What more lines are like chooses last.
+fn have_come(lines: &[String], shown: &[&str]) -> bool {
+    let mut like: Vec<Vec<usize>> = shown
+        .iter()
+        .map(|shown| lines.iter().enumerate().filter(|(_, line)| is_like(line, shown)).map(|(at, _)| at).collect())
+        .collect();
+    like.sort_by_key(Vec::len);
+    let mut taken = Vec::new();
+    like.iter().all(|like| like.iter().find(|at| !taken.contains(*at)).map(|at| taken.push(*at)).is_some())
+}
+
 impl Said {
-    /// Waits until a line has come that is like the one that is shown.
-    fn wait_for(&self, shown: &str, place: &str) {
+    fn count(&self) -> usize {
+        self.lines.lock().expect("no reader panics").len()
+    }
+
+    /// Waits until, from a line on, all the lines have come that are shown.
+    fn wait_for(&self, from: usize, shown: &str, place: &str) {
+        let shown: Vec<_> = shown.lines().filter(|line| !line.is_empty()).collect();
         let lines = self.lines.lock().expect("no reader panics");
-        let missing = |lines: &mut Vec<String>| !lines.iter().any(|line| is_like(line, shown));
+        let missing = |lines: &mut Vec<String>| !have_come(&lines[from..], &shown);
         let (lines, timed_out) = self.news.wait_timeout_while(lines, LINE_MAX, missing).expect("no reader panics");
-        assert!(!timed_out.timed_out(), "{place}: `{shown}` did not come; there is\n{}", lines.join("\n"));
+        assert!(!timed_out.timed_out(), "{place}: not all of {shown:#?} came; there is\n{}", lines[from..].join("\n"));
     }
 }
 
@@ -130,7 +146,7 @@ fn the_first_hour_goes_as_it_is_written() {
     let said = Arc::new(Said::default());
     let mut background = Background(Vec::new());
     let mut exported = String::new();
-    let mut followed = 0;
+    let (mut followed, mut from) = (0, None);
     for block in named("docs/first-hour.md").blocks() {
         let (_, file) = block.info.split_once(' ').unwrap_or_default();
         match class(&block) {
@@ -138,6 +154,7 @@ fn the_first_hour_goes_as_it_is_written() {
                 fs::write(directory.path().join(file), here(&block.text)).expect("a file");
             }
             Some(Class::Commands) => {
+                from.get_or_insert_with(|| said.count());
                 let left_out = |line: &&str| LEFT_OUT.iter().any(|(beginning, _)| line.starts_with(beginning));
                 let lines: Vec<_> = block.text.lines().filter(|line| !left_out(line)).map(here).collect();
                 let script = format!("{exported}{}", lines.join("\n"));
@@ -161,7 +178,8 @@ fn the_first_hour_goes_as_it_is_written() {
                 followed += 1;
             }
             Some(Class::Output) => {
-                block.text.lines().filter(|line| !line.is_empty()).for_each(|line| said.wait_for(line, &block.place));
+                let from = from.take().unwrap_or_else(|| panic!("{}: no command gives it", block.place));
+                said.wait_for(from, &block.text, &block.place);
             }
             _ => panic!("{}: the first hour has no use for `{}`", block.place, block.info),
         }
@@ -182,4 +200,11 @@ fn lines_are_like_what_is_shown() {
     for (line, shown) in [("a b c", "b…"), ("a b c", "a…d…"), ("a b c", "a b"), ("a b c", "a…b")] {
         assert!(!is_like(line, shown), "{line}: {shown}");
     }
+}
+
+#[test]
+fn what_is_shown_comes_by_lines_of_its_own() {
+    let lines = ["a b", "b c"].map(str::to_owned);
+    assert!(have_come(&lines, &["…b…", "a…"]) && have_come(&lines, &["b…"]));
+    assert!(!have_come(&lines, &["a…", "a…"]) && !have_come(&lines, &["…c", "a…", "…b…"]));
 }
