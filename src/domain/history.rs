@@ -259,6 +259,8 @@ pub struct IncidentsAsked {
     pub severity: Option<Severity>,
     /// Those that opened then or later.
     pub from: Option<Timestamp>,
+    /// Those that opened before then.
+    pub until: Option<Timestamp>,
     /// Those that come after this one; nothing comes after one that is erased.
     pub after: Option<IncidentId>,
     /// At most so many.

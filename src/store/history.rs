@@ -85,16 +85,16 @@ pub fn incidents(connection: &Connection, asked: &IncidentsAsked) -> Result<Inci
     };
     let mut select = connection.prepare_cached(&format!(
         "SELECT body FROM incidents
-         WHERE opened_at >= ?1 AND (?2 IS NULL OR probe = ?2)
+         WHERE opened_at >= ?1 AND opened_at < ?6 AND (?2 IS NULL OR probe = ?2)
            AND (?3 IS NULL OR json_extract(body, '$.severity') = ?3) {open}
            AND (?4 IS NULL OR (opened_at, id) < (SELECT opened_at, id FROM incidents WHERE id = ?4))
            AND json_extract(body, '$.drill') IS NULL
          ORDER BY opened_at DESC, id DESC LIMIT ?5"
     ))?;
-    let from = asked.from.map_or(i64::MIN, micros);
+    let (from, until) = (asked.from.map_or(i64::MIN, micros), asked.until.map_or(i64::MAX, micros));
     let limit = i64::try_from(asked.most.saturating_add(1)).unwrap_or(i64::MAX);
     let (probe, severity) = (asked.probe.as_ref().map(ProbeName::as_str), asked.severity.map(Severity::as_str));
-    let of = params![from, probe, severity, asked.after.as_ref().map(|id| &*id.0), limit];
+    let of = params![from, probe, severity, asked.after.as_ref().map(|id| &*id.0), limit, until];
     let mut incidents = select.query_map(of, |row| from_json(row, "body"))?.collect::<Result<Vec<_>>>()?;
     let more = incidents.len() > asked.most;
     incidents.truncate(asked.most);
@@ -288,5 +288,9 @@ mod tests {
         assert_eq!(&*kept.store.incidents(grave).await.unwrap().incidents[0].id.0, "I2");
         let late = IncidentsAsked { from: Some(second(61)), most: 9, ..IncidentsAsked::default() };
         assert_eq!(kept.store.incidents(late).await.unwrap().incidents, []);
+        for (until, count) in [(60, 0), (61, 3)] {
+            let early = IncidentsAsked { until: Some(second(until)), most: 9, ..IncidentsAsked::default() };
+            assert_eq!(kept.store.incidents(early).await.unwrap().incidents.len(), count, "before {until} s");
+        }
     }
 }

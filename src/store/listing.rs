@@ -118,13 +118,14 @@ mod tests {
             most: 50,
         };
         let whole = asked.clone();
-        let searched = kept.store.read(move |connection| hours(connection, &whole)).await.unwrap();
+        let searched = kept.store.read(move |connection| hours(connection, &whole, micros(whole.until))).await.unwrap();
         let hour = |at: usize| Grain::Hour.begin(runs[at].started_at);
         assert_eq!(searched, Some((hour(90), hour(99))));
         assert_eq!(kept.store.runs(asked.clone()).await.unwrap().runs.len(), 10);
         let narrow = RunsAsked { from: runs[95].started_at, until: runs[97].started_at, ..asked };
         assert_eq!(kept.store.runs(narrow.clone()).await.unwrap().runs.len(), 2);
-        let searched = kept.store.read(move |connection| hours(connection, &narrow)).await.unwrap();
+        let searched =
+            kept.store.read(move |connection| hours(connection, &narrow, micros(narrow.until))).await.unwrap();
         assert_eq!(searched, Some((hour(95), hour(97))));
     }
 }

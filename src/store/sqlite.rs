@@ -377,6 +377,7 @@ mod tests {
     use super::*;
     use crate::store::testing::kept;
     use std::time::Duration;
+    use tokio::task::JoinSet;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn who_reads_for_long_holds_no_thread_of_other_tasks() {
@@ -391,10 +392,11 @@ mod tests {
         });
         is_reading.await.unwrap();
         let store = Arc::clone(&kept.store);
-        let counted = tokio::spawn(async move { store.roll_up().await });
-        let counted = tokio::time::timeout(Duration::from_secs(20), counted).await;
+        let mut counting = JoinSet::new();
+        counting.spawn(async move { store.roll_up().await });
+        let counted = tokio::time::timeout(Duration::from_secs(20), counting.join_next()).await;
         done.send(()).unwrap();
         reader.join().unwrap();
-        assert!(!counted.expect("it waited for the reader").unwrap().unwrap());
+        assert!(!counted.expect("it waited for the reader").unwrap().unwrap().unwrap());
     }
 }

@@ -151,7 +151,7 @@ fn a_first_configuration_validates_runs_and_is_never_written_over() {
     let new = directory.path().join("deep/new");
     let program = env!("CARGO_BIN_EXE_roundsman");
     let script = format!("trap '' XFSZ; ulimit -f 0; exec {program} init --config {}", new.display());
-    let made = std::process::Command::new("bash").args(["-c", &script]).output().expect("bash");
+    let made = Command::new("bash").args(["-c", &script]).output().expect("bash");
     let complaint = String::from_utf8_lossy(&made.stderr).into_owned();
     assert!(made.status.code() == Some(3) && complaint.contains("roundsman.yaml cannot be written"), "{complaint}");
     assert!(!is_there("deep"), "{complaint}");

@@ -285,7 +285,7 @@ async fn others(
         let incidents = history.incidents(asked).await?.incidents;
         let asked = IncidentsAsked {
             probe: Some(name.clone()),
-            before: Some(later(window.until, OPENS_AFTER)),
+            until: Some(later(window.until, OPENS_AFTER)),
             most: WITHIN_MAX,
             ..IncidentsAsked::default()
         };

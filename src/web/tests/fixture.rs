@@ -127,7 +127,7 @@ impl HistoryReader for Past {
             asked.probe.as_ref().is_none_or(|probe| incident.probe == *probe)
                 && asked.severity.is_none_or(|severity| incident.severity == severity)
                 && asked.from.is_none_or(|from| incident.opened_at >= from)
-                && asked.before.is_none_or(|before| incident.opened_at < before)
+                && asked.until.is_none_or(|until| incident.opened_at < until)
         };
         let after = asked.after.as_ref().and_then(|id| self.incidents.iter().position(|incident| incident.id == *id));
         let rest = self.incidents.iter().skip(after.map_or(0, |at| at + 1));
