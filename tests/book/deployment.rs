@@ -160,9 +160,11 @@ fn systemd_takes_the_unit() {
     }
     // What it needs to start is put there by the commands behind it.
     let page = named("docs/deployment.md");
-    let commands = page.blocks().into_iter().find(|block| block.text.contains("systemctl enable")).expect("commands").text;
+    let commands =
+        page.blocks().into_iter().find(|block| block.text.contains("systemctl enable")).expect("commands").text;
     let credentials = text.lines().filter_map(|line| line.strip_prefix("LoadCredential=")?.split_once(':'));
-    for place in credentials.map(|(_, path)| path).chain(["/etc/roundsman/", "/usr/local/bin/", "/etc/systemd/system/"]) {
+    for place in credentials.map(|(_, path)| path).chain(["/etc/roundsman/", "/usr/local/bin/", "/etc/systemd/system/"])
+    {
         assert!(commands.lines().any(|line| line.ends_with(place)), "nothing puts there what has to be at {place}");
     }
     let grace = text.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).expect("a time to end");
