@@ -70,16 +70,27 @@ fn shown(c: char) -> char {
         '\t' => c,
         '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
         '\u{7f}' => '␡',
+        // Those that Unicode calls ignorable are seen by nobody; of the selectors of a form the last two choose between a picture
+        // and a sign.
         '\u{80}'..='\u{9f}'
         | '\u{ad}'
+        | '\u{34f}'
         | '\u{61c}'
+        | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
         | '\u{200b}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{2069}'
-        | '\u{feff}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{3164}'
         | '\u{fdd0}'..='\u{fdef}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
+        | '\u{fe00}'..='\u{fe0d}'
+        | '\u{feff}'
+        | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}' => '\u{fffd}',
         // The last two of each plane are no characters, and XML refuses those of the first.
         _ if u32::from(c) & 0xfffe == 0xfffe => '\u{fffd}',
         _ => c,
@@ -98,6 +109,9 @@ mod tests {
             ("a\u{202e}b\u{200b}c\u{feff}\u{ad}", "a\u{fffd}b\u{fffd}c\u{fffd}\u{fffd}"),
             ("\u{7f}\u{9b}", "␡\u{fffd}"),
             ("\u{ffff}\u{7fffe}\u{fdd0}\u{e0041}", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
+            ("\u{3164}\u{115f}\u{180e}\u{34f}", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
+            ("\u{fe01}\u{e0100}\u{206a}\u{fff0}", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
+            ("⚠\u{fe0f} ⚠\u{fe0e} e\u{301}", "⚠\u{fe0f} ⚠\u{fe0e} e\u{301}"),
         ] {
             assert_eq!(harmless(text), shown);
         }

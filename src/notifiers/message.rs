@@ -50,6 +50,8 @@ pub fn subject(notification: &Notification) -> String {
         incident => format!("{} {}: {}", incident.severity, notification.event.as_str(), notification.summary()),
     };
     let plain: String = whole.chars().map(ascii).collect();
+    // What looks encoded (RFC 2047) would be decoded by whoever reads it, to line ends and all.
+    let plain = plain.replace("=?", "= ?");
     if plain.chars().count() <= SUBJECT_MAX {
         return plain;
     }

@@ -18,6 +18,7 @@ mod links;
 mod metrics;
 mod pages;
 mod parts;
+mod pictures;
 mod programs;
 mod prometheus;
 #[path = "../real/servers/roundsman.rs"]

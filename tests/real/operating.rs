@@ -17,7 +17,8 @@ use crate::commands::configuration;
 use crate::servers::receiver::{Receiver, Taken, Target};
 use crate::servers::roundsman::{Daemon, output};
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// What lets change something.
+pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const HOOK: &str = "C4N4RY-of-the-webhook";
 
 /// A configuration that pages `channel` at once when the target fails.

@@ -1,5 +1,6 @@
-//! What a target says is text wherever it is shown: whatever stands in a body, a header, a reason phrase, a certificate or a
-//! record of a name, it steers no terminal, begins no line of its own, adds no element to a page, and is filled in nowhere.
+//! What a target says is text wherever it is shown: whatever stands in a body, a header, a reason phrase, a certificate, a record
+//! of a name or the text of an error, it steers no terminal, begins no line of its own, adds no element to a page, is neither a
+//! link nor a mention nor a header in a message, and is filled in nowhere.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,23 +14,21 @@ use roundsman::domain::outcome::{FailureKind, Verdict};
 use roundsman::engine::ledger::Ledger;
 use roundsman::engine::plan::Plan;
 use roundsman::net::client;
-use roundsman::ports::{Clock as _, Commit, Kinds, Loaded, Notification, StatusReader as _, Store as _};
+use roundsman::ports::{Clock as _, Commit, Kinds, Loaded, Store as _};
 use roundsman::probers::KINDS;
 use roundsman::{notifiers, publishers, store};
 
 use crate::commands::configuration;
-use crate::notification::opened;
+use crate::payloads::{self, hides};
 use crate::probing::quoted;
 use crate::servers::certificates::Authority;
 use crate::servers::dns::{Answering, answered_with};
-use crate::servers::hostile::Hostile;
-use crate::servers::receiver::Receiver;
+use crate::servers::hostile::{Hostile, Move};
 use crate::servers::secured::Secured;
 use crate::telling::{page_of, run};
-use crate::webhook::webhook;
 
 /// Begins every payload, so that a test which sees nothing fails.
-const MARKER: &str = "Q7marker";
+pub const MARKER: &str = "Q7marker";
 
 /// What would begin a line of its own.
 const FORGED: &str = "forged";
@@ -37,27 +36,15 @@ const FORGED: &str = "forged";
 /// What no page of ours has, neither as an element nor as an attribute.
 const ALIEN: &str = "x-alien";
 
-/// Each behind the marker: for a terminal, a log, a page, a chat, a workflow, a template, a reader.
-const PAYLOADS: [&str; 10] = [
-    "",
-    "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}2J",
-    "\r\nforged: passed\r\n\r\nforged\n",
-    "\rforged\u{8}\u{8}\0",
-    "</script></style></title><x-alien x-alien=1>",
-    "\"'><x-alien x-alien=\"1\"> --> ]]><x-alien/>",
-    "\" x-alien=\"1\" ' x-alien='1' javascript:alert(1)",
-    "<!channel> <@U123> <https://evil.example|click> @everyone",
-    "${{secrets.key}} ${secret:key} ${env:HOME} {{run.id}} {{token}} {{7*7}} {% raw %}",
-    "\u{202e}gnp.exe\u{2066}\u{feff}",
-];
-
 /// Where a payload stands, and the expectation that quotes it.
-const PLACES: [(&str, &str); 5] = [
+const PLACES: [(&str, &str); 7] = [
     ("body", "body == \"x\""),
     ("header", "headers[\"x-said\"] == \"x\""),
     ("reason", "status == 599"),
     ("certificate", "cert.subject == \"x\""),
+    ("names", "cert.names == [\"x\"]"),
     ("record", "answers == [\"x\"]"),
+    ("error", "reply == \"x\""),
 ];
 
 /// Servers that say the payload in each place, with the probes that meet them; they are gone when this is dropped.
@@ -65,28 +52,40 @@ struct Sayers {
     plan: Arc<Plan>,
     clock: Arc<SystemClock>,
     directory: tempfile::TempDir,
-    _servers: (Vec<Hostile>, Secured, Answering),
+    _servers: (Vec<Hostile>, [Secured; 2], Answering),
 }
 
-async fn sayers(payload: &str) -> Sayers {
+async fn sayers(payload: &[u8]) -> Sayers {
     let ok = "HTTP/1.1 200 OK\r\n";
     let length = payload.len();
-    let body = Hostile::answering(format!("{ok}Content-Length: {length}\r\n\r\n{payload}")).await;
-    let header = Hostile::answering(format!("{ok}X-Said: {payload}\r\nContent-Length: 0\r\n\r\n")).await;
-    let reason = Hostile::answering(format!("HTTP/1.1 200 {payload}\r\nContent-Length: 0\r\n\r\n")).await;
+    let around = |before: &str, after: &str| [before.as_bytes(), payload, after.as_bytes()].concat();
+    let body = Hostile::answering(around(&format!("{ok}Content-Length: {length}\r\n\r\n"), "")).await;
+    let header = Hostile::answering(around(&format!("{ok}X-Said: "), "\r\nContent-Length: 0\r\n\r\n")).await;
+    let reason = Hostile::answering(around("HTTP/1.1 200 ", "\r\nContent-Length: 0\r\n\r\n")).await;
+    let refusal = Move::Send(around("-ERR ", "\r\n"));
+    let error = Hostile::playing(vec![Move::ReadBytes(1), refusal, Move::Hang]).await;
     let authority = Authority::new("Test CA");
-    let identity = authority.issue(&["127.0.0.1"], |params| {
-        params.distinguished_name.push(rcgen::DnType::CommonName, payload);
+    let text = String::from_utf8_lossy(payload);
+    let subject = authority.issue(&["127.0.0.1"], |params| {
+        params.distinguished_name.push(rcgen::DnType::CommonName, &*text);
     });
-    let certificate = Secured::showing(&identity).await;
-    let text = [&[u8::try_from(length).unwrap()], payload.as_bytes()].concat();
+    // Names in a certificate are of ASCII, whatever else they are.
+    let named = authority.issue(&["127.0.0.1"], |params| {
+        let name: String = text.chars().filter(char::is_ascii).collect();
+        params.subject_alt_names.push(rcgen::SanType::DnsName(name.try_into().expect("ASCII")));
+    });
+    let certificate = Secured::showing(&subject).await;
+    let of_names = Secured::showing(&named).await;
+    let text = [&[u8::try_from(length).unwrap()], payload].concat();
     let record = Answering::over_tcp(move |question| answered_with(question, &[(16, 60, text.clone())])).await;
     let steps = [
         format!("http: \"{}\"", body.url()),
         format!("http: \"{}\"", header.url()),
         format!("http: \"{}\"", reason.url()),
         format!("tls: {{ address: \"{}\", ca: {} }}", certificate.address, quoted(&authority.pem)),
+        format!("tls: {{ address: \"{}\", ca: {} }}", of_names.address, quoted(&authority.pem)),
         format!("dns: {{ name: said.test, type: TXT, server: \"{}\" }}", record.address),
+        format!("redis: \"redis://{}\"", error.address),
     ];
     let mut probes = String::new();
     for ((place, expect), step) in PLACES.iter().zip(steps) {
@@ -112,12 +111,15 @@ async fn sayers(payload: &str) -> Sayers {
     };
     let loaded = load(directory.path(), &surroundings);
     let plan = loaded.plan.unwrap_or_else(|| panic!("{}", loaded.problems.render(false)));
-    let servers = (vec![body, header, reason], certificate, record);
+    let servers = (vec![body, header, reason, error], [certificate, of_names], record);
     Sayers { plan: Arc::new(plan), clock, directory, _servers: servers }
 }
 
-/// Everything that people and programs are shown of the payload, by what shows it.
-async fn shown(payload: &str, receiver: &Receiver) -> BTreeMap<(&'static str, &'static str), String> {
+/// What is shown, by the place of the payload and what shows it.
+type Shown = BTreeMap<(&'static str, &'static str), String>;
+
+/// Everything that people and programs are shown of the payload.
+async fn shown(payload: &[u8]) -> Shown {
     let said = sayers(payload).await;
     let Sayers { plan, clock, directory, .. } = &said;
     let opened_store = store::open(&directory.path().join("state/roundsman.db")).expect("a store");
@@ -127,8 +129,8 @@ async fn shown(payload: &str, receiver: &Receiver) -> BTreeMap<(&'static str, &'
     for (place, _) in PLACES {
         let whole = run(plan, clock, place, true).await;
         let Verdict::Failed(failures) = &whole.verdict else { panic!("{place}: {:?}", whole.verdict) };
-        let is_refused = failures[0].kind == FailureKind::ProtocolInvalid;
-        assert!(is_refused || failures[0].kind == FailureKind::Expect, "{place}, {payload:?}: {}", failures[0]);
+        let expected = [FailureKind::ProtocolInvalid, FailureKind::Expect, FailureKind::AnswerRefused];
+        assert!(expected.contains(&failures[0].kind), "{place}, {payload:?}: {}", failures[0]);
         shown.insert((place, "once"), report::text(&whole));
         shown.insert((place, "once --verbose"), detail::text(&whole));
         let json = report::json(std::slice::from_ref(&whole), true).to_string();
@@ -144,12 +146,6 @@ async fn shown(payload: &str, receiver: &Receiver) -> BTreeMap<(&'static str, &'
         let incident = incidents.iter().rfind(|incident| incident.probe.as_str() == place).expect("an incident");
         let page = page_of(plan, clock, &opened_store, &format!("/incidents/{}", incident.id)).await;
         shown.insert((place, "the page of the incident"), page);
-        let incident = opened_store.incident(&incident.id).await.expect("it is read").expect("it is there").incident;
-        let notification = Notification { incident, ..opened("I1", clock.now()) };
-        let notifier = webhook(&format!("url: \"{}\"", receiver.url));
-        notifier.notify(&notification).await.expect("it is taken");
-        let message = receiver.wait_until(|taken| !taken.is_empty()).last().expect("one").body.to_string();
-        shown.insert((place, "a message"), message);
     }
     opened_store.close().await;
     shown
@@ -161,10 +157,7 @@ fn steering(text: &str) -> Option<String> {
         let colour = rest.strip_prefix("[").and_then(|rest| rest.split_once('m'));
         colour.is_some_and(|(numbers, _)| numbers.chars().all(|c| c.is_ascii_digit() || c == ';'))
     };
-    let hidden = |c: char| {
-        c.is_control() && c != '\n' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    let mut found = text.char_indices().filter(|(_, c)| hidden(*c));
+    let mut found = text.char_indices().filter(|(_, c)| hides(*c));
     found.find(|(at, c)| *c != '\u{1b}' || !ours(&text[at + 1..])).map(|(at, _)| text[at..].chars().take(20).collect())
 }
 
@@ -185,31 +178,37 @@ fn aliens(page: &str) -> Vec<String> {
     words.filter(|word| word.contains(ALIEN)).collect()
 }
 
+/// What of a text is more than text, in what shows it.
+pub fn wrong(output: &str, text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if let Some(found) = steering(text) {
+        wrong.push(format!("steers: {found:?}"));
+    }
+    if text.lines().any(|line| line.trim_start().starts_with(FORGED)) && !output.contains("page") {
+        wrong.push("begins a line".to_owned());
+    }
+    let is_document = output.contains("page") || output.contains("junit") || output.contains("HTML");
+    if is_document && !aliens(text).is_empty() {
+        wrong.push(format!("adds {:?}", aliens(text)));
+    }
+    // A text that looks like a template stays what it is.
+    if text.contains("{{run.id}} {{token}}") && !text.contains("{{7*7}}") {
+        wrong.push("is filled in".to_owned());
+    }
+    wrong
+}
+
 #[test]
 fn what_a_target_says_is_text_wherever_it_is_shown() {
-    // It has a runtime of its own, which is neither begun nor ended within another.
-    let receiver = Receiver::start();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let mut wrong = Vec::new();
-    for payload in PAYLOADS {
-        let payload = format!("{MARKER}{payload}");
-        let shown = runtime.block_on(shown(&payload, &receiver));
+    let mut found = Vec::new();
+    for payload in payloads::all() {
+        let payload = [MARKER.as_bytes(), &payload].concat();
+        let shown = runtime.block_on(shown(&payload));
+        let payload = String::from_utf8_lossy(&payload);
         for ((place, output), text) in &shown {
-            let mut say = |what: &str| wrong.push(format!("{payload:?} in the {place}, {output}: {what}\n{text}"));
-            if let Some(found) = steering(text) {
-                say(&format!("steers: {found:?}"));
-            }
-            if text.lines().any(|line| line.trim_start().starts_with(FORGED)) && !output.contains("page") {
-                say("begins a line");
-            }
-            let is_document = output.contains("page") || output.contains("junit");
-            if is_document && !aliens(text).is_empty() {
-                say(&format!("adds {:?}", aliens(text)));
-            }
-            // A text that looks like a template stays what it is.
-            if payload.contains("{{7*7}}") && text.contains(MARKER) && !text.contains("{{7*7}}") {
-                say("is filled in");
-            }
+            let wrong = wrong(output, text).into_iter();
+            found.extend(wrong.map(|what| format!("{payload:?} in the {place}, {output}: {what}\n{text}")));
         }
         for (place, _) in PLACES {
             // What HTTP does not let through is refused and so shown by nobody, and of a status only its number is read.
@@ -217,12 +216,12 @@ fn what_a_target_says_is_text_wherever_it_is_shown() {
             for output in ["once --verbose", "the page of the incident", "once --format json"] {
                 let text = &shown[&(place, output)];
                 if is_hidden == text.contains(MARKER) {
-                    wrong.push(format!("{payload:?} in the {place}, {output}: expected hidden: {is_hidden}\n{text}"));
+                    found.push(format!("{payload:?} in the {place}, {output}: expected hidden: {is_hidden}\n{text}"));
                 }
             }
         }
     }
-    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n\n"));
+    assert!(found.is_empty(), "{} are wrong:\n{}", found.len(), found.join("\n\n"));
 }
 
 #[test]

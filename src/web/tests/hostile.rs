@@ -12,33 +12,9 @@ use crate::web::frame::Place;
 use crate::web::status::{Chosen, Past};
 use crate::web::{incident as incident_page, status};
 
-/// Ways out of a text, an attribute, a title, a style, a terminal, a template.
-pub const PAYLOADS: [&str; 24] = [
-    "<script>alert(1)</script>",
-    "</script><script>alert(1)</script>",
-    "</title><script>alert(1)</script>",
-    "</style><img src=x onerror=alert(1)>",
-    "\"><img src=x onerror=alert(1)>",
-    "' onmouseover='alert(1)",
-    "\" onmouseover=\"alert(1)",
-    "<svg/onload=alert(1)>",
-    "<iframe srcdoc='<script>alert(1)</script>'>",
-    "<meta http-equiv=refresh content='0;url=https://evil.example'>",
-    "<base href='https://evil.example/'>",
-    "<!-- ",
-    "--> <b>",
-    "]]><b>",
-    "<![CDATA[<b>",
-    "&lt;script&gt;",
-    "&#60;script&#62;",
-    "<a href=javascript:alert(1)>x</a>",
-    "javascript:alert(1)",
-    "\u{1b}[31mred\u{1b}[0m",
-    "a\r\nSet-Cookie: x=1\r\n\r\n<b>",
-    "\u{202e}gnp.exe\u{2066}",
-    "<!channel> ${{secrets.x}} {{ run.id }}",
-    "\0<\0s\0c\0r\0i\0p\0t>",
-];
+/// What whoever shows text of others is held to.
+#[path = "../../../tests/real/payloads.rs"]
+pub mod payloads;
 
 /// The elements of a page and the names of their attributes, in their order, without any text.
 pub fn skeleton(page: &str) -> Vec<String> {
@@ -59,9 +35,10 @@ pub fn skeleton(page: &str) -> Vec<String> {
     skeleton
 }
 
-/// Characters that nobody sees, or that turn others around.
-pub fn invisible(c: char) -> bool {
-    c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || c == '\u{2066}'
+/// Whether a link of a page begins with what browsers run.
+pub fn leads_to_a_script(page: &str) -> bool {
+    let page = page.to_lowercase();
+    ["javascript", "vbscript", "data:text"].iter().any(|scheme| page.contains(&format!("href=\"{scheme}")))
 }
 
 /// How many lines the texts of a page break that may: an exchange is shown in lines, and nothing else.
@@ -126,14 +103,20 @@ fn pages(text: &str) -> Vec<String> {
 #[test]
 fn text_of_a_target_adds_no_element_and_no_attribute() {
     let plain = pages("plain");
-    for payload in PAYLOADS {
-        for (page, plain) in pages(payload).iter().zip(&plain) {
+    for payload in payloads::texts() {
+        for (page, plain) in pages(&payload).iter().zip(&plain) {
             assert_eq!(skeleton(page), skeleton(plain), "{payload:?}");
-            assert!(!page.contains("href=\"javascript:"), "{payload:?}");
+            assert!(!leads_to_a_script(page), "{payload:?}");
             assert_eq!(page.matches('\n').count(), breaks(page), "{payload:?}");
-            assert_eq!(page.replace('\n', "").find(invisible), None, "{payload:?}");
+            assert_eq!(page.find(payloads::hides), None, "{payload:?}");
         }
     }
+}
+
+#[test]
+fn there_are_a_hundred_of_them() {
+    let different: std::collections::BTreeSet<_> = payloads::all().into_iter().collect();
+    assert_eq!(different.len(), 100);
 }
 
 #[test]
