@@ -141,7 +141,7 @@ fn left(rows: &[(&ProbeName, &Stands)]) -> String {
         " that are well".to_owned()
     } else {
         let each = counts.into_iter().map(|(standing, of)| format!(", {} {}", count(of), word(standing)));
-        each.collect::<String>() + ","
+        each.collect()
     };
     format!("and {} more{how}: `--all` shows them", count(rows.len()))
 }

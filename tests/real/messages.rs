@@ -102,7 +102,7 @@ fn active(message: &Value) -> Vec<String> {
                     Some("plain_text") if !is_plain(text) || all["emoji"] != false => found.push(text.to_owned()),
                     // Only our own links are read by Slack.
                     Some("mrkdwn") if text != "<https://rounds.example/incidents/I1|Incident>" => {
-                        found.push(text.to_owned())
+                        found.push(text.to_owned());
                     }
                     _ => {}
                 }
