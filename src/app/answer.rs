@@ -1,7 +1,13 @@
 //! What every command ends with: an exit code, or the reason why there is no answer.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::domain::text::is_hidden;
 
 /// The exit codes of every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +62,35 @@ impl Stop {
     }
 }
 
+/// A document on one line, as programs read it.
+pub fn json(body: &impl Serialize) -> Result<String, Stop> {
+    serde_json::to_string(body).map(escaped).map_err(|error| Stop::Fault(error.to_string()))
+}
+
+/// The same on many lines.
+pub fn indented(body: &Value) -> String {
+    escaped(format!("{body:#}"))
+}
+
+/// JSON in which what steers a terminal is escaped, which is the same text to whoever reads JSON (RFC 8259, section 7): people
+/// look at it too. Its own lines end where no string is.
+fn escaped(json: String) -> String {
+    let steers = |c: char| c != '\n' && is_hidden(c);
+    if !json.chars().any(steers) {
+        return json;
+    }
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if steers(c) {
+            // Writing to a String cannot fail.
+            let _ = c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(text, "\\u{unit:04x}"));
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
 /// Standard output. A reader who has left, such as `head`, is no error and changes no answer: what a command found is so,
 /// whoever heard of it.
 #[derive(Default)]
@@ -105,4 +140,19 @@ impl Output {
 /// Writes a line for people to standard error; when nobody can read it there is nobody to tell that either.
 pub fn say(line: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_steers_no_terminal_and_says_the_same() {
+        let body = serde_json::json!({ "a": "\u{9b}2J\u{2028}\u{7f}\u{e0041}ü\n", "b\u{202e}": 1 });
+        for text in [json(&body).unwrap(), indented(&body)] {
+            assert!(!text.chars().any(|c| c != '\n' && is_hidden(c)), "{text:?}");
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), body);
+        }
+        assert_eq!(json(&serde_json::json!(["\u{9b}\u{e0041}ü"])).unwrap(), r#"["\u009b\udb40\udc41ü"]"#);
+    }
 }

@@ -245,11 +245,6 @@ fn well(url: String) -> Result<String, Stop> {
     }
 }
 
-/// An answer as programs read it.
-pub fn json(body: &impl Serialize) -> Result<String, Stop> {
-    serde_json::to_string(body).map_err(|error| Stop::Fault(error.to_string()))
-}
-
 /// A part of a path, whatever is in it.
 pub fn segment(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::answer::{Answer, Output, Stop};
+use super::answer::{self, Answer, Output, Stop};
 use super::cli::Format;
 use super::daemon_client::{DaemonArguments, DaemonClient, meant, segment};
 use crate::config::load::Surroundings;
@@ -57,7 +57,7 @@ pub async fn deliveries(
             match what.format {
                 Format::Text => out.line(lines(&known).join("\n"))?,
                 Format::Json => {
-                    out.line(serde_json::to_string(&known).map_err(|error| Stop::Fault(error.to_string()))?)?;
+                    out.line(answer::json(&known)?)?;
                 }
             }
             let is_well = known.given_up == 0 && known.deliveries.iter().all(|delivery| delivery.error.is_none());
@@ -71,7 +71,7 @@ pub async fn deliveries(
             1 => "1 message is due now".to_owned(),
             due => format!("{due} messages are due now"),
         })?,
-        Format::Json => out.line(serde_json::to_string(&done).map_err(|error| Stop::Fault(error.to_string()))?)?,
+        Format::Json => out.line(answer::json(&done)?)?,
     }
     Ok(Answer::Well)
 }

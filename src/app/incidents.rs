@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::answer::{Answer, Output, Stop};
+use super::answer::{self, Answer, Output, Stop};
 use super::cli::Format;
 use super::daemon_client::{DaemonArguments, DaemonClient, segment};
 use crate::config::load::Surroundings;
@@ -55,7 +55,7 @@ pub async fn incidents(
         let text: Text = daemon.get(&format!("incidents/{}/{paper}", segment(&id.0))).await?;
         out.line(match what.format {
             Format::Text => text.text.lines().map(harmless).collect::<Vec<_>>().join("\n"),
-            Format::Json => serde_json::to_string(&text).map_err(|error| Stop::Fault(error.to_string()))?,
+            Format::Json => answer::json(&text)?,
         })?;
         return Ok(Answer::Well);
     }

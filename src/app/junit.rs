@@ -7,6 +7,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::domain::outcome::{Case, Cause, Failure, Run, StepOutcome, Verdict};
+use crate::domain::text::harmless;
 
 /// The report as a document.
 pub fn document(runs: &[Run]) -> io::Result<Vec<u8>> {
@@ -59,11 +60,11 @@ fn unsuccessful(kind: NonSuccessKind, failures: &[Failure]) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind);
     match failures {
         [] => status.set_message("shut down while it ran"),
-        [first, ..] => status.set_message(first.to_string()).set_type(first.kind.as_str()),
+        [first, ..] => status.set_message(&*harmless(&first.to_string())).set_type(first.kind.as_str()),
     };
     let lines = failures.iter().map(|failure| match &failure.expected {
-        Some(expected) => format!("expected: {expected}\n{failure}"),
-        None => failure.to_string(),
+        Some(expected) => format!("expected: {}\n{}", harmless(expected), harmless(&failure.to_string())),
+        None => harmless(&failure.to_string()).into_owned(),
     });
     status.set_description(lines.collect::<Vec<_>>().join("\n\n"));
     status

@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::answer::{Answer, Output, Stop};
+use super::answer::{self, Answer, Output, Stop};
 use super::cli::{OnceArguments, RunFormat};
 use super::signals::asked_to_stop;
 use super::threads::ProbeThreads;
@@ -80,7 +80,7 @@ pub async fn once(directory: PathBuf, surroundings: Surroundings, asked: OnceArg
     }
     match asked.format {
         RunFormat::Text => out.line(report::sentence(&ended))?,
-        RunFormat::Json => out.line(format_args!("{:#}", report::json(&ended, asked.verbose)))?,
+        RunFormat::Json => out.line(answer::indented(&report::json(&ended, asked.verbose)))?,
         RunFormat::Junit => out.bytes(&junit::document(&ended)?)?,
     }
     Ok(answer(&ended))

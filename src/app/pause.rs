@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::ack::say_unless;
-use super::answer::{Answer, Output, Stop};
+use super::answer::{self, Answer, Output, Stop};
 use super::cli::Format;
-use super::daemon_client::{Asking, DaemonClient, by, json, meant, segment};
+use super::daemon_client::{Asking, DaemonClient, by, meant, segment};
 use crate::config::load::Surroundings;
 use crate::domain::names::ProbeName;
 use crate::domain::pause::{Pause, Pauses, Scope};
@@ -73,7 +73,7 @@ pub async fn pause(directory: PathBuf, surroundings: Surroundings, what: PauseAr
         let known: PausesBody = daemon.get("pauses").await?;
         Output::default().line(match asking.format {
             Format::Text => list_lines(&known, surroundings.clock.now()).join("\n"),
-            Format::Json => json(&known)?,
+            Format::Json => answer::json(&known)?,
         })?;
         return Ok(Answer::Well);
     }
@@ -89,7 +89,7 @@ pub async fn pause(directory: PathBuf, surroundings: Surroundings, what: PauseAr
     Output::default().line(match asking.format {
         // Asked after the answer, so that what began with it has begun.
         Format::Text => lines(&done.pause, surroundings.clock.now()).join("\n"),
-        Format::Json => json(&done)?,
+        Format::Json => answer::json(&done)?,
     })?;
     say_unless(done.recorded);
     Ok(Answer::Well)
@@ -104,7 +104,7 @@ pub async fn resume(directory: PathBuf, surroundings: Surroundings, what: Resume
     let done: PauseDone = daemon.delete(&format!("pauses/{}", segment(id))).await?;
     Output::default().line(match asking.format {
         Format::Text => resumed(&done.pause.what, &still_paused(&daemon, &done.pause.what, &surroundings).await?),
-        Format::Json => json(&done)?,
+        Format::Json => answer::json(&done)?,
     })?;
     say_unless(done.recorded);
     Ok(Answer::Well)

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::answer::{Answer, Output, Stop};
+use super::answer::{self, Answer, Output, Stop};
 use super::cli::Format;
-use super::daemon_client::{Asking, DaemonClient, json};
+use super::daemon_client::{Asking, DaemonClient};
 use crate::config::load::Surroundings;
 use crate::domain::text::harmless;
 use crate::web::api::answers::Problem;
@@ -31,7 +31,7 @@ pub async fn reload(directory: PathBuf, surroundings: Surroundings, what: Reload
     let mut out = Output::default();
     match what.asking.format {
         Format::Text => lines(&told).into_iter().try_for_each(|line| out.line(line))?,
-        Format::Json => out.line(told.as_ref().map_or_else(json, json)?)?,
+        Format::Json => out.line(told.as_ref().map_or_else(answer::json, answer::json)?)?,
     }
     match told {
         Err(problem) => Err(Stop::Usage(harmless(&problem.detail).into_owned())),

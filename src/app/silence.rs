@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::ack::say_unless;
-use super::answer::{Answer, Output, Stop};
+use super::answer::{self, Answer, Output, Stop};
 use super::cli::Format;
-use super::daemon_client::{Asking, DaemonClient, by, json, meant, segment};
+use super::daemon_client::{Asking, DaemonClient, by, meant, segment};
 use crate::config::load::Surroundings;
 use crate::domain::quiet::Silence;
 use crate::domain::text::harmless;
@@ -106,7 +106,7 @@ pub async fn silence(directory: PathBuf, surroundings: Surroundings, what: Silen
             let known: Silences = daemon.get("silences").await?;
             Output::default().line(match asking.format {
                 Format::Text => list_lines(&known, surroundings.clock.now()).join("\n"),
-                Format::Json => json(&known)?,
+                Format::Json => answer::json(&known)?,
             })?;
             Ok(Answer::Well)
         }
@@ -117,7 +117,7 @@ pub async fn silence(directory: PathBuf, surroundings: Surroundings, what: Silen
             let done: SilenceDone = daemon.delete(&format!("silences/{}", segment(id))).await?;
             Output::default().line(match asking.format {
                 Format::Text => format!("{} is over", done.silence.id),
-                Format::Json => json(&done)?,
+                Format::Json => answer::json(&done)?,
             })?;
             say_unless(done.recorded);
             Ok(Answer::Well)
@@ -130,7 +130,7 @@ async fn add(daemon: &DaemonClient, surroundings: &Surroundings, format: Format,
     Output::default().line(match format {
         // Asked after the answer, so that what began with it has begun.
         Format::Text => lines(&done.silence, surroundings.clock.now()).join("\n"),
-        Format::Json => json(&done)?,
+        Format::Json => answer::json(&done)?,
     })?;
     say_unless(done.recorded);
     Ok(Answer::Well)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::answer::{Answer, Output, Stop};
+use super::answer::{self, Answer, Output, Stop};
 use super::cli::Format;
 use super::daemon_client::{DaemonArguments, DaemonClient};
 use crate::config::load::Surroundings;
@@ -44,7 +44,7 @@ pub async fn slo(directory: PathBuf, surroundings: Surroundings, what: SloArgume
     let mut out = Output::default();
     match what.format {
         Format::Text => out.line(lines(&known).join("\n"))?,
-        Format::Json => out.line(serde_json::to_string(&known).map_err(|error| Stop::Fault(error.to_string()))?)?,
+        Format::Json => out.line(answer::json(&known)?)?,
     }
     let is_missed = known.objectives.iter().any(|objective| objective.verdict == Judgement::Missed);
     Ok(if is_missed { Answer::Unwell } else { Answer::Well })

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use serde::Serialize;
 
-use super::answer::{Answer, Output, Stop};
+use super::answer::{self, Answer, Output, Stop};
 use super::cli::Format;
 use super::daemon_client::{DaemonArguments, DaemonClient};
 use super::report::length;
@@ -77,7 +77,7 @@ impl Shown {
 
     /// For programs.
     pub fn json(&self) -> Result<String, Stop> {
-        serde_json::to_string(self).map_err(|error| Stop::Fault(error.to_string()))
+        answer::json(self)
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::answer::{Answer, Output, Stop};
+use super::answer::{self, Answer, Output, Stop};
 use super::cli::Format;
-use super::daemon_client::{Asking, DaemonClient, json, segment};
+use super::daemon_client::{Asking, DaemonClient, segment};
 use super::{once, report};
 use crate::config::load::Surroundings;
 use crate::domain::incident::IncidentId;
@@ -43,7 +43,7 @@ pub async fn trigger(directory: PathBuf, surroundings: Surroundings, what: Trigg
     let mut out = Output::default();
     match asking.format {
         Format::Text => out.bytes(text(&told).as_bytes())?,
-        Format::Json => out.line(json(&told)?)?,
+        Format::Json => out.line(answer::json(&told)?)?,
     }
     let runs: Vec<Run> = told.runs.iter().filter_map(|run| run.run.clone()).map(Run::from).collect();
     let is_refused = told.runs.iter().any(|run| run.refused.is_some());

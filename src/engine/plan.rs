@@ -123,13 +123,14 @@ pub struct PublicPlan {
 
 impl PublicPlan {
     /// Where something else is: the first parts of its paths, none of which this page may take.
-    pub const TAKEN: [&str; 17] = [
+    pub const TAKEN: [&str; 18] = [
         "about",
         "api",
         "audit",
         "badge",
         "deliveries",
         "events",
+        "favicon.ico",
         "healthz",
         "incidents",
         "live.js",

@@ -87,7 +87,8 @@ async fn done(
     for (name, value) in url::form_urlencoded::parse(&bytes) {
         match &*name {
             "by" => by = value.trim().to_owned(),
-            "text" => text = value.trim().to_owned(),
+            // Browsers end the lines of a form as those of a mail.
+            "text" => text = value.trim().replace("\r\n", "\n"),
             _ => return Err(Trouble::new(StatusCode::BAD_REQUEST, "the form has two fields: `by` and `text`")),
         }
     }

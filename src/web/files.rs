@@ -21,6 +21,11 @@ pub async fn live(headers: HeaderMap) -> Response {
     tagged(&headers, "text/javascript; charset=utf-8", ASK, include_str!("live.js"))
 }
 
+/// The icon of what has no head that could name one: browsers ask for it beside every text.
+pub async fn icon(headers: HeaderMap) -> Response {
+    tagged(&headers, "image/svg+xml", ASK, include_str!("icon.svg"))
+}
+
 /// Something that is known by its content; of whoever has it already it says only that.
 pub fn tagged(
     asked: &HeaderMap,

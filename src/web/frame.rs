@@ -204,7 +204,7 @@ fn damaged(view: &View<'_>, lost: &str) -> Markup {
 }
 
 /// The tab's icon shows how things stand, by shape and by colour.
-fn icon(tone: Tone) -> String {
+pub fn icon(tone: Tone) -> String {
     let shape = match tone {
         Tone::Well => "%3Ccircle cx='6' cy='6' r='5' fill='%231f8a5f'/%3E",
         Tone::Warn => "%3Cpath d='M6 .8 11.6 11H.4z' fill='%23d08700'/%3E",

@@ -12,7 +12,11 @@ use crate::domain::figures::Figures;
 use crate::domain::incident::Incident;
 use crate::domain::names::ScheduleName;
 use crate::domain::time::{between, words};
+use crate::engine::ledger::acts::{BY_MAX, NOTE_MAX};
 use crate::ports::{Diagnosis, IncidentStory, Overview};
+
+/// What somebody said, with their name before it.
+const SAID_MAX: usize = BY_MAX + 2 + NOTE_MAX;
 
 /// How many lines of a time line are shown: the first of them and the last.
 const MOMENTS_MAX: usize = 400;
@@ -125,7 +129,8 @@ fn time_line(view: &View<'_>, story: &IncidentStory) -> Markup {
                 li {
                     time datetime=(crate::domain::time::rfc3339(moment.at)) { (view.exactly(moment.at)) }
                     b { (view.text(&moment.what, 60)) }
-                    span { (reasons::prose(view, &moment.text, LINE_MAX)) }
+                    @if matches!(&*moment.what, "note" | "acknowledged") { span .lines { (view.lines(&moment.text, SAID_MAX)) } }
+                    @else { span { (reasons::prose(view, &moment.text, LINE_MAX)) } }
                 }
             }
         }

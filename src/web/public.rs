@@ -16,7 +16,7 @@ use super::badge;
 use super::board::{Board, Standing};
 use super::days::{BACK, Day, bars, together};
 use super::files::tagged;
-use super::frame::metas;
+use super::frame::{icon, metas};
 use super::limits::Counted;
 use super::marks::{Tone, mark};
 use super::routes::Room;
@@ -40,9 +40,6 @@ pub const KEPT_MAX: usize = 65;
 
 /// Caches of others may keep it for a while.
 const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=30");
-
-/// After how many seconds the page reads itself anew.
-const REFRESH_SECONDS: u32 = 60;
 
 /// Below it are the badges; no other page is.
 const BADGES: &str = "/badge/";
@@ -215,12 +212,12 @@ fn drawn(view: &View<'_>, public: &PublicPlan, all: &[Shown<'_>]) -> Markup {
         html lang="en" {
             head {
                 (metas())
-                meta http-equiv="refresh" content=(REFRESH_SECONDS);
                 title { (sentence) " · " (title) }
+                link rel="icon" href=(icon(tone));
                 link rel="stylesheet" href={ (root) "style.css" };
             }
             body {
-                header { b { (title) } span .r { (view.now.format("%H:%M UTC")) } }
+                header { b { (title) } span .r { (view.now.format("%H:%M UTC")) " · " a href="?" { "look again" } } }
                 main #main .public {
                     h1 { span .(tone.class()) { (sentence) } }
                     p .lede { (counted(total, "part")) @if !is_said { ", of " (count(unknown)) " nothing is known" } "." }

@@ -120,6 +120,7 @@ pub fn rows() -> Vec<Row> {
         Row::get(Read, "/incidents/{id}/post-mortem", post_mortem_text),
         Row::get(Read, "/events", events::events),
         Row::get(Open, "/badge/{file}", public::badge),
+        Row::get(Open, "/favicon.ico", files::icon),
         Row::get(Open, "/style.css", files::style),
         Row::get(Open, "/live.js", files::live),
         Row::get(Read, "/probes/{name}", probe::asked::probe),

@@ -92,7 +92,9 @@ class Presses:
         self.page.fill("#text", f"{SAID}\nsecond line")
         self.press("Write it down")
         self.see(f"{self.by}: {SAID}")
-        self.see("second line")
+        expect(self.page.get_by_text("second line").first).to_be_visible()
+        if "\u240a" in self.page.content() or "\u240d" in self.page.content():
+            self.way.complain("the lines of a note are not lines")
 
     def silence(self):
         self.form("Silence…")

@@ -10,8 +10,10 @@ WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 # A control's height where fingers press it, in pixels: 40 are enough, and links within text are free (WCAG 2.5.8).
 TARGET_MIN = 40
 
-# What is wider than the window, and what is too small to be pressed.
-WIDER = """() => document.documentElement.scrollWidth - document.documentElement.clientWidth"""
+# What makes a page wider than the window, and what is too small to be pressed.
+WIDER = """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth ? [] : ['wider than the window'].concat(
+  [...document.querySelectorAll('body, body *')].filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth)
+  .slice(-3).map(e => `${e.tagName.toLowerCase()} ${e.className} ${e.textContent.trim().slice(0, 60)} ends beyond it`))"""
 SMALL = """least => [...document.querySelectorAll('nav a, button, input:not([type=hidden]), select, summary, textarea')]
   .filter(e => e.getClientRects().length && e.getBoundingClientRect().height < least - 0.5)
   .map(e => `${e.tagName.toLowerCase()} ${(e.textContent || e.name || '').trim().slice(0, 40)} is ${e.getBoundingClientRect().height} px high`)"""
@@ -31,8 +33,6 @@ class Way:
     def __init__(self, watched, how, options):
         self.watched, self.how, self.options = watched, how, options
         self.context = watched.browser.new_context(**watched.credentials, **options)
-        # A text has no head that could name its icon, so the browser asks where there is none.
-        self.context.route("**/favicon.ico", lambda asked: asked.fulfill(status=204))
         self.page = self.context.new_page()
         # A page that says that something was not done is a refusal, which the browser's console names by itself.
         self.expected, self.is_served = [], True
@@ -60,16 +60,14 @@ class Way:
         page = self.page
         page.wait_for_load_state("load")
         self.watched.looked += 1
-        if (wider := page.evaluate(WIDER)) > 0:
-            self.complain(f"{wider} px wider than the window")
+        for wider in page.evaluate(WIDER):
+            self.complain(wider)
         if self.options.get("viewport") == PHONE:
             for small in page.evaluate(SMALL, TARGET_MIN):
                 self.complain(small)
         # axe is a script of promises, which never come where scripts are off.
         if self.options.get("java_script_enabled", True):
-            # What everybody may see has no script that could keep it current, so it reads itself anew once a minute.
-            options = {"rules": {"meta-refresh": {"enabled": "/public" not in page.url}}}
-            for violation in Axe().run(page, options=options).response["violations"]:
+            for violation in Axe().run(page).response["violations"]:
                 nodes = "; ".join(" ".join(node["target"][:1]) for node in violation["nodes"][:3])
                 self.complain(f"axe {violation['id']}: {violation['help']}: {nodes}")
 

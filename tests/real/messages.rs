@@ -101,7 +101,7 @@ fn active(message: &Value) -> Vec<String> {
                 match all.get("type").and_then(Value::as_str) {
                     Some("plain_text") if !is_plain(text) || all["emoji"] != false => found.push(text.to_owned()),
                     // Only our own links are read by Slack.
-                    Some("mrkdwn") if text != "<https://rounds.example/incidents/I1|Incident>" => {
+                    Some("mrkdwn") if text != "<https://rounds.example/incidents/I1|Incident page>" => {
                         found.push(text.to_owned());
                     }
                     _ => {}
@@ -196,9 +196,18 @@ fn what_others_say_is_text_in_every_message() {
         assert_eq!(messages.len(), number, "{path}: {:?}", messages.first());
         for message in messages {
             assert!(message.status.is_success(), "{path}: {message:?}");
+            // Without a preset it is data for a program, which has every text as it came.
+            if path == "/" {
+                continue;
+            }
             for text in texts(&message.body) {
                 // Telegram looks for names in every text; behind an `@` of others stands something that is none.
-                let text = if path == "/telegram" { text.replace("@\u{200b}", "@") } else { text };
+                // Discord reads Markdown, in which a backslash has what follows stand for itself.
+                let text = match path {
+                    "/telegram" => text.replace("@\u{200b}", "@"),
+                    "/discord" => text.replace('\\', ""),
+                    _ => text,
+                };
                 found.extend(seen(path, &text));
             }
             if path == "/services/" || path.starts_with("/api/") {
@@ -224,7 +233,8 @@ fn what_others_say_is_text_in_every_message() {
         }
         for part in mail["parts"].as_array().expect("parts") {
             let output = if part["type"] == "text/html" { "HTML" } else { "a mail" };
-            found.extend(seen(output, part["text"].as_str().expect("a text")));
+            // Its lines end as those of every mail do.
+            found.extend(seen(output, &part["text"].as_str().expect("a text").replace("\r\n", "\n")));
         }
     }
 

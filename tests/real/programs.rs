@@ -251,7 +251,9 @@ fn schemathesis_finds_nothing() {
     assert!(output.status.success(), "SCHEMATHESIS_SEED={seed}\n{said}\n{}", String::from_utf8_lossy(&output.stderr));
     let document = site.document();
     let paths = document["paths"].as_object().expect("paths");
-    let all: usize = paths.values().map(|methods| methods.as_object().expect("methods").len()).sum();
+    // The document itself it has read, and does not count.
+    let read = paths.iter().filter(|(path, _)| *path != "/openapi.json");
+    let all: usize = read.map(|(_, methods)| methods.as_object().expect("methods").len()).sum();
     let tested = all - LEFT_OUT.len();
     for line in [format!("  Selected: {tested}/{all}"), format!("  Tested: {tested}")] {
         assert!(said.lines().any(|known| known == line), "`{line}` is not in\n{said}");

@@ -200,7 +200,17 @@ fn what_anybody_says_is_text_on_every_page_and_in_every_command() {
         .collect();
     assert!(found.is_empty(), "{} of {} are wrong:\n{}", found.len(), shown.len(), found.join("\n\n"));
     let is_silent = |output: &&String| {
-        let quiet = ["/schedules", "/objectives", "/about", "/public", "/metrics", "`slo`", "`resume", "/acknowledge"];
+        let quiet = [
+            "/schedules",
+            "/objectives",
+            "/about",
+            "/public",
+            "/metrics",
+            "`slo`",
+            "`resume",
+            "/acknowledge",
+            "/silence",
+        ];
         !quiet.iter().any(|part| output.contains(part)) && !shown[*output].contains(MARKER)
     };
     assert_eq!(shown.keys().filter(is_silent).collect::<Vec<_>>(), Vec::<&String>::new(), "they show nothing of it");

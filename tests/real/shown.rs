@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use html5gum::{Token, Tokenizer};
-use roundsman::app::{detail, junit, report};
+use roundsman::app::{answer, detail, junit, report};
 use roundsman::clock::SystemClock;
 use roundsman::config::load::{Surroundings, load};
 use roundsman::domain::outcome::{FailureKind, Verdict};
@@ -85,7 +85,7 @@ async fn sayers(payload: &[u8]) -> Sayers {
         format!("tls: {{ address: \"{}\", ca: {} }}", certificate.address, quoted(&authority.pem)),
         format!("tls: {{ address: \"{}\", ca: {} }}", of_names.address, quoted(&authority.pem)),
         format!("dns: {{ name: said.test, type: TXT, server: \"{}\" }}", record.address),
-        format!("redis: \"redis://{}\"", error.address),
+        format!("redis: \"{}\"", error.address),
     ];
     let mut probes = String::new();
     for ((place, expect), step) in PLACES.iter().zip(steps) {
@@ -133,7 +133,7 @@ async fn shown(payload: &[u8]) -> Shown {
         assert!(expected.contains(&failures[0].kind), "{place}, {payload:?}: {}", failures[0]);
         shown.insert((place, "once"), report::text(&whole));
         shown.insert((place, "once --verbose"), detail::text(&whole));
-        let json = report::json(std::slice::from_ref(&whole), true).to_string();
+        let json = answer::indented(&report::json(std::slice::from_ref(&whole), true));
         shown.insert((place, "once --format json"), json);
         let document = junit::document(std::slice::from_ref(&whole)).expect("XML");
         shown.insert((place, "once --format junit"), String::from_utf8(document).expect("text"));
@@ -184,7 +184,10 @@ pub fn wrong(output: &str, text: &str) -> Vec<String> {
     if let Some(found) = steering(text) {
         wrong.push(format!("steers: {found:?}"));
     }
-    if text.lines().any(|line| line.trim_start().starts_with(FORGED)) && !output.contains("page") {
+    // An exchange is shown in its lines, between fences that nothing in it can close.
+    let outside = text.split("\n```").step_by(2);
+    let begins = outside.flat_map(str::lines).any(|line| line.trim_start().starts_with(FORGED));
+    if begins && !output.contains("page") {
         wrong.push("begins a line".to_owned());
     }
     let is_document = output.contains("page") || output.contains("junit") || output.contains("HTML");

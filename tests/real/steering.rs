@@ -207,7 +207,7 @@ fn the_files_are_read_again_and_a_mistake_changes_nothing() {
     // What is taken at the next start only is said to whoever asks.
     let root = directory.path().join("roundsman.yaml");
     let text = fs::read_to_string(&root).expect("a file");
-    fs::write(&root, format!("store: other.db\n{text}")).expect("a file");
+    fs::write(&root, format!("store: \"sqlite:other.db\"\n{text}")).expect("a file");
     let (code, said, complaint) = run(&["reload"]);
     assert_eq!(code, 0, "{complaint}");
     assert!(said.starts_with("warning: another `store` is used from the next start on\n"), "{said}");

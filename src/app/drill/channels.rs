@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::app::answer::{Answer, Output, Stop};
+use crate::app::answer::{self, Answer, Output, Stop};
 use crate::app::cli::{DrillArguments, Format};
 use crate::app::daemon_client::DaemonClient;
 use crate::config::load::Surroundings;
@@ -37,7 +37,7 @@ pub async fn channels(directory: PathBuf, surroundings: Surroundings, asked: Dri
         reports.push(report);
     }
     if asked.format == Format::Json {
-        let drills = serde_json::to_string(&reports).map_err(|error| Stop::Fault(error.to_string()))?;
+        let drills = answer::json(&reports)?;
         out.line(drills)?;
     }
     Ok(if reports.iter().all(|report| report.broken().is_none()) { Answer::Well } else { Answer::Unwell })

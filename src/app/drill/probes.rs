@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::report;
 use super::weighing::{Drilled, Outcome, drill};
-use crate::app::answer::{Answer, Output, Stop};
+use crate::app::answer::{self, Answer, Output, Stop};
 use crate::app::cli::{DrillArguments, Format};
 use crate::app::once::{RUNS_AT_ONCE, choose};
 use crate::app::threads::ProbeThreads;
@@ -39,7 +39,7 @@ pub async fn probes(directory: PathBuf, surroundings: Surroundings, asked: Drill
     let mut out = Output::default();
     match asked.format {
         Format::Text => out.bytes(report::text(&drilled).as_bytes())?,
-        Format::Json => out.line(format_args!("{:#}", report::json(&drilled)))?,
+        Format::Json => out.line(answer::indented(&report::json(&drilled)))?,
     }
     Ok(answer(&drilled))
 }

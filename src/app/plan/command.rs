@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::document::Document;
 use super::table;
-use crate::app::answer::{Answer, Output, Stop, say};
+use crate::app::answer::{self, Answer, Output, Stop, say};
 use crate::app::aws::billed::billed;
 use crate::app::cli::Format;
 use crate::app::wiring;
@@ -41,7 +41,7 @@ pub fn plan(directory: &Path, surroundings: &Surroundings, what: &PlanArguments)
     let mut out = Output::default();
     match what.format {
         Format::Text => out.line(table::lines(&document).join("\n"))?,
-        Format::Json => out.line(serde_json::to_string(&document).map_err(|error| Stop::Fault(error.to_string()))?)?,
+        Format::Json => out.line(answer::json(&document)?)?,
     }
     Ok(if document.bill.exceeds() { Answer::Unwell } else { Answer::Well })
 }
