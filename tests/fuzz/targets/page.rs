@@ -40,7 +40,7 @@ const INCIDENT: &str = "01KB2H8Q4V0000000000000000";
 
 /// Any text that a target may have sent, in every place where it can be shown.
 ///
-/// A page has the elements and attributes that it has with a plain word there; nothing steers a terminal; a subject is one
+/// A page has the elements and attributes that it has with a plain word there, but for code between backticks; nothing steers a terminal; a subject is one
 /// line of ASCII, and a text has no more lines than it has with a plain word.
 pub fn target(data: &[u8]) -> Taken {
     let said = String::from_utf8_lossy(data);
@@ -72,7 +72,8 @@ fn skeleton(page: &str) -> Vec<String> {
         Token::String(_) => String::new(),
         other => format!("{other:?}"),
     });
-    tokens.filter(|token| !token.is_empty()).collect()
+    // What stands between backticks is drawn as code, whoever wrote the backticks, and nothing can hang from it.
+    tokens.filter(|token| !matches!(&**token, "" | "<code >" | "</code>")).collect()
 }
 
 fn at() -> Timestamp {
