@@ -915,9 +915,26 @@ pub trait Outbox: Send + Sync {
 pub struct Undelivered {
     /// What is shown of it.
     pub rows: Vec<UndeliveredRow>,
-    /// How many wait in all.
+    /// How many each channel has not taken, whether they are shown or not; channels that took all are absent.
+    pub channels: BTreeMap<ChannelName, Untaken>,
+}
+
+impl Undelivered {
+    /// How many all channels together have not taken.
+    pub fn total(&self) -> Untaken {
+        self.channels.values().fold(Untaken::default(), |all, of| Untaken {
+            waiting: all.waiting + of.waiting,
+            given_up: all.given_up + of.given_up,
+        })
+    }
+}
+
+/// How many messages were not taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Untaken {
+    /// How many wait.
     pub waiting: u64,
-    /// How many were given up in all.
+    /// How many were given up.
     pub given_up: u64,
 }
 
@@ -936,7 +953,7 @@ pub struct UndeliveredRow {
     pub event: Event,
     /// When it was committed.
     pub created_at: Timestamp,
-    /// Attempts so far.
+    /// Attempts so far, of the message that tells it with others where it left with some.
     pub attempts: u32,
     /// Not to be tried before; absent where it was given up.
     pub next_attempt_at: Option<Timestamp>,

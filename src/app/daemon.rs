@@ -91,10 +91,13 @@ impl Daemon {
     /// Goes on until it is told to stop, or until its time is over. Either is exit 0.
     pub async fn run(self) -> Result<Answer, Stop> {
         let mut signals = Signals::take()?;
-        // Seen before they are read, so that what is written meanwhile is seen as a change.
-        let edits = Edits::of(&self.directory).await;
-        let plan = tokio::select! {
-            plan = self.first_plan() => Arc::new(plan?),
+        let first = async {
+            // Seen before they are read, so that what is written meanwhile is seen as a change.
+            let edits = Edits::of(&self.directory).await;
+            Ok::<_, Stop>((Arc::new(self.first_plan().await?), edits))
+        };
+        let (plan, edits) = tokio::select! {
+            first = first => first?,
             () = signals.end() => return Ok(Answer::Well),
         };
         self.loadings.begin(&self.directory, self.surroundings.clock.now());
@@ -246,10 +249,13 @@ impl Daemon {
                     return Err(Stop::Fault(format!("{task} has ended by itself, which is a bug of Roundsman: nothing it says may be believed")));
                 }
             };
-            edits.take().await;
             let before = Arc::clone(&engine.plan().borrow());
+            let next = async {
+                edits.take().await;
+                self.next_plan(&before).await
+            };
             let next = tokio::select! {
-                next = self.next_plan(&before) => next,
+                next = next => next,
                 () = signals.end() => return Ok(Answer::Well),
             };
             let reloaded = self.reload(&before, next, engine, clock, tasks).await;

@@ -1,6 +1,7 @@
 //! What channels have not taken, and how it is tried again because somebody wants it: the order in which a channel is told of
 //! an incident stays, and nothing is told that was told.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
@@ -10,14 +11,19 @@ use super::outbox;
 use crate::domain::incident::{Event, IncidentId};
 use crate::domain::names::ChannelName;
 use crate::domain::time::Timestamp;
-use crate::ports::{Redrive, Redriven, Undelivered, UndeliveredRow};
+use crate::ports::{Redrive, Redriven, Undelivered, UndeliveredRow, Untaken};
 
 /// What waits, oldest first, then what was given up, latest first.
 pub fn undelivered(connection: &Connection, most: usize) -> Result<Undelivered> {
     let most = count(most.try_into().unwrap_or(u64::MAX));
     let mut rows = Vec::new();
     for select in [
-        "SELECT * FROM outbox WHERE state = 'pending' ORDER BY created_at, id LIMIT ?1",
+        // What becomes of the row that carries a message becomes of all that it tells, so its attempts are theirs.
+        "SELECT o.id, o.channel, o.fallback, o.incident, o.event, o.created_at, o.state, o.settled_at,
+             coalesce(c.attempts, o.attempts) AS attempts, coalesce(c.error, o.error) AS error,
+             coalesce(c.next_attempt_at, o.next_attempt_at) AS next_attempt_at
+         FROM outbox o LEFT JOIN outbox c ON c.id = o.message AND c.state = 'pending'
+         WHERE o.state = 'pending' ORDER BY o.created_at, o.id LIMIT ?1",
         "SELECT * FROM outbox WHERE state = 'dead' ORDER BY settled_at DESC, id DESC LIMIT ?1",
     ] {
         let mut select = connection.prepare_cached(select)?;
@@ -25,15 +31,21 @@ pub fn undelivered(connection: &Connection, most: usize) -> Result<Undelivered> 
             rows.push(row?);
         }
     }
-    let number = |sql| -> Result<u64> {
-        let number: i64 = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-        read("count", u64::try_from(number))
+    let mut channels = BTreeMap::new();
+    let mut select = connection.prepare_cached(
+        "SELECT channel, sum(state = 'pending') AS waiting, sum(state = 'dead') AS given_up
+         FROM outbox WHERE state IN ('pending', 'dead') GROUP BY channel",
+    )?;
+    let number = |row: &Row<'_>, column| read(column, u64::try_from(row.get::<_, i64>(column)?));
+    let of_channel = |row: &Row<'_>| {
+        let untaken = Untaken { waiting: number(row, "waiting")?, given_up: number(row, "given_up")? };
+        Ok((parsed(row, "channel")?, untaken))
     };
-    Ok(Undelivered {
-        rows,
-        waiting: number("SELECT count(*) FROM outbox WHERE state = 'pending'")?,
-        given_up: number("SELECT count(*) FROM outbox WHERE state = 'dead'")?,
-    })
+    for of in select.query_map([], of_channel)? {
+        let (channel, untaken) = of?;
+        channels.insert(channel, untaken);
+    }
+    Ok(Undelivered { rows, channels })
 }
 
 fn undelivered_row(row: &Row<'_>) -> Result<UndeliveredRow> {
@@ -199,7 +211,8 @@ mod tests {
         assert_eq!(due(&kept, 10).await, [("ops".to_owned(), Event::Opened, false)]);
         settle(&kept, &opened, given_up(20)).await;
         let shown = kept.store.undelivered(10).await.unwrap();
-        assert_eq!((shown.waiting, shown.given_up, shown.rows[0].error.as_deref()), (0, 1, Some("400")));
+        assert_eq!(shown.total(), Untaken { waiting: 0, given_up: 1 });
+        assert_eq!(shown.rows[0].error.as_deref(), Some("400"));
         assert_eq!((shown.rows[0].given_up_at, shown.rows[0].next_attempt_at), (Some(second(20)), None));
         assert_eq!(redriven(&kept, &opened.id, 30).await, Redriven::Due(1));
         let again = kept.store.due_deliveries(second(30), 10).await.unwrap().now;
@@ -218,15 +231,22 @@ mod tests {
             (commit.deliveries[0].fallback, commit.deliveries[0].together) = (None, Some("shop".to_owned()));
             kept.store.commit(commit.into()).await.unwrap();
         }
-        kept.store.gather(second(20), &std::collections::BTreeMap::new()).await.unwrap();
+        kept.store.gather(second(20), &BTreeMap::new()).await.unwrap();
         let carrier = kept.store.due_deliveries(second(20), 10).await.unwrap().now;
         assert_eq!(carrier.len(), 1, "one message for both");
+        let again = Settlement::Again { at: second(25), error: "503".to_owned(), plain: false };
+        settle(&kept, &carrier[0], again).await;
+        let shown = kept.store.undelivered(10).await.unwrap();
+        let stands = |row: &UndeliveredRow| (row.attempts, row.next_attempt_at, row.error.clone());
+        let message = (1, Some(second(25)), Some("503".to_owned()));
+        assert_eq!(shown.rows.iter().map(stands).collect::<Vec<_>>(), [message.clone(), message]);
+        assert_eq!(shown.channels, [("ops".parse().unwrap(), Untaken { waiting: 2, given_up: 0 })].into());
         settle(&kept, &carrier[0], given_up(30)).await;
-        assert_eq!(kept.store.undelivered(10).await.unwrap().given_up, 2);
+        assert_eq!(kept.store.undelivered(10).await.unwrap().total().given_up, 2);
         let other = if carrier[0].id == "I1-1-ops" { "I2-1-ops" } else { "I1-1-ops" };
         assert_eq!(redriven(&kept, other, 40).await, Redriven::Due(1));
         assert_eq!(due(&kept, 40).await, [("ops".to_owned(), Event::Opened, false)]);
-        assert_eq!(kept.store.undelivered(10).await.unwrap().given_up, 1);
+        assert_eq!(kept.store.undelivered(10).await.unwrap().total().given_up, 1);
     }
 
     #[tokio::test]
@@ -237,11 +257,11 @@ mod tests {
             commit.deliveries[0].together = Some("shop".to_owned());
             kept.store.commit(commit.into()).await.unwrap();
         }
-        kept.store.gather(second(20), &std::collections::BTreeMap::new()).await.unwrap();
+        kept.store.gather(second(20), &BTreeMap::new()).await.unwrap();
         let carrier = kept.store.due_deliveries(second(20), 10).await.unwrap().now.remove(0);
         kept.store.put_together(&carrier, &[]).await.unwrap();
         settle(&kept, &carrier, taken(21)).await;
-        assert_eq!(kept.store.undelivered(10).await.unwrap().waiting, 1);
+        assert_eq!(kept.store.undelivered(10).await.unwrap().total().waiting, 1);
         let other = if carrier.id == "I1-1-ops" { "I2" } else { "I1" };
         kept.each_by_itself(second(90)).await;
         let due = kept.store.due_deliveries(second(90), 10).await.unwrap().now;

@@ -1,6 +1,5 @@
 //! The messages: what waits for which channel, what was given up, what was taken lately, and how the last drills came out.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -20,10 +19,9 @@ use super::routes::Room;
 use super::units::{count, counted};
 use super::view::{LINE_MAX, View};
 use super::visit::Visit;
-use crate::domain::names::ChannelName;
 use crate::domain::time::{between, words};
 use crate::engine::desk::DeskError;
-use crate::ports::{Delivered, KnownDrill, Redrive, Undelivered, UndeliveredRow};
+use crate::ports::{Delivered, KnownDrill, Redrive, Undelivered, UndeliveredRow, Untaken};
 
 /// How many messages of each sort are spelled out.
 const ROWS_MAX: usize = 100;
@@ -96,7 +94,7 @@ pub fn deliveries(view: &View<'_>, found: &Found) -> Markup {
     let Found { undelivered, delivered, drills } = found;
     let (waits, given_up): (Vec<_>, Vec<_>) = undelivered.rows.iter().partition(|row| row.given_up_at.is_none());
     let (tone, accent, rest) = headline(view, found, &waits);
-    let can = view.plan.web.can_be_operated();
+    let (all, can) = (undelivered.total(), view.plan.web.can_be_operated());
     let main = html! {
         h1 { span .(tone.class()) { (accent) } (rest) }
         (lede(view))
@@ -106,10 +104,10 @@ pub fn deliveries(view: &View<'_>, found: &Found) -> Markup {
         @if !can && !undelivered.rows.is_empty() {
             p .dim { (tokenless()) }
         }
-        (section(view, "Given up", &given_up, undelivered.given_up, can))
-        (section(view, "Waiting", &waits, undelivered.waiting, can))
+        (section(view, "Given up", &given_up, all.given_up, can))
+        (section(view, "Waiting", &waits, all.waiting, can))
         @if !view.plan.channels.is_empty() {
-            section { h2 { "Channels" } (channels(view, found, &waits, &given_up)) }
+            section { h2 { "Channels" } (channels(view, found)) }
         }
         @if !delivered.is_empty() {
             section { h2 { "Taken lately" small { "of each channel the last" } } (taken(view, delivered)) }
@@ -123,7 +121,7 @@ pub fn deliveries(view: &View<'_>, found: &Found) -> Markup {
 }
 
 fn headline(view: &View<'_>, found: &Found, waits: &[&UndeliveredRow]) -> (Tone, String, String) {
-    let (waiting, given_up) = (found.undelivered.waiting, found.undelivered.given_up);
+    let Untaken { waiting, given_up } = found.undelivered.total();
     let wait = |number: u64| {
         let verb = if number == 1 { "waits" } else { "wait" };
         format!("{} {verb}", counted(number, "message"))
@@ -220,20 +218,12 @@ fn standing(view: &View<'_>, row: &UndeliveredRow) -> String {
     }
 }
 
-/// How each channel stands. Counts are of the messages that are known here, which are the first five hundred of a sort.
-fn channels(view: &View<'_>, found: &Found, waits: &[&UndeliveredRow], given_up: &[&UndeliveredRow]) -> Markup {
-    let numbers = |rows: &[&UndeliveredRow]| {
-        let mut numbers: BTreeMap<ChannelName, u64> = BTreeMap::new();
-        for row in rows {
-            *numbers.entry(row.channel.clone()).or_default() += 1;
-        }
-        numbers
-    };
-    let (waiting, dead) = (numbers(waits), numbers(given_up));
-    let of = |numbers: &BTreeMap<ChannelName, u64>, channel| numbers.get(channel).copied().unwrap_or(0);
+/// How each channel stands.
+fn channels(view: &View<'_>, found: &Found) -> Markup {
     let rows = view.plan.channels.keys().take(CHANNELS_MAX).map(|channel| {
         let last = found.delivered.iter().find(|row| row.channel == *channel);
-        let (tone, word) = match (of(&dead, channel), of(&waiting, channel), last) {
+        let of = found.undelivered.channels.get(channel).copied().unwrap_or_default();
+        let (tone, word) = match (of.given_up, of.waiting, last) {
             (1.., ..) => (Tone::Bad, "gave up"),
             (0, 1.., _) => (Tone::Warn, "waits"),
             (0, 0, Some(_)) => (Tone::Well, "takes"),
@@ -242,18 +232,16 @@ fn channels(view: &View<'_>, found: &Found, waits: &[&UndeliveredRow], given_up:
         html! {
             (cell("channel", &html! { b { (channel) } }))
             (cell("state", &mark(tone, word)))
-            (text("waiting", &count(of(&waiting, channel))))
-            (text("given up", &count(of(&dead, channel))))
+            (text("waiting", &count(of.waiting)))
+            (text("given up", &count(of.given_up)))
             (text("last taken", &last.map_or_else(|| "–".to_owned(), |row| format!("{} ({})", view.instant(row.settled_at), view.ago(row.settled_at)))))
         }
     });
     let rows: Vec<_> = rows.collect();
     let more = view.plan.channels.len() - rows.len();
-    let is_cut = found.undelivered.rows.len() as u64 != found.undelivered.waiting + found.undelivered.given_up;
     html! {
         (table("channels", &["channel", "state", "waiting", "given up", "last taken"], &rows))
         @if more > 0 { p .dim { "and " (counted(more as u64, "channel")) " more" } }
-        @if is_cut { p .dim { "Counted are the first 500 that wait and the last 500 that were given up." } }
     }
 }
 

@@ -54,10 +54,15 @@ impl Headline {
             return Self { tone: Tone::Unknown, title: accent.clone(), accent, rest: String::new(), lede };
         }
         let age = board.latest.map(|at| format!(", last run {}", view.ago(at))).unwrap_or_default();
+        // Only what has looked is vouched for: the sentence is also read alone.
+        let looked = match idle.iter().sum::<u64>() {
+            0 => counted(total, "probe"),
+            idle => format!("{} of {}", count(total - idle), counted(total, "probe")),
+        };
         Self {
             tone: Tone::Well,
             accent: String::new(),
-            rest: format!("All is well: {}{age}.", counted(total, "probe")),
+            rest: format!("All is well: {looked}{age}."),
             lede: calm(view, overview, idle),
             title: "All is well".to_owned(),
         }

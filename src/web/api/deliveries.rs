@@ -10,14 +10,15 @@ use axum::response::Response;
 use super::answers::{COMMIT_PATIENCE, Trouble, answer};
 use super::bodies::{Deliveries, Nothing, RedriveDone};
 use crate::domain::audit::Deed;
-use crate::ports::{Redrive, Redriven, Undelivered};
+use crate::ports::{Redrive, Redriven, Untaken};
 use crate::web::access::Caller;
 use crate::web::routes::Room;
 
 /// What waits, rests or was given up.
 pub async fn all(State(room): State<Arc<Room>>) -> Result<Response, Trouble> {
     room.when_ready()?;
-    let Undelivered { rows: deliveries, waiting, given_up } = room.done(room.web.desk.undelivered()).await?;
+    let undelivered = room.done(room.web.desk.undelivered()).await?;
+    let (Untaken { waiting, given_up }, deliveries) = (undelivered.total(), undelivered.rows);
     Ok(answer(&*room.plan().secrets, StatusCode::OK, &Deliveries { deliveries, waiting, given_up }))
 }
 

@@ -25,7 +25,7 @@ use crate::engine::testing::at;
 use crate::engine::vitals::{Part, Seen};
 use crate::ports::{
     Delivered, KnownDrill, Notification, Notifier, NotifyError, Overview, PublisherAccount, Receipt, Token,
-    Undelivered, UndeliveredRow,
+    Undelivered, UndeliveredRow, Untaken,
 };
 use crate::web::reckoning::Reckoned;
 use crate::web::visit::Visit;
@@ -64,7 +64,12 @@ pub fn undelivered(waiting: u64, given_up: u64) -> Undelivered {
         error: (!number.is_multiple_of(4)).then(|| "503 Service Unavailable".to_owned()),
     };
     let (waits, dead) = ((0..waiting).map(|n| row(n, false)), (waiting..waiting + given_up).map(|n| row(n, true)));
-    Undelivered { rows: waits.take(500).chain(dead.take(500)).collect(), waiting, given_up }
+    let mut channels = BTreeMap::<ChannelName, Untaken>::new();
+    for row in waits.clone().chain(dead.clone()) {
+        let of = channels.entry(row.channel).or_default();
+        *(if row.given_up_at.is_some() { &mut of.given_up } else { &mut of.waiting }) += 1;
+    }
+    Undelivered { rows: waits.take(500).chain(dead.take(500)).collect(), channels }
 }
 
 fn taken(of: &str, at_text: &str, drill: bool) -> Delivered {
