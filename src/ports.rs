@@ -20,7 +20,9 @@ use crate::domain::expression::Names;
 use crate::domain::flapping::Flap;
 use crate::domain::grading::Recent;
 use crate::domain::grouping::{Group, Keeping, Rules};
-use crate::domain::history::{Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch};
+use crate::domain::history::{
+    Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch, Unheard,
+};
 use crate::domain::incident::{Event, Finding, Incident, IncidentId, Moment, Version};
 use crate::domain::incidents::Incidents;
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
@@ -1156,6 +1158,8 @@ pub struct Overview {
     pub debts: BTreeMap<ProbeName, u64>,
     /// Open incidents, the gravest first.
     pub open: Vec<Incident>,
+    /// Who has not heard of those.
+    pub unheard: Unheard,
     /// The last that were resolved, the latest first; at most ten.
     pub resolved: Vec<Incident>,
     /// The silences that were not over at the instant from which runs are asked for, by their end.
@@ -1191,6 +1195,8 @@ pub struct IncidentStory {
     pub diagnoses: Vec<Diagnosis>,
     /// Other incidents that opened within ten minutes of it, by their opening; at most ten.
     pub nearby: Vec<Incident>,
+    /// Who has not heard of it.
+    pub unheard: Vec<ChannelName>,
 }
 
 /// What a probe saw that was run once because an incident opened.

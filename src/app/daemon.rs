@@ -63,11 +63,12 @@ pub enum Keeping {
 }
 
 impl Keeping {
-    fn path(self, plan: &Plan) -> PathBuf {
-        match self {
-            Self::Everything => plan.store.clone(),
-            Self::Nothing => plan.store.with_file_name(format!("{KEPT_BY_NOBODY}{}.db", std::process::id())),
+    /// A plan with the store that it really has.
+    fn placed(self, mut plan: Plan) -> Plan {
+        if self == Self::Nothing {
+            plan.store = plan.store.with_file_name(format!("{KEPT_BY_NOBODY}{}.db", std::process::id()));
         }
+        plan
     }
 }
 
@@ -102,7 +103,7 @@ impl Daemon {
         };
         self.loadings.begin(&self.directory, self.surroundings.clock.now());
         let listener = bind(&plan).await?;
-        let path = self.keeping.path(&plan);
+        let path = plan.store.clone();
         if let (Keeping::Nothing, Some(directory)) = (self.keeping, path.parent()) {
             store::erase_left(directory, KEPT_BY_NOBODY);
         }
@@ -190,7 +191,7 @@ impl Daemon {
         ready.send_replace(true);
         self.page.send_replace(Some(address));
         tracing::info!(
-            probes = plan.probes.len(),
+            probes = plan.scheduled().len(),
             schedules = plan.schedules.len(),
             "making the rounds of {}; the page is at http://{address}",
             plan.site
@@ -306,7 +307,7 @@ impl Daemon {
 
     /// The plan that the daemon starts with.
     async fn first_plan(&self) -> Result<Plan, Stop> {
-        let plan = wiring::settled(self.load().await?)?;
+        let plan = self.keeping.placed(wiring::settled(self.load().await?)?);
         let missing = missing_secrets(&plan).await;
         // What a secret holds is seen only now, and a daemon that does not start watches nothing.
         for warning in guessable_tokens(&plan).await {
@@ -331,7 +332,7 @@ impl Daemon {
             problems
         };
         let Loaded { plan, mut problems, .. } = self.load().await.map_err(|stop| placeless(vec![stop.to_string()]))?;
-        let Some(plan) = plan else { return Err(problems.errors()) };
+        let Some(plan) = plan.map(|plan| self.keeping.placed(plan)) else { return Err(problems.errors()) };
         let missing = missing_secrets(&plan).await;
         if !missing.is_empty() {
             return Err(placeless(missing));

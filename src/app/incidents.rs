@@ -204,11 +204,15 @@ fn standing(incident: &IncidentBody) -> String {
     if let Some(reason) = &incident.quiet {
         return format!("quiet: {}", harmless(reason));
     }
-    match incident.told.as_slice() {
-        [] => "nobody was told".to_owned(),
-        told if incident.is_open => format!("nobody has taken it on; told: {}", list(told)),
-        told => format!("told: {}", list(told)),
-    }
+    let not_yet = incident.unheard.as_deref().unwrap_or_default();
+    let heard: Vec<_> = incident.told.iter().filter(|channel| !not_yet.contains(channel)).collect();
+    let told = match (&*heard, not_yet) {
+        ([], []) => return "nobody was told".to_owned(),
+        (heard, []) => format!("told: {}", list(heard)),
+        ([], not_yet) => format!("not yet taken by: {}", list(not_yet)),
+        (heard, not_yet) => format!("told: {}, not yet taken by: {}", list(heard), list(not_yet)),
+    };
+    if incident.is_open { format!("nobody has taken it on; {told}") } else { told }
 }
 
 fn list(names: &[impl ToString]) -> String {
@@ -262,7 +266,10 @@ mod tests {
         let over = json!({ "is_open": false, "resolved_at": "2026-11-24T09:17:01Z" });
         let removed = json!({ "resolved_because": "removed from the configuration", "told": [] });
         let all = json!({
-            "open": [incident(), with(&json!({ "acknowledged": acknowledged })), with(&json!({ "quiet": quiet }))],
+            "open": [
+                incident(), with(&json!({ "unheard": ["ops"] })), with(&json!({ "unheard": ["oncall", "ops"] })),
+                with(&json!({ "acknowledged": acknowledged })), with(&json!({ "quiet": quiet })),
+            ],
             "resolved": [with(&over), with(&{ let mut both = over.clone(); both.as_object_mut().unwrap().extend(removed.as_object().unwrap().clone()); both })],
         });
         let all: Incidents = serde_json::from_value(all).unwrap();

@@ -175,7 +175,8 @@ fn files(name: &str, url: &str, explained: &str) -> [(PathBuf, String); 3] {
     ]
 }
 
-const ROOT: &str = r#"# Where the page and the API are: on this machine only. To listen elsewhere, set `token` as well.
+const ROOT: &str = r#"# Where the page and the API are: on this machine only. Whoever takes an incident on or silences one needs a token, and so does all
+# that listens elsewhere: `token: "${secret:page}"`, with `page: { file: page-token }` among the secrets below.
 web: { listen: "${env:ROUNDSMAN_LISTEN:-127.0.0.1:8080}" }
 
 # Metrics stand at /metrics, for Prometheus.

@@ -122,7 +122,7 @@ impl Attempted {
         match &self.result {
             Ok(receipt) => ("taken", receipt.id.clone()),
             Err(error @ NotifyError::Transient { .. }) => {
-                ("not taken; the daemon would try again", Some(error.to_string()))
+                ("not taken; the daemon would try it again", Some(error.to_string()))
             }
             Err(error @ NotifyError::Rejected(_)) => {
                 ("refused; the daemon would send it plain, then to the fallback", Some(error.to_string()))
@@ -141,7 +141,10 @@ impl Attempted {
 impl std::fmt::Display for Attempted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (outcome, said) = self.words();
+        // What it did took that long, and not what the daemon would do.
+        let (outcome, next) = outcome.split_once("; ").unwrap_or((outcome, ""));
         write!(f, "{outcome} after {:.0} ms", milliseconds(self.took))?;
-        said.iter().try_for_each(|said| write!(f, ": {}", harmless(said)))
+        said.iter().try_for_each(|said| write!(f, ": {}", harmless(said)))?;
+        if next.is_empty() { Ok(()) } else { write!(f, " ({next})") }
     }
 }

@@ -132,6 +132,9 @@ async fn add(daemon: &DaemonClient, surroundings: &Surroundings, format: Format,
         Format::Text => lines(&done.silence, surroundings.clock.now()).join("\n"),
         Format::Json => answer::json(&done)?,
     })?;
+    if let Some(doubt) = &done.doubt {
+        answer::say(&harmless(doubt));
+    }
     say_unless(done.recorded);
     Ok(Answer::Well)
 }

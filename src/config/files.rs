@@ -70,16 +70,17 @@ impl Files {
         }
         let probes = folder(directory, "probes", problems);
         let schedules = folder(directory, "schedules", problems);
-        let mut said = false;
-        for (name, found) in [("probes", &probes), ("schedules", &schedules)] {
-            if found.is_none() && !said {
-                said = true;
-                failed(
-                    problems,
-                    format!("there is no file {}/{name}/*.yaml", directory.display()),
-                    "name the directory that holds `probes/` and `schedules/` with `--config DIR`",
-                );
-            }
+        let missing = match (&probes, &schedules) {
+            (None, None) => Some((
+                "probes",
+                "name the directory that holds `probes/` and `schedules/` with `--config DIR`, or begin with `roundsman init`",
+            )),
+            (None, Some(_)) => Some(("probes", "what `schedules/` runs is written there")),
+            (Some(_), None) => Some(("schedules", "when the probes of `probes/` run is written there")),
+            (Some(_), Some(_)) => None,
+        };
+        if let Some((name, help)) = missing {
+            failed(problems, format!("there is no file {}/{name}/*.yaml", directory.display()), help);
         }
         let root_lost = is_there && root.is_none();
         Self { root, root_lost, probes: probes.unwrap_or_else(lost), schedules: schedules.unwrap_or_else(lost) }

@@ -1,10 +1,11 @@
 //! What became of the runs of a probe on a schedule over an hour or a day: how many ended how, and how long they took. A stretch
 //! is small, and stretches add up: a month of a probe that runs every 30 seconds is 720 of them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::incident::{Incident, IncidentId, Severity};
-use super::names::{ProbeName, ScheduleName};
+use super::names::{ChannelName, ProbeName, ScheduleName};
 use super::outcome::{Run, RunId};
 use super::time::Timestamp;
 
@@ -274,7 +275,12 @@ pub struct IncidentsFound {
     pub incidents: Vec<Incident>,
     /// Whether there are more, from before the last one of these.
     pub more: bool,
+    /// Who has not heard of them.
+    pub unheard: Unheard,
 }
+
+/// By incident the channels that have taken no message of it, though its beginning is for them. Where each took one it is absent.
+pub type Unheard = BTreeMap<IncidentId, Vec<ChannelName>>;
 
 /// How much a store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -158,8 +158,11 @@ pub enum PauseError {
     #[error("a pause ends in the future, or not by itself")]
     Past,
     /// Beyond [`PAUSE_MAX`].
-    #[error("a pause that ends by itself lasts for at most {}, not {}: without an end it lasts until somebody resumes", Length(PAUSE_MAX), Length(*.0))]
-    Long(Duration),
+    #[error(
+        "a pause that ends by itself lasts for at most {}: without an end it lasts until somebody resumes",
+        Length(PAUSE_MAX)
+    )]
+    Long,
     /// More than anybody oversees.
     #[error("there are {0} pauses already: resume one first")]
     Many(usize),
@@ -201,7 +204,7 @@ impl Pause {
         }
         match self.until {
             Some(until) if until <= now => Err(PauseError::Past),
-            Some(until) if between(now, until) > PAUSE_MAX => Err(PauseError::Long(between(now, until))),
+            Some(until) if between(now, until) > PAUSE_MAX => Err(PauseError::Long),
             _ => Ok(()),
         }
     }
@@ -303,7 +306,7 @@ mod tests {
             (pause("P1", "api", Some(NOW)), "a pause ends in the future, or not by itself"),
             (
                 pause("P1", "api", Some("2028-11-24T10:00:00Z")),
-                "a pause that ends by itself lasts for at most 366 d, not 731 d: without an end it lasts until somebody resumes",
+                "a pause that ends by itself lasts for at most 366 d: without an end it lasts until somebody resumes",
             ),
         ] {
             assert_eq!(wrong.check(at(NOW)).unwrap_err().to_string(), why);

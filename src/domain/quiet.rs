@@ -205,8 +205,8 @@ pub enum SilenceError {
     #[error("a silence ends after it begins, and not in the past")]
     Over,
     /// Beyond [`SILENCE_MAX`].
-    #[error("a silence lasts for at most {}, not {}", Length(SILENCE_MAX), Length(*.0))]
-    Long(Duration),
+    #[error("a silence lasts for at most {}", Length(SILENCE_MAX))]
+    Long,
     /// More than anybody oversees.
     #[error("there are {0} silences already: end one first")]
     Many(usize),
@@ -219,7 +219,6 @@ impl Silence {
     /// Checks it at the moment in which somebody wants it.
     pub fn check(&self, now: Timestamp) -> Result<(), SilenceError> {
         let is_text = |text: &str| !text.trim().is_empty() && text.chars().count() <= TEXT_MAX;
-        let long = between(self.from, self.until);
         if self.matchers.take_all() {
             return Err(SilenceError::Everything);
         }
@@ -229,8 +228,8 @@ impl Silence {
         if self.until <= self.from || self.until <= now {
             return Err(SilenceError::Over);
         }
-        if long > SILENCE_MAX {
-            return Err(SilenceError::Long(long));
+        if between(self.from, self.until) > SILENCE_MAX {
+            return Err(SilenceError::Long);
         }
         Ok(())
     }
@@ -436,10 +435,7 @@ mod tests {
                 Silence { from: at("2026-11-23T10:00:00Z"), until: now, ..well.clone() },
                 "a silence ends after it begins, and not in the past",
             ),
-            (
-                Silence { until: at("2026-12-24T10:00:01Z"), ..well.clone() },
-                "a silence lasts for at most 30 d, not 30 d",
-            ),
+            (Silence { until: at("2026-12-24T10:00:01Z"), ..well.clone() }, "a silence lasts for at most 30 d"),
         ] {
             assert_eq!(wrong.check(now).unwrap_err().to_string(), why);
         }

@@ -13,7 +13,7 @@ use croner::parser::{CronParser, Seconds, Year};
 use super::judge::AlertPolicy;
 use super::names::{ProbeName, ScheduleName};
 use super::objective::Objective;
-use super::time::{Length, Timestamp};
+use super::time::{Length, Timestamp, later};
 
 /// How long after its slot a round starts: tokio-cron-scheduler ticks up to half a second late, and the lead hides it.
 pub const LEAD: Duration = Duration::from_secs(1);
@@ -43,6 +43,25 @@ impl Schedule {
     /// Whether a probe is in its rounds.
     pub fn has(&self, probe: &ProbeName) -> bool {
         self.probes.binary_search(probe).is_ok()
+    }
+
+    /// When the run of a slot is due of a probe whose runs may take so long.
+    pub fn due_at(&self, slot: Timestamp, probe: &ProbeName, timeout: Duration) -> Timestamp {
+        later(slot, LEAD + spread(&self.name, probe, self.cadence.period_at(slot), timeout))
+    }
+
+    /// When its next run is due, be its slot still to come or its spread. Of slots up to `since` there is no run: it was not yet
+    /// known then.
+    pub fn next_due(
+        &self,
+        probe: &ProbeName,
+        timeout: Duration,
+        since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let slots = self.cadence.last_through(now).into_iter().chain(self.cadence.next_after(now));
+        let slots = slots.filter(|slot| since.is_none_or(|since| *slot > since));
+        slots.map(|slot| self.due_at(slot, probe, timeout)).find(|due_at| *due_at > now)
     }
 }
 
@@ -204,7 +223,7 @@ impl Cadence {
         let (mut from, mut slots, mut days) = (now, 0, 0_u32);
         // The first day by itself, since a line of seconds has more slots in one than are walked.
         for stretch in std::iter::once(1).chain(std::iter::once(6)).chain(std::iter::repeat_n(7, 51)) {
-            let through = super::time::later(from, Duration::from_secs(u64::from(stretch) * DAY));
+            let through = later(from, Duration::from_secs(u64::from(stretch) * DAY));
             slots += self.slots(from, through).count();
             (from, days) = (through, days + stretch);
             if slots >= CRON_SLOTS_WALKED_MAX || (days == 1 && slots * 7 >= CRON_SLOTS_WALKED_MAX) {
@@ -396,6 +415,31 @@ mod tests {
             }
         }
         assert!((every(30).per_day(at("2026-11-24T10:00:00Z")) - 2_880.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_next_run_is_of_the_round_that_goes_on_until_its_place_has_come() {
+        let schedule = Schedule {
+            name: ScheduleName::parse("reachability").unwrap(),
+            cadence: every(30),
+            probes: Vec::new(),
+            timeout: Duration::from_secs(10),
+            alert: None,
+            objectives: Vec::new(),
+        };
+        let probe = ProbeName::parse("probe-1").unwrap();
+        let next =
+            |since: Option<&str>, now| schedule.next_due(&probe, schedule.timeout, since.map(at), at(now)).unwrap();
+        let place = LEAD + spread(&schedule.name, &probe, Duration::from_secs(30), schedule.timeout);
+        let (this, that) = (at("2026-11-24T10:00:00Z"), at("2026-11-24T10:00:30Z"));
+        assert_eq!(next(None, "2026-11-24T10:00:00.5Z"), later(this, place));
+        assert_eq!(next(Some("2026-11-24T09:59:59Z"), "2026-11-24T10:00:00.5Z"), later(this, place));
+        assert_eq!(
+            next(Some("2026-11-24T10:00:00Z"), "2026-11-24T10:00:00.5Z"),
+            later(that, place),
+            "it was not there"
+        );
+        assert_eq!(next(None, "2026-11-24T10:00:29Z"), later(that, place));
     }
 
     #[test]

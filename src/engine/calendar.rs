@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::plan::{Plan, PlannedProbe};
 use crate::domain::names::{ProbeName, ScheduleName};
-use crate::domain::schedule::{LEAD, Schedule, spread};
+use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, earlier, later};
 
 /// How late a start may be and still count as a start of its slot.
@@ -117,9 +117,7 @@ impl Calendar {
     pub fn next_due(&self, schedule: &ScheduleName, probe: &ProbeName, now: Timestamp) -> Option<Timestamp> {
         let tier = &self.tiers.get(schedule)?.schedule;
         let timeout = self.timeouts.get(&(schedule.clone(), probe.clone())).copied().unwrap_or(tier.timeout);
-        let due_at = |slot| later(slot, LEAD + spread(schedule, probe, tier.cadence.period_at(slot), timeout));
-        let slots = tier.cadence.last_through(now).into_iter().chain(tier.cadence.next_after(now));
-        slots.map(due_at).find(|due_at| *due_at > now)
+        tier.next_due(probe, timeout, None, now)
     }
 
     /// What has come of one schedule until an instant, which is now or a little before.
@@ -174,7 +172,7 @@ impl Calendar {
         let Some(last) = schedule.cadence.last_through(until).filter(|_| count > 0) else { return };
         let key = (schedule.name.clone(), probe.clone());
         let timeout = self.timeouts.get(&key).copied().unwrap_or(schedule.timeout);
-        let due_at = later(last, LEAD + spread(&key.0, &key.1, schedule.cadence.period_at(last), timeout));
+        let due_at = schedule.due_at(last, probe, timeout);
         let in_time = due_at >= earlier(now, GRACE);
         let missed = if in_time { count - 1 } else { count };
         if missed > 0 {

@@ -219,6 +219,11 @@ pub struct SeverityPlan {
 }
 
 impl Plan {
+    /// The probes that some schedule runs.
+    pub fn scheduled(&self) -> BTreeSet<&ProbeName> {
+        self.schedules.values().flat_map(|schedule| &schedule.probes).collect()
+    }
+
     /// The objectives of a schedule for one of its probes: those of a step only where that step is.
     pub fn objectives<'a>(
         &'a self,

@@ -11,6 +11,8 @@ use super::columns::{aspect, from_json, instant, micros, parsed, read, to_instan
 use super::diagnoses;
 use super::journal;
 use super::lately::{Lately, Look};
+use super::order::as_carried;
+use crate::domain::history::Unheard;
 use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::AlertKey;
 use crate::domain::names::{ChannelName, ScheduleName};
@@ -113,12 +115,14 @@ pub fn overview(connection: &Connection, since: Timestamp, lately: &mut Lately) 
     )?;
     let resolved = resolved.query_map([RESOLVED_MAX], |row| from_json(row, "body"))?;
     let Look { runs, last, slots } = lately.look(connection, since)?;
+    let unheard = unheard(connection, &open)?;
     Ok(Overview {
         runs,
         last,
         slots,
         debts: journal::counts(connection)?,
         open,
+        unheard,
         silences: silences(connection, micros(since))?,
         pauses: pauses(connection)?,
         resolved: resolved.collect::<Result<_>>()?,
@@ -133,6 +137,25 @@ pub fn pair(row: &Row<'_>) -> Result<Pair> {
 fn open_incidents(connection: &Connection) -> Result<Vec<Incident>> {
     let mut open = connection.prepare_cached("SELECT body FROM incidents WHERE resolved_at IS NULL ORDER BY id")?;
     open.query_map([], |row| from_json(row, "body"))?.collect()
+}
+
+/// The channels that have taken no message of incidents whose beginning is for them.
+pub fn unheard(connection: &Connection, of: &[Incident]) -> Result<Unheard> {
+    let ids = serde_json::Value::from_iter(of.iter().map(|incident| &*incident.id.0)).to_string();
+    let mut select = connection.prepare_cached(
+        "SELECT o.incident, o.channel FROM json_each(?1) asked CROSS JOIN outbox o ON o.incident = asked.value
+         GROUP BY o.incident, o.channel
+         HAVING max(o.event IN ('opened', 'escalated')) AND NOT max(o.state = 'delivered')",
+    )?;
+    let mut unheard = Unheard::new();
+    let rows = select.query_map([ids], |row| {
+        Ok((IncidentId(Arc::from(row.get::<_, String>("incident")?)), parsed(row, "channel")?))
+    })?;
+    for row in rows {
+        let (incident, channel) = row?;
+        unheard.entry(incident).or_default().push(channel);
+    }
+    Ok(unheard)
 }
 
 /// Those that are over, and of whose post-mortem somebody is still to be reminded.
@@ -198,11 +221,13 @@ pub fn incident(connection: &Connection, id: &IncidentId) -> Result<Option<Incid
     let moments = moments.query_map([&*id.0], |row| {
         Ok(Moment { incident: id.clone(), at: instant(row, "at")?, what: row.get("what")?, text: row.get("text")? })
     })?;
-    let mut told =
-        connection.prepare_cached("SELECT * FROM outbox WHERE incident = ?1 ORDER BY transition, created_at, id")?;
+    let mut told = connection
+        .prepare_cached(concat!(as_carried!(), "WHERE o.incident = ?1 ORDER BY o.transition, o.created_at, o.id"))?;
     let told = told.query_map([&*id.0], message)?;
+    let unheard = unheard(connection, std::slice::from_ref(&incident))?.remove(id).unwrap_or_default();
     Ok(Some(IncidentStory {
         incident,
+        unheard,
         moments: moments.collect::<Result<_>>()?,
         told: told.collect::<Result<_>>()?,
         bundles: bundles::of_incident(connection, id)?,
@@ -281,9 +306,10 @@ fn became(row: &Row<'_>) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::history::IncidentsAsked;
     use crate::domain::incident::Severity;
     use crate::domain::outcome::{Cause, SlotAccount, SlotOutcome, Verdict};
-    use crate::ports::{Commit, Delivery, Receipt, Settlement, StatusReader as _, Store as _};
+    use crate::ports::{Commit, Delivery, HistoryReader as _, Receipt, Settlement, StatusReader as _, Store as _};
     use crate::store::testing::{
         accounts, channel, delivery, failure, incident, kept, moment, opening, probe, resolved, resolving, run,
         schedule, second,
@@ -380,6 +406,33 @@ mod tests {
         let story = kept.store.incident(&storm[0].id).await.unwrap().unwrap();
         assert!(story.nearby.iter().all(|incident| !incident.drill));
         assert!(kept.store.load().await.unwrap().incidents.iter().any(|incident| incident.drill && incident.is_open()));
+    }
+
+    #[tokio::test]
+    async fn a_channel_has_heard_of_an_incident_once_it_has_taken_something() {
+        let kept = kept();
+        let one = incident("I1", Severity::P1, 0);
+        kept.store.commit(opening(&one, &["ops", "team", "sms"], 0).into()).await.unwrap();
+        let unheard = async || {
+            let open = kept.store.overview(second(0)).await.unwrap().unheard;
+            let asked = IncidentsAsked { most: 10, ..IncidentsAsked::default() };
+            assert_eq!(kept.store.incidents(asked).await.unwrap().unheard, open);
+            let told = kept.store.incident(&one.id).await.unwrap().unwrap().unheard;
+            assert_eq!(open.get(&one.id).cloned().unwrap_or_default(), told);
+            told.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(unheard().await, "ops sms team");
+        let settle = async |channel: &str, settlement: Settlement| {
+            let of = delivery(&one, 1, Event::Opened, channel, 0);
+            kept.store.settle(&of, settlement).await.unwrap();
+        };
+        let error = || "refused".to_owned();
+        settle("ops", Settlement::Delivered { at: second(1), receipt: Receipt::default() }).await;
+        settle("team", Settlement::Again { at: second(9), error: error(), plain: false }).await;
+        settle("sms", Settlement::Dead { at: second(2), error: error(), fallback: None }).await;
+        assert_eq!(unheard().await, "sms team");
+        settle("team", Settlement::Delivered { at: second(9), receipt: Receipt::default() }).await;
+        assert_eq!(unheard().await, "sms");
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
 use super::columns::{count, instant, micros, parsed, read, to_instant};
+use super::order::as_carried;
 use super::outbox;
 use crate::domain::incident::{Event, IncidentId};
 use crate::domain::names::ChannelName;
@@ -18,13 +19,8 @@ pub fn undelivered(connection: &Connection, most: usize) -> Result<Undelivered> 
     let most = count(most.try_into().unwrap_or(u64::MAX));
     let mut rows = Vec::new();
     for select in [
-        // What becomes of the row that carries a message becomes of all that it tells, so its attempts are theirs.
-        "SELECT o.id, o.channel, o.fallback, o.incident, o.event, o.created_at, o.state, o.settled_at,
-             coalesce(c.attempts, o.attempts) AS attempts, coalesce(c.error, o.error) AS error,
-             coalesce(c.next_attempt_at, o.next_attempt_at) AS next_attempt_at
-         FROM outbox o LEFT JOIN outbox c ON c.id = o.message AND c.state = 'pending'
-         WHERE o.state = 'pending' ORDER BY o.created_at, o.id LIMIT ?1",
-        "SELECT * FROM outbox WHERE state = 'dead' ORDER BY settled_at DESC, id DESC LIMIT ?1",
+        concat!(as_carried!(), "WHERE o.state = 'pending' ORDER BY o.created_at, o.id LIMIT ?1"),
+        concat!(as_carried!(), "WHERE o.state = 'dead' ORDER BY o.settled_at DESC, o.id DESC LIMIT ?1"),
     ] {
         let mut select = connection.prepare_cached(select)?;
         for row in select.query_map([most], undelivered_row)? {

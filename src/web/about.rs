@@ -157,7 +157,7 @@ fn configuration(view: &View<'_>, loading: &Loading) -> Markup {
                 }
                 dt { "what runs" }
                 dd {
-                    (counted(view.plan.probes.len() as u64, "probe")) ", " (counted(view.plan.schedules.len() as u64, "schedule")) ", "
+                    (counted(view.plan.scheduled().len() as u64, "probe")) ", " (counted(view.plan.schedules.len() as u64, "schedule")) ", "
                     (counted(view.plan.channels.len() as u64, "channel"))
                 }
             }

@@ -57,8 +57,10 @@ pub enum Refusal {
     Method(Vec<Method>),
     /// There is no token for it, so nobody may change anything.
     Tokenless,
-    /// A token that was not given as a bearer, or another.
+    /// No token, or one that was not given as a bearer.
     Bearer,
+    /// Another token, as a bearer.
+    OtherBearer,
     /// The token lets read only.
     Reader,
     /// The same where a browser gave it as a password, which it asks for anew.
@@ -71,8 +73,10 @@ pub enum Refusal {
     Foreign,
     /// The name by which it was asked is not its own.
     Host,
-    /// No token, or another.
+    /// No token.
     Token,
+    /// Another token.
+    OtherToken,
     /// Whether the token is right cannot be known.
     Unknown,
 }
@@ -95,6 +99,9 @@ impl Refusal {
                 StatusCode::UNAUTHORIZED,
                 "a token is needed: `Authorization: Bearer TOKEN`, or the token as the password",
             ),
+            Self::OtherToken | Self::OtherBearer => {
+                (StatusCode::UNAUTHORIZED, "the token that was given is none of those that `web` names")
+            }
             Self::Bearer => (StatusCode::UNAUTHORIZED, "whoever changes something needs `Authorization: Bearer TOKEN`"),
             Self::Reader => (StatusCode::FORBIDDEN, READER),
             Self::ReaderPassword => (StatusCode::UNAUTHORIZED, READER),
@@ -114,10 +121,10 @@ impl Refusal {
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         let (name, value) = match self {
             Self::Method(known) => return Some((header::ALLOW, HeaderValue::try_from(listed(known)).ok()?)),
-            Self::Token | Self::ReaderPassword => {
+            Self::Token | Self::OtherToken | Self::ReaderPassword => {
                 (header::WWW_AUTHENTICATE, r#"Basic realm="Roundsman", charset="UTF-8""#)
             }
-            Self::Bearer => (header::WWW_AUTHENTICATE, r#"Bearer realm="Roundsman""#),
+            Self::Bearer | Self::OtherBearer => (header::WWW_AUTHENTICATE, r#"Bearer realm="Roundsman""#),
             Self::Host
             | Self::Tokenless
             | Self::Foreign
@@ -132,7 +139,14 @@ impl Refusal {
     /// Whether it says that no token of ours was given; what was given in its place is a guess.
     pub fn is_of_no_token(&self) -> bool {
         match self {
-            Self::Tokenless | Self::Bearer | Self::User | Self::Host | Self::Token | Self::Unknown => true,
+            Self::Tokenless
+            | Self::Bearer
+            | Self::OtherBearer
+            | Self::User
+            | Self::Host
+            | Self::Token
+            | Self::OtherToken
+            | Self::Unknown => true,
             Self::Method(_) | Self::Reader | Self::ReaderPassword | Self::Unnamed | Self::Foreign => false,
         }
     }
@@ -240,15 +254,19 @@ pub async fn admit(plan: &Plan, local: SocketAddr, asked: &Asked<'_>) -> Result<
         None if user.is_some() => Err(Refusal::User),
         // Whoever reads could bring no other.
         _ if needed == Role::Operate && !web.can_be_operated() => Err(Refusal::Tokenless),
-        Some(_) if given.is_some_and(|given| given.is_password) => Err(Refusal::ReaderPassword),
+        Some(_) if given.as_ref().is_some_and(|given| given.is_password) => Err(Refusal::ReaderPassword),
         Some(_) => Err(Refusal::Reader),
         None if is_free => Err(Refusal::Host),
         None if web.tokens == Tokens::default() && web.proxy.is_none() => {
             tracing::error!(%local, "the page can be reached from elsewhere and has no token: nothing is shown");
             Err(Refusal::Unknown)
         }
-        None if changes && !entry.is_form => Err(Refusal::Bearer),
-        None => Err(Refusal::Token),
+        None => Err(match (changes && !entry.is_form, given.is_some()) {
+            (true, true) => Refusal::OtherBearer,
+            (true, false) => Refusal::Bearer,
+            (false, true) => Refusal::OtherToken,
+            (false, false) => Refusal::Token,
+        }),
     }
 }
 

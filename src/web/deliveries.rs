@@ -223,9 +223,12 @@ fn channels(view: &View<'_>, found: &Found) -> Markup {
     let rows = view.plan.channels.keys().take(CHANNELS_MAX).map(|channel| {
         let last = found.delivered.iter().find(|row| row.channel == *channel);
         let of = found.undelivered.channels.get(channel).copied().unwrap_or_default();
+        let has_refused = || found.undelivered.rows.iter().any(|row| row.channel == *channel && row.error.is_some());
         let (tone, word) = match (of.given_up, of.waiting, last) {
             (1.., ..) => (Tone::Bad, "gave up"),
-            (0, 1.., _) => (Tone::Warn, "waits"),
+            (0, 1.., _) if has_refused() => (Tone::Warn, "rests"),
+            // What is told with others waits for them, and nothing is wrong.
+            (0, 1.., _) => (Tone::Unknown, "waits"),
             (0, 0, Some(_)) => (Tone::Well, "takes"),
             (0, 0, None) => (Tone::Unknown, "not used yet"),
         };

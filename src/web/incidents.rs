@@ -7,19 +7,20 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
+use super::card::hearers;
 use super::fold::{cell, table, text};
 use super::frame::{Frame, Place, REFRESH_SECONDS, page};
 use super::incident::what;
 use super::marks::{Tone, mark};
 use super::reasons;
 use super::routes::Room;
-use super::units::{count, counted, list};
+use super::units::{count, counted};
 use super::view::{LINE_MAX, View};
 use super::visit::Visit;
 use crate::domain::figures::Means;
-use crate::domain::history::{IncidentsAsked, IncidentsFound};
+use crate::domain::history::{IncidentsAsked, IncidentsFound, Unheard};
 use crate::domain::incident::{Incident, IncidentId, Severity};
-use crate::domain::names::{ChannelName, ProbeName};
+use crate::domain::names::ProbeName;
 use crate::domain::time::{between, earlier, words};
 use crate::engine::desk::DeskError;
 
@@ -97,6 +98,8 @@ pub struct Found {
     pub wanted: Wanted,
     /// The open ones, the gravest first.
     pub open: Vec<Incident>,
+    /// Who has not heard of those.
+    pub unheard: Unheard,
     /// A part of all, those that opened last first.
     pub part: IncidentsFound,
     /// How long it took lately …
@@ -111,7 +114,8 @@ pub async fn incidents_page(State(room): State<Arc<Room>>, visit: Visit) -> Resp
 }
 
 async fn found(room: &Room, wanted: Wanted) -> Result<Found, DeskError> {
-    let mut open = room.overview().await?.open.clone();
+    let overview = room.overview().await?;
+    let (mut open, unheard) = (overview.open.clone(), overview.unheard.clone());
     open.retain(|incident| wanted.has(incident));
     let from = Some(earlier(room.web.clock.now(), LATELY));
     let history = &room.web.history;
@@ -121,17 +125,17 @@ async fn found(room: &Room, wanted: Wanted) -> Result<Found, DeskError> {
     let probe = ProbeName::parse(&wanted.probe);
     if probe.is_err() && !wanted.probe.is_empty() {
         // What no probe can be called has no incident.
-        return Ok(Found { wanted, open, means, is_cut, ..Found::default() });
+        return Ok(Found { wanted, open, unheard, means, is_cut, ..Found::default() });
     }
     let (severity, after) = (wanted.severity, wanted.after.clone());
     let asked = IncidentsAsked { probe: probe.ok(), severity, after, most: PART, ..IncidentsAsked::default() };
     let part = room.patiently(history.incidents(asked)).await?;
-    Ok(Found { wanted, open, part, means, is_cut })
+    Ok(Found { wanted, open, unheard, part, means, is_cut })
 }
 
 /// The page of what was found.
 pub fn incidents(view: &View<'_>, found: &Found) -> Markup {
-    let Found { wanted, open, part, .. } = found;
+    let Found { wanted, open, unheard, part, .. } = found;
     let is_first = wanted.after.is_none();
     let over: Vec<_> = part.incidents.iter().filter(|incident| !incident.is_open()).collect();
     let (tone, accent, rest) = headline(wanted, open.len() as u64, over.is_empty());
@@ -142,14 +146,14 @@ pub fn incidents(view: &View<'_>, found: &Found) -> Markup {
         @if is_first && !open.is_empty() {
             section {
                 h2 { "Open" }
-                (table("open incidents", &["severity", "what", "since", "for", "who"], &rows(view, open.iter().take(OPEN_MAX))))
+                (table("open incidents", &["severity", "what", "since", "for", "who"], &rows(view, open.iter().take(OPEN_MAX), unheard)))
                 @if open.len() > OPEN_MAX { p .dim { "and " (counted((open.len() - OPEN_MAX) as u64, "incident")) " more" } }
             }
         }
         @if !over.is_empty() {
             section {
                 h2 { "Resolved" @if !is_first { small { "earlier ones" } } }
-                (table("resolved incidents", &["severity", "what", "since", "for", "who"], &rows(view, over.iter().copied())))
+                (table("resolved incidents", &["severity", "what", "since", "for", "who"], &rows(view, over.iter().copied(), &part.unheard)))
             }
         } @else if !is_first {
             p .dim { "None of these is over." }
@@ -183,7 +187,7 @@ fn headline(wanted: &Wanted, open: u64, none_over: bool) -> (Tone, String, Strin
 fn lede(found: &Found) -> String {
     let Means { resolved, resolve, acknowledged, acknowledge, detect } = found.means;
     let Some(resolve) = resolve else {
-        return "In the last 30 days none of a target was resolved.".to_owned();
+        return "In the last 30 days no failure of a target was resolved.".to_owned();
     };
     let detected = detect.map(|length| format!(": noticed after {}", words(length))).unwrap_or_default();
     let taken = acknowledge.map(|length| {
@@ -221,11 +225,11 @@ fn filter(view: &View<'_>, wanted: &Wanted) -> Markup {
     }
 }
 
-fn rows<'a>(view: &View<'_>, incidents: impl Iterator<Item = &'a Incident>) -> Vec<Markup> {
-    incidents.map(|incident| row(view, incident)).collect()
+fn rows<'a>(view: &View<'_>, incidents: impl Iterator<Item = &'a Incident>, unheard: &Unheard) -> Vec<Markup> {
+    incidents.map(|incident| row(view, incident, unheard)).collect()
 }
 
-fn row(view: &View<'_>, incident: &Incident) -> Markup {
+fn row(view: &View<'_>, incident: &Incident, unheard: &Unheard) -> Markup {
     let until = incident.resolved_at.unwrap_or(view.now);
     let tone = if incident.is_open() { Tone::Bad } else { Tone::Well };
     let why = reasons::line(view, &incident.latest_failures);
@@ -238,16 +242,15 @@ fn row(view: &View<'_>, incident: &Incident) -> Markup {
         }))
         (text("since", &view.instant(incident.since)))
         (text("for", &words(between(incident.since, until))))
-        (cell("who", &who(view, incident)))
+        (cell("who", &who(view, incident, unheard)))
     }
 }
 
 /// Who has taken it on, else whether anybody knows of it.
-fn who(view: &View<'_>, incident: &Incident) -> Markup {
+fn who(view: &View<'_>, incident: &Incident, unheard: &Unheard) -> Markup {
     html! {
         @if let Some(taken) = &incident.acknowledged { "taken on by " (view.text(&taken.by, LINE_MAX)) }
         @else if let Some(reason) = &incident.quiet { span .dim { "muted: " (view.text(&reason.to_string(), LINE_MAX)) } }
-        @else if incident.told.is_empty() { span .dim { "nobody was told" } }
-        @else { span .dim { "told " (list(incident.told.iter().map(ChannelName::as_str))) } }
+        @else { span .dim { (hearers(incident, unheard)) } }
     }
 }

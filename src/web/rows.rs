@@ -12,6 +12,7 @@ use crate::domain::names::ProbeName;
 use crate::domain::outcome::Verdict;
 use crate::domain::quiet::Reason;
 use crate::domain::time::milliseconds;
+use crate::engine::calendar::timeout;
 use crate::ports::Overview;
 
 /// A row with all of it.
@@ -47,11 +48,12 @@ pub fn link(row: &Row<'_>) -> Markup {
 fn numbers(view: &View<'_>, tier: &Tier<'_>, row: &Row<'_>) -> Markup {
     let Some(run) = row.last else {
         // While it is paused no slot is run.
-        let next = tier.next.filter(|_| row.standing != Standing::Paused);
+        let timeout = timeout(tier.schedule, row.probe);
+        let due = || tier.schedule.next_due(&row.probe.name, timeout, view.loaded_at, view.now);
         return html! {
-            @match next {
-                Some(at) => { span { "first slot" } span { (view.ahead(at)) } }
-                None => span { "no slot ahead" }
+            @match (row.standing != Standing::Paused).then(due).flatten() {
+                Some(at) => { span { "first run" } span { (view.ahead(at)) } }
+                None => span { "no run ahead" }
             }
         };
     };

@@ -25,6 +25,8 @@ pub struct View<'a> {
     pub now: Timestamp,
     /// Which page is asked for, and by whom.
     pub visit: Visit,
+    /// Since when what runs is in force; absent while that is not known.
+    pub loaded_at: Option<Timestamp>,
     /// What had changed by then.
     pub seen: Generations,
     /// Why nothing is recorded, while that is so.
@@ -35,15 +37,16 @@ pub struct View<'a> {
 
 impl View<'_> {
     /// Text that somebody else wrote: without secrets, with control and bidirectional characters made visible, and not
-    /// longer than `most` characters. Escaping for HTML is maud's.
+    /// longer than `most` characters, unless to say so took more than what is left out. Escaping for HTML is maud's.
     pub fn text(&self, text: &str, most: usize) -> String {
         let text = self.plan.secrets.redact(text);
         let length = text.chars().count();
-        if length <= most {
+        let cut = format!("… ({} more characters)", length.saturating_sub(most));
+        if length <= most + cut.chars().count() {
             return harmless(&text).into_owned();
         }
         let kept: String = text.chars().take(most).collect();
-        format!("{}… ({} more characters)", harmless(&kept), length - most)
+        harmless(&kept).into_owned() + &cut
     }
 
     /// The same for text of several lines, which stay lines.

@@ -278,6 +278,7 @@ fn every_credential_opens_what_it_should_on_every_route_and_nothing_else() {
 fn is_refusal(answer: &Answer) -> bool {
     [
         "a token is needed",
+        "the token that was given is none of those",
         "whoever changes something needs",
         "you may read",
         "the proxy has to say",

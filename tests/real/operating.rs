@@ -238,6 +238,10 @@ fn a_silence_keeps_a_page_back_is_recorded_and_can_be_ended() {
     assert_eq!(listed, "nothing is silenced\n");
     let (code, _, complaint) = run(&["silence", "add", "*", "--for", "1h", "--reason", "x"]);
     assert!(code == 2 && complaint.contains("a silence says what it is about, and not everything"), "{complaint}");
+    let (code, _, complaint) = run(&["silence", "add", "apis", "--for", "1h", "--reason", "x"]);
+    assert_eq!((code, &*complaint), (0, "no probe that runs fits it now: did you mean `api`?\n"));
+    let (code, _, complaint) = run(&["silence", "add", "later", "--for", "90d", "--reason", "x"]);
+    assert!(code == 2 && complaint.contains("a silence lasts for at most 30 d"), "{complaint}");
     daemon.kill();
 }
 

@@ -76,6 +76,7 @@ impl StatusReader for Outbox {
             .collect();
         let incident = commits.iter().flat_map(|commit| &commit.incidents).find(|incident| incident.id == *id).cloned();
         let story = incident.map(|incident| IncidentStory {
+            unheard: Vec::new(),
             incident,
             moments: Vec::new(),
             told,

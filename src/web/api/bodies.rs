@@ -149,8 +149,11 @@ pub struct IncidentBody {
     pub quiet: Option<String>,
     /// The maintenance window in which it began.
     pub maintenance: Option<WindowName>,
-    /// The channels that were told that it is open.
+    /// The channels that are told of it.
     pub told: Vec<ChannelName>,
+    /// Those that have taken no message of it yet; absent where nobody looked.
+    #[serde(default)]
+    pub unheard: Option<Vec<ChannelName>>,
     /// When they are reminded.
     pub remind_at: Option<Timestamp>,
     /// When others are told, if nobody takes it on.
@@ -208,8 +211,8 @@ pub struct Text {
 }
 
 impl IncidentBody {
-    /// An incident, whose page is there.
-    pub fn of(incident: &Incident, web: &WebPlan) -> Self {
+    /// An incident, whose page is there, and who has not heard of it.
+    pub fn of(incident: &Incident, unheard: Option<&[ChannelName]>, web: &WebPlan) -> Self {
         let Incident { id, probe, aspect, severity, since, opened_at, resolved_at, .. } = incident;
         Self {
             id: id.clone(),
@@ -226,6 +229,7 @@ impl IncidentBody {
             quiet: incident.quiet.as_ref().map(ToString::to_string),
             maintenance: incident.maintenance.clone(),
             told: incident.told.clone(),
+            unheard: unheard.map(<[_]>::to_vec),
             remind_at: incident.remind_at,
             escalate_at: incident.escalate_at,
             schedules: incident.schedules.clone(),
@@ -293,7 +297,7 @@ impl Story {
         let moments = story.moments.into_iter();
         let told = story.told.into_iter();
         Self {
-            incident: IncidentBody::of(&story.incident, web),
+            incident: IncidentBody::of(&story.incident, Some(&story.unheard), web),
             moments: moments.map(|moment| MomentBody { at: moment.at, what: moment.what, text: moment.text }).collect(),
             messages: told
                 .map(|Told { channel, event, settled_at, became, .. }| Message { channel, event, settled_at, became })
@@ -314,6 +318,9 @@ pub struct Silences {
 pub struct SilenceDone {
     /// As it is now.
     pub silence: Silence,
+    /// What whoever began it may not have meant: that it is about nothing that is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
     /// As for [`Done::recorded`].
     pub recorded: bool,
 }

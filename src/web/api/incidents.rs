@@ -12,8 +12,8 @@ use serde::Deserialize;
 use super::answers::{Trouble, answer, done};
 use super::bodies::{Acknowledge, Done, IncidentBody, Incidents, Note, Story, Text};
 use super::queries::{Cursor, Flag, Limit, Queried, linked};
-use crate::domain::history::IncidentsAsked;
-use crate::domain::incident::IncidentId;
+use crate::domain::history::{IncidentsAsked, Unheard};
+use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::names::ProbeName;
 use crate::domain::time::clock;
 use crate::engine::desk::DeskError;
@@ -51,7 +51,10 @@ pub async fn all(
     let (plan, overview) = (room.plan(), room.as_it_is().await?);
     let WhichIncidents { resolved, probe, limit, cursor } = which;
     let open = overview.open.iter().filter(|incident| probe.as_ref().is_none_or(|probe| incident.probe == *probe));
-    let open = open.map(|incident| IncidentBody::of(incident, &plan.web)).collect();
+    let body = |incident: &Incident, unheard: &Unheard| {
+        IncidentBody::of(incident, Some(unheard.get(&incident.id).map_or(&[], Vec::as_slice)), &plan.web)
+    };
+    let open = open.map(|incident| body(incident, &overview.unheard)).collect();
     let (mut over, mut next) = (None, None);
     if resolved.0 {
         let after = cursor.as_ref().map(Cursor::id).transpose()?.map(|id| IncidentId(Arc::from(id)));
@@ -59,7 +62,7 @@ pub async fn all(
         let found = room.patiently(room.web.history.incidents(asked)).await?;
         next = found.incidents.last().filter(|_| found.more).map(|last| Cursor::after(&last.id.0).opaque());
         let part = found.incidents.iter().filter(|incident| !incident.is_open());
-        over = Some(part.map(|incident| IncidentBody::of(incident, &plan.web)).collect());
+        over = Some(part.map(|incident| body(incident, &found.unheard)).collect());
     }
     let body = Incidents { open, resolved: over, next: next.clone() };
     Ok(linked(answer(&*plan.secrets, StatusCode::OK, &body), &uri, next.as_deref()))
@@ -140,7 +143,7 @@ pub async fn act(room: &Room, caller: &Caller, id: String, by: String, act: Act)
 
 fn told(room: &Room, acted: &Acted) -> Response {
     let (plan, recorded) = (room.plan(), acted.recorded);
-    let incident = IncidentBody::of(&acted.incident, &plan.web);
+    let incident = IncidentBody::of(&acted.incident, None, &plan.web);
     done(&*plan.secrets, recorded, &Done { incident, recorded })
 }
 

@@ -10,10 +10,13 @@ use axum::response::Response;
 use super::answers::{Trouble, answer, done};
 use super::bodies::{Begin, SilenceDone, Silences};
 use crate::domain::audit::Author;
-use crate::domain::quiet::SilenceId;
+use crate::domain::names::ProbeName;
+use crate::domain::quiet::{Matchers, SilenceId};
 use crate::domain::time::later;
 use crate::engine::dispatcher::Silenced;
 use crate::engine::ledger::silences::Silencing;
+use crate::engine::plan::Plan;
+use crate::settings::nearest;
 use crate::web::access::Caller;
 use crate::web::routes::Room;
 
@@ -57,7 +60,23 @@ pub async fn end(
 /// Begins one or ends one, and answers after the commit.
 pub async fn silence(room: &Room, what: Silencing, author: Author) -> Result<Response, Trouble> {
     room.when_ready()?;
+    let has_begun = matches!(what, Silencing::Begin { .. });
     let Silenced { silence, recorded } = room.done(room.web.desk.silence(what, author)).await?;
     room.look_anew().await;
-    Ok(done(&*room.plan().secrets, recorded, &SilenceDone { silence, recorded }))
+    let plan = room.plan();
+    let doubt = doubt(&plan, &silence.matchers).filter(|_| has_begun);
+    Ok(done(&*plan.secrets, recorded, &SilenceDone { silence, doubt, recorded }))
+}
+
+/// That matchers fit nothing that runs, with the name that may be meant. It is no error: what they are about may come.
+fn doubt(plan: &Plan, matchers: &Matchers) -> Option<String> {
+    let rounds =
+        plan.schedules.values().flat_map(|schedule| schedule.probes.iter().map(move |probe| (schedule, probe)));
+    let mut rounds = rounds.filter_map(|(schedule, name)| Some((schedule, plan.probes.get(name)?)));
+    if rounds.any(|(schedule, probe)| matchers.take_round(&schedule.name, &probe.name, &probe.labels)) {
+        return None;
+    }
+    let meant = matchers.probes.first().and_then(|pattern| nearest(pattern, plan.probes.keys().map(ProbeName::as_str)));
+    let meant = meant.map(|name| format!(": did you mean `{name}`?")).unwrap_or_default();
+    Some(format!("no probe that runs fits it now{meant}"))
 }

@@ -11,6 +11,7 @@ use super::figures::{by_zone, over_all};
 use super::list;
 use super::standing::{Stand, lines, quiet, sentence};
 use super::window::{Asked, Over, Shown, Source};
+use crate::domain::history::Unheard;
 use crate::domain::incident::Incident;
 use crate::domain::names::ProbeName;
 use crate::domain::objective::{Standing as Objectives, Stretch};
@@ -47,8 +48,8 @@ pub fn probe(view: &View<'_>, probe: &PlannedProbe, asked: &Asked, told: &Told, 
                 many => { (count(many.len() as u64)) " incidents of it are open." }
             }
         }
-        @if !open.is_empty() { (incidents_open(view, &open)) }
-        (lines(view, asked, told.schedule.as_ref(), stands))
+        @if !open.is_empty() { (incidents_open(view, &open, &told.overview.unheard)) }
+        (lines(view, probe, asked, told.schedule.as_ref(), stands))
         (quiet(view, &told.overview, probe, &schedules))
         @if let Some(shown) = told.shown { (past(view, asked, shown, told)) }
         div .two {
@@ -109,10 +110,10 @@ fn incident_link(view: &View<'_>, incident: &Incident) -> Markup {
     html! { a href={ "../incidents/" (incident.id) } { (view.text(&what, LINE_MAX)) } }
 }
 
-fn incidents_open(view: &View<'_>, open: &[&Incident]) -> Markup {
+fn incidents_open(view: &View<'_>, open: &[&Incident], unheard: &Unheard) -> Markup {
     html! {
         section .incidents aria-label="open incidents" {
-            @for incident in open.iter().take(INCIDENTS_MAX) { (card(view, incident, "../")) }
+            @for incident in open.iter().take(INCIDENTS_MAX) { (card(view, incident, unheard, "../")) }
             @if open.len() > INCIDENTS_MAX { p .dim { "and " (counted((open.len() - INCIDENTS_MAX) as u64, "incident")) " more" } }
         }
     }

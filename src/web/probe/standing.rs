@@ -11,6 +11,7 @@ use crate::domain::outcome::Run;
 use crate::domain::pause::Pause;
 use crate::domain::schedule::Schedule;
 use crate::domain::time::{Timestamp, between, words};
+use crate::engine::calendar::timeout;
 use crate::engine::plan::PlannedProbe;
 use crate::ports::{Overview, RunSummary};
 use crate::web::board::{Standing, standing_on};
@@ -145,7 +146,13 @@ fn since_when(view: &View<'_>, since: Since) -> String {
 }
 
 /// A line for each schedule, by which one chooses what the page shows.
-pub fn lines(view: &View<'_>, asked: &Asked, shown: Option<&ScheduleName>, stands: &[Stand<'_>]) -> Markup {
+pub fn lines(
+    view: &View<'_>,
+    probe: &PlannedProbe,
+    asked: &Asked,
+    shown: Option<&ScheduleName>,
+    stands: &[Stand<'_>],
+) -> Markup {
     let is_shown = |schedule: &Schedule| shown == Some(&schedule.name);
     html! {
         ul .stands .card {
@@ -162,8 +169,11 @@ pub fn lines(view: &View<'_>, asked: &Asked, shown: Option<&ScheduleName>, stand
                     span .n {
                         @if let Some(since) = since { span { (since_when(view, *since)) } }
                         @if let Some(run) = last { span { "last run " a href={ "../runs/" (run.id) } { (view.ago(run.started_at)) } } }
-                        @if let Some(next) = schedule.cadence.next_after(view.now).filter(|_| *standing != Standing::Paused) {
-                            span { "next slot " (view.ahead(next)) }
+                        @let timeout = timeout(schedule, probe);
+                        @let since = view.loaded_at.filter(|_| last.is_none());
+                        @let due = schedule.next_due(&probe.name, timeout, since, view.now);
+                        @if let Some(due) = due.filter(|_| *standing != Standing::Paused) {
+                            span { "next run " (view.ahead(due)) }
                         }
                     }
                 }

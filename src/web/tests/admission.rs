@@ -111,6 +111,21 @@ async fn who_is_named_and_let_in_by_a_token_is_known_by_the_token() {
 }
 
 #[tokio::test]
+async fn another_token_is_not_called_a_missing_one() {
+    let plan = proxied(None);
+    let asks = async |asks, more: &[(&str, &str)]| {
+        let said: Vec<_> = [("host", "rounds.example")].iter().chain(more).copied().collect();
+        admitted(&plan, asks, &said).await.unwrap_err()
+    };
+    let (bearer, password) = (("authorization", "Bearer wrong"), ("authorization", "Basic eDp3cm9uZw=="));
+    assert_eq!(asks(CHANGES, &[bearer]).await, Refusal::OtherBearer);
+    assert_eq!(asks(READS, &[bearer]).await, Refusal::OtherToken);
+    assert_eq!(asks(READS, &[password]).await, Refusal::OtherToken);
+    assert_eq!(asks(CHANGES, &[password]).await, Refusal::Bearer, "a password changes nothing, right or wrong");
+    assert_eq!(asks(READS, &[]).await, Refusal::Token);
+}
+
+#[tokio::test]
 async fn who_reads_is_not_sent_for_a_token_that_is_nowhere() {
     let mut plan = proxied(None);
     plan.web.proxy = None;

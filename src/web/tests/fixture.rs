@@ -134,7 +134,7 @@ impl HistoryReader for Past {
         let mut incidents: Vec<_> = rest.filter(is_asked).cloned().collect();
         let more = incidents.len() > asked.most;
         incidents.truncate(asked.most);
-        Box::pin(std::future::ready(Ok(IncidentsFound { incidents, more })))
+        Box::pin(std::future::ready(Ok(IncidentsFound { incidents, more, ..IncidentsFound::default() })))
     }
 
     fn changes(
@@ -182,7 +182,15 @@ pub fn plan() -> Plan {
 
 /// The fixture at its instant.
 pub fn view(plan: &Plan) -> View<'_> {
-    View { plan, now: at(NOW), visit: Visit::default(), seen: Generations::default(), trouble: None, lost: None }
+    View {
+        plan,
+        now: at(NOW),
+        loaded_at: None,
+        visit: Visit::default(),
+        seen: Generations::default(),
+        trouble: None,
+        lost: None,
+    }
 }
 
 fn key(schedule: &str, probe: &str) -> (ScheduleName, ProbeName) {
@@ -321,7 +329,7 @@ pub fn story(incident: Incident) -> IncidentStory {
     let mut other = incident.clone();
     other.id = IncidentId(Arc::from("01KB2H8Q4V0000000000000001"));
     other.probe = ProbeName::parse("cache").unwrap();
-    IncidentStory { incident, moments, told, bundles, diagnoses, nearby: vec![other] }
+    IncidentStory { incident, moments, told, bundles, diagnoses, nearby: vec![other], unheard: Vec::new() }
 }
 
 fn left(incident: &Incident, started_at: &str, run: &str, bundle: Bundle) -> KeptBundle {

@@ -10,7 +10,7 @@ use super::fixture::{broken, incident, plan, view, well};
 use crate::domain::audit::{AuditRecord, Author, Deed, Who};
 use crate::domain::bill::dollars::Dollars;
 use crate::domain::figures::Means;
-use crate::domain::history::{IncidentsFound, StoreSize};
+use crate::domain::history::{IncidentsFound, StoreSize, Unheard};
 use crate::domain::incident::{Acknowledgement, Event, Incident, IncidentId, Severity};
 use crate::domain::names::ChannelName;
 use crate::domain::objective::{Goal, Objective, Percentile, Standing, Standings};
@@ -124,7 +124,14 @@ fn visited<'a>(plan: &'a Plan, uri: &str) -> crate::web::view::View<'a> {
 fn found(wanted: &str, open: Vec<Incident>, past: Vec<Incident>, more: bool) -> incidents::Found {
     let wanted = incidents::Wanted::of(&Visit { uri: wanted.parse().unwrap(), user: None });
     let means = Means::of(&past);
-    incidents::Found { wanted, open, part: IncidentsFound { incidents: past, more }, means, is_cut: false }
+    incidents::Found {
+        wanted,
+        open,
+        unheard: Unheard::new(),
+        part: IncidentsFound { incidents: past, more, ..IncidentsFound::default() },
+        means,
+        is_cut: false,
+    }
 }
 
 #[test]

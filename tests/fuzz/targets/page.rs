@@ -15,7 +15,9 @@ use roundsman::app::wiring::KINDS;
 use roundsman::clock::SystemClock;
 use roundsman::config::load::{Surroundings, load_url};
 use roundsman::domain::expression::{Explanation, Part};
-use roundsman::domain::history::{Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch};
+use roundsman::domain::history::{
+    Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch, Unheard,
+};
 use roundsman::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
 use roundsman::domain::judge::Aspect;
 use roundsman::domain::names::{ProbeName, ScheduleName};
@@ -165,7 +167,7 @@ impl HistoryReader for Told {
     }
     fn incidents(&self, _: IncidentsAsked) -> BoxFuture<'_, Result<IncidentsFound, StoreError>> {
         let incidents = vec![self.story.incident.clone()];
-        Box::pin(std::future::ready(Ok(IncidentsFound { incidents, more: false })))
+        Box::pin(std::future::ready(Ok(IncidentsFound { incidents, more: false, unheard: Unheard::new() })))
     }
     fn changes(&self, _: &ProbeName, _: Timestamp, _: Timestamp) -> BoxFuture<'_, Result<Vec<Version>, StoreError>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
@@ -210,6 +212,7 @@ fn pages(incident: &Incident) -> Vec<String> {
         said: Some(said),
     }];
     let story = IncidentStory {
+        unheard: Vec::new(),
         incident: incident.clone(),
         moments: vec![moment],
         told,
