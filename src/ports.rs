@@ -20,10 +20,8 @@ use crate::domain::expression::Names;
 use crate::domain::flapping::Flap;
 use crate::domain::grading::Recent;
 use crate::domain::grouping::{Group, Keeping, Rules};
-use crate::domain::history::{
-    Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch, Unheard,
-};
-use crate::domain::incident::{Event, Finding, Incident, IncidentId, Moment, Version};
+use crate::domain::history::{Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch};
+use crate::domain::incident::{Event, Finding, Hearers, Incident, IncidentId, Moment, Version};
 use crate::domain::incidents::Incidents;
 use crate::domain::judge::{AlertKey, AlertState, Aspect};
 use crate::domain::metric::{Sample, SampleLabels};
@@ -926,6 +924,7 @@ impl Undelivered {
     pub fn total(&self) -> Untaken {
         self.channels.values().fold(Untaken::default(), |all, of| Untaken {
             waiting: all.waiting + of.waiting,
+            refused: all.refused + of.refused,
             given_up: all.given_up + of.given_up,
         })
     }
@@ -934,8 +933,10 @@ impl Undelivered {
 /// How many messages were not taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Untaken {
-    /// How many wait.
+    /// How many wait …
     pub waiting: u64,
+    /// … and of how many messages of those an attempt has failed.
+    pub refused: u64,
     /// How many were given up.
     pub given_up: u64,
 }
@@ -1158,8 +1159,8 @@ pub struct Overview {
     pub debts: BTreeMap<ProbeName, u64>,
     /// Open incidents, the gravest first.
     pub open: Vec<Incident>,
-    /// Who has not heard of those.
-    pub unheard: Unheard,
+    /// Who has heard of those.
+    pub hearers: BTreeMap<IncidentId, Hearers>,
     /// The last that were resolved, the latest first; at most ten.
     pub resolved: Vec<Incident>,
     /// The silences that were not over at the instant from which runs are asked for, by their end.
@@ -1195,8 +1196,8 @@ pub struct IncidentStory {
     pub diagnoses: Vec<Diagnosis>,
     /// Other incidents that opened within ten minutes of it, by their opening; at most ten.
     pub nearby: Vec<Incident>,
-    /// Who has not heard of it.
-    pub unheard: Vec<ChannelName>,
+    /// Who has heard of it.
+    pub hearers: Hearers,
 }
 
 /// What a probe saw that was run once because an incident opened.

@@ -25,7 +25,7 @@ const CANARY: &str = "canary-7f3a-never-print-me";
 const PASSWORD: &str = "opensesame";
 
 /// What is wrong there is wrong with no place in a file.
-const PLACELESS: &[&str] = &["whole/folder-misspelt", "whole/no-files", "whole/no-probe"];
+const PLACELESS: &[&str] = &["whole/folder-misspelt", "whole/no-files", "whole/no-probe", "whole/no-schedules"];
 
 const ROOT: &str = "\
 secrets: { shopper: { env: CANARY } }

@@ -204,15 +204,12 @@ fn standing(incident: &IncidentBody) -> String {
     if let Some(reason) = &incident.quiet {
         return format!("quiet: {}", harmless(reason));
     }
-    let not_yet = incident.unheard.as_deref().unwrap_or_default();
-    let heard: Vec<_> = incident.told.iter().filter(|channel| !not_yet.contains(channel)).collect();
-    let told = match (&*heard, not_yet) {
-        ([], []) => return "nobody was told".to_owned(),
-        (heard, []) => format!("told: {}", list(heard)),
-        ([], not_yet) => format!("not yet taken by: {}", list(not_yet)),
-        (heard, not_yet) => format!("told: {}, not yet taken by: {}", list(heard), list(not_yet)),
-    };
-    if incident.is_open { format!("nobody has taken it on; {told}") } else { told }
+    // A daemon that does not say who has heard says whom it tells.
+    let Some(hearers) = &incident.hearers else { return format!("for {}", list(&incident.told)) };
+    if !incident.is_open || hearers.is_empty() {
+        return hearers.to_string();
+    }
+    format!("nobody has taken it on; {hearers}")
 }
 
 fn list(names: &[impl ToString]) -> String {
@@ -237,6 +234,7 @@ mod tests {
             "since": "2026-11-24T09:14:01.112Z",
             "opened_at": "2026-11-24T09:14:31.118Z",
             "told": ["oncall", "ops"],
+            "hearers": { "heard": ["oncall", "ops"], "waiting": [], "given_up": [] },
             "escalate_at": "2026-11-24T09:29:31.118Z",
             "schedules": ["reachability"],
             "firing": { "reachability": "P1" },
@@ -264,10 +262,12 @@ mod tests {
         let acknowledged = json!({ "at": "2026-11-24T09:16:00Z", "by": "ann", "note": "looking" });
         let quiet = "silenced by ann until 2026-11-24 12:00:00 UTC: a new disk";
         let over = json!({ "is_open": false, "resolved_at": "2026-11-24T09:17:01Z" });
-        let removed = json!({ "resolved_because": "removed from the configuration", "told": [] });
+        let removed = json!({ "resolved_because": "removed from the configuration", "hearers": { "heard": [], "waiting": [], "given_up": [] } });
         let all = json!({
             "open": [
-                incident(), with(&json!({ "unheard": ["ops"] })), with(&json!({ "unheard": ["oncall", "ops"] })),
+                incident(), with(&json!({ "hearers": null })), with(&json!({ "hearers": { "heard": ["oncall"], "waiting": [], "given_up": ["ops"] } })),
+                with(&json!({ "hearers": { "heard": [], "waiting": ["oncall", "ops"], "given_up": [] } })),
+                with(&json!({ "hearers": { "heard": [], "waiting": [], "given_up": [] } })),
                 with(&json!({ "acknowledged": acknowledged })), with(&json!({ "quiet": quiet })),
             ],
             "resolved": [with(&over), with(&{ let mut both = over.clone(); both.as_object_mut().unwrap().extend(removed.as_object().unwrap().clone()); both })],

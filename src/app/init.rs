@@ -175,8 +175,8 @@ fn files(name: &str, url: &str, explained: &str) -> [(PathBuf, String); 3] {
     ]
 }
 
-const ROOT: &str = r#"# Where the page and the API are: on this machine only. Whoever takes an incident on or silences one needs a token, and so does all
-# that listens elsewhere: `token: "${secret:page}"`, with `page: { file: page-token }` among the secrets below.
+const ROOT: &str = r#"# Where the page and the API are: on this machine only. Whoever takes an incident on or silences one needs a token, and so does what
+# listens elsewhere: put one into a file `page-token` that only you can read, and write `token: "${secret:page}"` beside `listen`.
 web: { listen: "${env:ROUNDSMAN_LISTEN:-127.0.0.1:8080}" }
 
 # Metrics stand at /metrics, for Prometheus.
@@ -186,6 +186,7 @@ publish:
 # Who is told when an incident opens. For Slack, make an incoming webhook (https://api.slack.com/messaging/webhooks), put its URL
 # into a file `slack-webhook` that only you can read, take the `# ` away from these lines, and ask `roundsman notify team`.
 # secrets:
+#   page: { file: page-token }
 #   slack: { file: slack-webhook }
 # channels:
 #   team: { slack: "${secret:slack}" }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::incident::{Incident, IncidentId, Severity};
-use super::names::{ChannelName, ProbeName, ScheduleName};
+use super::incident::{Hearers, Incident, IncidentId, Severity};
+use super::names::{ProbeName, ScheduleName};
 use super::outcome::{Run, RunId};
 use super::time::Timestamp;
 
@@ -275,12 +275,9 @@ pub struct IncidentsFound {
     pub incidents: Vec<Incident>,
     /// Whether there are more, from before the last one of these.
     pub more: bool,
-    /// Who has not heard of them.
-    pub unheard: Unheard,
+    /// Who has heard of them.
+    pub hearers: BTreeMap<IncidentId, Hearers>,
 }
-
-/// By incident the channels that have taken no message of it, though its beginning is for them. Where each took one it is absent.
-pub type Unheard = BTreeMap<IncidentId, Vec<ChannelName>>;
 
 /// How much a store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

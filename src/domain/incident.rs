@@ -341,6 +341,35 @@ fn gap(remind: Duration, reminders: u32) -> Duration {
     remind.saturating_mul(1 << reminders.min(16)).min(REMIND_MAX)
 }
 
+/// Who has heard of an incident, and who is still to hear of it; nobody where it is quiet, or no route takes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Hearers {
+    /// Channels that took a message of it, or heard of it by another.
+    pub heard: Vec<ChannelName>,
+    /// Channels whose first message of it waits, or is tried again.
+    pub waiting: Vec<ChannelName>,
+    /// Channels that took none, and are not tried any more.
+    pub given_up: Vec<ChannelName>,
+}
+
+impl Hearers {
+    /// Whether it is for nobody.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Hearers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [("told", &self.heard), ("not yet taken by", &self.waiting), ("given up for", &self.given_up)];
+        let said = parts.into_iter().filter(|(_, channels)| !channels.is_empty()).map(|(words, channels)| {
+            format!("{words} {}", channels.iter().map(ChannelName::as_str).collect::<Vec<_>>().join(", "))
+        });
+        let said = said.collect::<Vec<_>>().join("; ");
+        f.write_str(if said.is_empty() { "nobody was told" } else { &said })
+    }
+}
+
 /// Who has taken an incident on: from then on nobody is reminded of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Acknowledgement {

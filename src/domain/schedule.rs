@@ -59,7 +59,9 @@ impl Schedule {
         since: Option<Timestamp>,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let slots = self.cadence.last_through(now).into_iter().chain(self.cadence.next_after(now));
+        // A cron line is slow to ask, and mostly the first answer serves.
+        let next = std::iter::once_with(|| self.cadence.next_after(now)).flatten();
+        let slots = self.cadence.last_through(now).into_iter().chain(next);
         let slots = slots.filter(|slot| since.is_none_or(|since| *slot > since));
         slots.map(|slot| self.due_at(slot, probe, timeout)).find(|due_at| *due_at > now)
     }

@@ -39,13 +39,6 @@ pub struct Loading {
     pub refused: Option<(Timestamp, Lines)>,
 }
 
-impl Loading {
-    /// When what is in force was loaded.
-    pub fn loaded_at(&self) -> Option<Timestamp> {
-        self.reloaded.as_ref().map(|(at, _)| *at).or(self.began_at)
-    }
-}
-
 /// What the daemon writes down and pages read.
 #[derive(Default)]
 pub struct Loadings(Mutex<Loading>);

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::bundles;
 use super::columns::{from_json, instant, micros, to_instant, to_length};
-use super::reads::{run as whole, unheard, version};
+use super::reads::{hearers, run as whole, version};
 use super::rollup::{self, Mark};
 use super::stretches;
 use crate::domain::history::{Grain, IncidentsAsked, IncidentsFound, StoreSize, Stretch};
@@ -98,8 +98,8 @@ pub fn incidents(connection: &Connection, asked: &IncidentsAsked) -> Result<Inci
     let mut incidents = select.query_map(of, |row| from_json(row, "body"))?.collect::<Result<Vec<_>>>()?;
     let more = incidents.len() > asked.most;
     incidents.truncate(asked.most);
-    let unheard = unheard(connection, &incidents)?;
-    Ok(IncidentsFound { incidents, more, unheard })
+    let hearers = hearers(connection, &incidents)?;
+    Ok(IncidentsFound { incidents, more, hearers })
 }
 
 /// The changes of version that a probe saw.

@@ -12,8 +12,7 @@ use super::diagnoses;
 use super::journal;
 use super::lately::{Lately, Look};
 use super::order::as_carried;
-use crate::domain::history::Unheard;
-use crate::domain::incident::{Event, Incident, IncidentId, Moment, Version};
+use crate::domain::incident::{Event, Hearers, Incident, IncidentId, Moment, Version};
 use crate::domain::judge::AlertKey;
 use crate::domain::names::{ChannelName, ScheduleName};
 use crate::domain::outcome::{Extra, Run, RunId};
@@ -115,14 +114,14 @@ pub fn overview(connection: &Connection, since: Timestamp, lately: &mut Lately) 
     )?;
     let resolved = resolved.query_map([RESOLVED_MAX], |row| from_json(row, "body"))?;
     let Look { runs, last, slots } = lately.look(connection, since)?;
-    let unheard = unheard(connection, &open)?;
+    let hearers = hearers(connection, &open)?;
     Ok(Overview {
         runs,
         last,
         slots,
         debts: journal::counts(connection)?,
         open,
-        unheard,
+        hearers,
         silences: silences(connection, micros(since))?,
         pauses: pauses(connection)?,
         resolved: resolved.collect::<Result<_>>()?,
@@ -139,23 +138,29 @@ fn open_incidents(connection: &Connection) -> Result<Vec<Incident>> {
     open.query_map([], |row| from_json(row, "body"))?.collect()
 }
 
-/// The channels that have taken no message of incidents whose beginning is for them.
-pub fn unheard(connection: &Connection, of: &[Incident]) -> Result<Unheard> {
-    let ids = serde_json::Value::from_iter(of.iter().map(|incident| &*incident.id.0)).to_string();
+/// Who has heard of each of these incidents.
+pub fn hearers(connection: &Connection, of: &[Incident]) -> Result<BTreeMap<IncidentId, Hearers>> {
+    let mut found: BTreeMap<_, _> = of.iter().map(|incident| (incident.id.clone(), Hearers::default())).collect();
+    let ids = serde_json::Value::from_iter(found.keys().map(|id| &*id.0)).to_string();
     let mut select = connection.prepare_cached(
-        "SELECT o.incident, o.channel FROM json_each(?1) asked CROSS JOIN outbox o ON o.incident = asked.value
-         GROUP BY o.incident, o.channel
-         HAVING max(o.event IN ('opened', 'escalated')) AND NOT max(o.state = 'delivered')",
+        "SELECT o.incident, o.channel, max(o.state = 'delivered') AS heard, max(o.state = 'pending') AS waiting,
+             max(o.state = 'dead') AS given_up
+         FROM json_each(?1) asked CROSS JOIN outbox o ON o.incident = asked.value
+         GROUP BY o.incident, o.channel HAVING max(o.event IN ('opened', 'escalated'))",
     )?;
-    let mut unheard = Unheard::new();
-    let rows = select.query_map([ids], |row| {
-        Ok((IncidentId(Arc::from(row.get::<_, String>("incident")?)), parsed(row, "channel")?))
-    })?;
-    for row in rows {
-        let (incident, channel) = row?;
-        unheard.entry(incident).or_default().push(channel);
+    let mut rows = select.query([ids])?;
+    while let Some(row) = rows.next()? {
+        let id = IncidentId(Arc::from(row.get::<_, String>("incident")?));
+        let hearers = found.entry(id).or_default();
+        // What is none of these was told by a message of another incident, or by a later one.
+        let of = match (row.get("heard")?, row.get("waiting")?, row.get("given_up")?) {
+            (true, ..) | (false, false, false) => &mut hearers.heard,
+            (false, true, _) => &mut hearers.waiting,
+            (false, false, true) => &mut hearers.given_up,
+        };
+        of.push(parsed(row, "channel")?);
     }
-    Ok(unheard)
+    Ok(found)
 }
 
 /// Those that are over, and of whose post-mortem somebody is still to be reminded.
@@ -224,10 +229,10 @@ pub fn incident(connection: &Connection, id: &IncidentId) -> Result<Option<Incid
     let mut told = connection
         .prepare_cached(concat!(as_carried!(), "WHERE o.incident = ?1 ORDER BY o.transition, o.created_at, o.id"))?;
     let told = told.query_map([&*id.0], message)?;
-    let unheard = unheard(connection, std::slice::from_ref(&incident))?.remove(id).unwrap_or_default();
+    let hearers = hearers(connection, std::slice::from_ref(&incident))?.remove(id).unwrap_or_default();
     Ok(Some(IncidentStory {
         incident,
-        unheard,
+        hearers,
         moments: moments.collect::<Result<_>>()?,
         told: told.collect::<Result<_>>()?,
         bundles: bundles::of_incident(connection, id)?,
@@ -413,26 +418,31 @@ mod tests {
         let kept = kept();
         let one = incident("I1", Severity::P1, 0);
         kept.store.commit(opening(&one, &["ops", "team", "sms"], 0).into()).await.unwrap();
-        let unheard = async || {
-            let open = kept.store.overview(second(0)).await.unwrap().unheard;
+        kept.store.commit(opening(&incident("I2", Severity::P1, 0), &[], 0).into()).await.unwrap();
+        let said = async || {
+            let open = kept.store.overview(second(0)).await.unwrap().hearers;
             let asked = IncidentsAsked { most: 10, ..IncidentsAsked::default() };
-            assert_eq!(kept.store.incidents(asked).await.unwrap().unheard, open);
-            let told = kept.store.incident(&one.id).await.unwrap().unwrap().unheard;
-            assert_eq!(open.get(&one.id).cloned().unwrap_or_default(), told);
-            told.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+            assert_eq!(kept.store.incidents(asked).await.unwrap().hearers, open);
+            assert_eq!(open[&IncidentId("I2".into())].to_string(), "nobody was told");
+            let told = kept.store.incident(&one.id).await.unwrap().unwrap().hearers;
+            assert_eq!(open[&one.id], told);
+            told.to_string()
         };
-        assert_eq!(unheard().await, "ops sms team");
+        assert_eq!(said().await, "not yet taken by ops, sms, team");
         let settle = async |channel: &str, settlement: Settlement| {
             let of = delivery(&one, 1, Event::Opened, channel, 0);
             kept.store.settle(&of, settlement).await.unwrap();
         };
         let error = || "refused".to_owned();
-        settle("ops", Settlement::Delivered { at: second(1), receipt: Receipt::default() }).await;
+        let taken = |at| Settlement::Delivered { at: second(at), receipt: Receipt::default() };
+        settle("ops", taken(1)).await;
         settle("team", Settlement::Again { at: second(9), error: error(), plain: false }).await;
-        settle("sms", Settlement::Dead { at: second(2), error: error(), fallback: None }).await;
-        assert_eq!(unheard().await, "sms team");
-        settle("team", Settlement::Delivered { at: second(9), receipt: Receipt::default() }).await;
-        assert_eq!(unheard().await, "sms");
+        let fallback = Some(Box::new(delivery(&one, 1, Event::Opened, "post", 2)));
+        settle("sms", Settlement::Dead { at: second(2), error: error(), fallback }).await;
+        assert_eq!(said().await, "told ops; not yet taken by post, team; given up for sms");
+        settle("post", taken(3)).await;
+        settle("team", Settlement::Merged { at: second(9) }).await;
+        assert_eq!(said().await, "told ops, post, team; given up for sms");
     }
 
     #[tokio::test]

@@ -28,14 +28,18 @@ pub fn undelivered(connection: &Connection, most: usize) -> Result<Undelivered> 
         }
     }
     let mut channels = BTreeMap::new();
+    // Each half by an index of its own: what was delivered is most of the table.
     let mut select = connection.prepare_cached(
-        "SELECT channel, sum(state = 'pending') AS waiting, sum(state = 'dead') AS given_up
-         FROM outbox WHERE state IN ('pending', 'dead') GROUP BY channel",
+        "SELECT channel, sum(waiting) AS waiting, sum(refused) AS refused, sum(given_up) AS given_up FROM (
+             SELECT channel, count(*) AS waiting, count(error) AS refused, 0 AS given_up
+             FROM outbox WHERE state = 'pending' GROUP BY channel
+             UNION ALL SELECT channel, 0, 0, count(*) FROM outbox WHERE state = 'dead' GROUP BY channel)
+         GROUP BY channel",
     )?;
     let number = |row: &Row<'_>, column| read(column, u64::try_from(row.get::<_, i64>(column)?));
     let of_channel = |row: &Row<'_>| {
-        let untaken = Untaken { waiting: number(row, "waiting")?, given_up: number(row, "given_up")? };
-        Ok((parsed(row, "channel")?, untaken))
+        let (waiting, refused) = (number(row, "waiting")?, number(row, "refused")?);
+        Ok((parsed(row, "channel")?, Untaken { waiting, refused, given_up: number(row, "given_up")? }))
     };
     for of in select.query_map([], of_channel)? {
         let (channel, untaken) = of?;
@@ -207,7 +211,7 @@ mod tests {
         assert_eq!(due(&kept, 10).await, [("ops".to_owned(), Event::Opened, false)]);
         settle(&kept, &opened, given_up(20)).await;
         let shown = kept.store.undelivered(10).await.unwrap();
-        assert_eq!(shown.total(), Untaken { waiting: 0, given_up: 1 });
+        assert_eq!(shown.total(), Untaken { given_up: 1, ..Untaken::default() });
         assert_eq!(shown.rows[0].error.as_deref(), Some("400"));
         assert_eq!((shown.rows[0].given_up_at, shown.rows[0].next_attempt_at), (Some(second(20)), None));
         assert_eq!(redriven(&kept, &opened.id, 30).await, Redriven::Due(1));
@@ -236,7 +240,7 @@ mod tests {
         let stands = |row: &UndeliveredRow| (row.attempts, row.next_attempt_at, row.error.clone());
         let message = (1, Some(second(25)), Some("503".to_owned()));
         assert_eq!(shown.rows.iter().map(stands).collect::<Vec<_>>(), [message.clone(), message]);
-        assert_eq!(shown.channels, [("ops".parse().unwrap(), Untaken { waiting: 2, given_up: 0 })].into());
+        assert_eq!(shown.channels, [("ops".parse().unwrap(), Untaken { waiting: 2, refused: 1, given_up: 0 })].into());
         settle(&kept, &carrier[0], given_up(30)).await;
         assert_eq!(kept.store.undelivered(10).await.unwrap().total().given_up, 2);
         let other = if carrier[0].id == "I1-1-ops" { "I2-1-ops" } else { "I1-1-ops" };

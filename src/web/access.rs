@@ -261,7 +261,7 @@ pub async fn admit(plan: &Plan, local: SocketAddr, asked: &Asked<'_>) -> Result<
             tracing::error!(%local, "the page can be reached from elsewhere and has no token: nothing is shown");
             Err(Refusal::Unknown)
         }
-        None => Err(match (changes && !entry.is_form, given.is_some()) {
+        None => Err(match (changes && !entry.is_form, given.is_some() && web.tokens != Tokens::default()) {
             (true, true) => Refusal::OtherBearer,
             (true, false) => Refusal::Bearer,
             (false, true) => Refusal::OtherToken,

@@ -93,7 +93,7 @@ async fn again(room: &Room, caller: &Caller, what: Redrive, back: &'static str) 
 pub fn deliveries(view: &View<'_>, found: &Found) -> Markup {
     let Found { undelivered, delivered, drills } = found;
     let (waits, given_up): (Vec<_>, Vec<_>) = undelivered.rows.iter().partition(|row| row.given_up_at.is_none());
-    let (tone, accent, rest) = headline(view, found, &waits);
+    let (tone, accent, rest) = headline(view, found);
     let (all, can) = (undelivered.total(), view.plan.web.can_be_operated());
     let main = html! {
         h1 { span .(tone.class()) { (accent) } (rest) }
@@ -120,8 +120,8 @@ pub fn deliveries(view: &View<'_>, found: &Found) -> Markup {
     page(view, &Frame { place: Place::Deliveries, title: "Deliveries", tone, refresh, main })
 }
 
-fn headline(view: &View<'_>, found: &Found, waits: &[&UndeliveredRow]) -> (Tone, String, String) {
-    let Untaken { waiting, given_up } = found.undelivered.total();
+fn headline(view: &View<'_>, found: &Found) -> (Tone, String, String) {
+    let Untaken { waiting, refused, given_up } = found.undelivered.total();
     let wait = |number: u64| {
         let verb = if number == 1 { "waits" } else { "wait" };
         format!("{} {verb}", counted(number, "message"))
@@ -132,9 +132,7 @@ fn headline(view: &View<'_>, found: &Found, waits: &[&UndeliveredRow]) -> (Tone,
         }
         (0, 0) if found.delivered.is_empty() => (Tone::Unknown, String::new(), "No message is on record.".to_owned()),
         (0, 0) => (Tone::Well, String::new(), "Every message was taken.".to_owned()),
-        (_, 0) if waits.iter().all(|row| row.error.is_none()) => {
-            (Tone::Well, String::new(), format!("{}, none was refused.", wait(waiting)))
-        }
+        (_, 0) if refused == 0 => (Tone::Well, String::new(), format!("{}, none was refused.", wait(waiting))),
         (_, 0) => (Tone::Warn, wait(waiting), " after an attempt that failed.".to_owned()),
         (0, _) => (Tone::Bad, format!("{} given up.", were(given_up)), String::new()),
         _ => (Tone::Bad, format!("{} given up", were(given_up)), format!(", {}.", wait(waiting))),
@@ -223,10 +221,9 @@ fn channels(view: &View<'_>, found: &Found) -> Markup {
     let rows = view.plan.channels.keys().take(CHANNELS_MAX).map(|channel| {
         let last = found.delivered.iter().find(|row| row.channel == *channel);
         let of = found.undelivered.channels.get(channel).copied().unwrap_or_default();
-        let has_refused = || found.undelivered.rows.iter().any(|row| row.channel == *channel && row.error.is_some());
         let (tone, word) = match (of.given_up, of.waiting, last) {
             (1.., ..) => (Tone::Bad, "gave up"),
-            (0, 1.., _) if has_refused() => (Tone::Warn, "rests"),
+            (0, 1.., _) if of.refused > 0 => (Tone::Warn, "rests"),
             // What is told with others waits for them, and nothing is wrong.
             (0, 1.., _) => (Tone::Unknown, "waits"),
             (0, 0, Some(_)) => (Tone::Well, "takes"),

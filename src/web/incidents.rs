@@ -1,5 +1,6 @@
 //! All incidents: the open ones, then those that are over, part by part, and how long it takes until they are.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,6 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::card::hearers;
 use super::fold::{cell, table, text};
 use super::frame::{Frame, Place, REFRESH_SECONDS, page};
 use super::incident::what;
@@ -18,8 +18,8 @@ use super::units::{count, counted};
 use super::view::{LINE_MAX, View};
 use super::visit::Visit;
 use crate::domain::figures::Means;
-use crate::domain::history::{IncidentsAsked, IncidentsFound, Unheard};
-use crate::domain::incident::{Incident, IncidentId, Severity};
+use crate::domain::history::{IncidentsAsked, IncidentsFound};
+use crate::domain::incident::{Hearers, Incident, IncidentId, Severity};
 use crate::domain::names::ProbeName;
 use crate::domain::time::{between, earlier, words};
 use crate::engine::desk::DeskError;
@@ -98,8 +98,8 @@ pub struct Found {
     pub wanted: Wanted,
     /// The open ones, the gravest first.
     pub open: Vec<Incident>,
-    /// Who has not heard of those.
-    pub unheard: Unheard,
+    /// Who has heard of those.
+    pub hearers: BTreeMap<IncidentId, Hearers>,
     /// A part of all, those that opened last first.
     pub part: IncidentsFound,
     /// How long it took lately …
@@ -115,7 +115,7 @@ pub async fn incidents_page(State(room): State<Arc<Room>>, visit: Visit) -> Resp
 
 async fn found(room: &Room, wanted: Wanted) -> Result<Found, DeskError> {
     let overview = room.overview().await?;
-    let (mut open, unheard) = (overview.open.clone(), overview.unheard.clone());
+    let (mut open, hearers) = (overview.open.clone(), overview.hearers.clone());
     open.retain(|incident| wanted.has(incident));
     let from = Some(earlier(room.web.clock.now(), LATELY));
     let history = &room.web.history;
@@ -125,17 +125,17 @@ async fn found(room: &Room, wanted: Wanted) -> Result<Found, DeskError> {
     let probe = ProbeName::parse(&wanted.probe);
     if probe.is_err() && !wanted.probe.is_empty() {
         // What no probe can be called has no incident.
-        return Ok(Found { wanted, open, unheard, means, is_cut, ..Found::default() });
+        return Ok(Found { wanted, open, hearers, means, is_cut, ..Found::default() });
     }
     let (severity, after) = (wanted.severity, wanted.after.clone());
     let asked = IncidentsAsked { probe: probe.ok(), severity, after, most: PART, ..IncidentsAsked::default() };
     let part = room.patiently(history.incidents(asked)).await?;
-    Ok(Found { wanted, open, unheard, part, means, is_cut })
+    Ok(Found { wanted, open, hearers, part, means, is_cut })
 }
 
 /// The page of what was found.
 pub fn incidents(view: &View<'_>, found: &Found) -> Markup {
-    let Found { wanted, open, unheard, part, .. } = found;
+    let Found { wanted, open, hearers, part, .. } = found;
     let is_first = wanted.after.is_none();
     let over: Vec<_> = part.incidents.iter().filter(|incident| !incident.is_open()).collect();
     let (tone, accent, rest) = headline(wanted, open.len() as u64, over.is_empty());
@@ -146,14 +146,14 @@ pub fn incidents(view: &View<'_>, found: &Found) -> Markup {
         @if is_first && !open.is_empty() {
             section {
                 h2 { "Open" }
-                (table("open incidents", &["severity", "what", "since", "for", "who"], &rows(view, open.iter().take(OPEN_MAX), unheard)))
+                (table("open incidents", &["severity", "what", "since", "for", "who"], &rows(view, open.iter().take(OPEN_MAX), hearers)))
                 @if open.len() > OPEN_MAX { p .dim { "and " (counted((open.len() - OPEN_MAX) as u64, "incident")) " more" } }
             }
         }
         @if !over.is_empty() {
             section {
                 h2 { "Resolved" @if !is_first { small { "earlier ones" } } }
-                (table("resolved incidents", &["severity", "what", "since", "for", "who"], &rows(view, over.iter().copied(), &part.unheard)))
+                (table("resolved incidents", &["severity", "what", "since", "for", "who"], &rows(view, over.iter().copied(), &part.hearers)))
             }
         } @else if !is_first {
             p .dim { "None of these is over." }
@@ -225,11 +225,15 @@ fn filter(view: &View<'_>, wanted: &Wanted) -> Markup {
     }
 }
 
-fn rows<'a>(view: &View<'_>, incidents: impl Iterator<Item = &'a Incident>, unheard: &Unheard) -> Vec<Markup> {
-    incidents.map(|incident| row(view, incident, unheard)).collect()
+fn rows<'a>(
+    view: &View<'_>,
+    incidents: impl Iterator<Item = &'a Incident>,
+    hearers: &BTreeMap<IncidentId, Hearers>,
+) -> Vec<Markup> {
+    incidents.map(|incident| row(view, incident, hearers.get(&incident.id))).collect()
 }
 
-fn row(view: &View<'_>, incident: &Incident, unheard: &Unheard) -> Markup {
+fn row(view: &View<'_>, incident: &Incident, hearers: Option<&Hearers>) -> Markup {
     let until = incident.resolved_at.unwrap_or(view.now);
     let tone = if incident.is_open() { Tone::Bad } else { Tone::Well };
     let why = reasons::line(view, &incident.latest_failures);
@@ -242,15 +246,15 @@ fn row(view: &View<'_>, incident: &Incident, unheard: &Unheard) -> Markup {
         }))
         (text("since", &view.instant(incident.since)))
         (text("for", &words(between(incident.since, until))))
-        (cell("who", &who(view, incident, unheard)))
+        (cell("who", &who(view, incident, hearers)))
     }
 }
 
 /// Who has taken it on, else whether anybody knows of it.
-fn who(view: &View<'_>, incident: &Incident, unheard: &Unheard) -> Markup {
+fn who(view: &View<'_>, incident: &Incident, hearers: Option<&Hearers>) -> Markup {
     html! {
         @if let Some(taken) = &incident.acknowledged { "taken on by " (view.text(&taken.by, LINE_MAX)) }
         @else if let Some(reason) = &incident.quiet { span .dim { "muted: " (view.text(&reason.to_string(), LINE_MAX)) } }
-        @else { span .dim { (hearers(incident, unheard)) } }
+        @else { span .dim { @if let Some(hearers) = hearers { (hearers) } } }
     }
 }

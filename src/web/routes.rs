@@ -358,8 +358,8 @@ impl Room {
     /// What pages and texts are made with.
     pub fn view<'a>(&self, plan: &'a Plan, visit: &Visit) -> View<'a> {
         let (trouble, lost) = (self.web.unrecorded.trouble(), self.web.unrecorded.lost());
-        let (now, loaded_at) = (self.web.clock.now(), self.web.loadings.known().loaded_at());
-        View { plan, now, loaded_at, visit: visit.clone(), seen: self.seen(), trouble, lost }
+        let (now, began_at) = (self.web.clock.now(), self.web.loadings.known().began_at);
+        View { plan, now, began_at, visit: visit.clone(), seen: self.seen(), trouble, lost }
     }
 
     /// Whoever has changed something sees it.

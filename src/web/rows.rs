@@ -49,7 +49,7 @@ fn numbers(view: &View<'_>, tier: &Tier<'_>, row: &Row<'_>) -> Markup {
     let Some(run) = row.last else {
         // While it is paused no slot is run.
         let timeout = timeout(tier.schedule, row.probe);
-        let due = || tier.schedule.next_due(&row.probe.name, timeout, view.loaded_at, view.now);
+        let due = || tier.schedule.next_due(&row.probe.name, timeout, view.began_at, view.now);
         return html! {
             @match (row.standing != Standing::Paused).then(due).flatten() {
                 Some(at) => { span { "first run" } span { (view.ahead(at)) } }

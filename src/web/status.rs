@@ -151,8 +151,8 @@ pub fn status(view: &View<'_>, overview: &Overview, chosen: &Chosen<'_>, past: &
     let headline = Headline::new(view, overview, board);
     let debts = overview.debts.iter().map(|(probe, runs)| format!("{} of {probe}", counted(*runs, "run")));
     let debts: Vec<_> = debts.collect();
-    let (open, more_open) =
-        Budget(INCIDENTS_ROOM).those(&overview.open, |incident| card(view, incident, &overview.unheard, ""));
+    let (open, more_open) = Budget(INCIDENTS_ROOM)
+        .those(&overview.open, |incident| card(view, incident, overview.hearers.get(&incident.id), ""));
     let silences = overview.silences.iter().filter(|silence| silence.is_active(view.now));
     let (silences, more_silences) =
         Budget(NOTES_ROOM).those(silences, |silence| html! { p .dim { (quiet::silenced(view, silence)) } });

@@ -25,8 +25,8 @@ pub struct View<'a> {
     pub now: Timestamp,
     /// Which page is asked for, and by whom.
     pub visit: Visit,
-    /// Since when what runs is in force; absent while that is not known.
-    pub loaded_at: Option<Timestamp>,
+    /// When the process began: of rounds before that nothing is still to come. Absent while that is not known.
+    pub began_at: Option<Timestamp>,
     /// What had changed by then.
     pub seen: Generations,
     /// Why nothing is recorded, while that is so.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use regex::Regex;
+use roundsman::domain::outcome::FailureKind;
 use serde_json::Value;
 
 use crate::blocks::{self, Class};
@@ -109,6 +110,18 @@ fn rules() -> Vec<Value> {
 fn promtool_takes_the_rules_and_their_tests() {
     promtool(&["check", "rules", "dashboards/prometheus-rules.yaml"], &root());
     promtool(&[&["test", "rules"], &TESTS[..]].concat(), &root());
+}
+
+#[test]
+fn what_is_ours_is_what_the_rule_of_being_blind_asks_for() {
+    let rules = rules();
+    let rule = rules.iter().find(|rule| rule["alert"] == "RoundsmanCannotSee").expect("the rule");
+    let expression = rule["expr"].as_str().expect("an expression");
+    let kinds = Regex::new(r#"kind=~"([^"]*)""#).expect("a pattern").captures(expression).expect("kinds");
+    let kinds = Regex::new(&format!("^(?:{})$", kinds[1].replace(r"\\", r"\"))).expect("a pattern");
+    for kind in FailureKind::ALL {
+        assert_eq!(kinds.is_match(kind.as_str()), kind.is_ours(), "{}", kind.as_str());
+    }
 }
 
 #[test]

@@ -129,8 +129,15 @@ fn an_incident_is_taken_on_by_command_and_everybody_hears_who_has_it() {
     target.set(false);
     let id = open_incident(&receiver);
 
-    let (code, said, _) = run(&["incidents"]);
-    assert!(code == 1 && said.contains(&id) && said.contains("nobody has taken it on; told: pager"), "{said}");
+    // The receiver has the message before its answer is on record.
+    let heard = || {
+        let (code, said, _) = run(&["incidents"]);
+        assert!(code == 1 && said.contains(&id) && said.contains("nobody has taken it on; "), "{said}");
+        said.contains("; told pager\n")
+    };
+    while !heard() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     let (code, said, complaint) = run(&["ack", "api", "--note", "looking"]);
     assert!(code == 0 && said.starts_with(&format!("ann has taken on {id}: api is failing")), "{said}{complaint}");
     let told = receiver.wait_until(|taken| events(taken).contains(&"acknowledged"));

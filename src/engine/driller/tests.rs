@@ -1,7 +1,7 @@
 //! Drills on a stage of their own: a real dispatcher, a store in memory, and a channel that does as it is told.
 
 use super::*;
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Hearers, Incident};
 use crate::domain::schedule::Cadence;
 use crate::engine::dispatcher::Dispatcher;
 use crate::engine::ledger::Ledger;
@@ -76,7 +76,7 @@ impl StatusReader for Outbox {
             .collect();
         let incident = commits.iter().flat_map(|commit| &commit.incidents).find(|incident| incident.id == *id).cloned();
         let story = incident.map(|incident| IncidentStory {
-            unheard: Vec::new(),
+            hearers: Hearers::default(),
             incident,
             moments: Vec::new(),
             told,

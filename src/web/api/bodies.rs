@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::figures::Figures;
-use crate::domain::incident::{Acknowledgement, Event, Finding, Incident, IncidentId, Severity};
+use crate::domain::incident::{Acknowledgement, Event, Finding, Hearers, Incident, IncidentId, Severity};
 use crate::domain::judge::Aspect;
 use crate::domain::names::{ChannelName, ProbeName, ScheduleName, WindowName};
 use crate::domain::outcome::{Failure, RunId};
@@ -151,9 +151,9 @@ pub struct IncidentBody {
     pub maintenance: Option<WindowName>,
     /// The channels that are told of it.
     pub told: Vec<ChannelName>,
-    /// Those that have taken no message of it yet; absent where nobody looked.
+    /// Who has heard of it by now; absent where nobody looked.
     #[serde(default)]
-    pub unheard: Option<Vec<ChannelName>>,
+    pub hearers: Option<Hearers>,
     /// When they are reminded.
     pub remind_at: Option<Timestamp>,
     /// When others are told, if nobody takes it on.
@@ -211,8 +211,8 @@ pub struct Text {
 }
 
 impl IncidentBody {
-    /// An incident, whose page is there, and who has not heard of it.
-    pub fn of(incident: &Incident, unheard: Option<&[ChannelName]>, web: &WebPlan) -> Self {
+    /// An incident, whose page is there, and who has heard of it.
+    pub fn of(incident: &Incident, hearers: Option<&Hearers>, web: &WebPlan) -> Self {
         let Incident { id, probe, aspect, severity, since, opened_at, resolved_at, .. } = incident;
         Self {
             id: id.clone(),
@@ -229,7 +229,7 @@ impl IncidentBody {
             quiet: incident.quiet.as_ref().map(ToString::to_string),
             maintenance: incident.maintenance.clone(),
             told: incident.told.clone(),
-            unheard: unheard.map(<[_]>::to_vec),
+            hearers: hearers.cloned(),
             remind_at: incident.remind_at,
             escalate_at: incident.escalate_at,
             schedules: incident.schedules.clone(),
@@ -297,7 +297,7 @@ impl Story {
         let moments = story.moments.into_iter();
         let told = story.told.into_iter();
         Self {
-            incident: IncidentBody::of(&story.incident, Some(&story.unheard), web),
+            incident: IncidentBody::of(&story.incident, Some(&story.hearers), web),
             moments: moments.map(|moment| MomentBody { at: moment.at, what: moment.what, text: moment.text }).collect(),
             messages: told
                 .map(|Told { channel, event, settled_at, became, .. }| Message { channel, event, settled_at, became })

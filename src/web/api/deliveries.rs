@@ -18,7 +18,7 @@ use crate::web::routes::Room;
 pub async fn all(State(room): State<Arc<Room>>) -> Result<Response, Trouble> {
     room.when_ready()?;
     let undelivered = room.done(room.web.desk.undelivered()).await?;
-    let (Untaken { waiting, given_up }, deliveries) = (undelivered.total(), undelivered.rows);
+    let (Untaken { waiting, given_up, .. }, deliveries) = (undelivered.total(), undelivered.rows);
     Ok(answer(&*room.plan().secrets, StatusCode::OK, &Deliveries { deliveries, waiting, given_up }))
 }
 

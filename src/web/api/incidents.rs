@@ -1,5 +1,6 @@
 //! Incidents: which there are, what happened to one, and what people do about it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -12,8 +13,8 @@ use serde::Deserialize;
 use super::answers::{Trouble, answer, done};
 use super::bodies::{Acknowledge, Done, IncidentBody, Incidents, Note, Story, Text};
 use super::queries::{Cursor, Flag, Limit, Queried, linked};
-use crate::domain::history::{IncidentsAsked, Unheard};
-use crate::domain::incident::{Incident, IncidentId};
+use crate::domain::history::IncidentsAsked;
+use crate::domain::incident::{Hearers, Incident, IncidentId};
 use crate::domain::names::ProbeName;
 use crate::domain::time::clock;
 use crate::engine::desk::DeskError;
@@ -51,10 +52,10 @@ pub async fn all(
     let (plan, overview) = (room.plan(), room.as_it_is().await?);
     let WhichIncidents { resolved, probe, limit, cursor } = which;
     let open = overview.open.iter().filter(|incident| probe.as_ref().is_none_or(|probe| incident.probe == *probe));
-    let body = |incident: &Incident, unheard: &Unheard| {
-        IncidentBody::of(incident, Some(unheard.get(&incident.id).map_or(&[], Vec::as_slice)), &plan.web)
+    let body = |incident: &Incident, hearers: &BTreeMap<IncidentId, Hearers>| {
+        IncidentBody::of(incident, hearers.get(&incident.id), &plan.web)
     };
-    let open = open.map(|incident| body(incident, &overview.unheard)).collect();
+    let open = open.map(|incident| body(incident, &overview.hearers)).collect();
     let (mut over, mut next) = (None, None);
     if resolved.0 {
         let after = cursor.as_ref().map(Cursor::id).transpose()?.map(|id| IncidentId(Arc::from(id)));
@@ -62,7 +63,7 @@ pub async fn all(
         let found = room.patiently(room.web.history.incidents(asked)).await?;
         next = found.incidents.last().filter(|_| found.more).map(|last| Cursor::after(&last.id.0).opaque());
         let part = found.incidents.iter().filter(|incident| !incident.is_open());
-        over = Some(part.map(|incident| body(incident, &found.unheard)).collect());
+        over = Some(part.map(|incident| body(incident, &found.hearers)).collect());
     }
     let body = Incidents { open, resolved: over, next: next.clone() };
     Ok(linked(answer(&*plan.secrets, StatusCode::OK, &body), &uri, next.as_deref()))

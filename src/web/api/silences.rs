@@ -10,7 +10,8 @@ use axum::response::Response;
 use super::answers::{Trouble, answer, done};
 use super::bodies::{Begin, SilenceDone, Silences};
 use crate::domain::audit::Author;
-use crate::domain::names::ProbeName;
+use crate::domain::incident::{Incident, OURSELVES};
+use crate::domain::names::{ProbeName, glob};
 use crate::domain::quiet::{Matchers, SilenceId};
 use crate::domain::time::later;
 use crate::engine::dispatcher::Silenced;
@@ -64,19 +65,64 @@ pub async fn silence(room: &Room, what: Silencing, author: Author) -> Result<Res
     let Silenced { silence, recorded } = room.done(room.web.desk.silence(what, author)).await?;
     room.look_anew().await;
     let plan = room.plan();
-    let doubt = doubt(&plan, &silence.matchers).filter(|_| has_begun);
+    // What it is about now is known only to whoever can look; nothing hangs on that.
+    let open = room.overview().await.map(|overview| overview.open.clone()).unwrap_or_default();
+    let doubt = doubt(&plan, &open, &silence.matchers).filter(|_| has_begun);
     Ok(done(&*plan.secrets, recorded, &SilenceDone { silence, doubt, recorded }))
 }
 
-/// That matchers fit nothing that runs, with the name that may be meant. It is no error: what they are about may come.
-fn doubt(plan: &Plan, matchers: &Matchers) -> Option<String> {
-    let rounds =
-        plan.schedules.values().flat_map(|schedule| schedule.probes.iter().map(move |probe| (schedule, probe)));
-    let mut rounds = rounds.filter_map(|(schedule, name)| Some((schedule, plan.probes.get(name)?)));
-    if rounds.any(|(schedule, probe)| matchers.take_round(&schedule.name, &probe.name, &probe.labels)) {
+/// That matchers fit nothing that there is, with the name that may be meant. It is no error: what they are about may come.
+fn doubt(plan: &Plan, open: &[Incident], matchers: &Matchers) -> Option<String> {
+    let takes = |matchers: &Matchers| {
+        plan.schedules.values().any(|schedule| {
+            let mut probes = schedule.probes.iter().filter_map(|name| plan.probes.get(name));
+            probes.any(|probe| matchers.take_round(&schedule.name, &probe.name, &probe.labels))
+        })
+    };
+    // Of ourselves there are incidents too, and of what was removed until they are over.
+    let takes_ourselves = || matchers.probes.iter().any(|pattern| glob(pattern, OURSELVES));
+    if takes(matchers) || takes_ourselves() || open.iter().any(|incident| matchers.take(incident)) {
         return None;
     }
-    let meant = matchers.probes.first().and_then(|pattern| nearest(pattern, plan.probes.keys().map(ProbeName::as_str)));
+    let named = Matchers { probes: matchers.probes.clone(), ..Matchers::default() };
+    if takes(&named) {
+        return Some("no probe that runs fits all of it now".to_owned());
+    }
+    let known = plan.scheduled().into_iter().map(ProbeName::as_str);
+    let meant = matchers.probes.first().and_then(|pattern| nearest(pattern, known));
     let meant = meant.map(|name| format!(": did you mean `{name}`?")).unwrap_or_default();
     Some(format!("no probe that runs fits it now{meant}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::tests::fixture::{incident, plan};
+
+    #[test]
+    fn a_silence_of_nothing_is_doubted_and_of_something_not() {
+        let said = |probes: &[&str], severity: &str, label: &str| {
+            let matchers = Matchers {
+                probes: probes.iter().map(|pattern| (*pattern).to_owned()).collect(),
+                severities: severity.parse().into_iter().collect(),
+                labels: label
+                    .split_once('=')
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .into_iter()
+                    .collect(),
+                ..Matchers::default()
+            };
+            let gone = Incident { probe: "gone".parse().unwrap(), ..incident() };
+            doubt(&plan(), &[gone], &matchers)
+        };
+        for well in [["api-health"], ["api-*"], ["gone"], ["roundsman"]] {
+            assert_eq!(said(&well, "", ""), None, "{well:?}");
+        }
+        assert_eq!(said(&["nothing", "api-health"], "P1", ""), None, "one must fit");
+        let meant = "no probe that runs fits it now: did you mean `api-health`?";
+        assert_eq!(said(&["api-helth"], "", "").as_deref(), Some(meant));
+        assert_eq!(said(&["zzzzzzzz"], "", "").as_deref(), Some("no probe that runs fits it now"));
+        let all = "no probe that runs fits all of it now";
+        assert_eq!(said(&["api-health"], "", "service=nothing").as_deref(), Some(all));
+    }
 }

@@ -1,5 +1,7 @@
 //! The page of a probe, in the order in which people ask: how it stands, what is wrong, how it was, what it is.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::asked::Told;
@@ -11,8 +13,7 @@ use super::figures::{by_zone, over_all};
 use super::list;
 use super::standing::{Stand, lines, quiet, sentence};
 use super::window::{Asked, Over, Shown, Source};
-use crate::domain::history::Unheard;
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Hearers, Incident, IncidentId};
 use crate::domain::names::ProbeName;
 use crate::domain::objective::{Standing as Objectives, Stretch};
 use crate::domain::outcome::{Failure, Run};
@@ -48,7 +49,7 @@ pub fn probe(view: &View<'_>, probe: &PlannedProbe, asked: &Asked, told: &Told, 
                 many => { (count(many.len() as u64)) " incidents of it are open." }
             }
         }
-        @if !open.is_empty() { (incidents_open(view, &open, &told.overview.unheard)) }
+        @if !open.is_empty() { (incidents_open(view, &open, &told.overview.hearers)) }
         (lines(view, probe, asked, told.schedule.as_ref(), stands))
         (quiet(view, &told.overview, probe, &schedules))
         @if let Some(shown) = told.shown { (past(view, asked, shown, told)) }
@@ -110,10 +111,10 @@ fn incident_link(view: &View<'_>, incident: &Incident) -> Markup {
     html! { a href={ "../incidents/" (incident.id) } { (view.text(&what, LINE_MAX)) } }
 }
 
-fn incidents_open(view: &View<'_>, open: &[&Incident], unheard: &Unheard) -> Markup {
+fn incidents_open(view: &View<'_>, open: &[&Incident], hearers: &BTreeMap<IncidentId, Hearers>) -> Markup {
     html! {
         section .incidents aria-label="open incidents" {
-            @for incident in open.iter().take(INCIDENTS_MAX) { (card(view, incident, unheard, "../")) }
+            @for incident in open.iter().take(INCIDENTS_MAX) { (card(view, incident, hearers.get(&incident.id), "../")) }
             @if open.len() > INCIDENTS_MAX { p .dim { "and " (counted((open.len() - INCIDENTS_MAX) as u64, "incident")) " more" } }
         }
     }

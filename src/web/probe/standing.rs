@@ -170,7 +170,7 @@ pub fn lines(
                         @if let Some(since) = since { span { (since_when(view, *since)) } }
                         @if let Some(run) = last { span { "last run " a href={ "../runs/" (run.id) } { (view.ago(run.started_at)) } } }
                         @let timeout = timeout(schedule, probe);
-                        @let since = view.loaded_at.filter(|_| last.is_none());
+                        @let since = view.began_at.filter(|_| last.is_none());
                         @let due = schedule.next_due(&probe.name, timeout, since, view.now);
                         @if let Some(due) = due.filter(|_| *standing != Standing::Paused) {
                             span { "next run " (view.ahead(due)) }

@@ -17,7 +17,7 @@ use super::fixture::{Fixed, INCIDENT, NOW, Reader, broken, incident, plan, story
 use super::lists::worst;
 use crate::domain::access::Proxy;
 use crate::domain::audit::{Deed, Who};
-use crate::engine::plan::{Plan, Tokens};
+use crate::engine::plan::{Plan, Tokens, WebPlan};
 use crate::engine::reloads::Reloaded;
 use crate::engine::testing::TestClock;
 use crate::ports::Token;
@@ -123,6 +123,9 @@ async fn another_token_is_not_called_a_missing_one() {
     assert_eq!(asks(READS, &[password]).await, Refusal::OtherToken);
     assert_eq!(asks(CHANGES, &[password]).await, Refusal::Bearer, "a password changes nothing, right or wrong");
     assert_eq!(asks(READS, &[]).await, Refusal::Token);
+    let none = Plan { web: WebPlan { tokens: Tokens::default(), ..plan.web.clone() }, ..plan };
+    let said = [("host", "rounds.example"), bearer];
+    assert_eq!(admitted(&none, READS, &said).await, Err(Refusal::Token), "there is no other that would do");
 }
 
 #[tokio::test]

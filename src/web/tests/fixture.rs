@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use crate::domain::exchange::{Assertion, Bundle, Captured, Exchange, StepRecord};
 use crate::domain::expression::{Explanation, Part};
 use crate::domain::history::{Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch};
-use crate::domain::incident::{Event, Finding, Incident, IncidentId, Moment, Severity, Version};
+use crate::domain::incident::{Event, Finding, Hearers, Incident, IncidentId, Moment, Severity, Version};
 use crate::domain::names::{CaptureName, ChannelName, ProbeName, ScheduleName, SecretName, StepName};
 use crate::domain::outcome::{Failure, FailureKind, Phases, Run, RunId, SlotOutcome, Verdict};
 use crate::domain::probe::Labels;
@@ -134,7 +134,7 @@ impl HistoryReader for Past {
         let mut incidents: Vec<_> = rest.filter(is_asked).cloned().collect();
         let more = incidents.len() > asked.most;
         incidents.truncate(asked.most);
-        Box::pin(std::future::ready(Ok(IncidentsFound { incidents, more, ..IncidentsFound::default() })))
+        Box::pin(std::future::ready(Ok(IncidentsFound { hearers: hearers(&incidents), incidents, more })))
     }
 
     fn changes(
@@ -185,7 +185,7 @@ pub fn view(plan: &Plan) -> View<'_> {
     View {
         plan,
         now: at(NOW),
-        loaded_at: None,
+        began_at: None,
         visit: Visit::default(),
         seen: Generations::default(),
         trouble: None,
@@ -276,6 +276,16 @@ pub fn incident() -> Incident {
     }
 }
 
+/// Who has heard of it, and of those that are over.
+pub fn hearers(of: &[Incident]) -> BTreeMap<IncidentId, Hearers> {
+    let hearers = |incident: &Incident| {
+        let (waiting, heard) =
+            incident.told.iter().cloned().partition(|channel| incident.is_open() && channel.as_str() == "ops");
+        Hearers { heard, waiting, given_up: Vec::new() }
+    };
+    of.iter().map(|incident| (incident.id.clone(), hearers(incident))).collect()
+}
+
 /// The same with its time line.
 pub fn story(incident: Incident) -> IncidentStory {
     let moment = |at_text: &str, what: &str, text: &str| Moment {
@@ -329,7 +339,8 @@ pub fn story(incident: Incident) -> IncidentStory {
     let mut other = incident.clone();
     other.id = IncidentId(Arc::from("01KB2H8Q4V0000000000000001"));
     other.probe = ProbeName::parse("cache").unwrap();
-    IncidentStory { incident, moments, told, bundles, diagnoses, nearby: vec![other], unheard: Vec::new() }
+    let hearers = hearers(std::slice::from_ref(&incident)).remove(&incident.id).unwrap();
+    IncidentStory { incident, moments, told, bundles, diagnoses, nearby: vec![other], hearers }
 }
 
 fn left(incident: &Incident, started_at: &str, run: &str, bundle: Bundle) -> KeptBundle {
@@ -418,6 +429,7 @@ pub fn broken() -> Overview {
     slots.extend([(SlotOutcome::Skipped, 1), (SlotOutcome::Gap, 4)]);
     overview.debts = [(ProbeName::parse("shopper-journey").unwrap(), 3)].into();
     overview.open = vec![incident()];
+    overview.hearers = hearers(&overview.open);
     let mut over = incident();
     over.id = IncidentId(Arc::from("01KB2GHAAN0000000000000000"));
     over.probe = ProbeName::parse("auth").unwrap();

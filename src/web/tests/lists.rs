@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use super::fixture::{broken, incident, plan, view, well};
+use super::fixture::{broken, hearers, incident, plan, view, well};
 use crate::domain::audit::{AuditRecord, Author, Deed, Who};
 use crate::domain::bill::dollars::Dollars;
 use crate::domain::figures::Means;
-use crate::domain::history::{IncidentsFound, StoreSize, Unheard};
+use crate::domain::history::{IncidentsFound, StoreSize};
 use crate::domain::incident::{Acknowledgement, Event, Incident, IncidentId, Severity};
 use crate::domain::names::ChannelName;
 use crate::domain::objective::{Goal, Objective, Percentile, Standing, Standings};
@@ -68,6 +68,7 @@ pub fn undelivered(waiting: u64, given_up: u64) -> Undelivered {
     for row in waits.clone().chain(dead.clone()) {
         let of = channels.entry(row.channel).or_default();
         *(if row.given_up_at.is_some() { &mut of.given_up } else { &mut of.waiting }) += 1;
+        of.refused += u64::from(row.given_up_at.is_none() && row.error.is_some());
     }
     Undelivered { rows: waits.take(500).chain(dead.take(500)).collect(), channels }
 }
@@ -126,9 +127,9 @@ fn found(wanted: &str, open: Vec<Incident>, past: Vec<Incident>, more: bool) -> 
     let means = Means::of(&past);
     incidents::Found {
         wanted,
+        hearers: hearers(&open),
         open,
-        unheard: Unheard::new(),
-        part: IncidentsFound { incidents: past, more, ..IncidentsFound::default() },
+        part: IncidentsFound { hearers: hearers(&past), incidents: past, more },
         means,
         is_cut: false,
     }

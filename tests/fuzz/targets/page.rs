@@ -15,10 +15,8 @@ use roundsman::app::wiring::KINDS;
 use roundsman::clock::SystemClock;
 use roundsman::config::load::{Surroundings, load_url};
 use roundsman::domain::expression::{Explanation, Part};
-use roundsman::domain::history::{
-    Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch, Unheard,
-};
-use roundsman::domain::incident::{Event, Incident, IncidentId, Moment, Severity, Version};
+use roundsman::domain::history::{Grain, IncidentsAsked, IncidentsFound, RunsAsked, RunsFound, StoreSize, Stretch};
+use roundsman::domain::incident::{Event, Hearers, Incident, IncidentId, Moment, Severity, Version};
 use roundsman::domain::judge::Aspect;
 use roundsman::domain::names::{ProbeName, ScheduleName};
 use roundsman::domain::outcome::{Failure, FailureKind, Run, RunId, Verdict};
@@ -167,7 +165,7 @@ impl HistoryReader for Told {
     }
     fn incidents(&self, _: IncidentsAsked) -> BoxFuture<'_, Result<IncidentsFound, StoreError>> {
         let incidents = vec![self.story.incident.clone()];
-        Box::pin(std::future::ready(Ok(IncidentsFound { incidents, more: false, unheard: Unheard::new() })))
+        Box::pin(std::future::ready(Ok(IncidentsFound { incidents, more: false, hearers: BTreeMap::new() })))
     }
     fn changes(&self, _: &ProbeName, _: Timestamp, _: Timestamp) -> BoxFuture<'_, Result<Vec<Version>, StoreError>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
@@ -212,7 +210,7 @@ fn pages(incident: &Incident) -> Vec<String> {
         said: Some(said),
     }];
     let story = IncidentStory {
-        unheard: Vec::new(),
+        hearers: Hearers::default(),
         incident: incident.clone(),
         moments: vec![moment],
         told,
