@@ -141,7 +141,7 @@ fn open_incidents(connection: &Connection) -> Result<Vec<Incident>> {
 /// Who has heard of each of these incidents.
 pub fn hearers(connection: &Connection, of: &[Incident]) -> Result<BTreeMap<IncidentId, Hearers>> {
     let mut found: BTreeMap<_, _> = of.iter().map(|incident| (incident.id.clone(), Hearers::default())).collect();
-    let ids = serde_json::Value::from_iter(found.keys().map(|id| &*id.0)).to_string();
+    let ids = found.keys().map(|id| &*id.0).collect::<serde_json::Value>().to_string();
     let mut select = connection.prepare_cached(
         "SELECT o.incident, o.channel, max(o.state = 'delivered') AS heard, max(o.state = 'pending') AS waiting,
              max(o.state = 'dead') AS given_up
