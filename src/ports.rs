@@ -593,8 +593,8 @@ pub struct Delivery {
     pub channel: ChannelName,
     /// What takes it when the channel will not.
     pub fallback: Option<ChannelName>,
-    /// The message.
-    pub notification: Notification,
+    /// The message. Shared, since each channel of an incident is told the same.
+    pub notification: Arc<Notification>,
     /// With what it may be told in one message: what waits for the same channel by the same key.
     pub together: Option<String>,
     /// When it was committed.
@@ -631,7 +631,7 @@ pub enum Settlement {
         /// What went wrong.
         error: String,
         /// The row for the fallback.
-        fallback: Option<Box<Delivery>>,
+        fallback: Option<Delivery>,
     },
     /// Another message says it too: the resolve of an incident that opened and closed while its channel was down, or that
     /// went on no longer.

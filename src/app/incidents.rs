@@ -205,7 +205,10 @@ fn standing(incident: &IncidentBody) -> String {
         return format!("quiet: {}", harmless(reason));
     }
     // A daemon that does not say who has heard says whom it tells.
-    let Some(hearers) = &incident.hearers else { return format!("for {}", list(&incident.told)) };
+    let Some(hearers) = &incident.hearers else {
+        let told = list(&incident.told);
+        return if told.is_empty() { "nobody was told".to_owned() } else { format!("for {told}") };
+    };
     if !incident.is_open || hearers.is_empty() {
         return hearers.to_string();
     }
@@ -265,7 +268,7 @@ mod tests {
         let removed = json!({ "resolved_because": "removed from the configuration", "hearers": { "heard": [], "waiting": [], "given_up": [] } });
         let all = json!({
             "open": [
-                incident(), with(&json!({ "hearers": null })), with(&json!({ "hearers": { "heard": ["oncall"], "waiting": [], "given_up": ["ops"] } })),
+                incident(), with(&json!({ "hearers": null })), with(&json!({ "hearers": null, "told": [] })), with(&json!({ "hearers": { "heard": ["oncall"], "waiting": [], "given_up": ["ops"] } })),
                 with(&json!({ "hearers": { "heard": [], "waiting": ["oncall", "ops"], "given_up": [] } })),
                 with(&json!({ "hearers": { "heard": [], "waiting": [], "given_up": [] } })),
                 with(&json!({ "acknowledged": acknowledged })), with(&json!({ "quiet": quiet })),

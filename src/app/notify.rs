@@ -66,9 +66,9 @@ fn test(plan: &Plan, channel: &ChannelName, now: Timestamp) -> Result<Notificati
     let id = IncidentId(Arc::from(format!("TEST-{}", new_id(now))));
     let run = RunId(Arc::clone(&id.0));
     let message = format!("this is a test of the channel {channel}, sent by hand; nothing is wrong");
-    let failures = vec![Failure::new(FailureKind::Expect, message)];
+    let failures = Arc::from([Failure::new(FailureKind::Expect, message)]);
     let incident = Incident {
-        first_failures: failures.clone(),
+        first_failures: Arc::clone(&failures),
         latest_failures: failures,
         labels: BTreeMap::from([("test".to_owned(), "true".to_owned())]),
         told: vec![channel.clone()],

@@ -197,7 +197,7 @@ impl ProbeMaker<'_> {
             timeout: timeout.as_ref().map(|limit| limit.value),
             cleanup_timeout: raw.cleanup_timeout.as_ref().map_or(CLEANUP_TIMEOUT, |limit| limit.value.0.0),
             each: each.clone(),
-            alert: raw.alert.as_ref().and_then(|alert| policy(alert, self.channels, problems)),
+            alert: raw.alert.as_ref().and_then(|alert| policy(alert, self.channels, problems)).map(Box::new),
             journey,
         };
         Some(WrittenProbe {

@@ -25,7 +25,7 @@ impl Reach<'_> {
     /// Whether a route or an alert names a channel.
     pub fn names(&self, channel: &ChannelName) -> bool {
         let of_schedules = self.schedules.iter().filter_map(|(schedule, ..)| schedule.alert.as_ref());
-        let mut alerts = of_schedules.chain(self.probes.values().filter_map(|probe| probe.probe.alert.as_ref()));
+        let mut alerts = of_schedules.chain(self.probes.values().filter_map(|probe| probe.probe.alert.as_deref()));
         self.routes.iter().any(|route| route.to.contains(channel) || route.fallback.as_ref() == Some(channel))
             || alerts.any(|alert| alert.rules().any(|(_, rule)| rule.to.contains(channel)))
     }

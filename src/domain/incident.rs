@@ -119,10 +119,10 @@ pub struct Incident {
     pub flapping: BTreeSet<ScheduleName>,
     /// Every schedule that took part.
     pub schedules: Vec<ScheduleName>,
-    /// The failures of the run that fired first.
-    pub first_failures: Vec<Failure>,
+    /// The failures of the run that fired first. Shared with every copy of the incident, of which a storm makes several each.
+    pub first_failures: Arc<[Failure]>,
     /// The failures of the latest bad run.
-    pub latest_failures: Vec<Failure>,
+    pub latest_failures: Arc<[Failure]>,
     /// The run that opened it.
     pub opening_run: RunId,
     /// The probe's labels, as they were.
@@ -190,8 +190,8 @@ impl Incident {
             firing: BTreeMap::new(),
             flapping: BTreeSet::new(),
             schedules: Vec::new(),
-            first_failures: Vec::new(),
-            latest_failures: Vec::new(),
+            first_failures: Arc::default(),
+            latest_failures: Arc::default(),
             opening_run,
             labels: Labels::new(),
             runbook: None,

@@ -45,8 +45,8 @@ pub struct Probe<A> {
     pub cleanup_timeout: Duration,
     /// `each.key`, `each.value` and `each.<field>` of this expansion, for expressions.
     pub each: serde_json::Value,
-    /// When failing runs become a page, whatever the schedule says.
-    pub alert: Option<AlertPolicy>,
+    /// When failing runs become a page, whatever the schedule says. Apart, since it is large and most probes have none.
+    pub alert: Option<Box<AlertPolicy>>,
     /// Whether the probe was written with a list of steps; its messages then name the step.
     pub journey: bool,
 }

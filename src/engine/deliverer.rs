@@ -186,7 +186,7 @@ impl Deliverer {
         if due.grouped.contains(&told.id) {
             let group = patiently(&self.clock, self.store.group(told));
             match self.vitals.waiting(Part::Deliverer, group).await {
-                Ok(group) => told.notification.group = group,
+                Ok(group) => Arc::make_mut(&mut told.notification).group = group,
                 Err(error) => return tracing::error!("what a message tells cannot be read: {error}"),
             }
         }
@@ -242,7 +242,7 @@ impl Deliverer {
                     && is_from_memory
                 {
                     work.memory.hand_over(&delivery.id, fallback);
-                    self.unrecorded.hand_over((**fallback).clone(), &delivery.id);
+                    self.unrecorded.hand_over(fallback.clone(), &delivery.id);
                 }
                 work.put(Outcome { delivery, settlement, with });
             }

@@ -315,7 +315,7 @@ impl Ledger {
     ) {
         let Sight { run, verdict } = sight;
         let of = (key.probe.clone(), key.aspect);
-        let failures = verdict.failures().to_vec();
+        let failures: Arc<[_]> = verdict.failures().into();
         if let Some(mut incident) = self.open.remove(&of) {
             if !incident.schedules.contains(&key.schedule) {
                 incident.schedules.push(key.schedule.clone());
@@ -334,7 +334,7 @@ impl Ledger {
             since,
             firing: BTreeMap::from([(key.schedule.clone(), severity)]),
             schedules: vec![key.schedule.clone()],
-            first_failures: failures.clone(),
+            first_failures: Arc::clone(&failures),
             latest_failures: failures,
             labels: probe.map(|probe| probe.labels.clone()).unwrap_or_default(),
             runbook: probe.and_then(|probe| probe.runbook.clone()),
@@ -376,13 +376,13 @@ impl Ledger {
         let failures = run.verdict.failures();
         let is_known = |incident: &Incident| {
             let held_at = incident.firing.get(&key.schedule);
-            incident.latest_failures == failures && held_at.is_none_or(|held_at| severity <= *held_at)
+            *incident.latest_failures == *failures && held_at.is_none_or(|held_at| severity <= *held_at)
         };
         if self.open.get(&of).is_none_or(is_known) {
             return;
         }
         let Some(mut incident) = self.open.remove(&of) else { return };
-        incident.latest_failures = failures.to_vec();
+        incident.latest_failures = failures.into();
         if self.grade(&mut incident, &key.schedule, severity, now, commit) {
             self.set_due(&mut incident, now);
         }

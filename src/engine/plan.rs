@@ -286,7 +286,7 @@ impl Plan {
 impl PlannedProbe {
     /// The policy for its runs on a schedule: its own, else the schedule's.
     pub fn alert_on<'a>(&'a self, schedule: &'a Schedule) -> Option<&'a AlertPolicy> {
-        self.alert.as_ref().or(schedule.alert.as_ref())
+        self.alert.as_deref().or(schedule.alert.as_ref())
     }
 
     /// Whether a step of it does not look but waits to be told, which only a daemon is.

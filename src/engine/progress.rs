@@ -126,7 +126,7 @@ impl<'a> Progress<'a> {
             records,
             asserted: Vec::new(),
             seen: Vec::new(),
-            outcomes: Vec::new(),
+            outcomes: Vec::with_capacity(probe.steps.len() + probe.cleanup.len()),
             failures: Vec::new(),
             warnings: Vec::new(),
             ours: None,
@@ -212,8 +212,8 @@ impl<'a> Progress<'a> {
         let ours = if let Some(Cause::Ours(failure)) = &mut outcome.ours { Some(failure) } else { None };
         let told = outcome.failures.iter_mut().chain(&mut outcome.warnings).chain(ours);
         discreet(told, &self.captures, self.secrets);
-        self.failures.append(&mut outcome.failures);
-        self.warnings.append(&mut outcome.warnings);
+        gather(&mut self.failures, outcome.failures);
+        gather(&mut self.warnings, outcome.warnings);
         self.ours = outcome.ours;
     }
 
@@ -343,8 +343,8 @@ impl<'a> Progress<'a> {
         });
         match part {
             Part::Step => {
-                self.failures.append(&mut outcome.failures);
-                self.warnings.append(&mut outcome.warnings);
+                gather(&mut self.failures, outcome.failures);
+                gather(&mut self.warnings, outcome.warnings);
                 self.ours = self.ours.take().or(outcome.ours);
             }
             // What could not be put away is no failure of what was probed, and not nothing either.
@@ -355,8 +355,8 @@ impl<'a> Progress<'a> {
                 if self.uncleaned.is_none() {
                     self.uncleaned = outcome.failures.first().cloned();
                 }
-                self.warnings.append(&mut outcome.failures);
-                self.warnings.append(&mut outcome.warnings);
+                gather(&mut self.warnings, outcome.failures);
+                gather(&mut self.warnings, outcome.warnings);
             }
         }
     }
@@ -365,6 +365,13 @@ impl<'a> Progress<'a> {
 /// The time of a step that saw nothing: how long it took is known, what took it is what its failure says.
 fn unseen(took: Duration) -> Phases {
     Phases { total_ms: milliseconds(took), ..Phases::default() }
+}
+
+/// Adds what was told, and keeps no room for more: most runs have one failure, thousands of them may wait for the store at
+/// once, and a list grows to room for four.
+fn gather(told: &mut Vec<Failure>, more: Vec<Failure>) {
+    told.reserve_exact(more.len());
+    told.extend(more);
 }
 
 /// Takes out of failures what they must not hold, where there is any.

@@ -2,7 +2,7 @@
 //! of the slots. An outcome is held back while an earlier slot of the same probe is open, so that a crash turns what was
 //! open into a gap and counts nothing twice.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::names::{ProbeName, ScheduleName};
 use crate::domain::outcome::{SlotAccount, SlotOutcome};
@@ -13,7 +13,8 @@ pub type SlotKey = (ScheduleName, ProbeName);
 
 #[derive(Default)]
 struct Open {
-    unresolved: BTreeSet<Timestamp>,
+    /// In their order, each once. There is next to always one of each probe, for which a set would take several times the room.
+    unresolved: Vec<Timestamp>,
     resolved: Vec<(Timestamp, SlotOutcome, u64)>,
 }
 
@@ -26,14 +27,19 @@ pub struct SlotBook {
 impl SlotBook {
     /// A slot has come and its outcome is not known yet.
     pub fn enter(&mut self, key: &SlotKey, slot: Timestamp) {
-        self.open.entry(key.clone()).or_default().unresolved.insert(slot);
+        let unresolved = &mut self.open.entry(key.clone()).or_default().unresolved;
+        if let Err(place) = unresolved.binary_search(&slot) {
+            unresolved.insert(place, slot);
+        }
     }
 
     /// A slot, or several that end at it, have their outcome. Gives what may be committed now.
     pub fn settle(&mut self, key: &SlotKey, slot: Timestamp, outcome: SlotOutcome, count: u64) -> Option<SlotAccount> {
         let account = |through, counts| SlotAccount { schedule: key.0.clone(), probe: key.1.clone(), through, counts };
         let open = self.open.entry(key.clone()).or_default();
-        open.unresolved.remove(&slot);
+        if let Ok(place) = open.unresolved.binary_search(&slot) {
+            open.unresolved.remove(place);
+        }
         if open.unresolved.is_empty() && open.resolved.is_empty() {
             self.open.remove(key);
             return Some(account(slot, vec![(outcome, count)]));

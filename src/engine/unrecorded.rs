@@ -180,7 +180,7 @@ impl Unrecorded {
         let mut candidates: Vec<_> = all
             .into_iter()
             .map(|message| {
-                let Notification { event, incident, .. } = &message.notification;
+                let Notification { event, incident, .. } = &*message.notification;
                 let (of, opens) = (of(message), *event == Event::Opened);
                 let resolve = event.begins().then(|| ends.get(&of).cloned()).flatten();
                 let begins = Beginning { of: (incident.probe.clone(), incident.aspect), told_at: None };
@@ -216,7 +216,9 @@ impl Unrecorded {
         let Some(message) = messages.get_mut(id).or_else(|| waiting.get_mut(id)) else { return false };
         message.attempts = message.attempts.saturating_add(1);
         message.next_attempt_at = at;
-        message.notification.plain = plain;
+        if message.notification.plain != plain {
+            Arc::make_mut(&mut message.notification).plain = plain;
+        }
         true
     }
 

@@ -376,8 +376,8 @@ mod tests {
             incident: Incident {
                 firing: BTreeMap::from([(schedule.clone(), Severity::P1)]),
                 schedules: vec![schedule],
-                first_failures: vec![failure.clone()],
-                latest_failures: vec![failure.with("a connection", "\u{1b}[2J")],
+                first_failures: [failure.clone()].into(),
+                latest_failures: [failure.with("a connection", "\u{1b}[2J")].into(),
                 labels: BTreeMap::from([("service".to_owned(), "api".to_owned())]),
                 runbook: Some("runbooks/api.md".to_owned()),
                 ..incident("01JDEXAMPLE", "api-health", since)
@@ -411,7 +411,7 @@ mod tests {
         let mut notification = notification(false);
         let hostile = "\u{1b}[2J\u{202e}".to_owned() + &"x".repeat(100_000);
         let failure = Failure::new(FailureKind::Expect, hostile.clone()).with(hostile.clone(), hostile);
-        notification.incident.latest_failures = vec![failure; 500];
+        notification.incident.latest_failures = vec![failure; 500].into();
         let text = body(&notification).to_string();
         assert!(text.len() < 40_000, "{}", text.len());
         assert!(!text.contains("\\u001b") && !text.contains('\u{202e}'));

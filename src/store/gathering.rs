@@ -505,7 +505,7 @@ mod tests {
         tell(&kept, &all, Event::Opened, 1, 0).await;
         let due = look(&kept, Keeping::Messages, 10).await;
         let dead = Delivery { id: "F".to_owned(), channel: channel("team"), fallback: None, ..due.now[0].clone() };
-        let dead = Settlement::Dead { at: second(11), error: "400".to_owned(), fallback: Some(Box::new(dead)) };
+        let dead = Settlement::Dead { at: second(11), error: "400".to_owned(), fallback: Some(dead) };
         kept.store.settle(&due.now[0], dead).await.unwrap();
         assert_eq!(kept.number("SELECT count(*) FROM outbox WHERE state = 'dead'"), 6);
         let due = look(&kept, Keeping::Messages, 11).await;

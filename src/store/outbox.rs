@@ -1,6 +1,8 @@
 //! Which deliveries are due, and what became of them. A channel is told of an incident in the order of its transitions,
 //! one message at a time: the first row that is not settled stands before all that come after it.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
 use super::columns::{from_json, instant, json, micros, parsed, read};
@@ -108,7 +110,7 @@ pub fn delivery(row: &Row<'_>) -> Result<Delivery> {
         id: row.get("id")?,
         channel: parsed(row, "channel")?,
         fallback: read("fallback", fallback.map(|name| ChannelName::parse(&name)).transpose())?,
-        notification: Notification { plain: row.get("plain")?, ..notification },
+        notification: Arc::new(Notification { plain: row.get("plain")?, ..notification }),
         created_at: instant(row, "created_at")?,
         together: row.get("together")?,
         attempts: row.get("attempts")?,

@@ -437,7 +437,7 @@ mod tests {
         let taken = |at| Settlement::Delivered { at: second(at), receipt: Receipt::default() };
         settle("ops", taken(1)).await;
         settle("team", Settlement::Again { at: second(9), error: error(), plain: false }).await;
-        let fallback = Some(Box::new(delivery(&one, 1, Event::Opened, "post", 2)));
+        let fallback = Some(delivery(&one, 1, Event::Opened, "post", 2));
         settle("sms", Settlement::Dead { at: second(2), error: error(), fallback }).await;
         assert_eq!(said().await, "told ops; not yet taken by post, team; given up for sms");
         settle("post", taken(3)).await;

@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(redriven(&kept, "I1-1-ops", 40).await, Redriven::Overtaken);
 
         kept.store.commit(opening(&two, &["ops"], 0).into()).await.unwrap();
-        let fallback = Some(Box::new(delivery(&two, 1, Event::Opened, "team", 10)));
+        let fallback = Some(delivery(&two, 1, Event::Opened, "team", 10));
         let dead = Settlement::Dead { at: second(10), error: "400".to_owned(), fallback };
         settle(&kept, &delivery(&two, 1, Event::Opened, "ops", 0), dead).await;
         assert_eq!(redriven(&kept, "I2-1-ops", 40).await, Redriven::HandedOver);

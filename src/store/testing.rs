@@ -207,8 +207,8 @@ pub fn incident(id: &str, severity: Severity, opened: i64) -> Incident {
         opened_at: second(opened),
         firing: [(schedule("tier"), severity)].into(),
         schedules: vec![schedule("tier")],
-        first_failures: vec![failure()],
-        latest_failures: vec![failure()],
+        first_failures: [failure()].into(),
+        latest_failures: [failure()].into(),
         ..crate::engine::testing::incident(id, "api", second(opened - 30))
     }
 }
@@ -227,7 +227,7 @@ pub fn delivery(of: &Incident, transition: u32, event: Event, to: &str, at: i64)
         id: format!("{}-{transition}-{to}", of.id),
         channel: channel(to),
         fallback: Some(channel("team")),
-        notification: Notification {
+        notification: Arc::new(Notification {
             event,
             incident: of.clone(),
             transition,
@@ -238,7 +238,7 @@ pub fn delivery(of: &Incident, transition: u32, event: Event, to: &str, at: i64)
             plain: false,
             group: None,
             unrecorded: false,
-        },
+        }),
         together: None,
         created_at: second(at),
         attempts: 0,

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use futures::future::join;
 use proptest::prelude::*;
@@ -212,17 +213,17 @@ impl World {
         Ok(())
     }
 
-    fn fallback(&self, told: &Delivery, late: bool) -> Box<Delivery> {
-        Box::new(Delivery {
+    fn fallback(&self, told: &Delivery, late: bool) -> Delivery {
+        Delivery {
             id: format!("{}-fallback", told.id),
             channel: channel("team"),
             fallback: None,
-            notification: Notification { late, ..told.notification.clone() },
+            notification: Arc::new(Notification { late, ..Notification::clone(&told.notification) }),
             together: None,
             created_at: second(self.now),
             attempts: 0,
             next_attempt_at: second(self.now),
-        })
+        }
     }
 
     async fn settle(&mut self, delivery: &Delivery, settlement: Settlement) {

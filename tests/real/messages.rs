@@ -58,13 +58,13 @@ json.dump(mails, sys.stdout)
 /// That something has opened, or that somebody has it, with a text wherever somebody else's may stand.
 fn saying(text: &str, event: Event) -> Notification {
     let plain = opened("I1", "2026-11-24T10:00:00Z".parse().expect("an instant"));
-    let failures = vec![
+    let failures = Arc::from([
         Failure::new(FailureKind::Expect, text).with(text, text),
         Failure::new(FailureKind::AnswerRefused, text),
         Failure::new(FailureKind::TlsWrongName, text).with("a.example", text),
-    ];
+    ]);
     let incident = Incident {
-        first_failures: failures.clone(),
+        first_failures: Arc::clone(&failures),
         latest_failures: failures,
         labels: [("note".to_owned(), text.to_owned())].into(),
         changes: vec![text.to_owned()],

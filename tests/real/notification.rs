@@ -75,8 +75,8 @@ pub fn flooding(of: &Notification) -> Notification {
         "a\r\nSubject: b\u{1b}[2J\u{202e}\n.\n\u{0}<!channel> @everyone {{x}} \"f\" \\ ``` ünï 💥 & ".repeat(1_000);
     let failure = Failure::new(FailureKind::Expect, hostile.clone()).with(hostile.clone(), hostile.clone());
     let incident = Incident {
-        first_failures: vec![failure.clone(); 50],
-        latest_failures: vec![failure; 50],
+        first_failures: vec![failure.clone(); 50].into(),
+        latest_failures: vec![failure; 50].into(),
         changes: vec![hostile.clone(); 50],
         labels: (0..50).map(|n| (format!("l{n}"), hostile.clone())).collect(),
         ..of.incident.clone()

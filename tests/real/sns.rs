@@ -1,5 +1,7 @@
 //! What a queue behind an SNS topic has after we notified.
 
+use std::sync::Arc;
+
 use aws_credential_types::credential_fn::provide_credentials_fn;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::provider::error::CredentialsError;
@@ -18,12 +20,12 @@ use crate::servers::moto::Moto;
 fn opened(incident: &str) -> Notification {
     let at = DateTime::from_timestamp(1_795_514_461, 0).unwrap();
     let schedule = ScheduleName::parse("reachability").unwrap();
-    let failures = vec![Failure::new(FailureKind::ConnectRefused, "nobody listens there\u{1b}[2J")];
+    let failures = Arc::from([Failure::new(FailureKind::ConnectRefused, "nobody listens there\u{1b}[2J")]);
     let mut notification = notification::opened(incident, at);
     let incident = &mut notification.incident;
     incident.firing = [(schedule.clone(), Severity::P1)].into();
     incident.schedules = vec![schedule];
-    incident.first_failures.clone_from(&failures);
+    incident.first_failures = Arc::clone(&failures);
     incident.latest_failures = failures;
     incident.labels = [("team".to_owned(), "shop".to_owned())].into();
     incident.runbook = Some("https://wiki.example/api".to_owned());

@@ -34,18 +34,19 @@ impl Deliverer {
         work.begin(&delivery);
         let clock = Arc::clone(&self.clock);
         work.attempts.spawn(async move {
-            let Notification { plain, unrecorded, .. } = delivery.notification;
+            let Notification { plain, unrecorded, .. } = *delivery.notification;
             // An incident that opened and closed while its channel was down is told by one message, unless a repetition of
             // that would open it again.
             let in_turn = notifier.as_deref().is_some_and(keeps_alerts);
             let told = resolve.as_ref().map_or_else(
-                || delivery.notification.clone(),
+                || Arc::clone(&delivery.notification),
                 |resolve| {
                     let Notification { event, transition, group, .. } =
-                        if in_turn { &delivery.notification } else { &resolve.notification };
+                        if in_turn { &*delivery.notification } else { &*resolve.notification };
                     let (event, transition, group) = (*event, *transition, group.clone());
                     let late = true;
-                    Notification { event, transition, late, plain, group, unrecorded, ..resolve.notification.clone() }
+                    let resolved = Notification::clone(&resolve.notification);
+                    Arc::new(Notification { event, transition, late, plain, group, unrecorded, ..resolved })
                 },
             );
             let again = |message: &str| NotifyError::Transient { message: message.to_owned(), retry_after: None };

@@ -2,6 +2,7 @@
 //! left so is put down when the store returns, so that what follows goes by it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::Deliverer;
 use super::attempts::keeps_alerts;
@@ -72,7 +73,8 @@ impl Memory {
         let Some(group) = group else { return };
         let mut delivery = fallback.clone();
         let id = fallback.id.clone();
-        delivery.notification.group = Some(Group { id: id.clone(), origin: Some(id.clone()), ..group });
+        Arc::make_mut(&mut delivery.notification).group =
+            Some(Group { id: id.clone(), origin: Some(id.clone()), ..group });
         self.gone.insert(id, Gone { delivery, resolve: None, with: None, ends: Vec::new(), incidents: Vec::new() });
     }
 
@@ -195,10 +197,10 @@ impl Deliverer {
                 members: message.iter().take(LISTED_MAX).filter_map(member).collect(),
             };
             let told = resolve.as_mut().filter(|_| !in_turn).unwrap_or(&mut delivery);
-            told.notification.group = Some(group);
+            Arc::make_mut(&mut told.notification).group = Some(group);
         }
         for told in [Some(&mut delivery), resolve.as_mut()].into_iter().flatten() {
-            told.notification.unrecorded = true;
+            Arc::make_mut(&mut told.notification).unrecorded = true;
         }
         let others = &message[1..];
         let gone = Gone {
@@ -223,8 +225,9 @@ impl Deliverer {
             return;
         }
         delivery.attempts = known.attempts;
-        delivery.notification.plain = known.notification.plain;
-        delivery.notification.unrecorded = true;
+        let notification = Arc::make_mut(&mut delivery.notification);
+        notification.plain = known.notification.plain;
+        notification.unrecorded = true;
         let notifier = self.plan.borrow().channels.get(&delivery.channel).cloned();
         self.attempt(work, notifier, delivery, resolve, None);
     }

@@ -1,5 +1,6 @@
 //! What becomes of a message after a try: told, tried again, or given up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::incident::Event;
@@ -63,22 +64,20 @@ fn dead(delivery: &Delivery, error: &NotifyError, now: Timestamp) -> Settlement 
     // Of what goes on a channel hears that has heard of the beginning, and is to hear of the end.
     let is_handed_over =
         !matches!(delivery.notification.event, Event::Reminder | Event::Acknowledged | Event::PostMortem);
-    let fallback = delivery.fallback.clone().filter(|_| is_handed_over).map(|channel| {
-        Box::new(Delivery {
-            id: new_id(now),
-            channel,
-            fallback: None,
-            notification: Notification {
-                plain: false,
-                group: None,
-                unrecorded: false,
-                ..delivery.notification.clone()
-            },
-            together: None,
-            created_at: now,
-            attempts: 0,
-            next_attempt_at: now,
-        })
+    let fallback = delivery.fallback.clone().filter(|_| is_handed_over).map(|channel| Delivery {
+        id: new_id(now),
+        channel,
+        fallback: None,
+        notification: Arc::new(Notification {
+            plain: false,
+            group: None,
+            unrecorded: false,
+            ..Notification::clone(&delivery.notification)
+        }),
+        together: None,
+        created_at: now,
+        attempts: 0,
+        next_attempt_at: now,
     });
     Settlement::Dead { at: now, error: error.to_string(), fallback }
 }

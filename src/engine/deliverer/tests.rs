@@ -18,7 +18,7 @@ fn delivery(event: Event, attempts: u32) -> Delivery {
         id: "d".to_owned(),
         channel: ChannelName::parse("ops").unwrap(),
         fallback: Some(ChannelName::parse("team").unwrap()),
-        notification: Notification {
+        notification: Arc::new(Notification {
             event,
             incident: incident("I1", "p", now),
             transition: 1,
@@ -29,7 +29,7 @@ fn delivery(event: Event, attempts: u32) -> Delivery {
             plain: false,
             group: None,
             unrecorded: false,
-        },
+        }),
         together: None,
         created_at: now,
         attempts,
@@ -67,7 +67,7 @@ fn what_is_refused_is_sent_once_more_plain_then_to_the_fallback() {
     let refused = Err(NotifyError::Rejected("400".to_owned()));
     let mut message = delivery(Event::Opened, 0);
     assert!(matches!(next(&message, None, &refused, now, 0.5), Settlement::Again { plain: true, at, .. } if at == now));
-    message.notification.plain = true;
+    Arc::make_mut(&mut message.notification).plain = true;
     let Settlement::Dead { fallback: Some(fallback), .. } = next(&message, None, &refused, now, 0.5) else { panic!() };
     assert_eq!((fallback.channel.as_str(), fallback.notification.plain, fallback.fallback), ("team", false, None));
 }
@@ -78,7 +78,7 @@ fn who_heard_no_beginning_hears_not_how_it_goes_on() {
     let refused = Err(NotifyError::Rejected("400".to_owned()));
     for event in [Event::Reminder, Event::Acknowledged, Event::Escalated] {
         let mut message = delivery(event, 0);
-        message.notification.plain = true;
+        Arc::make_mut(&mut message.notification).plain = true;
         let Settlement::Dead { fallback, .. } = next(&message, None, &refused, now, 0.5) else { panic!() };
         assert_eq!(fallback.is_some(), event == Event::Escalated, "{event:?}");
     }
@@ -276,9 +276,10 @@ async fn a_drill_leaves_memory_by_itself_and_counts_for_nothing() {
     plan.channels = [(ChannelName::parse("ops").unwrap(), Arc::clone(&channel) as Arc<dyn Notifier>)].into();
     let of = |id: &str, drill: bool| {
         let mut delivery = to("ops", id);
-        delivery.notification.incident.id = IncidentId(Arc::from(id));
-        delivery.notification.incident.probe = ProbeName::parse(&id.to_lowercase()).unwrap();
-        delivery.notification.incident.drill = drill;
+        let incident = &mut Arc::make_mut(&mut delivery.notification).incident;
+        incident.id = IncidentId(Arc::from(id));
+        incident.probe = ProbeName::parse(&id.to_lowercase()).unwrap();
+        incident.drill = drill;
         (delivery.created_at, delivery.next_attempt_at) = (clock.now(), clock.now());
         delivery
     };

@@ -164,7 +164,11 @@ impl Stage {
 
     fn told(&self) -> Vec<Notification> {
         let commits = self.store.commits.lock().unwrap();
-        commits.iter().flat_map(|commit| &commit.deliveries).map(|delivery| delivery.notification.clone()).collect()
+        commits
+            .iter()
+            .flat_map(|commit| &commit.deliveries)
+            .map(|delivery| Notification::clone(&delivery.notification))
+            .collect()
     }
 
     /// What the last word on each incident is.

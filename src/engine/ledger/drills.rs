@@ -105,12 +105,12 @@ impl Ledger {
         now: Timestamp,
         commit: &mut Commit,
     ) -> Incident {
-        let failures = run.verdict.failures().to_vec();
+        let failures: Arc<[_]> = run.verdict.failures().into();
         let id = IncidentId(Arc::from(new_id(now).as_str()));
         let mut incident = Incident {
             drill: true,
             since,
-            first_failures: failures.clone(),
+            first_failures: Arc::clone(&failures),
             latest_failures: failures,
             told: vec![channel.clone()],
             told_as: Some(RULE.severity),
@@ -141,7 +141,7 @@ impl Ledger {
 
     fn tell_drill(&self, incident: &mut Incident, event: Event, now: Timestamp, commit: &mut Commit) {
         let Some(channel) = incident.told.first().cloned() else { return };
-        let notification = self.notification(incident, event, now);
+        let notification = Arc::new(self.notification(incident, event, now));
         commit.deliveries.push(Delivery {
             id: new_id(now),
             channel,

@@ -394,10 +394,10 @@ impl Ledger {
     ) {
         let of = (key.probe.clone(), key.aspect);
         let Some(mut incident) = self.open.remove(&of) else { return };
-        if let Some(failure) = failures.first().filter(|_| failures != incident.latest_failures) {
+        if let Some(failure) = failures.first().filter(|_| *failures != *incident.latest_failures) {
             commit.moments.push(moment(&incident, now, "burning", failure.message.clone()));
         }
-        incident.latest_failures = failures;
+        incident.latest_failures = failures.into();
         self.grade(&mut incident, &key.schedule, severity, now, commit);
         // A budget is used up more slowly without being well.
         incident.firing.insert(key.schedule.clone(), severity);

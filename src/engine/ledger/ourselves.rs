@@ -39,8 +39,8 @@ impl Ledger {
             since,
             schedules: firing.keys().cloned().collect(),
             firing,
-            first_failures: vec![failure.clone()],
-            latest_failures: vec![failure],
+            first_failures: [failure.clone()].into(),
+            latest_failures: [failure].into(),
             ..Incident::opened(id, probe.clone(), aspect, severity, no_run, now)
         };
         commit.moments.push(moment(&incident, now, "opened", format!("{severity}: {}", incident.summary())));

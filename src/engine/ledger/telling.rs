@@ -1,5 +1,6 @@
 //! Whom incidents are told to, and what is due by the clock alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::quiet::may_end;
@@ -171,14 +172,14 @@ impl Ledger {
             return;
         }
         let fallback = self.plan.route(&Subject::from(&*incident), now).and_then(|route| route.fallback.clone());
-        let notification = self.notification(incident, event, now);
+        let notification = Arc::new(self.notification(incident, event, now));
         commit.deliveries.extend(channels.iter().map(|channel| {
             let rules = self.plan.rules(channel);
             Delivery {
                 id: new_id(now),
                 channel: channel.clone(),
                 fallback: fallback.clone().filter(|fallback| fallback != channel),
-                notification: notification.clone(),
+                notification: Arc::clone(&notification),
                 together: rules.key(&incident.labels),
                 created_at: now,
                 attempts: 0,

@@ -1,5 +1,7 @@
 //! Messages as people read them, and the incidents of which every channel is shown to tell.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::domain::expression::Explanation;
 use crate::domain::incident::{Acknowledgement, Finding, Severity};
@@ -15,16 +17,16 @@ pub(crate) fn opened() -> Notification {
         "reason": null,
     }))
     .unwrap();
-    let failures = vec![
+    let failures = Arc::from([
         Failure::of_assertion(explanation),
         Failure::new(FailureKind::TimeoutFirstByte, "nothing came within 800 ms").with("≤ 500 ms", "800 ms"),
-    ];
+    ]);
     let schedule = ScheduleName::parse("reachability").unwrap();
     let incident = Incident {
         opened_at: at("2026-11-24T10:01:01Z"),
         firing: [(schedule.clone(), Severity::P1)].into(),
         schedules: vec![schedule],
-        first_failures: failures.clone(),
+        first_failures: Arc::clone(&failures),
         latest_failures: failures,
         labels: [("team".to_owned(), "shop".to_owned())].into(),
         runbook: Some("https://wiki.example/api-health".to_owned()),
@@ -50,7 +52,7 @@ pub(crate) fn hostile() -> Notification {
     let hostile = "a\r\nSubject: b\u{1b}[2J\u{202e}\n\n\u{0}<!channel> @everyone <https://evil.example|x> *b* [c](http://d) {{e}} \"f\" \\ ``` ünï 💥 & "
         .to_owned();
     let failure = Failure::new(FailureKind::Expect, hostile.clone()).with(hostile.clone(), hostile.clone());
-    notification.incident.latest_failures = vec![failure; 2];
+    notification.incident.latest_failures = vec![failure; 2].into();
     notification.incident.changes = vec![hostile];
     notification.incident.runbook = Some("javascript:alert(1)".to_owned());
     notification
@@ -60,11 +62,11 @@ pub(crate) fn hostile() -> Notification {
 pub(crate) fn flooding() -> Notification {
     let mut notification = hostile();
     let incident = &mut notification.incident;
-    let mut failure = incident.latest_failures.remove(0);
+    let mut failure = incident.latest_failures[0].clone();
     for text in [Some(&mut failure.message), failure.expected.as_mut(), failure.actual.as_mut()].into_iter().flatten() {
         *text = text.repeat(1_000);
     }
-    incident.latest_failures = vec![failure; 500];
+    incident.latest_failures = vec![failure; 500].into();
     incident.changes = vec![incident.changes[0].repeat(1_000); 500];
     incident.labels = (0..500).map(|n| (format!("l{n}"), "&".repeat(1_000))).collect();
     notification

@@ -1,5 +1,7 @@
 //! What became of messages, and who is told in the place of a channel that was given up on.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, Result, params};
 
 use super::{hears, heir, insert};
@@ -34,7 +36,7 @@ pub fn settle(connection: &Connection, delivery: &Delivery, settlement: &Settlem
                  WHERE (id = ?1 OR message = ?1) AND state = 'pending'",
             )?;
             let settled = update.execute(params![delivery.id, micros(*at), attempts, error])?;
-            if let Some(fallback) = fallback.as_deref().filter(|_| settled > 0) {
+            if let Some(fallback) = fallback.as_ref().filter(|_| settled > 0) {
                 hand_over_all(connection, delivery, fallback, *at)?;
             }
         }
@@ -108,9 +110,9 @@ fn hand_over_all(connection: &Connection, from: &Delivery, fallback: &Delivery, 
         let is_first = row.id == from.id;
         let id = if is_first { fallback.id.clone() } else { format!("{}.{place}", fallback.id) };
         // That it is late and in which form it is told goes for all.
-        let Notification { late, plain, event, .. } = fallback.notification;
-        let own = if is_first { fallback.notification.clone() } else { row.notification };
-        let notification = Notification { late, plain, event, group: None, ..own };
+        let Notification { late, plain, event, .. } = *fallback.notification;
+        let own = Arc::unwrap_or_clone(if is_first { Arc::clone(&fallback.notification) } else { row.notification });
+        let notification = Arc::new(Notification { late, plain, event, group: None, ..own });
         let of_row = Delivery { id, notification, ..fallback.clone() };
         if hand_over(connection, from, &of_row, at)? {
             let carrier = carrier.get_or_insert_with(|| of_row.id.clone());

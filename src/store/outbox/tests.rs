@@ -89,7 +89,7 @@ async fn a_channel_that_was_told_already_is_not_told_by_the_resolve_alone() {
     settle_as(&kept, &first[1], delivered(1)).await;
     let fallback = Delivery { id: "F".to_owned(), fallback: None, ..message(&one, 1, Event::Opened, "team", 2) };
     let dead = |fallback| Settlement::Dead { at: second(2), error: "400".to_owned(), fallback };
-    settle_as(&kept, &first[0], dead(Some(Box::new(fallback.clone())))).await;
+    settle_as(&kept, &first[0], dead(Some(fallback.clone()))).await;
     kept.store.commit(resolving(&one, &["team"], 10).into()).await.unwrap();
     let due = due_at(&kept, 10).await;
     assert_eq!((ids(&due.now), ids(&due.resolves)), (vec!["I1-2-team"], vec![]), "it has heard of the opening");
@@ -100,7 +100,7 @@ async fn who_took_the_opening_takes_the_resolve() {
     let dead = |of: &Incident| {
         let fallback =
             Delivery { id: format!("{}-F", of.id), fallback: None, ..message(of, 1, Event::Opened, "team", 2) };
-        Settlement::Dead { at: second(2), error: "400".to_owned(), fallback: Some(Box::new(fallback)) }
+        Settlement::Dead { at: second(2), error: "400".to_owned(), fallback: Some(fallback) }
     };
     let kept = kept();
     let (before, after) = (incident("I1", Severity::P1, 0), incident("I2", Severity::P1, 0));
@@ -128,7 +128,7 @@ async fn a_fallback_hears_each_thing_once() {
     let first = due_at(&kept, 0).await.now;
     kept.store.commit(resolving(&one, &["ops", "team"], 1).into()).await.unwrap();
     let fallback = Delivery { id: "F".to_owned(), fallback: None, ..message(&one, 1, Event::Opened, "team", 2) };
-    let dead = Settlement::Dead { at: second(2), error: "400".to_owned(), fallback: Some(Box::new(fallback)) };
+    let dead = Settlement::Dead { at: second(2), error: "400".to_owned(), fallback: Some(fallback) };
     settle_as(&kept, &first[0], dead).await;
     settle_as(&kept, &first[1], delivered(3)).await;
     assert_eq!(ids(&due_at(&kept, 10).await.now), ["I1-2-team"]);
@@ -177,7 +177,7 @@ async fn a_fallback_that_is_also_escalated_to_hears_the_end_once() {
     kept.store.commit(opening(&one, &["ops"], 0).into()).await.unwrap();
     let opened = due_at(&kept, 0).await.now.remove(0);
     let fallback = Delivery { id: "F".to_owned(), fallback: None, ..message(&one, 1, Event::Opened, "team", 2) };
-    let dead = Settlement::Dead { at: second(2), error: "400".to_owned(), fallback: Some(Box::new(fallback)) };
+    let dead = Settlement::Dead { at: second(2), error: "400".to_owned(), fallback: Some(fallback) };
     settle_as(&kept, &opened, dead).await;
     kept.store.commit(telling(&one, 3, Event::Escalated, &["ops", "team"], 5).into()).await.unwrap();
     kept.store.commit(resolving(&one, &["ops", "team"], 10).into()).await.unwrap();
@@ -193,7 +193,7 @@ async fn what_goes_on_waits_behind_no_channel_that_was_given_up_on_and_heaps_up_
     let opened = due_at(&kept, 0).await.now.remove(0);
     kept.store.commit(telling(&one, 3, Event::Acknowledged, &["ops"], 1).into()).await.unwrap();
     let fallback = Delivery { id: "F".to_owned(), fallback: None, ..message(&one, 1, Event::Opened, "team", 2) };
-    let dead = Settlement::Dead { at: second(2), error: "400".to_owned(), fallback: Some(Box::new(fallback)) };
+    let dead = Settlement::Dead { at: second(2), error: "400".to_owned(), fallback: Some(fallback) };
     settle_as(&kept, &opened, dead).await;
     assert_eq!(ids(&due_at(&kept, 3).await.now), ["F"]);
     for transition in 4..8 {
@@ -285,7 +285,7 @@ async fn the_fallback_that_took_the_opening_is_reminded_too() {
     kept.store.commit(opening(&one, &["ops"], 0).into()).await.unwrap();
     let opened = due_at(&kept, 0).await.now.remove(0);
     let fallback = Delivery { id: "F".to_owned(), channel: channel("team"), ..opened.clone() };
-    let dead = Settlement::Dead { at: second(1), error: "gone".to_owned(), fallback: Some(Box::new(fallback)) };
+    let dead = Settlement::Dead { at: second(1), error: "gone".to_owned(), fallback: Some(fallback) };
     settle_as(&kept, &opened, dead).await;
     settle_as(&kept, &due_at(&kept, 1).await.now[0], delivered(1)).await;
     kept.store.commit(word(&one, 2, Event::Reminder, 10).into()).await.unwrap();
@@ -322,7 +322,7 @@ async fn what_is_settled_stays_as_it_is() {
     for settlement in [
         again(7),
         Settlement::Merged { at: second(7) },
-        Settlement::Dead { at: second(7), error: "late".to_owned(), fallback: Some(Box::new(fallback)) },
+        Settlement::Dead { at: second(7), error: "late".to_owned(), fallback: Some(fallback) },
         delivered(8),
     ] {
         settle_as(&kept, &message, settlement).await;

@@ -1,6 +1,7 @@
 //! The shapes of what is read and answered below `/api/v1`. Who asks reads them with the same types.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -177,9 +178,9 @@ pub struct IncidentBody {
     #[serde(default)]
     pub figures: FiguresBody,
     /// The failures of the run that fired first.
-    pub first_failures: Vec<Failure>,
+    pub first_failures: Arc<[Failure]>,
     /// The failures of the latest bad run.
-    pub latest_failures: Vec<Failure>,
+    pub latest_failures: Arc<[Failure]>,
 }
 
 /// How long things took in an incident, in seconds; absent what has not come yet.
@@ -240,8 +241,8 @@ impl IncidentBody {
             changes: incident.changes.clone(),
             findings: incident.findings.clone(),
             figures: Figures::of(incident).into(),
-            first_failures: incident.first_failures.clone(),
-            latest_failures: incident.latest_failures.clone(),
+            first_failures: Arc::clone(&incident.first_failures),
+            latest_failures: Arc::clone(&incident.latest_failures),
         }
     }
 }

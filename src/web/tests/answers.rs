@@ -421,7 +421,7 @@ fn body(answer: &str) -> serde_json::Value {
 #[tokio::test]
 async fn programs_read_incidents_without_secrets() {
     let mut incident = incident();
-    incident.latest_failures[0].actual = Some("hunter2 \u{1b}[2J".to_owned());
+    Arc::make_mut(&mut incident.latest_failures)[0].actual = Some("hunter2 \u{1b}[2J".to_owned());
     let told = Reader { overview: broken(), story: Some(story(incident)) };
     let over = Incident { resolved_at: Some(NOW.parse().unwrap()), ..self::incident() };
     let past = Past { incidents: vec![over], ..Past::default() };

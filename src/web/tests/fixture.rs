@@ -263,11 +263,10 @@ pub fn incident() -> Incident {
         opened_at: at("2026-11-24T09:14:31.118Z"),
         firing: BTreeMap::from([(schedule.clone(), Severity::P1)]),
         schedules: vec![schedule],
-        first_failures: vec![
-            Failure::new(FailureKind::ConnectRefused, "127.0.0.1:8080 refused the connection")
-                .with("a connection to 127.0.0.1:8080", "refused after 0.2 ms"),
-        ],
-        latest_failures: vec![database_degraded()],
+        first_failures: [Failure::new(FailureKind::ConnectRefused, "127.0.0.1:8080 refused the connection")
+            .with("a connection to 127.0.0.1:8080", "refused after 0.2 ms")]
+        .into(),
+        latest_failures: [database_degraded()].into(),
         opening_run: RunId(Arc::from("01KB2H8Q4V000000000000RUN0")),
         labels: Labels::from([("service".to_owned(), "api".to_owned()), ("team".to_owned(), "shop".to_owned())]),
         runbook: Some("https://wiki.example/runbooks/api-health".to_owned()),

@@ -62,8 +62,8 @@ fn pages(text: &str) -> Vec<String> {
     });
     let failures = vec![assertion, Failure::new(FailureKind::TlsWrongName, text).with(text, text)];
     let mut open = incident();
-    open.first_failures = vec![Failure::new(FailureKind::ProtocolInvalid, text)];
-    open.latest_failures = failures.clone();
+    open.first_failures = [Failure::new(FailureKind::ProtocolInvalid, text)].into();
+    open.latest_failures = failures.as_slice().into();
     open.labels.insert("note".to_owned(), text.to_owned());
     open.runbook = Some(format!("https://wiki.example/{text}"));
     let mut overview = broken();

@@ -388,7 +388,7 @@ pub fn hostile(text: &str) -> Vec<String> {
     let mut said = incident();
     said.resolved_because = Some(text.to_owned());
     said.acknowledged = Some(Acknowledgement { at: view.now, by: text.to_owned(), note: None });
-    said.latest_failures[0].message = text.to_owned();
+    Arc::make_mut(&mut said.latest_failures)[0].message = text.to_owned();
     said.labels.insert("note".to_owned(), text.to_owned());
     let mut over = said.clone();
     (over.resolved_at, over.severity) = (Some(view.now), Severity::P3);

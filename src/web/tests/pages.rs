@@ -96,7 +96,7 @@ fn the_page_of_a_resolved_incident() {
     over.firing.clear();
     over.quiet = Some(Reason::Needs(ProbeName::parse("database").unwrap()));
     over.runbook = Some("docs/runbooks/api.md".to_owned());
-    over.latest_failures = over.first_failures.clone();
+    over.latest_failures = Arc::clone(&over.first_failures);
     let mut story = story(over);
     story.told.clear();
     story.diagnoses.clear();
@@ -247,7 +247,7 @@ fn however_long_the_texts_are_the_page_keeps_its_size() {
         run.verdict = Verdict::Failed(vec![Failure::new(FailureKind::ConnectRefused, &*long).with(&long, &long); 9]);
     }
     for open in &mut overview.open {
-        open.latest_failures = vec![Failure::new(FailureKind::ConnectRefused, &*long); 9];
+        open.latest_failures = vec![Failure::new(FailureKind::ConnectRefused, &*long); 9].into();
     }
     overview.resolved = overview
         .open
@@ -365,7 +365,7 @@ fn what_diagnosis_found_bad_comes_first() {
 fn long_texts_and_secrets_are_kept_short() {
     let plan = plan();
     let mut said = incident();
-    said.first_failures[0].message = format!("the password is hunter2 {}", "x".repeat(9_000));
+    Arc::make_mut(&mut said.first_failures)[0].message = format!("the password is hunter2 {}", "x".repeat(9_000));
     let page = incident_page::incident(&view(&plan), &story(said), &broken()).0;
     assert!(!page.contains("hunter2") && page.contains("the password is •••"));
     assert!(page.contains("… (5020 more characters)"), "{page}");

@@ -382,7 +382,7 @@ async fn pages(text: &str) -> Vec<String> {
     past.changes[1].version = text.to_owned();
     past.changes[1].before = Some(text.to_owned());
     let mut overview = broken();
-    overview.open[0].latest_failures = failures;
+    overview.open[0].latest_failures = failures.into();
     overview.silences = vec![Silence {
         id: SilenceId(Arc::from("S1")),
         matchers: Matchers { probes: vec!["api-*".to_owned(), text.to_owned()], ..Matchers::default() },

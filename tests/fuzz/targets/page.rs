@@ -95,8 +95,8 @@ fn incident(said: &str) -> Incident {
         resolved_because: Some(said.to_owned()),
         firing: [(schedule.clone(), Severity::P1)].into(),
         schedules: vec![schedule],
-        first_failures: failures(said),
-        latest_failures: failures(said),
+        first_failures: failures(said).into(),
+        latest_failures: failures(said).into(),
         labels: [("note".to_owned(), said.to_owned())].into(),
         transitions: 1,
         ..Incident::opened(
@@ -192,7 +192,7 @@ fn pages(incident: &Incident) -> Vec<String> {
         started_at: at(),
         duration: Duration::from_millis(12),
         lateness: Duration::ZERO,
-        verdict: Verdict::Failed(incident.latest_failures.clone()),
+        verdict: Verdict::Failed(incident.latest_failures.to_vec()),
         steps: Vec::new(),
         bundle: None,
     };
