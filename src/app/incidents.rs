@@ -8,6 +8,7 @@ use super::answer::{self, Answer, Output, Stop};
 use super::cli::Format;
 use super::daemon_client::{DaemonArguments, DaemonClient, segment};
 use crate::config::load::Surroundings;
+use crate::domain::incident::Hearers;
 use crate::domain::outcome::Failure;
 use crate::domain::text::harmless;
 use crate::domain::time::{Timestamp, between, clock, words};
@@ -206,8 +207,8 @@ fn standing(incident: &IncidentBody) -> String {
     }
     // A daemon that does not say who has heard says whom it tells.
     let Some(hearers) = &incident.hearers else {
-        let told = list(&incident.told);
-        return if told.is_empty() { "nobody was told".to_owned() } else { format!("for {told}") };
+        let nobody = Hearers::default().to_string();
+        return if incident.told.is_empty() { nobody } else { format!("for {}", list(&incident.told)) };
     };
     if !incident.is_open || hearers.is_empty() {
         return hearers.to_string();

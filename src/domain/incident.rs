@@ -119,7 +119,8 @@ pub struct Incident {
     pub flapping: BTreeSet<ScheduleName>,
     /// Every schedule that took part.
     pub schedules: Vec<ScheduleName>,
-    /// The failures of the run that fired first. Shared with every copy of the incident, of which a storm makes several each.
+    /// The failures of the run that fired first. All copies of an incident share them and the latest: a storm makes several of
+    /// each.
     pub first_failures: Arc<[Failure]>,
     /// The failures of the latest bad run.
     pub latest_failures: Arc<[Failure]>,

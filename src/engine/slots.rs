@@ -13,7 +13,7 @@ pub type SlotKey = (ScheduleName, ProbeName);
 
 #[derive(Default)]
 struct Open {
-    /// In their order, each once. There is next to always one of each probe, for which a set would take several times the room.
+    /// In their order, each once. Nearly always a probe has one, for which a set would take several times the room.
     unresolved: Vec<Timestamp>,
     resolved: Vec<(Timestamp, SlotOutcome, u64)>,
 }

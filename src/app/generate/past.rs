@@ -233,7 +233,8 @@ fn follow(memory: &mut Memory, tier: &Tier, run: &Run, commit: &mut Commit) {
         incident.since = earlier(run.started_at, tier.every);
         incident.firing = [(tier.name.clone(), Severity::P3)].into();
         incident.schedules = vec![tier.name.clone()];
-        (incident.first_failures, incident.latest_failures) = (failures.as_slice().into(), failures.as_slice().into());
+        incident.first_failures = failures.as_slice().into();
+        incident.latest_failures = Arc::clone(&incident.first_failures);
         commit.moments.push(moment(&incident, run, "opened", "the second run in a row failed"));
         commit.put_incident(incident.clone());
         memory.open = Some(incident);

@@ -225,9 +225,11 @@ impl Deliverer {
             return;
         }
         delivery.attempts = known.attempts;
-        let notification = Arc::make_mut(&mut delivery.notification);
-        notification.plain = known.notification.plain;
-        notification.unrecorded = true;
+        let as_known = (known.notification.plain, true);
+        if (delivery.notification.plain, delivery.notification.unrecorded) != as_known {
+            let told = Arc::make_mut(&mut delivery.notification);
+            (told.plain, told.unrecorded) = as_known;
+        }
         let notifier = self.plan.borrow().channels.get(&delivery.channel).cloned();
         self.attempt(work, notifier, delivery, resolve, None);
     }

@@ -35,12 +35,13 @@ impl Ledger {
         let id = IncidentId(Arc::from(new_id(now).as_str()));
         // There is no run that could be shown.
         let no_run = RunId(Arc::from(""));
+        let failures: Arc<[_]> = [failure].into();
         let mut incident = Incident {
             since,
             schedules: firing.keys().cloned().collect(),
             firing,
-            first_failures: [failure.clone()].into(),
-            latest_failures: [failure].into(),
+            first_failures: Arc::clone(&failures),
+            latest_failures: failures,
             ..Incident::opened(id, probe.clone(), aspect, severity, no_run, now)
         };
         commit.moments.push(moment(&incident, now, "opened", format!("{severity}: {}", incident.summary())));

@@ -65,14 +65,15 @@ pub async fn silence(room: &Room, what: Silencing, author: Author) -> Result<Res
     let Silenced { silence, recorded } = room.done(room.web.desk.silence(what, author)).await?;
     room.look_anew().await;
     let plan = room.plan();
-    let mut doubted = None;
-    if has_begun {
+    let doubt = if has_begun {
         // What it is about now is known only to whoever can look; nothing hangs on that.
         let overview = room.overview().await.ok();
         let open = overview.as_ref().map(|overview| overview.open.as_slice()).unwrap_or_default();
-        doubted = doubt(&plan, open, &silence.matchers);
-    }
-    Ok(done(&*plan.secrets, recorded, &SilenceDone { silence, doubt: doubted, recorded }))
+        doubt(&plan, open, &silence.matchers)
+    } else {
+        None
+    };
+    Ok(done(&*plan.secrets, recorded, &SilenceDone { silence, doubt, recorded }))
 }
 
 /// That matchers fit nothing that there is, with the name that may be meant. It is no error: what they are about may come.
