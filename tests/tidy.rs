@@ -220,6 +220,35 @@ fn has_key(yaml: &str, key: &str) -> bool {
     })
 }
 
+/// Where the lock of the fuzzers is not what the package ships with: a dependency of the manifest that it does not know, or
+/// a package of another version.
+fn strays(manifest: &str, lock: &str, fuzzers: &str) -> Vec<String> {
+    let named = manifest.split_once("\n[dependencies]\n").map_or("", |(_, below)| below);
+    let named = named.lines().take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once(" = "));
+    let dependencies = named.map(|(name, _)| name).filter(|name| !name.starts_with('#'));
+    let (ships, tried) = (locked(lock), locked(fuzzers));
+    let unknown = dependencies
+        .filter(|name| !tried.iter().any(|(package, _)| package == name))
+        .map(|name| format!("tests/fuzz/Cargo.lock: does not know {name}"));
+    let others = tried
+        .iter()
+        .filter(|(name, _)| ships.iter().any(|(package, _)| package == name))
+        .filter(|package| !ships.contains(package))
+        .map(|(name, version)| format!("tests/fuzz/Cargo.lock: {name} {version} is not what ships"));
+    unknown.chain(others).collect()
+}
+
+/// The packages of a lock, each with its version.
+fn locked(lock: &str) -> BTreeSet<(&str, &str)> {
+    let packages = lock.split("[[package]]").skip(1);
+    packages
+        .filter_map(|package| {
+            let value = |key| package.lines().find_map(|line| line.strip_prefix(key)?.strip_suffix('"'));
+            Some((value("name = \"")?, value("version = \"")?))
+        })
+        .collect()
+}
+
 /// Lines that carry code, without a block of tests at the end.
 fn code_lines(source: &Source) -> usize {
     let tests = tests_at_end(&source.code);
@@ -399,6 +428,13 @@ fn there_is_one_tls_and_one_http() {
     for none in ["ring", "openssl", "openssl-sys", "native-tls"] {
         assert_eq!(versions(none), 0, "{none}");
     }
+}
+
+/// What is fuzzed is what ships: fuzzers that are locked to other packages vouch for other code.
+#[test]
+fn the_fuzzers_are_locked_to_what_ships() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("a file of the repository");
+    hold(strays(&read("Cargo.toml"), &read("Cargo.lock"), &read("tests/fuzz/Cargo.lock")));
 }
 
 fn hold(breaches: impl IntoIterator<Item = String>) {

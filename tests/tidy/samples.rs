@@ -119,6 +119,20 @@ fn the_rule_of_kinds_reads_names_rows_and_keys() {
 }
 
 #[test]
+fn the_rule_of_fuzzers_sees_what_their_lock_lacks_and_what_is_of_another_version() {
+    let manifest = "[package]\nname = \"x\"\n\n[dependencies]\n# The card.\na = \"1\" # a = b\nb = { version = \"2\" }\n\n[features]\nc = []\n";
+    let package = |name: &str, version: &str| format!("\n[[package]]\nname = \"{name}\"\nversion = \"{version}\"\n");
+    let both = package("a", "1.0.0") + &package("b", "2.0.0") + &package("d", "1.0.0") + &package("d", "2.0.0");
+    let (ours, own) = (both.clone() + &package("e", "1.0.0"), package("fuzzer", "0.4.0"));
+    assert_eq!(strays(manifest, &ours, &(both.clone() + &own)), Vec::<String>::new());
+    assert_eq!(strays(manifest, &ours, &(package("a", "1.0.0") + &own)), ["tests/fuzz/Cargo.lock: does not know b"]);
+    assert_eq!(
+        strays(manifest, &ours, &(both + &package("d", "2.0.1"))),
+        ["tests/fuzz/Cargo.lock: d 2.0.1 is not what ships"]
+    );
+}
+
+#[test]
 fn the_rule_of_length_counts_code_alone() {
     let text = "//! A file.\n\n/// A thing.\nfn f() {\n    // why\n    g(\"\n\n\");\n}\n\n#[cfg(test)]\nmod tests {\n    fn x() {}\n}\nfn h() {}\n";
     assert_eq!(code_lines(&source("src/x.rs", text)), 5);
